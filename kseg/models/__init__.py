@@ -1,0 +1,1 @@
+"""Networks: one paper, one module; each constructor is a function that returns a functional `keras.Model`."""
