@@ -1,0 +1,33 @@
+# make run: everything from an empty checkout to a pushed model.   make test: the tests.   Both set up .venv first, once.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: run test test-slow lint lock clean
+
+run: $(VENV)/.ready
+	$(BIN)/python -m pipeline.run $(ARGS)
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest --durations=20 $(ARGS)
+
+test-slow: $(VENV)/.ready
+	$(BIN)/python -m pytest --durations=20 -m slow $(ARGS)
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# Exact versions from the loose ranges of setup.py, by uv.
+lock: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile setup.py --extra test --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --upgrade --custom-compile-command "make lock" --output-file requirements.lock
+
+$(VENV)/.ready: requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info
