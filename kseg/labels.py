@@ -65,7 +65,7 @@ class LabelMap:
         return len(self.names)
 
     @classmethod
-    def from_csv(cls, path, ignore_value: int | None = None) -> "LabelMap":
+    def from_csv(cls, path, ignore_value: int | None = None) -> LabelMap:
         """Reads a table with the columns value, name, red, green, blue.
 
         Args:
@@ -86,7 +86,9 @@ class LabelMap:
         try:
             table = [(int(r["value"]), r["name"].strip(), tuple(int(r[c]) for c in COLUMNS[2:])) for r in rows]
         except (TypeError, ValueError) as error:
-            raise ValueError(f"value, red, green and blue must be whole numbers. Received: {path} [{error}].") from error
+            raise ValueError(
+                f"value, red, green and blue must be whole numbers. Received: {path} [{error}]."
+            ) from error
         classes = [row for row in table if row[0] != ignore_value]
         void = [row[2] for row in table if row[0] == ignore_value]
         return cls(
@@ -102,7 +104,7 @@ class LabelMap:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> "LabelMap":
+    def from_json(cls, text: str) -> LabelMap:
         """The inverse of `to_json`."""
         fields = json.loads(text)
         fields["colours"] = tuple(tuple(colour) for colour in fields["colours"])
@@ -111,7 +113,7 @@ class LabelMap:
         return cls(**fields)
 
     @classmethod
-    def load(cls, directory) -> "LabelMap":
+    def load(cls, directory) -> LabelMap:
         """Reads `labels.json` of a prepared data set or an exported model's assets."""
         return cls.from_json((pathlib.Path(directory) / "labels.json").read_text(encoding="utf-8"))
 

@@ -7,6 +7,18 @@ result (places, the name, Beam's options) stands in `Config` itself. No framewor
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import pathlib
+import types
+import typing
+
+MODELS = {  # --model: the module that holds the network, and so enters the trainer's recipe
+    "unet": "kseg.models.unet",
+    "fcn8s": "kseg.models.fcn",
+    "fcn16s": "kseg.models.fcn",
+    "fcn32s": "kseg.models.fcn",
+}
+DISCRIMINATORS = {"two_branch": "kseg.models.discriminators"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,3 +105,119 @@ class InfraValidator:
 @dataclasses.dataclass(frozen=True)
 class Pusher:
     """Blessed models are pushed; nothing to choose."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole run. `data`, `classes`, `root` and `push_to` are places: they enter no recipe, their contents do."""
+
+    name: str = "streets"  # of the model: savedmodels/<name>/<version>
+    data: str = "streets"  # folder or CSV of pairs, "tfds:<name>", or "streets"
+    classes: str | None = None  # classes.csv; None: the one in the data folder
+    root: str = "runs"
+    push_to: str = "savedmodels"
+    example_gen: ExampleGen = ExampleGen()
+    statistics_gen: StatisticsGen = StatisticsGen()
+    schema_gen: SchemaGen = SchemaGen()
+    example_validator: ExampleValidator = ExampleValidator()
+    transform: Transform = Transform()
+    trainer: Trainer = Trainer()
+    evaluator: Evaluator = Evaluator()
+    infra_validator: InfraValidator = InfraValidator()
+    pusher: Pusher = Pusher()
+
+
+def changed(config: Config, setting: str, value) -> Config:
+    """`config` with one setting replaced.
+
+    Args:
+        config: the settings to start from.
+        setting: "component.field", or the name of a field of `Config` itself.
+        value: a value of the field's type, or text to be read as one.
+
+    Raises:
+        ValueError: there is no such setting, or the text is no such value; the message names the nearest right one.
+    """
+    component, _, field = setting.rpartition(".")
+    owner = getattr(config, component, None) if component else config
+    names = settings(config)
+    if setting not in names:
+        nearest = difflib.get_close_matches(setting, names, n=1, cutoff=0.5)
+        cure = f" Did you mean {nearest[0]!r}?" if nearest else f" There are: {', '.join(names)}."
+        raise ValueError(f"Unknown setting {setting!r}. Received: --set {setting}={value}.{cure}")
+    if isinstance(value, str):
+        value = _read(value, typing.get_type_hints(type(owner))[field], setting)
+    owner = dataclasses.replace(owner, **{field: value})
+    return dataclasses.replace(config, **{component: owner}) if component else owner
+
+
+def settings(config: Config) -> dict[str, object]:
+    """Every setting and its value, by the name that `changed` takes."""
+    result = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            result |= {f"{field.name}.{inner.name}": getattr(value, inner.name) for inner in dataclasses.fields(value)}
+        else:
+            result[field.name] = value
+    return result
+
+
+def resolved(config: Config) -> Config:
+    """`config` with "auto" replaced by what this machine makes of it, so that a recipe says what was done."""
+    if config.trainer.precision == "auto":
+        config = changed(config, "trainer.precision", "mixed_bfloat16" if _computes_bfloat16() else "float32")
+    return config
+
+
+def _computes_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16; without that mixed precision is slower than float32."""
+    try:
+        flags = pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def chosen_modules(config: Trainer) -> list[str]:
+    """Modules of the chosen networks: editing another network retrains nothing.
+
+    Raises:
+        ValueError: there is no network of that name.
+    """
+    for field, known in (("model", MODELS), ("discriminator", DISCRIMINATORS)):
+        name = getattr(config, field)
+        if name not in known:
+            raise ValueError(f"`{field}` must be one of {', '.join(known)}. Received: trainer.{field}={name}.")
+    return [MODELS[config.model], *([DISCRIMINATORS[config.discriminator]] if config.adversarial_weight else [])]
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Reads WIDTHxHEIGHT as people write it; returns (height, width) as arrays have it."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise ValueError(
+            f"An image size must be WIDTHxHEIGHT in pixels. Received: {text!r}. Write for example 240x180."
+        )
+    return int(height), int(width)
+
+
+def _read(text: str, kind, setting: str):
+    """`text` as a value of the annotated type `kind`."""
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if type(None) in options and text.lower() in ("none", ""):
+        return None
+    kind = next(option for option in options if option is not type(None))
+    try:
+        if setting == "transform.image_size" and "x" in text.lower():
+            return image_size(text)
+        if typing.get_origin(kind) is tuple:
+            return tuple(typing.get_args(kind)[0](part) for part in text.strip("()[] ").split(",") if part.strip())
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError) as error:
+        if setting == "transform.image_size":
+            raise
+        expected = getattr(kind, "__name__", str(kind))
+        raise ValueError(f"{setting} must be of type {expected}. Received: {setting}={text}.") from error

@@ -19,6 +19,7 @@ class _Line:
 
     def __init__(self, name):
         self.name, self.total, self.done, self.start = name, None, 0, time.monotonic()
+        self.silent = False
 
     def text(self) -> str:
         seconds = time.monotonic() - self.start
@@ -49,6 +50,31 @@ def advance(n: int = 1):
             _line.done += n
 
 
+def note(name: str, text: str):
+    """A finished line about a component that did not have to work."""
+    print(f"{name:18}  {text}", flush=True)
+
+
+def say(text: str):
+    """Prints the open line with `text` behind it, on a line of its own."""
+    with _lock:
+        print(f"{_line.text()}  {text}" if _line else text, flush=True)
+
+
+@contextlib.contextmanager
+def handed_over():
+    """Keeps the open line silent while the block shows its own progress, as Keras's bar does."""
+    with _lock:
+        owner = _line
+        if owner:
+            owner.silent = True
+    try:
+        yield
+    finally:
+        if owner:
+            owner.silent = False
+
+
 @contextlib.contextmanager
 def line(name: str, stream=None):
     """Shows `name` while the block works: rewritten in place on a terminal, a plain line now and then elsewhere."""
@@ -59,8 +85,9 @@ def line(name: str, stream=None):
 
     def show():
         while not stop.wait(0.5 if terminal else _SECONDS_BETWEEN_PLAIN_LINES):
-            stream.write(f"\r\033[K{_line.text()}" if terminal else f"{_line.text()}\n")
-            stream.flush()
+            if not _line.silent:
+                stream.write(f"\r\033[K{_line.text()}" if terminal else f"{_line.text()}\n")
+                stream.flush()
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()

@@ -5,7 +5,7 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import pytest  # noqa: E402  (the variable must be set before any test imports TensorFlow)
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -1,0 +1,167 @@
+"""trainer: a segmentor learns from the prepared pairs, alone or in the game against a discriminator.
+
+Reads the transform artifact. Leaves below `out`: `model.keras` (the segmentor with its best weights on validation),
+`game.keras` (both networks and both optimizers as training ended, where there was a game), `saved_model/` (what is served),
+`history.json`, TensorBoard's `logs/`, and `overlays/` with a sheet of pictures for each epoch. TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+import sys
+
+import keras
+import numpy as np
+
+import kseg  # networks are taken from the lazy public face, so that only the chosen one enters the recipe
+from kseg import callbacks, data, distribute, game, losses, metrics, serving
+from kseg.labels import VOID, LabelMap
+from pipeline import progress
+from pipeline.config import Trainer
+
+OVERLAY_IMAGES = 4
+
+
+def unet(config: Trainer, num_classes: int, channels: int) -> keras.Model:
+    """The padded U-Net with batch normalisation."""
+    shape = (None, None, channels)
+    return kseg.UNet(num_classes, input_shape=shape, filters=config.filters, batch_normalization=True)
+
+
+def fcn(constructor):
+    """A builder of the FCN `constructor(...)`; its fully connected layers are as wide as the last of `filters` twice over."""
+
+    def build(config: Trainer, num_classes: int, channels: int) -> keras.Model:
+        return constructor()(num_classes, input_shape=(None, None, channels), fc_filters=2 * config.filters[-1])
+
+    return build
+
+
+def two_branch(config: Trainer, num_classes: int, channels: int) -> keras.Model:
+    """The discriminator of Luc et al. for small images, narrowed to `discriminator_filters` a branch."""
+    shape = (None, None, channels)
+    return kseg.discriminators.TwoBranch(num_classes, input_shape=shape, branch_filters=config.discriminator_filters)
+
+
+NETWORKS = {  # the keys of `pipeline.config.MODELS`
+    "unet": unet,
+    "fcn8s": fcn(lambda: kseg.FCN8s),
+    "fcn16s": fcn(lambda: kseg.FCN16s),
+    "fcn32s": fcn(lambda: kseg.FCN32s),
+}
+DISCRIMINATORS = {"two_branch": two_branch}
+
+
+def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
+    """Trains, keeps the weights that scored best on validation, and exports them.
+
+    Args:
+        out: folder to write below.
+        config: network, loss and schedule.
+        transform: artifact of the transform component.
+    """
+    plan = json.loads((transform / "plan.json").read_text())
+    labels = LabelMap.load(transform)
+    keras.utils.set_random_seed(config.seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        with distribute.strategy(config.strategy).scope():
+            segmentor = NETWORKS[config.model](config, labels.num_classes, plan["channels"])
+            steps = max(1, plan["examples"]["train"] // config.batch_size)
+            model = _compiled(segmentor, config, plan, labels, steps)
+        history = _fit(model, segmentor, out, config, plan, labels, transform, steps)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    if model is not segmentor:
+        model.save(out / "game.keras")
+    segmentor.load_weights(out / "best.weights.h5")
+    (out / "best.weights.h5").unlink()
+    segmentor.save(out / "model.keras")
+    serving.export(segmentor, out / "saved_model", labels=labels, image_size=tuple(plan["image_size"]))
+    (out / "history.json").write_text(json.dumps(history, indent=1))
+
+
+def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
+    """The segmentor itself, or the game around it, ready for `fit`."""
+    loss = losses.CrossEntropy(ignore_class=VOID, class_weights=plan["class_weights"])
+    if config.dice_weight:
+        loss = loss + config.dice_weight * losses.Dice(ignore_class=VOID)
+    settings = {
+        "optimizer": keras.optimizers.AdamW(
+            _schedule(config.learning_rate, config.epochs * steps), weight_decay=config.weight_decay
+        ),
+        "loss": loss,
+        "metrics": [metrics.ConfusionMatrix(labels.num_classes, ignore_class=VOID)],
+    }
+    model = segmentor
+    if config.adversarial_weight:
+        discriminator = DISCRIMINATORS[config.discriminator](config, labels.num_classes, plan["channels"])
+        model = game.SegmentationGame(
+            segmentor,
+            discriminator,
+            weight=config.adversarial_weight,
+            ignore_class=VOID,
+            label_stride=config.label_stride,
+        )
+        settings["discriminator_optimizer"] = keras.optimizers.Adam(config.discriminator_learning_rate, beta_1=0.5)
+    model.compile(**settings)
+    return model
+
+
+def _schedule(learning_rate: float, steps: int):
+    """Linear warm-up over the first twentieth of all steps, then half a cosine down to 0."""
+    warmup = max(1, steps // 20)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
+    )
+
+
+def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
+    """Runs `fit`; returns its history. The best weights of the segmentor lie at `best.weights.h5` afterwards."""
+    size, batch = tuple(plan["image_size"]), config.batch_size
+    training = data.training_set(transform, size=size, batch_size=batch, seed=config.seed, scale=config.scale)
+    monitored = "validation" if plan["examples"].get("validation") else "train"
+    validation = data.evaluation_set(transform, split=monitored, size=size, batch_size=batch)
+    images, label_maps = _spread(transform, monitored, size)
+    terminal = sys.stdout.isatty()
+    with progress.handed_over():
+        history = model.fit(
+            training,
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            verbose=1 if terminal else 0,
+            callbacks=[
+                callbacks.BestCheckpoint(out / "best.weights.h5", segmentor),
+                callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=out / "logs" / "overlays"),
+                keras.callbacks.TensorBoard(out / "logs", write_graph=False),
+                *([] if terminal else [_PlainLines(config.epochs)]),
+            ],
+        )
+    return {name: [float(value) for value in values] for name, values in history.history.items()}
+
+
+def _spread(transform, split, size) -> tuple[np.ndarray, np.ndarray]:
+    """A few pairs spread evenly over the split, for the overlays: images (N, H, W, C) and label maps (N, H, W), uint8."""
+    pairs = list(data.evaluation_set(transform, split=split, size=size, batch_size=1))
+    chosen = pairs[:: math.ceil(len(pairs) / OVERLAY_IMAGES)]
+    return tuple(np.concatenate([np.asarray(pair[part]) for pair in chosen]).astype(np.uint8) for part in (0, 1))
+
+
+class _PlainLines(keras.callbacks.Callback):
+    """One line an epoch where the output is no terminal: what Keras's bar would show, and the time left."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_train_begin(self, logs=None):
+        progress.total(self.epochs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        progress.advance()
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+        progress.say(shown)

@@ -1,0 +1,271 @@
+"""python -m pipeline.run: the straight line from a folder of image and mask pairs to a SavedModel that is served.
+
+Arguments are read before anything heavy is imported; a component's module is imported when the component has to work, so
+`--help` and a run in which everything is cached answer at once. What follows a bare `--` goes to Beam.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import functools
+import importlib
+import json
+import os
+import pathlib
+import re
+import sys
+import traceback
+
+from pipeline import config as settings
+from pipeline.configs import CONFIGS
+from pipeline.store import Artifact, Outside, Store, external
+
+NOT_BLESSED = 3
+"""Exit status of a run whose model did not pass the gate."""
+
+FLAGS = {  # what people change most: flag, the setting behind it, and what it means
+    "--data": ("data", "folder or CSV of image and mask pairs, tfds:NAME, or streets (generated)"),
+    "--classes": ("classes", "table with the columns value,name,red,green,blue; else classes.csv in the data folder"),
+    "--ignore-value": ("example_gen.ignore_value", "mask value that means void; none: every pixel has a class"),
+    "--name": ("name", "of the model: it is pushed to PUSH_TO/NAME/VERSION; else the data folder's name"),
+    "--model": ("trainer.model", f"network: {', '.join(settings.MODELS)}"),
+    "--epochs": ("trainer.epochs", "passes over the training split"),
+    "--batch-size": ("trainer.batch_size", "images a training step"),
+    "--learning-rate": ("trainer.learning_rate", "of the segmentor, at its peak"),
+    "--image-size": (
+        "transform.image_size",
+        "WIDTHxHEIGHT into which images are fitted; none: their median, at most 240",
+    ),
+    "--adversarial-weight": (
+        "trainer.adversarial_weight",
+        "of the discriminator's verdict in the loss; 0: no discriminator",
+    ),
+    "--strategy": ("trainer.strategy", "devices: one, mirrored, auto"),
+    "--seed": ("trainer.seed", "of weights and of every draw while training"),
+    "--root": ("root", "folder of intermediate results"),
+    "--push-to": ("push_to", "folder of pushed models"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the line; returns the exit status: 0 pushed or cached, 2 a wrong setting or input, 3 not blessed."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        config, beam_options = parse(sys.argv[1:] if argv is None else argv)
+        return line(config, beam_options)
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from the components that are finished.", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        if not _raised_by_us(error):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def line(config: settings.Config, beam_options: list[str]) -> int:
+    """The nine components in order; Python's calls are the graph."""
+    store = Store(config.root)
+    beam = Outside(beam_options)
+    c = config
+    source = _source(config.data)
+    classes = {"classes": external(config.classes)} if config.classes else {}
+    examples = store.run(component("example_gen"), c.example_gen, source=source, **classes, beam_options=beam)
+    statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
+    schema = store.run(component("schema_gen"), c.schema_gen, statistics=statistics, examples=examples)
+    anomalies = store.run(
+        component("example_validator"), c.example_validator, examples=examples, statistics=statistics, schema=schema
+    )
+    transform = store.run(
+        component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
+    )
+    model = store.run(
+        component("trainer"), c.trainer, modules=settings.chosen_modules(c.trainer), resume=True, transform=transform
+    )
+    evaluation = store.run(
+        component("evaluator"),
+        c.evaluator,
+        model=model,
+        examples=examples,
+        transform=transform,
+        statistics=statistics,
+        beam_options=beam,
+    )
+    validation = store.run(component("infra_validator"), c.infra_validator, model=model, examples=examples)
+    target = pathlib.Path(config.push_to)
+    pushed = store.run(
+        component("pusher"),
+        c.pusher,
+        valid=_still_pushed,
+        model=model,
+        evaluation=evaluation,
+        validation=validation,
+        name=Artifact(config.name, config.name),  # pusher works on a place, so its recipe does name it
+        target=Artifact(target, str(target.resolve())),
+        fingerprint=Outside(model.fingerprint),
+    )
+    artifacts = {
+        "example_gen": examples,
+        "statistics_gen": statistics,
+        "schema_gen": schema,
+        "example_validator": anomalies,
+        "transform": transform,
+        "trainer": model,
+        "evaluator": evaluation,
+        "infra_validator": validation,
+        "pusher": pushed,
+    }
+    return _conclude(config, {name: artifact.path for name, artifact in artifacts.items()})
+
+
+def component(name: str):
+    """The component `name`, whose module is imported when it is called, not before."""
+
+    def call(out, config, **inputs):
+        module = importlib.import_module(call.__module__)
+        return vars(module)[name](out, config, **inputs)
+
+    call.__name__, call.__module__ = name, f"pipeline.components.{name}"
+    return call
+
+
+def _source(data: str) -> Artifact:
+    """The data as an input; generated and TFDS data are known by their names, files by their content."""
+    return Artifact(data, data) if data == "streets" or data.startswith("tfds:") else external(data)
+
+
+def _still_pushed(path) -> bool:
+    return importlib.import_module("pipeline.components.pusher").still_pushed(path)
+
+
+def _conclude(config, paths) -> int:
+    """Writes the report, prints scores, verdict and where things lie; returns the exit status."""
+    from pipeline import report
+
+    page = pathlib.Path(config.root) / f"report-{config.name}.html"
+    report.write(page, name=config.name, artifacts=paths)
+    scores = json.loads((paths["evaluator"] / "scores.json").read_text())
+    pushed = json.loads((paths["pusher"] / "pushed.json").read_text())
+    print(_table(scores))
+    print(f"{'TensorBoard':14}tensorboard --logdir {paths['trainer'] / 'logs'}")
+    print(f"{'report':14}{page}")
+    if not pushed["pushed"]:
+        print("not blessed   " + "\n              ".join(pushed["reasons"]))
+        print("              Nothing was pushed.")
+        return NOT_BLESSED
+    print(f"{'SavedModel':14}{pathlib.Path(config.push_to) / config.name / str(pushed['version'])}")
+    return 0
+
+
+def _table(scores: dict) -> str:
+    """Per-class IoU and the summary scores, at the original size."""
+    result, names = scores["original_size"], scores["classes"]
+    rows = [f"\nIntersection over union on '{scores['split']}', {scores['images']} images at their original size"]
+    for name, iou in zip(names, result["iou"], strict=True):
+        rows.append(f"  {name:16} {'absent' if iou is None else f'{iou:.3f}'}")
+    rows.append(
+        f"mean_iou={result['mean_iou']:.3f}  pixel_accuracy={result['pixel_accuracy']:.3f}  "
+        f"mean_accuracy={result['mean_accuracy']:.3f}  frequency_weighted_iou={result['frequency_weighted_iou']:.3f}"
+    )
+    rows.append(
+        f"at training size mean_iou={scores['training_size']['mean_iou']:.3f}; "
+        f"always '{scores['commonest_class']['name']}': mean_iou={scores['commonest_class']['mean_iou']:.3f}\n"
+    )
+    return "\n".join(rows)
+
+
+def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
+    """Reads the command line: the settings of the run, and Beam's options, which follow a bare `--`."""
+    ours, beam = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    parser = _parser()
+    arguments, unknown = parser.parse_known_args(ours)
+    if unknown:
+        nearest = difflib.get_close_matches(unknown[0].split("=")[0], [*FLAGS, "--set", "--config"], n=1)
+        cure = f" Did you mean {nearest[0]!r}?" if nearest else " Beam's own options go behind a bare `--`."
+        raise ValueError(f"Unknown argument {unknown[0]!r}. Received: {' '.join(ours)}.{cure}")
+    given = {
+        setting: value for setting, value in vars(arguments).items() if setting in _settings() and value is not None
+    }
+    on_streets = given.get("data", "streets") == "streets"
+    config = CONFIGS[arguments.config or ("streets" if on_streets else "folder")]()
+    if arguments.config in (None, "folder") and not on_streets:
+        given.setdefault("name", _name(given["data"]))
+    changes = [*given.items(), *(_assignment(text) for text in arguments.set)]
+    config = functools.reduce(lambda config, change: settings.changed(config, *change), changes, config)
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", config.name):
+        raise ValueError(
+            f"A model's name must be made of letters, digits, '_', '-' and '.'. Received: name={config.name!r}."
+        )
+    settings.chosen_modules(config.trainer)
+    if not config.data:
+        raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
+    if beam:
+        from pipeline.beam import pipeline_options
+
+        pipeline_options(beam)
+    return settings.resolved(config), beam
+
+
+def _settings():
+    return {setting for setting, _ in FLAGS.values()}
+
+
+def _name(data: str) -> str:
+    """A model's name from the place of its data."""
+    stem = data.removeprefix("tfds:").split(":")[0] if data.startswith("tfds:") else pathlib.Path(data).resolve().stem
+    return re.sub(r"[^\w-]+", "_", stem).strip("_-") or "model"
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    setting, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set must be COMPONENT.FIELD=VALUE. Received: --set {text}.")
+    return setting, value
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = {name: settings.settings(CONFIGS[name]()) for name in ("streets", "folder")}
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.run",
+        usage="%(prog)s [options] [-- Beam's options]",
+        description=__doc__.split("\n\n")[0],
+        epilog="settings of --set and their defaults:\n"
+        + "\n".join(f"  {name} = {_shown(name, defaults)}" for name in defaults["folder"] if "." in name)
+        + "\n\nnamed configurations of --config:\n"
+        + "\n".join(f"  {name:12} {function.__doc__.splitlines()[0]}" for name, function in CONFIGS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", choices=CONFIGS, help="named configuration (default: streets, folder with --data)")
+    for flag, (setting, meaning) in FLAGS.items():
+        text = f"{meaning} (default: {_shown(setting, defaults)})".replace("%", "%%")
+        parser.add_argument(flag, dest=setting, metavar=flag[2:].upper().replace("-", "_"), help=text)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="COMPONENT.FIELD=VALUE", help="any setting; may be repeated"
+    )
+    return parser
+
+
+def _shown(setting: str, defaults: dict) -> str:
+    streets, folder = (_text(defaults[name][setting]) for name in ("streets", "folder"))
+    return streets if streets == folder else f"{folder}; on streets {streets}"
+
+
+def _text(value) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def _raised_by_us(error: BaseException) -> bool:
+    """Whether our own code raised it: then its message is written for the user, and a traceback would hide it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = pathlib.Path(__file__).resolve().parent.parent
+    return bool(frames) and any(
+        ours / package in pathlib.Path(frames[-1].filename).parents for package in ("kseg", "pipeline")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""Where results lie: each component is computed once per recipe and published by one rename.
+
+A recipe is everything that could change the result: the component, its settings, the fingerprints of its inputs, its code
+together with every first-party module that it imports, and the versions of the packages that those import. An artifact is
+the directory `root/<component>/<first 16 digits of the recipe's SHA-256>`; it is complete by construction, since it gets that
+name only after the last file was written. `recipe.json` inside is the lineage: follow `inputs`. Standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+import sys
+
+from pipeline import progress
+
+FIRST_PARTY = ("kseg", "pipeline")
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """A finished directory, or external data; `fingerprint` stands for its content."""
+
+    path: pathlib.Path
+    fingerprint: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Outside:
+    """An input that leaves no trace in the result (a place, a runner's options): handed over, never hashed."""
+
+    value: object
+
+
+class Store:
+    """Runs each component once per recipe, keeping the results below `root`.
+
+    Args:
+        root: a local folder, made when missing. Remote ones have no atomic rename and are refused.
+
+    Raises:
+        ValueError: `root` is the address of a remote file system.
+    """
+
+    def __init__(self, root):
+        if "://" in str(root):
+            raise ValueError(
+                f"`root` must be a local folder, since results are published by rename. Received: root={root}. "
+                "Choose a local --root, and copy the finished folder."
+            )
+        self.root = pathlib.Path(root)
+
+    def run(self, component, config, *, modules=(), resume=False, valid=None, **inputs) -> Artifact:
+        """Returns the artifact of `component(out, config, **inputs)`, made now or earlier.
+
+        Args:
+            component: function that writes only below `out` and reads only what it was given.
+            config: frozen dataclass of JSON values; everything that changes the result.
+            modules: names of further first-party modules that the settings choose, a network's for example.
+            resume: keep the scratch folder of a killed run, so that the component can go on from it.
+            valid: `valid(path) -> bool`, asked of a cached artifact whose effect lies outside `root`.
+            **inputs: `Artifact`s, handed over as paths; `Outside`s, handed over as they are and not hashed.
+        """
+        text = json.dumps(_recipe(component, config, modules, inputs), sort_keys=True, indent=1, allow_nan=False)
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        final = self.root / component.__name__ / fingerprint[:16]
+        scratch = self.root / ".scratch" / component.__name__ / fingerprint[:16]
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(scratch.with_suffix(".lock")):
+            if final.is_dir() and valid is not None and not valid(final):
+                shutil.rmtree(final)
+            if final.is_dir():
+                progress.note(component.__name__, f"cached  {final}")
+                return Artifact(final, fingerprint)
+            if not resume:
+                shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir(exist_ok=True)
+            with progress.line(component.__name__):
+                component(scratch, config, **{name: _handed_over(value) for name, value in inputs.items()})
+            (scratch / "recipe.json").write_text(text, encoding="utf-8")
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(scratch, final)
+        return Artifact(final, fingerprint)
+
+
+def _handed_over(value):
+    return value.path if isinstance(value, Artifact) else value.value
+
+
+def _recipe(component, config, modules, inputs) -> dict:
+    code, packages = _code((component.__module__, *modules))
+    return {
+        "component": component.__name__,
+        "config": dataclasses.asdict(config),
+        "inputs": {name: value.fingerprint for name, value in inputs.items() if isinstance(value, Artifact)},
+        "code": code,
+        "packages": packages,
+        "python": ".".join(map(str, sys.version_info[:2])),
+    }
+
+
+@contextlib.contextmanager
+def _locked(path):
+    """Holds an exclusive lock on `path`; a second run of the same recipe waits here, then finds the result."""
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def external(path) -> Artifact:
+    """Data from outside, as an artifact whose fingerprint is its content: names and bytes of a file or of all files below.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"The data must exist. Received: {path}. Check the path that was given.")
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        name = file.relative_to(path).as_posix() if file != path else ""
+        with open(file, "rb") as stream:
+            digest.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return Artifact(path, digest.hexdigest())
+
+
+def _code(roots) -> tuple[dict[str, str], dict[str, str]]:
+    """Digests of the first-party modules that `roots` import, directly or not, and versions of the packages they name."""
+    digests, imported, waiting = {}, set(), list(roots)
+    while waiting:
+        module = waiting.pop()
+        if module in digests or (source := _source(module)) is None:
+            continue
+        digests[module] = hashlib.sha256(source.encode()).hexdigest()[:16]
+        names = _imports(source)
+        waiting += [name for name in _with_parents([module, *names]) if name.split(".")[0] in FIRST_PARTY]
+        imported |= {name.split(".")[0] for name in names}
+    third_party = {name: _version(name) for name in sorted(imported - set(FIRST_PARTY) - sys.stdlib_module_names)}
+    return dict(sorted(digests.items())), {name: version for name, version in third_party.items() if version}
+
+
+def _with_parents(names):
+    for name in names:
+        parts = name.split(".")
+        yield from (".".join(parts[: n + 1]) for n in range(len(parts)))
+
+
+@functools.cache
+def _source(module: str) -> str | None:
+    """Text of a first-party module, found without importing it; None where the name is no module but an attribute."""
+    parts = module.split(".")
+    try:
+        root = importlib.util.find_spec(parts[0])
+    except ValueError:  # __main__ and the like
+        return None
+    if root is None or not root.submodule_search_locations:
+        return None
+    path = pathlib.Path(root.submodule_search_locations[0]).joinpath(*parts[1:])
+    for file in (path / "__init__.py", path.with_suffix(".py")):
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+    return None
+
+
+def _imports(source: str) -> set[str]:
+    """Names that the source imports anywhere, inside functions too; `from a import b` counts as a and a.b."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+@functools.cache
+def _distributions():
+    return importlib.metadata.packages_distributions()
+
+
+@functools.cache
+def _version(package: str) -> str | None:
+    """Version of the distribution that holds the package, whatever its name (tensorflow or tensorflow-cpu)."""
+    found = _distributions().get(package)
+    return importlib.metadata.version(found[0]) if found else None

@@ -1,0 +1,72 @@
+"""The command line: what it reads, what it refuses, and that it imports nothing heavy to answer."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import run
+
+
+def test_help_imports_no_framework():
+    code = (
+        "import sys, contextlib\nfrom pipeline import run\nwith contextlib.suppress(SystemExit):\n    run.main(['--help'])\n"
+        "print([m for m in ('tensorflow', 'keras', 'apache_beam', 'numpy') if m in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert answer.splitlines()[-1] == "[]"
+    assert "--adversarial-weight" in answer and "trainer.epochs = 60" in answer
+
+
+def test_flags_set_settings_and_set_has_the_last_word():
+    config, beam = run.parse(["--epochs", "3", "--image-size", "64x48", "--set", "trainer.epochs=4", "--name", "x"])
+    assert (config.trainer.epochs, config.transform.image_size, config.name, beam) == (4, (48, 64), "x", [])
+
+
+def test_without_data_it_is_the_game_on_streets_and_with_data_it_is_not():
+    assert run.parse([])[0].trainer.adversarial_weight > 0
+    config = run.parse(["--data", "some/photos"])[0]
+    assert (config.trainer.adversarial_weight, config.name) == (0, "photos")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--epoch", "3"], r"Unknown argument '--epoch'.*Did you mean '--epochs'\?"),
+        (["--set", "trainer.epoch=3"], r"Did you mean 'trainer.epochs'\?"),
+        (["--set", "trainer.epochs"], "must be COMPONENT.FIELD=VALUE"),
+        (["--name", "../x"], "name must be made of letters"),
+        (["--config", "camvid"], "--data must name a folder"),
+        (["--model", "unett"], "`model` must be one of unet"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_status_2(argv, message, capsys):
+    with pytest.raises(ValueError, match=message):
+        run.parse(argv)
+    assert run.main(argv) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_missing_folder_is_named(tmp_path, capsys):
+    assert run.main(["--data", str(tmp_path / "nowhere"), "--root", str(tmp_path / "runs")]) == 2
+    assert str(tmp_path / "nowhere") in capsys.readouterr().err
+
+
+def test_what_follows_a_bare_dash_dash_goes_to_beam():
+    config, beam = run.parse(["--epochs", "3", "--", "--direct_num_workers=2"])
+    assert (config.trainer.epochs, beam) == (3, ["--direct_num_workers=2"])
+
+
+def test_an_option_that_beam_does_not_know_is_refused():
+    with pytest.raises(ValueError, match="direct_num_worker"):
+        run.parse(["--", "--direct_num_worker=2"])
+
+
+def test_an_error_of_a_library_is_not_disguised_as_the_users():
+    def raised(code):
+        try:
+            exec(code, {"__name__": "elsewhere"})
+        except ValueError as error:
+            return run._raised_by_us(error)
+
+    assert not raised("int('x')")
