@@ -2,8 +2,8 @@
 
 A model that is trained on images resized one way and served with another is a different model, so this module states the rule
 once: an image keeps its aspect, is fitted into a box with an antialiased triangle ("bilinear") filter and is rounded to uint8;
-label maps take the nearest pixel. Beam workers call the numpy and Pillow functions; `fit_image_in_graph` and
-`resize_in_graph` are their TensorFlow twins and import TensorFlow only when called. The twins differ by at most one grey
+label maps take the nearest pixel. Beam workers call the numpy and Pillow functions; the functions
+that end in `_in_graph` are their TensorFlow twins and import TensorFlow only when called. The twins differ by at most one grey
 level, because Pillow rounds between its two passes. Images that are not uint8 with 1 or 3 channels are refused.
 """
 
@@ -97,16 +97,33 @@ def fit_image_in_graph(image, box: tuple[int, int]):
     """
     import tensorflow as tf
 
-    shape = tf.shape(image, out_type=tf.int64)  # int32 overflows: a side times a side may pass 2^31
-    height, width = shape[-3], shape[-2]
-    box_height, box_width = tf.cast(box[0], tf.int64), tf.cast(box[1], tf.int64)
-    fits_height = box_height * width <= box_width * height
-    scaled_width = tf.maximum((2 * width * box_height + height) // (2 * height), 1)
-    scaled_height = tf.maximum((2 * height * box_width + width) // (2 * width), 1)
-    size = tf.stack([tf.where(fits_height, box_height, scaled_height), tf.where(fits_height, scaled_width, box_width)])
-    resized = resize_in_graph(image, tf.cast(size, tf.int32))
+    shape = tf.shape(image)
+    size = fitted_size_in_graph(shape[-3], shape[-2], box)
+    resized = resize_in_graph(image, size)
     # Pillow rounds half up; tf.round would round half to even.
     return tf.cast(tf.clip_by_value(tf.floor(resized + 0.5), 0.0, 255.0), tf.uint8)
+
+
+def fitted_size_in_graph(height, width, box: tuple[int, int]):
+    """`fitted_size` in a TensorFlow graph.
+
+    Args:
+        height: scalar integer tensor, in pixels.
+        width: scalar integer tensor, in pixels.
+        box: (height, width) to fit into, in pixels; a pair or a tensor (2,), integers.
+
+    Returns:
+        Tensor (2,), int32: height and width.
+    """
+    import tensorflow as tf
+
+    # int64: the product of two sides may pass 2^31.
+    height, width, box_height, box_width = (tf.cast(side, tf.int64) for side in (height, width, box[0], box[1]))
+    scaled_width = tf.maximum((2 * width * box_height + height) // (2 * height), 1)
+    scaled_height = tf.maximum((2 * height * box_width + width) // (2 * width), 1)
+    fits_height = box_height * width <= box_width * height
+    size = tf.where(fits_height, tf.stack([box_height, scaled_width]), tf.stack([scaled_height, box_width]))
+    return tf.cast(size, tf.int32)
 
 
 def resize_in_graph(values, size):
