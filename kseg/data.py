@@ -1,0 +1,167 @@
+"""Reads a prepared data set as `tf.data` of images and label maps.
+
+A prepared data set is a folder that `tfds.builder_from_directory` reads, with the features `image` (uint8), `label_map` (uint8
+class ids, 255 where void) and `key`, and the splits train, validation and test. Order and augmentation depend on the seed (the
+order also on `tf.random.set_seed`, where that was called), never on the number of threads. Refused: folders and splits that are
+not there. TensorFlow only, because it reads, decodes and augments with `tf.data`.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from kseg._backend import require_tensorflow
+
+require_tensorflow(__name__)
+
+import tensorflow as tf  # noqa: E402  (only after the backend is known)
+import tensorflow_datasets as tfds  # noqa: E402
+
+from kseg.augment import Augment  # noqa: E402
+from kseg.labels import VOID  # noqa: E402
+from kseg.resizing import fit_image_in_graph  # noqa: E402
+
+MEMORY = 2**30
+"""Bytes of decoded pairs that training keeps: a split that fits is decoded once, a larger one is shuffled within this window."""
+
+SAMPLE = 8  # pairs from which the size of a split is judged
+
+
+def pairs(directory, split: str) -> tf.data.Dataset:
+    """The pairs of one split, as they are stored and in the order in which they are stored.
+
+    Args:
+        directory: folder of a prepared data set.
+        split: "train", "validation" or "test".
+
+    Returns:
+        Data set of (image (H, W, C), label_map (H, W)), both uint8; H and W differ from pair to pair.
+
+    Raises:
+        FileNotFoundError: there is no prepared data set in `directory`.
+        ValueError: the data set has no such split, or lacks a feature.
+    """
+    builder = opened(directory)
+    if split not in builder.info.splits:
+        raise ValueError(
+            f"`split` must be one of {', '.join(sorted(builder.info.splits))}. Received: split={split!r} [{directory}]."
+        )
+    # One file after another: interleaved files would come in an order that depends on how many there are.
+    config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
+    stored = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
+    return stored.map(lambda example: (example["image"], example["label_map"][..., 0]), tf.data.AUTOTUNE)
+
+
+def training_set(
+    directory,
+    *,
+    size: tuple[int, int],
+    batch_size: int,
+    seed: int = 0,
+    split: str = "train",
+    augment: bool = True,
+    scale: tuple[float, float] = (0.5, 2.0),
+) -> tf.data.Dataset:
+    """Endless batches of shuffled pairs; `fit` needs `steps_per_epoch`.
+
+    Each pass over the split has its own order. The n-th pair of a run is changed by the draws of (seed, n), so two runs
+    with one seed see the same batches.
+
+    Args:
+        directory: folder of a prepared data set.
+        size: (height, width) of the batches, in pixels.
+        batch_size: B.
+        seed: of order and augmentation.
+        split: which split.
+        augment: whether to change the pairs as `kseg.augment.Augment` does; without, they are fitted and padded to `size`.
+        scale: smallest and largest factor of the augmentation.
+
+    Returns:
+        Data set of (image (B, H, W, C), float32 in [0, 255], label_map (B, H, W), uint8).
+
+    Raises:
+        FileNotFoundError: there is no prepared data set in `directory`.
+        ValueError: the split is missing or empty, or an argument is out of range.
+
+    Example:
+        >>> batches = training_set("prepared", size=(96, 128), batch_size=8)
+        >>> model.fit(batches, steps_per_epoch=64, epochs=20)
+    """
+    stored = pairs(directory, split)
+    count = stored.cardinality().numpy()
+    if not count:
+        raise ValueError(f"A split to train on must not be empty. Received: split={split!r} [{directory}].")
+    at_once = min(count, pairs_in_memory(stored))
+    if at_once == count:
+        stored = stored.cache()
+    shuffled = stored.shuffle(at_once, seed=seed, reshuffle_each_iteration=True).repeat()
+    change = Augment(size, scale=scale) if augment else None
+
+    def prepared(step, pair):
+        return change(*pair, seed=(seed, step)) if augment else fitted(*pair, size)
+
+    changed = shuffled.enumerate().map(prepared, tf.data.AUTOTUNE)
+    return changed.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_set(directory, *, size: tuple[int, int], batch_size: int, split: str = "validation") -> tf.data.Dataset:
+    """Every pair of a split once, in stored order, fitted into `size` and padded at the bottom and on the right.
+
+    Args:
+        directory: folder of a prepared data set.
+        size: (height, width) of the batches, in pixels.
+        batch_size: B; the last batch may be smaller.
+        split: which split.
+
+    Returns:
+        Data set of (image (B, H, W, C), float32 in [0, 255], label_map (B, H, W), uint8), padded with 0 and void.
+
+    Raises:
+        FileNotFoundError: there is no prepared data set in `directory`.
+        ValueError: the data set has no such split.
+    """
+    fit = pairs(directory, split).map(lambda image, label_map: fitted(image, label_map, size), tf.data.AUTOTUNE)
+    return fit.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def fitted(image, label_map, size: tuple[int, int]):
+    """Fits one pair into `size` and pads it at the bottom and on the right, the image with 0, the label map with void.
+
+    Args:
+        image: (H, W, C), uint8.
+        label_map: (H, W), uint8.
+        size: (height, width) of the result, in pixels.
+
+    Returns:
+        image (height, width, C), float32 in [0, 255], and label_map (height, width), uint8.
+    """
+    image = fit_image_in_graph(image, size)
+    inside = tf.shape(image)[:2]
+    label_map = tf.image.resize(label_map[..., None], inside, method="nearest")[..., 0]
+    below = [[0, size[0] - inside[0]], [0, size[1] - inside[1]]]
+    image = tf.pad(tf.cast(image, tf.float32), [*below, [0, 0]])
+    label_map = tf.pad(label_map, below, constant_values=tf.cast(VOID, label_map.dtype))
+    return tf.ensure_shape(image, (*size, image.shape[-1])), tf.ensure_shape(label_map, size)
+
+
+def opened(directory):
+    """The TFDS builder of a prepared data set, after a look at whether it is one."""
+    if not (pathlib.Path(directory) / "dataset_info.json").is_file():
+        raise FileNotFoundError(
+            f"A prepared data set must hold a file dataset_info.json. Received: directory={str(directory)!r}. "
+            "Prepare one with `python -m pipeline.run`: its artifacts `examples` and `transform` are such folders."
+        )
+    builder = tfds.builder_from_directory(directory)
+    missing = [feature for feature in ("image", "label_map") if feature not in builder.info.features]
+    if missing:
+        raise ValueError(
+            f"A prepared data set must have the features image and label_map. Received: {directory} without "
+            f"{', '.join(missing)}."
+        )
+    return builder
+
+
+def pairs_in_memory(stored: tf.data.Dataset) -> int:
+    """How many pairs fit into `MEMORY`, judged by the first few; at least 1."""
+    sizes = [image.nbytes + label_map.nbytes for image, label_map in stored.take(SAMPLE).as_numpy_iterator()]
+    return max(1, MEMORY * len(sizes) // sum(sizes))
