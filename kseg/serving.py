@@ -1,0 +1,195 @@
+"""Exports a segmentor as a SavedModel that needs nothing but TensorFlow: no kseg, no Keras, no custom object.
+
+Three signatures share one path, which is also what the evaluator measures: the image is fitted into the size that the network
+was trained at (`kseg.resizing`) and padded at the bottom and on the right; the network's probabilities are cropped, resized
+back to the image's own size, and only then the likeliest class is taken.
+
+    serving_default  image (B, H, W, C) uint8                 -> label_map (B, H, W) uint8, confidence (B, H, W) float32
+    serve_bytes      image_bytes (B,) JPEG or PNG, any sizes  -> label_map_bytes (B,) PNG, each of its image's size
+    probabilities    image (B, H, W, C) uint8                 -> probabilities (B, H, W, K) float32
+
+The exported graph computes in float32, also where training was in mixed bfloat16: only few processors multiply bfloat16, and
+on others it is slower. So the same label maps come from the Keras model in float32 (`label_maps` here), and nearly the same
+ones from the model as it was trained. TensorFlow Serving's gRPC takes messages of 4 MB unless told otherwise: `probabilities`
+exceeds that from 224 x 224 pixels and 21 classes on, label maps and PNG hardly ever do. JPEGs are decoded as Pillow does in Beam
+workers, without turning them by their EXIF orientation. Refused: networks that are not functional, take more than one input,
+lack a score for each class or return another size than the image's. TensorFlow only, because a SavedModel is a TensorFlow graph.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+
+from kseg._backend import require_tensorflow
+
+require_tensorflow(__name__)
+
+import keras  # noqa: E402  (only after the backend is known)
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from kseg.labels import LabelMap  # noqa: E402
+from kseg.resizing import fit_image_in_graph, resize_in_graph  # noqa: E402
+
+
+def export(model: keras.Model, path, *, labels: LabelMap, image_size: tuple[int, int]) -> None:
+    """Writes a SavedModel with the signatures serving_default, serve_bytes and probabilities.
+
+    The class names and colours go to `assets/labels.json`. Directories get mode 0755 and files 0644, so that a server running as
+    another user can read them. An earlier export at `path` is overwritten.
+
+    Args:
+        model: functional segmentor from an image (B, H, W, C), C = 1 or 3, to logits (B, H, W, K).
+        path: directory to write.
+        labels: the K classes.
+        image_size: (height, width) that images are fitted into before the network sees them, in pixels.
+
+    Raises:
+        TypeError: the model is not functional.
+        ValueError: the model's channels, classes or output size do not fit.
+
+    Example:
+        >>> export(model, "savedmodels/streets/1", labels=labels, image_size=(96, 128))
+        >>> served = tf.saved_model.load("savedmodels/streets/1").signatures["serving_default"]
+        >>> served(image=images)["label_map"]
+    """
+    path = pathlib.Path(path)
+    served = Served(in_float32(checked(model, labels, image_size)), image_size)
+    with tempfile.TemporaryDirectory() as scratch:
+        file = pathlib.Path(scratch) / "labels.json"
+        file.write_text(labels.to_json(), encoding="utf-8")
+        served.labels = tf.saved_model.Asset(str(file))
+        tf.saved_model.save(served, str(path), signatures=served.signatures())
+    for entry in (path, *path.rglob("*")):
+        entry.chmod(0o755 if entry.is_dir() else 0o644)
+
+
+def label_maps(model: keras.Model, image_size: tuple[int, int], images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the signature serving_default of an export of `model` answers, computed by Keras.
+
+    Args:
+        model: functional segmentor from an image (B, H, W, C) to logits (B, H, W, K).
+        image_size: (height, width) that images are fitted into, in pixels.
+        images: (B, H, W, C), uint8.
+
+    Returns:
+        label_map (B, H, W), uint8, and confidence (B, H, W), float32: the probability of that class.
+    """
+    answer = Served(in_float32(model), image_size).likeliest(tf.constant(images))
+    return answer["label_map"].numpy(), answer["confidence"].numpy()
+
+
+class Served(tf.Module):
+    """A network with all that lies between an image file and its label map.
+
+    Args:
+        network: functional model in float32 from an image (B, H, W, C) to logits (B, H, W, K).
+        image_size: (height, width) that images are fitted into, in pixels.
+    """
+
+    def __init__(self, network: keras.Model, image_size: tuple[int, int]):
+        super().__init__()
+        self._network = network
+        self._image_size = tuple(image_size)
+        self._channels = network.inputs[0].shape[-1]
+        self._variables = [variable.value for variable in network.variables]  # what the SavedModel has to keep
+
+    def signatures(self) -> dict:
+        """The three functions, traced for every batch and every size."""
+        images = tf.TensorSpec((None, None, None, self._channels), tf.uint8, name="image")
+        encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
+        return {
+            "serving_default": tf.function(self.likeliest, input_signature=[images]),
+            "serve_bytes": tf.function(self.likeliest_of_bytes, input_signature=[encoded]),
+            "probabilities": tf.function(self.probabilities, input_signature=[images]),
+        }
+
+    def likeliest(self, image):
+        """Images (B, H, W, C), uint8, to label maps (B, H, W), uint8, and the probabilities of those classes, float32."""
+        probabilities = self.probabilities(image)["probabilities"]
+        return {
+            "label_map": tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8),
+            "confidence": tf.reduce_max(probabilities, axis=-1),
+        }
+
+    def probabilities(self, image):
+        """Images (B, H, W, C), uint8, to probabilities (B, H, W, K), float32, at the images' own size."""
+        padded, fitted = self._padded(image)
+        probabilities = self._predict(padded)[:, : fitted[0], : fitted[1]]
+        return {"probabilities": resize_in_graph(probabilities, tf.shape(image)[1:3])}
+
+    def likeliest_of_bytes(self, image_bytes):
+        """Encoded images (B,) to PNGs of class ids (B,), each at its image's own size; the network sees one batch."""
+
+        def prepared(encoded):
+            # Integer-accurate and for PNGs too: the same pixels as Pillow's, which tf.io.decode_image misses by up to 6.
+            image = tf.io.decode_jpeg(encoded, channels=self._channels, dct_method="INTEGER_ACCURATE")
+            padded, fitted = self._padded(image)
+            return padded, fitted, tf.shape(image)[:2]
+
+        def answered(example):
+            probabilities, fitted, size = example
+            resized = resize_in_graph(probabilities[: fitted[0], : fitted[1]], size)
+            return tf.io.encode_png(tf.cast(tf.argmax(resized, axis=-1), tf.uint8)[..., None])
+
+        size = tf.TensorSpec((2,), tf.int32)
+        image = tf.TensorSpec((*self._image_size, self._channels), tf.float32)
+        images, fitted, sizes = tf.map_fn(prepared, image_bytes, fn_output_signature=(image, size, size))
+        examples = (self._predict(images), fitted, sizes)
+        return {"label_map_bytes": tf.map_fn(answered, examples, fn_output_signature=tf.string)}
+
+    def _padded(self, image):
+        """Images (..., H, W, C), uint8, fitted and padded to (..., height, width, C), float32; and the fitted size (2,)."""
+        image = tf.cast(fit_image_in_graph(image, self._image_size), tf.float32)
+        fitted = tf.shape(image)[-3:-1]
+        below = [[0, self._image_size[0] - fitted[0]], [0, self._image_size[1] - fitted[1]], [0, 0]]
+        return tf.pad(image, [*[[0, 0]] * (image.shape.rank - 3), *below]), fitted
+
+    def _predict(self, image):
+        """Images (B, height, width, C), float32, to probabilities (B, height, width, K), float32."""
+        image = tf.ensure_shape(image, (None, *self._image_size, self._channels))
+        return tf.nn.softmax(self._network(image, training=False))
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """A copy of a functional model that computes in float32 throughout, with the same weights."""
+
+    def copied(layer):
+        return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def checked(model: keras.Model, labels: LabelMap, image_size: tuple[int, int]) -> keras.Model:
+    """The model, when it can be exported.
+
+    Raises:
+        TypeError: it is not functional.
+        ValueError: its channels, classes or output size do not fit.
+    """
+    if not isinstance(model, keras.Model) or not hasattr(model, "inputs") or not model.inputs:
+        raise TypeError(
+            f"`model` must be a functional keras.Model. Received: model={model!r}. Of a game, export the `segmentor`."
+        )
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] not in (1, 3):
+        raise ValueError(
+            f"`model` must take one image (B, H, W, C) with C = 1 or 3. Received: inputs of shapes {shapes} "
+            f"[model {model.name}]."
+        )
+    expected = (1, *image_size, labels.num_classes)
+    answered = tuple(model.compute_output_shape((1, *image_size, shapes[0][-1])))
+    if answered[-1] != expected[-1]:
+        raise ValueError(
+            f"`model` must return a logit for each of the {expected[-1]} classes. Received: {answered[-1]} logits "
+            f"[model {model.name}]."
+        )
+    if answered != expected:
+        raise ValueError(
+            f"`model` must return logits of the image's own size. Received: logits {answered[1:3]} of an image "
+            f"{tuple(image_size)} [model {model.name}]. Build the network with padding='same'."
+        )
+    return model
