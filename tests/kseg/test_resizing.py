@@ -39,6 +39,7 @@ def test_every_fitted_size_touches_the_box_and_stays_inside():
             size = resizing.fitted_size(height, width, box)
             assert size[0] <= box[0] and size[1] <= box[1]
             assert size[0] == box[0] or size[1] == box[1]
+            assert resizing.fitted_size(*size, box) == size  # fitting twice is fitting once
 
 
 def test_a_size_below_one_is_refused():
