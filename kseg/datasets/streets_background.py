@@ -187,7 +187,7 @@ def _paint_ground(canvas: Canvas, walls: Walls) -> None:
     colour = np.where((beyond < 0)[..., None], linear(scene.asphalt), linear(scene.pavement))
     slabs = (beyond > 0.2) & ((z * F(1.1) % 1 < 0.05) | (beyond * F(1.3) % 1 < 0.05))
     np.multiply(colour, F(0.7), out=colour, where=slabs[..., None])
-    np.copyto(colour, linear(scene.pavement) * F(1.25), where=((beyond > 0) & (beyond < 0.22))[..., None])
+    np.copyto(colour, linear(scene.kerb), where=((beyond > 0) & (beyond < 0.22))[..., None])
     np.multiply(colour, F(0.3), out=colour, where=(_repairs(canvas, street, z) & (beyond < 0))[..., None])
     painted = scene.painted(street, z) & (beyond < 0)
     left = np.clip((noise(street * 5 + canvas.gv, z * 3) * F(0.8) + F(1 - 2.4 * scene.worn)) * 2, F(0.12), 1)

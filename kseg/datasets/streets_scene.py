@@ -17,11 +17,32 @@ Colour = tuple[float, float, float]
 SPLITS = ("train", "validation", "test")
 NEAR, FAR = -45.0, 150.0  # metres of street that are built up, behind and ahead of the camera
 
-WALLS = ((0.62, 0.33, 0.26), (0.78, 0.7, 0.58), (0.5, 0.5, 0.52), (0.72, 0.78, 0.86), (0.86, 0.86, 0.85),
-         (0.42, 0.4, 0.4), (0.68, 0.55, 0.42), (0.6, 0.68, 0.76), (0.55, 0.42, 0.36))  # fmt: skip
+# Many walls have the colours of sky, asphalt and cars, so that colour alone does not tell them apart.
+WALLS = (
+    (0.62, 0.33, 0.26),
+    (0.78, 0.7, 0.58),
+    (0.5, 0.5, 0.52),
+    (0.72, 0.78, 0.86),
+    (0.86, 0.86, 0.85),
+    (0.42, 0.4, 0.4),
+    (0.6, 0.68, 0.76),
+    (0.55, 0.42, 0.36),
+    (0.66, 0.72, 0.8),
+    (0.7, 0.71, 0.72),
+)
 SIGNS = ((0.8, 0.12, 0.12), (0.1, 0.5, 0.25), (0.12, 0.25, 0.7), (0.9, 0.6, 0.08), (0.55, 0.12, 0.5), (0.05, 0.5, 0.55))
-PAINTS = ((0.85, 0.85, 0.86), (0.55, 0.56, 0.58), (0.4, 0.41, 0.43), (0.1, 0.1, 0.12), (0.6, 0.1, 0.1), (0.15, 0.25, 0.5),
-          (0.62, 0.7, 0.8), (0.7, 0.62, 0.5), (0.15, 0.35, 0.25), (0.75, 0.5, 0.15))  # fmt: skip
+PAINTS = (
+    (0.85, 0.85, 0.86),
+    (0.55, 0.56, 0.58),
+    (0.4, 0.41, 0.43),
+    (0.1, 0.1, 0.12),
+    (0.6, 0.1, 0.1),
+    (0.15, 0.25, 0.5),
+    (0.62, 0.7, 0.8),
+    (0.7, 0.62, 0.5),
+    (0.15, 0.35, 0.25),
+    (0.75, 0.5, 0.15),
+)
 SKIES = {  # overhead and at the horizon
     "clear": ((0.35, 0.55, 0.85), (0.75, 0.84, 0.93)),
     "cloudy": ((0.5, 0.62, 0.78), (0.8, 0.83, 0.87)),
@@ -145,6 +166,7 @@ class Scene:
     wall: float  # distance of both rows of buildings from the middle
     asphalt: Colour
     pavement: Colour
+    kerb: Colour
     worn: float  # share of the paint that has worn off; worn paint keeps its class
     buildings: tuple[Building, ...]
     lines: tuple[Line, ...]
@@ -224,6 +246,7 @@ def scene(index: int, *, split: str, seed: int = 0) -> Scene:
         wall=wall,
         asphalt=draw.tinted((grey, grey, grey * 1.03), 0.04),
         pavement=draw.tinted((grey * 1.1, grey * 1.08, grey * 1.02), 0.12),
+        kerb=draw.tinted((0.86, 0.86, 0.82) if draw.chance(0.4) else (grey * 1.2,) * 3, 0.05),
         worn=draw.between(0, 0.45),
         buildings=(*_row(draw, -1), *_row(draw, 1)),
         lines=_lines(draw, road),
@@ -255,7 +278,7 @@ def _light(draw: Draw) -> Light:
     weather = draw.pick(("clear", "clear", "cloudy", "overcast", "evening"))
     zenith, skyline = SKIES[weather]
     sunny = weather in ("clear", "cloudy")
-    warm = draw.between(-0.12, 0.12) + 0.08 * (weather == "evening")
+    warm = draw.between(-0.2, 0.2) + 0.08 * (weather == "evening")
     return Light(
         sun_side=draw.pick((-1, 1)),
         shade=draw.between(0.4, 0.65) if sunny else draw.between(0.8, 1.0),
@@ -265,7 +288,7 @@ def _light(draw: Draw) -> Light:
         clouds=draw.between(0.5, 1.0) if weather == "cloudy" else draw.between(0, 0.35),
         haze=draw.between(40, 120) if draw.chance(0.3) else draw.between(150, 500),
         wet=draw.between(0.2, 0.6) if draw.chance(0.25) else draw.between(0, 0.15),
-        exposure=draw.between(0.6, 1.3) * (0.7 if weather == "evening" else 1.0),
+        exposure=draw.between(0.55, 1.4) * (0.7 if weather == "evening" else 1.0),
         balance=(1 + warm, 1.0, 1 - warm),
         blur=draw.between(0, 0.8),
         noise=draw.between(0.01, 0.05),
@@ -288,8 +311,8 @@ def _row(draw: Draw, side: int) -> tuple[Building, ...]:
                 storeys=1 + int(draw.between(0.4, 4.4)),
                 storey=storey,
                 gable=draw.between(1.5, 4) if draw.chance(0.4) else 0.0,
-                bays=max(2, int(width / draw.between(2.2, 4.2))),
-                window=(draw.between(0.45, 0.85), draw.between(0.42, 0.66)),
+                bays=max(2, int(width / draw.between(2.8, 5.0))),
+                window=(draw.between(0.5, 0.85), draw.between(0.46, 0.68)),
                 shop=draw.chance(shops),
                 wall=draw.tinted(draw.pick(WALLS), 0.1),
                 trim=draw.tinted(draw.pick(((0.85, 0.84, 0.8), (0.3, 0.28, 0.26), (0.6, 0.6, 0.6))), 0.06),
@@ -354,7 +377,7 @@ def _car(draw: Draw, x: float, z: float, half: float) -> Car:
         height=draw.between(1.7, 2.0) if long else draw.between(1.38, 1.55),
         cabin=(-0.49, 0.28) if long else (draw.between(-0.47, -0.36), draw.between(0.2, 0.28)),
         paint=draw.tinted(draw.pick(PAINTS), 0.06),
-        wheel=draw.between(0.31, 0.38),
+        wheel=draw.between(0.33, 0.4),
     )
 
 

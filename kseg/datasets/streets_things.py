@@ -1,6 +1,6 @@
 """What stands on a generated street: cars with their two wheels in sight, and lamp posts, trees and people. Pure numpy.
 
-A car is its outline from the side, extruded over its width: cross-sections from end to end, then the end and the side that
+A car is its outline from the side, extruded over its width: sections across and along it, then the end and the side that
 face the camera, all held against the canvas's depth. Whichever of the two faces shows more of itself carries the wheels.
 """
 
@@ -17,7 +17,7 @@ from kseg.labels import VOID
 
 GROUND_CLEARANCE = F(0.27)
 BELT = 0.6  # of a car's height: where the windows begin
-SECTIONS = 13  # cross-sections along a car; fewer would leave slits in its roof
+CROSS_SECTIONS, LONG_SECTIONS = 11, 7  # fewer would leave slits in the roof
 
 
 def paint_things(canvas: Canvas) -> None:
@@ -114,19 +114,28 @@ def axles(car: Car) -> tuple[float, float]:
 
 def _paint_car(view: _View) -> None:
     car = view.car
-    for section in range(SECTIONS):
-        _paint_section(view, car.length * (section / (SECTIONS - 1) - 0.5))
+    for p in _even(CROSS_SECTIONS, car.length):
+        depth, q, y, seen = view.across(p)
+        _paint_section(view, depth, F(p), q, y, seen)
+    for q in _even(LONG_SECTIONS, car.width):
+        depth, p, y, seen = view.beside(q)
+        _paint_section(view, depth, p, F(q), y, seen & (abs(p) < F(car.length / 2)))
     if abs(view.p) > car.length / 2:
         _paint_end(view, 1 if view.p > 0 else -1)
     if abs(view.q) > car.width / 2:
         _paint_side(view, 1 if view.q > 0 else -1)
 
 
-def _paint_section(view: _View, p: float) -> None:
-    """Roof, bonnet and sloping windows, of which each cross-section shows a strip."""
-    car, (depth, q, y, seen) = view.car, view.across(p)
+def _even(count: int, length: float) -> list[float]:
+    """`count` places from end to end of `length` metres, counted from the middle."""
+    return [length * (place / (count - 1) - 0.5) for place in range(count)]
+
+
+def _paint_section(view: _View, depth, p, q, y, seen) -> None:
+    """Roof, bonnet and sloping windows: each section through the body shows a strip of them."""
+    car = view.car
     half = F(car.width / 2) - _narrowing(car, y)
-    shown = seen & (y > GROUND_CLEARANCE) & (y < outline(car, F(p))) & (abs(q) < half)
+    shown = seen & (y > GROUND_CLEARANCE) & (y < outline(car, p)) & (abs(q) < half)
     roof = y > F(car.height - 0.1)
     glass = (y > F(BELT * car.height + 0.03)) & ~roof & (abs(q) < half - F(0.1))
     paint = linear(car.paint) * np.where(roof, F(1.2), F(0.95))[..., None]

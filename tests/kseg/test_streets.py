@@ -13,7 +13,7 @@ from kseg.datasets import streets
 from kseg.datasets.streets_background import CAR, HOUSE_WINDOW, LANE_MARKING, ROAD, SHOP_WINDOW, SKY, WHEEL
 from kseg.labels import VOID
 
-DIGESTS = {"1.0.0": "1329aba67f54aac9"}
+DIGESTS = {"1.0.0": "1329aba67f54aac9", "1.1.0": "b7b12725e201b40d"}
 SIZE = (96, 128)
 FEW = range(24)
 
