@@ -136,6 +136,8 @@ def _paint_section(view: _View, depth, p, q, y, seen) -> None:
     car = view.car
     half = F(car.width / 2) - _narrowing(car, y)
     shown = seen & (y > GROUND_CLEARANCE) & (y < outline(car, p)) & (abs(q) < half)
+    if not shown.any():
+        return
     roof = y > F(car.height - 0.1)
     glass = (y > F(BELT * car.height + 0.03)) & ~roof & (abs(q) < half - F(0.1))
     paint = linear(car.paint) * np.where(roof, F(1.2), F(0.95))[..., None]
