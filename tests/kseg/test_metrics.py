@@ -1,0 +1,116 @@
+"""Metrics: hand-computed scores, exact counts, and ids that must not be dropped in silence."""
+
+import keras
+import numpy as np
+import pytest
+
+from kseg.metrics import SCORES, ConfusionMatrix, confusion_matrix, scores
+
+TRUTH = np.array([[[0, 0, 1], [1, 2, 255]]], np.uint8)
+PREDICTED = np.array([[[0, 1, 1], [1, 0, 2]]], np.uint8)
+MATRIX = [[1, 1, 0, 0], [0, 2, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]  # of 4 classes; the last does not occur
+
+
+def test_the_matrix_counts_truth_in_rows_and_leaves_void_out():
+    matrix = confusion_matrix(TRUTH, PREDICTED, 4)
+    assert matrix.dtype == np.int64
+    assert matrix.tolist() == MATRIX
+
+
+def test_the_scores_of_a_hand_computed_matrix():
+    result = scores(MATRIX)
+    assert result["iou"] == [pytest.approx(1 / 3), pytest.approx(2 / 3), 0.0, None]
+    assert result["mean_iou"] == pytest.approx((1 / 3 + 2 / 3 + 0) / 3)
+    assert result["pixel_accuracy"] == pytest.approx(3 / 5)
+    assert result["mean_accuracy"] == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert result["frequency_weighted_iou"] == pytest.approx((2 / 3 + 2 * 2 / 3 + 0) / 5)
+
+
+def test_a_class_that_is_only_predicted_counts_in_the_mean_iou_but_not_in_the_mean_accuracy():
+    result = scores([[3, 1], [0, 0]])
+    assert result["iou"] == [0.75, 0.0]
+    assert result["mean_iou"] == 0.375
+    assert result["mean_accuracy"] == 0.75
+
+
+def test_where_nothing_was_counted_every_score_is_nan():
+    result = scores(np.zeros((3, 3)))
+    assert all(np.isnan(result[name]) for name in SCORES)
+    assert result["iou"] == [None] * 3
+    assert np.isnan(float(ConfusionMatrix(3).result()))
+
+
+def test_ids_that_are_no_class_are_refused():
+    with pytest.raises(ValueError, match=r"`truth_ids` must lie in 0..1 or be 255. Received: ids \[2\] at 1 pixels"):
+        confusion_matrix(TRUTH, PREDICTED % 2, 2)
+    with pytest.raises(ValueError, match=r"`predicted_ids` must lie in 0..2. Received: ids \[3, 255\] at 2 pixels"):
+        confusion_matrix(np.array([0, 1, 2]), np.array([3, 0, 255]), 3)
+    with pytest.raises(ValueError, match=r"truth_ids.shape=\(3,\), predicted_ids.shape=\(2,\)"):
+        confusion_matrix(np.array([0, 1, 2]), np.array([1, 2]), 3)
+    with pytest.raises(ValueError, match=r"`matrix` must be \(K, K\)"):
+        scores(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_the_keras_metric_equals_numpy_however_the_pixels_are_batched(score):
+    draw = np.random.default_rng(0)
+    truth = draw.choice([0, 1, 2, 3, 255], (7, 5, 9)).astype(np.uint8)
+    logits = draw.normal(size=(7, 5, 9, 6)).astype(np.float32)  # classes 4 and 5 are never true
+    metric = ConfusionMatrix(6, score=score)
+    for start in range(0, 7, 3):
+        metric.update_state(truth[start : start + 3], logits[start : start + 3])
+    expected = confusion_matrix(truth, logits.argmax(axis=-1), 6)
+    np.testing.assert_array_equal(metric.matrix(), expected)
+    assert float(metric.result()) == pytest.approx(scores(expected)[score], rel=1e-6)
+    metric.reset_state()
+    assert not metric.matrix().any()
+
+
+def test_the_keras_metric_takes_ids_and_maps_with_one_channel():
+    metric = ConfusionMatrix(4)
+    metric.update_state(TRUTH[..., None].astype(np.float32), PREDICTED)
+    assert metric.matrix().tolist() == MATRIX
+
+
+def test_counting_goes_on_past_2_to_the_24():
+    metric = ConfusionMatrix(2)
+    metric.words.assign([[65535.0, 0, 0, 3, 0], [2.0**24 - 2, 0, 0, 0, 0]])  # 2^40 - 2^16 - 1 pixels, and 3
+    metric.update_state(np.zeros((1, 1, 2), np.uint8), np.zeros((1, 1, 2), np.int32))
+    assert metric.matrix().tolist() == [[2**40 - 2**16 + 1, 0], [0, 3]]
+
+    metric.reset_state()
+    many, one = np.zeros((1, 2**12, 2**11), np.int32), np.zeros((1, 1, 1), np.int32)
+    for _ in range(2):
+        metric.update_state(many, many)
+    metric.update_state(one, one)
+    assert metric.matrix()[0, 0] == 2**24 + 1
+
+
+def test_an_id_that_is_no_class_makes_the_score_nan():
+    for truth, predicted in ((4, 0), (0, 4), (-1, 0), (0, 255)):
+        metric = ConfusionMatrix(4)
+        metric.update_state(TRUTH, PREDICTED)
+        metric.update_state(np.array([[[truth]]]), np.array([[[predicted]]]))
+        assert np.isnan(float(metric.result()))
+        with pytest.raises(ValueError, match=r"Ids must lie in 0..3, or in the truth be 255. Received: other ids at 1"):
+            metric.matrix()
+
+
+def test_where_every_pixel_has_a_class_255_is_no_void():
+    metric = ConfusionMatrix(4, ignore_class=None)
+    metric.update_state(TRUTH, PREDICTED)
+    assert np.isnan(float(metric.result()))
+
+
+def test_a_metric_survives_its_config():
+    metric = ConfusionMatrix(5, ignore_class=None, score="pixel_accuracy", name="accuracy")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+    assert again.get_config() == metric.get_config()
+    assert ConfusionMatrix(5).name == "mean_iou"
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="`score` must be one of mean_iou, .* Received: score='dice'"):
+        ConfusionMatrix(3, score="dice")
+    with pytest.raises(ValueError, match=r"with K = 4, or integer ids. Received: y_pred.shape=\(1, 2, 3, 5\)"):
+        ConfusionMatrix(4).update_state(TRUTH, np.zeros((1, 2, 3, 5), np.float32))
