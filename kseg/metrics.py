@@ -127,16 +127,22 @@ class ConfusionMatrix(keras.metrics.Metric):
         # The last column counts pixels whose id is neither a class nor void.
         self.words = self.add_variable((2, num_classes**2 + 1), "zeros", dtype="float32", name="words")
 
-    def update_state(self, y_true, y_pred):
+    def update_state(self, y_true, y_pred, sample_weight=None):
         """Counts a batch.
 
         Args:
             y_true: ids (B, H, W) or (B, H, W, 1), of any dtype.
             y_pred: floating logits or probabilities (B, H, W, K), or integer ids (B, H, W).
+            sample_weight: None; Keras passes it by name.
 
         Raises:
-            ValueError: the logits are not of K classes.
+            ValueError: the logits are not of K classes, or there are weights.
         """
+        if sample_weight is not None:
+            raise ValueError(
+                f"Every pixel counts as one: `sample_weight` must be None. Received: a weight for {self.name!r}. "
+                "Name the metric in `metrics` of `compile`, not in `weighted_metrics`."
+            )
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         if "int" not in keras.backend.standardize_dtype(y_pred.dtype):
             if y_pred.shape[-1] != self.num_classes:

@@ -110,7 +110,9 @@ def test_a_metric_survives_its_config():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match="`score` must be one of mean_iou, .* Received: score='dice'"):
+    with pytest.raises(ValueError, match=r"`score` must be one of mean_iou, .* Received: score='dice'"):
         ConfusionMatrix(3, score="dice")
     with pytest.raises(ValueError, match=r"with K = 4, or integer ids. Received: y_pred.shape=\(1, 2, 3, 5\)"):
         ConfusionMatrix(4).update_state(TRUTH, np.zeros((1, 2, 3, 5), np.float32))
+    with pytest.raises(ValueError, match=r"`sample_weight` must be None. Received: a weight for 'mean_iou'"):
+        ConfusionMatrix(4).update_state(TRUTH, PREDICTED, sample_weight=np.ones(1))
