@@ -23,5 +23,5 @@ def test_mirrored_has_a_replica_for_each_device():
 
 
 def test_an_unknown_strategy_names_the_known_ones():
-    with pytest.raises(ValueError, match="must be one of one, mirrored, auto. Received: name='multiworker'"):
+    with pytest.raises(ValueError, match=r"must be one of one, mirrored, auto. Received: name='multiworker'"):
         strategy("multiworker")
