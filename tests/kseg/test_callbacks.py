@@ -1,0 +1,105 @@
+"""Callbacks: pictures of each epoch, and the best weights and no others."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from kseg.callbacks import BestCheckpoint, Overlays
+from kseg.game import SegmentationGame
+from kseg.labels import LabelMap
+from kseg.losses import CrossEntropy
+from kseg.metrics import ConfusionMatrix
+from tests.kseg.replicas_case import K, discriminator, pairs, segmentor
+
+IMAGES, IDS = pairs()
+LABELS = LabelMap(("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (0, 1, 2), 255)
+
+
+def fitted(model, callbacks, epochs=2):
+    """The history of a short training; the game's discriminator has an optimizer of its own."""
+    settings = {"optimizer": "sgd", "loss": CrossEntropy(ignore_class=255), "metrics": [ConfusionMatrix(K)]}
+    if isinstance(model, SegmentationGame):
+        settings["discriminator_optimizer"] = "sgd"
+    model.compile(**settings)
+    data = {"validation_data": (IMAGES, IDS), "batch_size": 4, "verbose": 0}
+    return model.fit(IMAGES, IDS, epochs=epochs, callbacks=callbacks, **data).history
+
+
+def test_overlays_are_written_each_epoch_as_png_and_for_tensorboard(tmp_path):
+    overlays = Overlays(LABELS, IMAGES[:2].astype(np.uint8), IDS[:2], tmp_path / "sheets", log_dir=tmp_path / "logs")
+    fitted(SegmentationGame(segmentor(), discriminator()), [overlays])
+    assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == ["epoch_0001.png", "epoch_0002.png"]
+    sheet = np.asarray(Image.open(tmp_path / "sheets" / "epoch_0002.png"))
+
+    (events,) = (tmp_path / "logs").iterdir()
+    pictures = {}
+    for event in tf.compat.v1.train.summary_iterator(str(events)):
+        for value in event.summary.value:
+            pictures[event.step] = tf.io.decode_image(value.tensor.string_val[2]).numpy()
+    assert sorted(pictures) == [0, 1]
+    np.testing.assert_array_equal(pictures[1], sheet)
+
+
+def test_an_overlay_shows_what_the_segmentor_predicts_now(tmp_path):
+    model = segmentor()
+    overlays = Overlays(LABELS, IMAGES[:1].astype(np.uint8), np.zeros((1, 12, 12), np.uint8), tmp_path)
+    overlays.set_model(model)
+    bias = model.get_layer("logits").bias
+    for epoch, best in enumerate((0, 2)):
+        bias.assign(100.0 * np.eye(K)[best])
+        overlays.on_epoch_end(epoch)
+    first, second = (np.asarray(Image.open(tmp_path / f"epoch_000{number}.png")).astype(int) for number in (1, 2))
+    changed = (first != second).any(axis=(0, 2))
+    assert not changed[: len(changed) // 2].any() and changed[len(changed) // 2 :].any()  # the third panel alone
+    red_lost = (first - second)[:, changed]
+    assert red_lost[..., 0].max() > 100 and red_lost[..., 2].min() < -100
+
+
+@pytest.mark.parametrize("inside_a_game", [False, True])
+def test_the_best_epochs_segmentor_is_kept(inside_a_game, tmp_path):
+    network = segmentor()
+    model = SegmentationGame(network, discriminator()) if inside_a_game else network
+    scores, kept = iter([0.3, 0.5, 0.4]), []
+
+    def score_it(epoch, logs):
+        logs["val_mean_iou"] = next(scores)
+        kept.append([weight.numpy() for weight in network.weights])
+
+    record = keras.callbacks.LambdaCallback(on_epoch_end=score_it)
+    fitted(model, [record, BestCheckpoint(tmp_path / "best.weights.h5", network)], epochs=3)
+    network.load_weights(tmp_path / "best.weights.h5")
+    for weight, best, last in zip(network.weights, kept[1], kept[2], strict=True):
+        np.testing.assert_array_equal(weight, best)
+        assert (best != last).any()
+
+
+def test_a_loss_is_better_when_smaller_and_a_whole_segmentor_can_be_kept(tmp_path):
+    network = segmentor()
+    best = BestCheckpoint(tmp_path / "best.keras", network, monitor="val_loss")
+    best.set_model(network)
+    bias = network.get_layer("logits").bias
+    for epoch, loss in enumerate((2.0, 1.0, 3.0)):
+        bias.assign([epoch] * K)
+        best.on_epoch_end(epoch, {"val_loss": loss})
+    again = keras.saving.load_model(tmp_path / "best.keras")
+    assert again.name == "segmentor"
+    assert again.get_layer("logits").bias.numpy().tolist() == [1.0] * K
+
+
+def test_a_score_that_is_not_in_the_logs_is_named(tmp_path):
+    best = BestCheckpoint(tmp_path / "best.weights.h5", network := segmentor(), monitor="val_iou")
+    with pytest.raises(
+        ValueError, match=r"Received: monitor='val_iou', logs of loss, mean_iou, val_loss, val_mean_iou"
+    ):
+        fitted(network, [best])
+
+
+def test_a_score_that_never_was_a_number_is_an_error(tmp_path):
+    network = segmentor()
+    best = BestCheckpoint(tmp_path / "best.weights.h5", network)
+    best.set_model(network)
+    best.on_epoch_end(0, {"val_mean_iou": float("nan")})
+    with pytest.raises(ValueError, match="val_mean_iou must be a number at some epoch"):
+        best.on_train_end()
