@@ -23,7 +23,7 @@ from kseg.labels import VOID, LabelMap
 
 __all__ = ["LABELS", "SPLITS", "VERSION", "Rendering", "Scene", "draw", "render", "scene"]
 
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 """Changes whenever any picture or label map changes: scores of different versions must not be compared."""
 
 LABELS = LabelMap(

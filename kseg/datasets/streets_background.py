@@ -126,7 +126,7 @@ def _paint_walls(canvas: Canvas, walls: Walls) -> None:
     half, tall = of(lambda b: b.window[0]) / 2, of(lambda b: b.window[1])
     ground_floor = level < 1
     low = np.where(ground_floor, F(0.18), F(0.56) - tall / 2)
-    top = np.where(ground_floor, F(0.66), F(0.56) + tall / 2)
+    top = np.where(ground_floor, F(0.6), F(0.56) + tall / 2)
     across = abs(bay_place - F(0.5))
     shop = of(lambda b: b.shop) > 0
     storeys = ~end & (level < of(lambda b: b.storeys))
@@ -143,9 +143,9 @@ def _paint_walls(canvas: Canvas, walls: Walls) -> None:
     awning = np.where((np.floor(along * F(1.4)) % 2 == 0)[:, None], sign, F(0.75))
     for where, what in (
         (~end & ((level_place < 0.05) | (abs(y - eaves) < 0.3)), trim),
-        (storeys & door & (across < 0.3) & (level < 0.68), sign * F(0.6)),
-        (~end & shop & (level > 0.8) & (level < 1.02), sign),
-        (~end & shop & (level > 0.68) & (level <= 0.8), awning),
+        (storeys & door & (across < 0.3) & (level < 0.68), trim * F(0.3)),
+        (~end & shop & (level > 0.76) & (level < 1.08), sign),
+        (~end & shop & (level > 0.6) & (level <= 0.76), awning),
         (opening & bars, trim),
     ):
         np.copyto(colour, what, where=where[..., None])

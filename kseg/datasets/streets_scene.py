@@ -303,6 +303,7 @@ def _row(draw: Draw, side: int) -> tuple[Building, ...]:
     while z < FAR:
         width = draw.between(7, 17)
         storey = draw.between(2.8, 3.6)
+        shop = draw.chance(shops)
         buildings.append(
             Building(
                 side=side,
@@ -310,13 +311,13 @@ def _row(draw: Draw, side: int) -> tuple[Building, ...]:
                 end=z + width,
                 storeys=1 + int(draw.between(0.4, 4.4)),
                 storey=storey,
-                gable=draw.between(1.5, 4) if draw.chance(0.4) else 0.0,
+                gable=draw.between(1.5, 4) if draw.chance(0.7) and not shop else 0.0,
                 bays=max(2, int(width / draw.between(2.8, 5.0))),
                 window=(draw.between(0.5, 0.85), draw.between(0.46, 0.68)),
-                shop=draw.chance(shops),
+                shop=shop,
                 wall=draw.tinted(draw.pick(WALLS), 0.1),
                 trim=draw.tinted(draw.pick(((0.85, 0.84, 0.8), (0.3, 0.28, 0.26), (0.6, 0.6, 0.6))), 0.06),
-                sign=draw.tinted(draw.pick(SIGNS), 0.08),
+                sign=draw.tinted(draw.pick(SIGNS), 0.06),
                 blinds=draw.between(0.1, 0.9),
             )
         )
