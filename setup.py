@@ -28,6 +28,7 @@ setup(
         "keras-cv>=0.9,<0.10",
         "tensorflow-datasets>=4.9.10,<4.10",
         "apache-beam>=2.77,<2.78",
+        "google-crc32c>=1.5",
         "tensorboard>=2.20",
         "numpy>=2",
         "pillow>=11",
