@@ -1,0 +1,86 @@
+"""example_gen: any source of image and mask pairs becomes a prepared data set at the original size.
+
+Leaves the TFDS directory, `labels.json` (the classes) and `ingestion.json`: pairs of each split, channels, images that were
+stored anew as PNG by reason, masks without an image, and the pairs that were set aside, with their paths and the reason. A source
+whose files do not pair up is refused before Beam starts, and so is one without a single usable pair. Beam; TensorFlow only for
+TFDS sources.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import apache_beam as beam
+
+from kseg.labels import LabelMap
+from pipeline import beam as shards
+from pipeline import prepared, progress, sources
+from pipeline.config import ExampleGen
+
+
+def example_gen(
+    out: pathlib.Path,
+    config: ExampleGen,
+    *,
+    source: pathlib.Path | str,
+    classes: pathlib.Path | None = None,
+    beam_options: list[str] = (),
+):
+    """Reads every pair of the source and stores it.
+
+    Args:
+        out: folder to write below.
+        config: void value, shares of splits, and what else a source needs.
+        source: a folder or CSV file of pairs, "tfds:<name>[:<configuration>]", or "streets".
+        classes: table of classes; None: classes.csv in the folder, or beside the CSV file.
+        beam_options: Beam's command line.
+
+    Raises:
+        ValueError: files are missing or do not pair up, the classes are not given, or no pair can be used.
+    """
+    given = _source(source, config, classes)
+    progress.total(sum(given.counts.values()))
+    numbers = {split: prepared.shard_count(count, config.examples_per_shard) for split, count in given.counts.items()}
+    reencoded, quarantined = out / "reencoded.jsonl", out / "quarantined.jsonl"
+    with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
+        pairs = (
+            pipeline
+            | "Elements" >> given.elements
+            | "Read" >> beam.ParDo(given.reader).with_outputs("reencoded", "quarantined", main="pairs")
+        )
+        _ = pairs.pairs | "Write" >> shards.WriteExamples(out, numbers)
+        _ = (
+            pairs.reencoded
+            | "Count reasons" >> beam.combiners.Count.PerElement()
+            | "Collect reasons" >> shards.Collect(reencoded)
+        )
+        _ = pairs.quarantined | "Collect quarantined" >> shards.Collect(quarantined)
+    ingestion = {
+        "channels": given.channels,
+        "reencoded": dict(shards.collected(reencoded)),
+        "quarantined": shards.collected(quarantined),
+        "unused_masks": [str(path) for path in given.unused_masks],
+    }
+    _publish(out, given.labels, ingestion)
+
+
+def _source(source, config, classes) -> sources.Source:
+    if str(source) == "streets":
+        return sources.generated_streets(config, classes)
+    if str(source).startswith("tfds:"):
+        return sources.prepared_tfds(str(source).removeprefix("tfds:"), config, classes)
+    return sources.folder(pathlib.Path(source), config, classes)
+
+
+def _publish(out, labels: LabelMap, ingestion: dict):
+    """Writes what stands beside the shards."""
+    if not any(pairs for files in prepared.measured(out).values() for pairs, _ in files):
+        reasons = "\n".join(row["reason"] for row in ingestion["quarantined"][:20])
+        raise ValueError(
+            f"At least one pair must be usable. Received: {len(ingestion['quarantined'])} pairs that are not:\n{reasons}"
+        )
+    prepared.write_metadata(out, ingestion["channels"], "Image and mask pairs at their original size.")
+    (out / "labels.json").write_text(labels.to_json(), encoding="utf-8")
+    ingestion = {"pairs": prepared.splits(out), **ingestion}
+    (out / "ingestion.json").write_text(json.dumps(ingestion, indent=1, ensure_ascii=False), encoding="utf-8")

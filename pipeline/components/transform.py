@@ -1,0 +1,140 @@
+"""transform: decides what the networks are shown, and prepares it.
+
+The decisions stand in `plan.json`: the training size, the weights of the classes, and what the trainer must know besides. Beside
+it lie the pairs, fitted into that size with their aspect kept, as a prepared data set. numpy and Pillow in Beam workers, no
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+
+import apache_beam as beam
+import numpy as np
+
+from kseg.datasets.image_files import decode_image, encode_png
+from kseg.resizing import fitted_size, resize_image, resize_label_map
+from pipeline import beam as shards
+from pipeline import prepared, progress
+from pipeline.config import Transform
+
+LONGER_SIDE = 240
+"""Of the training size, where none is given: what two cores train on in minutes."""
+
+
+def transform(
+    out: pathlib.Path,
+    config: Transform,
+    *,
+    examples: pathlib.Path,
+    statistics: pathlib.Path,
+    beam_options: list[str] = (),
+):
+    """Writes the plan and the fitted pairs.
+
+    `plan.json` holds `image_size` (height, width), `channels`, `num_classes`, `class_weights` (K) and `examples` (pairs of each
+    split). `labels.json` is that of the examples.
+
+    Args:
+        out: folder to write below.
+        config: training size and rule of the class weights.
+        examples: artifact of example_gen.
+        statistics: artifact of statistics_gen.
+        beam_options: Beam's command line.
+
+    Raises:
+        ValueError: there is no such rule or size, or nothing to train on.
+    """
+    counts = json.loads((statistics / "statistics.json").read_text())["splits"].get("train")
+    if counts is None:
+        raise ValueError(f"There must be a split to train on. Received: none [{examples}]. Name one 'train'.")
+    image_size = _image_size(config.image_size, counts)
+    plan = {
+        "image_size": image_size,
+        "channels": counts["channels"],
+        "num_classes": len(counts["class_pixels"]),
+        "class_weights": class_weights(config.class_weights, counts),
+        "examples": prepared.splits(examples),
+    }
+    progress.total(sum(plan["examples"].values()))
+    numbers = {name: prepared.shard_count(count, config.examples_per_shard) for name, count in plan["examples"].items()}
+    with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
+        _ = (
+            pipeline
+            | "Read" >> shards.ReadSplits(examples)
+            | "Fit" >> beam.ParDo(FitExample(image_size))
+            | "Write" >> shards.WriteExamples(out, numbers)
+        )
+    prepared.write_metadata(out, plan["channels"], f"Image and mask pairs fitted into {image_size[1]}x{image_size[0]}.")
+    shutil.copyfile(examples / "labels.json", out / "labels.json")
+    (out / "plan.json").write_text(json.dumps(plan, indent=1, allow_nan=False))
+
+
+def _image_size(given: tuple[int, int] | None, counts: dict) -> tuple[int, int]:
+    """The size that is given, or the median height and width of the training split, not above LONGER_SIDE."""
+    if given is None:
+        size = counts["height"]["median"], counts["width"]["median"]
+        return size if max(size) <= LONGER_SIDE else fitted_size(*size, (LONGER_SIDE, LONGER_SIDE))
+    if len(given) != 2 or min(given) < 1:
+        raise ValueError(
+            f"`image_size` must be a height and a width of at least 1 pixel. Received: transform.image_size={given}."
+        )
+    return tuple(given)
+
+
+def class_weights(rule: str, counts: dict) -> list[float]:
+    """Weights (K,) of the classes in the loss, from the training split.
+
+    With f_k the share of class k of the labelled pixels:
+
+    - "none": 1 for all.
+    - "inverse_square_root": f_k^-1/2, scaled so that the mean weight of a labelled pixel is 1.
+    - "median_frequency": m / g_k, with g_k the share of class k of all pixels of the images that contain it, and m the median of
+      the g_k (Eigen and Fergus 2015, section 6.3.2). Its scale is the paper's.
+
+    A class without a pixel takes the largest weight of the others: as rare as the rarest, and without effect on this split.
+
+    Args:
+        rule: one of these names.
+        counts: statistics of the training split.
+
+    Raises:
+        ValueError: there is no such rule, or no labelled pixel.
+    """
+    pixels = np.array(counts["class_pixels"], np.float64)
+    present = pixels > 0
+    if not present.any():
+        raise ValueError(f"Class weights need labelled pixels. Received: none in train, {counts['void_pixels']} void.")
+    weights = np.ones_like(pixels)
+    if rule == "inverse_square_root":
+        share = pixels[present] / pixels.sum()
+        weights[present] = share**-0.5 / np.sum(share**0.5)
+    elif rule == "median_frequency":
+        frequency = pixels[present] / np.array(counts["class_image_pixels"])[present]
+        weights[present] = np.median(frequency) / frequency
+    elif rule != "none":
+        raise ValueError(
+            "`class_weights` must be one of none, inverse_square_root, median_frequency. "
+            f"Received: transform.class_weights={rule}."
+        )
+    weights[~present] = weights[present].max()
+    return weights.tolist()
+
+
+class FitExample(beam.DoFn):
+    """(split, key, image_bytes, label_map_bytes) to the same, fitted into `image_size`; what fits already keeps its bytes."""
+
+    def __init__(self, image_size: tuple[int, int]):
+        self._image_size = image_size
+
+    def process(self, example):
+        split, key, image_bytes, label_map_bytes = example
+        image, label_map = decode_image(image_bytes), decode_image(label_map_bytes)[..., 0]
+        size = fitted_size(*label_map.shape, self._image_size)
+        if size != label_map.shape:
+            image_bytes = encode_png(resize_image(image, size))
+            label_map_bytes = encode_png(resize_label_map(label_map, size))
+        progress.advance()
+        yield split, key, image_bytes, label_map_bytes

@@ -1,0 +1,158 @@
+"""A prepared data set on disk: a TFDS directory of TFRecord shards, written and described without TensorFlow.
+
+`tfds.builder_from_directory` reads it in a script that knows nothing of kseg: features `image` (uint8, encoded as JPEG or PNG),
+`label_map` (uint8 class ids as PNG, 255 where void) and `key`; splits among train, validation and test. Records are
+`tf.train.Example` messages, whose type is declared here anew. TFDS is imported by `write_metadata` alone, TensorFlow never.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import struct
+
+import google_crc32c
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+
+NAME = "pairs"
+"""Of every prepared data set; TFDS wants it in the names of the files."""
+
+_EXAMPLE = """
+name: "example.proto"  package: "tensorflow"  syntax: "proto3"
+message_type { name: "BytesList" field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_BYTES } }
+message_type {
+  name: "Feature"
+  field { name: "bytes_list" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".tensorflow.BytesList" }
+}
+message_type {
+  name: "Features"
+  field { name: "feature" number: 1 label: LABEL_REPEATED type: TYPE_MESSAGE type_name: ".tensorflow.Features.FeatureEntry" }
+  nested_type {
+    name: "FeatureEntry"  options { map_entry: true }
+    field { name: "key" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING }
+    field { name: "value" number: 2 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".tensorflow.Feature" }
+  }
+}
+message_type {
+  name: "Example"
+  field { name: "features" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".tensorflow.Features" }
+}
+"""
+"""The part of `tf.train.Example` that pairs need, as a FileDescriptorProto."""
+
+
+def _example_class():
+    """The message class, from a pool of its own: in the common one the name is TensorFlow's."""
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(text_format.Parse(_EXAMPLE, descriptor_pb2.FileDescriptorProto()))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.Example"))
+
+
+_Example = _example_class()
+
+
+def to_record(key: str, image_bytes: bytes, label_map_bytes: bytes) -> bytes:
+    """One pair as a serialised `tf.train.Example`, the same bytes each time.
+
+    Args:
+        key: of the pair.
+        image_bytes: encoded image.
+        label_map_bytes: PNG of class ids.
+    """
+    example = _Example()
+    for name, value in (("key", key.encode()), ("image", image_bytes), ("label_map", label_map_bytes)):
+        example.features.feature[name].bytes_list.value.append(value)
+    return example.SerializeToString(deterministic=True)  # a protobuf map has no order otherwise
+
+
+def from_record(record: bytes) -> tuple[str, bytes, bytes]:
+    """The inverse of `to_record`: key, image_bytes, label_map_bytes."""
+    feature = _Example.FromString(record).features.feature
+    key, image_bytes, label_map_bytes = (feature[name].bytes_list.value[0] for name in ("key", "image", "label_map"))
+    return key.decode(), image_bytes, label_map_bytes
+
+
+def shard_count(examples: int, examples_per_shard: int) -> int:
+    """How many files a split gets."""
+    return max(1, -(-examples // examples_per_shard))
+
+
+def shard_name(split: str, shard: int, shards: int) -> str:
+    """Name of one file of a split."""
+    return f"{NAME}-{split}.tfrecord-{shard:05d}-of-{shards:05d}"
+
+
+def write_records(path: pathlib.Path, records):
+    """Writes serialised messages as a TFRecord file."""
+    with open(path, "wb") as file:
+        for record in records:
+            length = struct.pack("<Q", len(record))
+            file.write(length + _checksum(length) + record + _checksum(record))
+
+
+def _checksum(data: bytes) -> bytes:
+    """TFRecord's masked CRC-32C."""
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def write_metadata(directory: pathlib.Path, channels: int, description: str):
+    """Makes a folder of shards a TFDS directory: dataset_info.json and features.json. Splits without a pair are taken out.
+
+    Args:
+        directory: where `WriteExamples` has written.
+        channels: of the images, 1 or 3.
+        description: what is in it, for `builder.info`.
+    """
+    import tensorflow_datasets as tfds  # 0.5 s, and only where data sets are made; it does not import TensorFlow
+
+    template = tfds.core.ShardedFileTemplate(directory, dataset_name=NAME, filetype_suffix="tfrecord")
+    split_infos = []
+    for split, files in measured(directory).items():
+        lengths, sizes = zip(*files, strict=True)
+        if any(lengths):
+            info = {"shard_lengths": list(lengths), "num_bytes": sum(sizes), "filename_template": template}
+            split_infos.append(tfds.core.SplitInfo(split, **info))
+        else:
+            for path in shards_of(directory)[split]:
+                path.unlink()
+    image = tfds.features.Image(shape=(None, None, channels), doc="8-bit grey or RGB, JPEG or PNG")
+    label_map = tfds.features.Image(shape=(None, None, 1), encoding_format="png", doc="class ids; 255 is void")
+    features = {"image": image, "label_map": label_map, "key": tfds.features.Text(doc="unique within a split")}
+    tfds.folder_dataset.write_metadata(
+        data_dir=directory,
+        features=tfds.features.FeaturesDict(features),
+        split_infos=split_infos,
+        check_data=False,  # it would import TensorFlow
+        description=description,
+    )
+
+
+def shards_of(directory: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+    """Files of each split, in order. A data set that other hands prepared may have another name in front."""
+    found = {}
+    for path in sorted(pathlib.Path(directory).glob("*.tfrecord-*-of-*")):
+        found.setdefault(path.name.split(".")[0].rpartition("-")[2], []).append(path)
+    return found
+
+
+def measured(directory: pathlib.Path) -> dict[str, list[tuple[int, int]]]:
+    """Pairs and bytes of each file of each split, counted in the files themselves."""
+    return {split: [_measured(path) for path in paths] for split, paths in shards_of(directory).items()}
+
+
+def _measured(path) -> tuple[int, int]:
+    """Number of records of a TFRecord file, and their bytes; it steps over the records without reading them."""
+    count = size = 0
+    with open(path, "rb") as file:
+        while header := file.read(12):
+            (length,) = struct.unpack("<Q", header[:8])
+            file.seek(length + 4, 1)
+            count, size = count + 1, size + length
+    return count, size
+
+
+def splits(directory: pathlib.Path) -> dict[str, int]:
+    """Number of pairs of each split of a prepared data set."""
+    info = json.loads((pathlib.Path(directory) / "dataset_info.json").read_text())
+    return {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
