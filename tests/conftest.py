@@ -19,3 +19,31 @@ def data() -> pathlib.Path:
             pytest.fail(f"$KSEG_DATA must be a folder of real images. Received: {folder}.")
         pytest.skip(f"no real images at {folder}")
     return folder.resolve()
+
+
+@pytest.fixture
+def photos(tmp_path) -> pathlib.Path:
+    """A folder of 10 small pairs of different sizes, RGB, in train (6), val (2) and test (2), with classes.csv.
+
+    Mask values are 0, 5 and 200; 9 is void, and has a row of the table for its colour.
+    """
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "classes.csv").write_text(
+        "value,name,red,green,blue\n0,ground,90,90,90\n5,left,220,60,50\n200,right,50,90,220\n9,void,0,0,0\n"
+    )
+    splits = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+    for number, split in enumerate(splits):
+        height, width = 20 + 4 * (number % 3), 30 - 2 * (number % 4)
+        mask = np.zeros((height, width), np.uint8)
+        mask[5:, : width // 3] = 5
+        mask[8:, width // 2 :] = 200
+        mask[0] = 9
+        image = np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
+        for kind, pixels in (("images", image), ("masks", mask)):
+            (folder / kind / split).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / kind / split / f"{number:02}.png")
+    return folder
