@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import difflib
 import functools
 import os
 import pathlib
@@ -110,7 +111,7 @@ def prepared_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -
     features, names = builder.info.features, (config.image_feature, config.mask_feature)
     for setting, feature in zip(("image_feature", "mask_feature"), names, strict=True):
         if feature not in features or not hasattr(features[feature], "encoding_format"):
-            images = [key for key, value in features.items() if hasattr(value, "encoding_format")]
+            images = sorted(key for key, value in features.items() if hasattr(value, "encoding_format"))
             raise ValueError(
                 f"`{setting}` must name a feature with images. Received: example_gen.{setting}={feature} [tfds:{name}]. "
                 f"There are: {', '.join(images) or 'none'}."
@@ -145,8 +146,13 @@ def _tfds_builder(name):
     data_dir = os.environ.get("TFDS_DATA_DIR")
     try:
         builder = tfds.builder(address, data_dir=data_dir)
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:
-        raise ValueError(f"TFDS must know the data set. Received: tfds:{name} [{error}].") from error
+    except tfds.core.DatasetNotFoundError as error:
+        known = tfds.list_builders(with_community_datasets=False)
+        nearest = difflib.get_close_matches(name.split("/")[0].split(":")[0], known, n=1)
+        cure = (
+            f"Did you mean {nearest[0]!r}?" if nearest else "Say with TFDS_DATA_DIR where it lies, if it is prepared."
+        )
+        raise ValueError(f"TFDS must know the data set. Received: tfds:{name} [{data_dir}]. {cure}") from error
     if not builder.is_prepared():
         raise ValueError(
             f"The data set must be prepared, since a run downloads nothing. Received: tfds:{name} [{builder.data_dir}]. "
