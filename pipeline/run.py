@@ -92,7 +92,9 @@ def line(config: settings.Config, beam_options: list[str]) -> int:
         statistics=statistics,
         beam_options=beam,
     )
-    validation = store.run(component("infra_validator"), c.infra_validator, model=model, examples=examples)
+    validation = store.run(
+        component("infra_validator"), c.infra_validator, model=model, examples=examples, transform=transform
+    )
     target = pathlib.Path(config.push_to)
     pushed = store.run(
         component("pusher"),

@@ -1,0 +1,43 @@
+"""kseg: per-pixel labelling of images with Keras.
+
+Shapes are written with these letters: B images in a batch, H rows, W columns, C channels, K classes. Importing kseg imports
+no framework; each name below is resolved when it is first used.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_MODULES = {  # name -> module that is, or that holds, it
+    "VOID": "kseg.labels",
+    "LabelMap": "kseg.labels",
+    "UNet": "kseg.models.unet",
+    "FCN32s": "kseg.models.fcn",
+    "FCN16s": "kseg.models.fcn",
+    "FCN8s": "kseg.models.fcn",
+    "AdversarialGame": "kseg.game",
+    "SegmentationGame": "kseg.game",
+    "export": "kseg.serving",
+    "strategy": "kseg.distribute",
+    "discriminators": "kseg.models.discriminators",
+    **{
+        name: f"kseg.{name}"
+        for name in (
+            "augment", "blocks", "callbacks", "data", "datasets", "distribute", "encoders", "game", "labels", "layers",
+            "losses", "metrics", "models", "plots", "resizing", "serving",
+        )
+    },
+}  # fmt: skip
+
+__all__ = sorted(_MODULES)  # noqa: PLE0605
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"kseg has no attribute {name!r}. It has: {', '.join(__all__)}.")
+    module = importlib.import_module(_MODULES[name])
+    return module if _MODULES[name].rpartition(".")[2] == name else vars(module)[name]
+
+
+def __dir__():
+    return [*globals(), *__all__]

@@ -1,0 +1,63 @@
+"""The few functions that networks share: stacks of convolutions, ways up, scores. `keras` only."""
+
+from __future__ import annotations
+
+from keras import layers
+
+from kseg.layers import Bilinear, CropToMatch
+
+
+def conv_stack(x, filters: int, *, depth: int, name: str, padding: str = "same", batch_normalization: bool = False):
+    """`depth` 3x3 convolutions with ReLU, named `<name>_conv1`, ...
+
+    Args:
+        x: (B, H, W, C).
+        filters: channels of each.
+        depth: how many.
+        name: stage of the network.
+        padding: "same", or "valid", by which each convolution takes 2 pixels off H and W.
+        batch_normalization: put batch normalisation, synchronized over replicas, before each ReLU; the biases go.
+
+    Returns: (B, H', W', filters).
+    """
+    for i in range(1, depth + 1):
+        x = layers.Conv2D(
+            filters,
+            3,
+            padding=padding,
+            use_bias=not batch_normalization,
+            kernel_initializer="he_normal",
+            name=f"{name}_conv{i}",
+        )(x)
+        if batch_normalization:
+            x = layers.BatchNormalization(momentum=0.9, synchronized=True, name=f"{name}_norm{i}")(x)
+        x = layers.ReLU(name=f"{name}_relu{i}")(x)
+    return x
+
+
+def up_conv(x, filters: int, factor: int, like, *, name: str):
+    """Transposed convolution by `factor` with a kernel of that size, then cropped to the height and width of `like`."""
+    x = layers.Conv2DTranspose(filters, factor, strides=factor, kernel_initializer="he_normal", name=f"{name}_conv")(x)
+    return CropToMatch(name=f"{name}_crop")([x, like])
+
+
+def bilinear_up(x, factor: int, *, name: str, padding: str = "same", trainable: bool = False):
+    """Transposed convolution of kernel 2 * factor that starts as bilinear interpolation of each channel.
+
+    With "same" (B, H, W, C) becomes (B, factor * H, factor * W, C); with "valid" `factor` pixels more.
+    """
+    return layers.Conv2DTranspose(
+        x.shape[-1],
+        2 * factor,
+        strides=factor,
+        padding=padding,
+        use_bias=False,
+        kernel_initializer=Bilinear(),
+        trainable=trainable,
+        name=name,
+    )(x)
+
+
+def score(x, num_classes: int, *, name: str, kernel_initializer="zeros", dtype=None):
+    """1x1 convolution to `num_classes` channels without activation; starts at 0 as the FCNs' do."""
+    return layers.Conv2D(num_classes, 1, kernel_initializer=kernel_initializer, dtype=dtype, name=name)(x)
