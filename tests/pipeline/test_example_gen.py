@@ -13,6 +13,7 @@ from kseg.labels import LabelMap
 from pipeline import prepared
 from pipeline.components.example_gen import example_gen
 from pipeline.config import ExampleGen
+from pipeline.store import Store, external
 
 
 @pytest.fixture
@@ -120,6 +121,14 @@ def test_a_folder_that_does_not_pair_up_is_refused_before_anything_is_written(in
     with pytest.raises(ValueError, match=r"images/train/03\.png without"):
         ingest(photos, ignore_value=9)
     assert list((tmp_path / "examples").iterdir()) == []
+
+
+def test_a_refused_source_leaves_no_artifact(photos, tmp_path):
+    (photos / "classes.csv").write_text("value,name,red,green,blue\n0,ground,9,9,9\n")  # no pair can be used
+    store = Store(tmp_path / "runs")
+    with pytest.raises(ValueError, match="At least one pair must be usable"):
+        store.run(example_gen, ExampleGen(), source=external(photos))
+    assert not (tmp_path / "runs" / "example_gen").exists()
 
 
 def test_a_source_without_a_usable_pair_is_refused_with_the_reasons(ingest, photos):
