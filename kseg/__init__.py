@@ -29,7 +29,7 @@ _MODULES = {  # name -> module that is, or that holds, it
     },
 }  # fmt: skip
 
-__all__ = sorted(_MODULES)  # noqa: PLE0605
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str):

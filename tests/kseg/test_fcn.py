@@ -1,0 +1,77 @@
+"""The FCNs' counts, sizes and crops are the authors'."""
+
+import keras
+import numpy as np
+import pytest
+
+import kseg
+from kseg.encoders import vgg16
+
+COUNTS = {"FCN32s": 136_152_917, "FCN16s": 134_815_994, "FCN8s": 134_489_759}
+
+
+def symbolic(function):
+    """`function()` with variables that hold no memory."""
+    with keras.device("meta") if keras.backend.backend() == "torch" else keras.StatelessScope():
+        return function()
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameters_of_21_classes_are_the_authors(name):
+    network = symbolic(lambda: getattr(kseg, name)(21))
+    assert sum(int(np.prod(weight.shape)) for weight in network.weights) == COUNTS[name]
+    frozen = sum(int(np.prod(weight.shape)) for weight in network.non_trainable_weights)
+    trainable = {"FCN32s": 134_346_581, "FCN16s": 134_357_354, "FCN8s": 134_362_751}[name]
+    assert COUNTS[name] - frozen == trainable
+
+
+def test_vgg16_has_thirteen_convolutions_named_as_in_keras_applications():
+    image = keras.Input((None, None, 3))
+    trunk = keras.Model(image, vgg16(image))
+    names = [layer.name for layer in trunk.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert trunk.count_params() == 14_714_688 and len(names) == 13
+    theirs = keras.applications.VGG16(weights=None, include_top=False)
+    assert names == [layer.name for layer in theirs.layers if isinstance(layer, keras.layers.Conv2D)]
+
+
+def test_the_trunk_computes_what_keras_applications_vgg16_computes():
+    keras.utils.set_random_seed(0)
+    theirs = keras.applications.VGG16(weights=None, include_top=False, input_shape=(64, 96, 3))
+    inputs = keras.Input((None, None, 3))
+    ours = keras.Model(inputs, vgg16(inputs)[-1])
+    ours.set_weights(theirs.get_weights())
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype("float32")
+    expected = theirs(keras.applications.vgg16.preprocess_input(image.copy()))
+    np.testing.assert_allclose(ours(image), expected, rtol=1e-4, atol=1e-4 * float(np.max(expected)))
+
+
+@pytest.mark.parametrize(("name", "upsampled"), [("FCN32s", 544), ("FCN16s", 560), ("FCN8s", 568)])
+def test_maps_of_a_500x500_image_with_margin_100_are_caffes(name, upsampled):
+    network = symbolic(lambda: getattr(kseg, name)(21, input_shape=(500, 500, 3), fc_filters=8, padding=100))
+    layers = [*(f"block{stage}_pool" for stage in range(1, 6)), "fc6", "up_image", "logits"]
+    sizes = [network.get_layer(layer).output.shape[1] for layer in layers]
+    assert sizes == [349, 175, 88, 44, 22, 16, upsampled, 500]
+
+
+def test_crops_with_margin_100_are_caffes():
+    network = symbolic(lambda: kseg.FCN8s(21, input_shape=(500, 500, 3), fc_filters=8, padding=100))
+    offsets = {layer: network.get_layer(layer).offset[0] for layer in ("crop_pool4", "crop_pool3", "crop_image")}
+    assert offsets == {"crop_pool4": 5, "crop_pool3": 9, "crop_image": 31}
+    sizes = [network.get_layer(layer).output.shape[1] for layer in ("up_pool4", "up_pool3")]
+    assert sizes == [34, 70]
+    for name, crop in (("FCN32s", 19), ("FCN16s", 27)):
+        network = symbolic(lambda name=name: getattr(kseg, name)(21, fc_filters=8, padding=100))
+        assert network.get_layer("crop_image").offset == (crop, crop)
+
+
+def test_scores_start_at_zero_and_upsampling_stays_bilinear():
+    network = kseg.FCN8s(3, fc_filters=8)
+    assert not np.any(network(np.full((1, 40, 40, 3), 200.0)))
+    assert [weight.path for weight in network.non_trainable_weights] == [
+        "up_pool4/kernel", "up_pool3/kernel", "up_image/kernel",
+    ]  # fmt: skip
+
+
+def test_an_unknown_padding_is_refused():
+    with pytest.raises(ValueError, match=r'`padding` must be "same" or 100. Received: padding=50'):
+        kseg.FCN8s(3, padding=50)

@@ -1,0 +1,49 @@
+"""U-Net's sizes and counts are the paper's."""
+
+import keras
+import numpy as np
+import pytest
+
+import kseg
+
+
+@pytest.mark.parametrize(
+    ("channels", "classes", "parameters"),
+    [(1, 2, 31_030_658), (3, 2, 31_031_810), (3, 3, 31_031_875), (3, 11, 31_032_395), (3, 21, 31_033_045)],
+)
+def test_parameters_are_the_papers(channels, classes, parameters):
+    network = kseg.UNet(classes, input_shape=(None, None, channels))
+    assert network.count_params() == parameters
+    kinds = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+    assert sum(isinstance(layer, kinds) for layer in network.layers) == 23
+
+
+@pytest.mark.parametrize(("size", "expected"), [(572, 388), (220, 36), (188, 4)])
+def test_the_unpadded_network_crops_as_figure_1(size, expected):
+    network = kseg.UNet(2, input_shape=(size, size, 1), filters=(1, 1, 1, 1, 1), padding="valid")
+    assert network.output_shape == (None, expected, expected, 2)
+
+
+def test_the_unpadded_networks_maps_have_the_sizes_of_figure_1():
+    network = kseg.UNet(2, input_shape=(572, 572, 1), filters=(1, 1, 1, 1, 1), padding="valid")
+    sizes = [network.get_layer(f"{stage}_conv2").output.shape[1] for stage in ("down1", "down2", "down3", "down4")]
+    assert sizes == [568, 280, 136, 64]
+    assert [network.get_layer(f"up{level}_crop").output.shape[1] for level in (4, 3, 2, 1)] == [56, 104, 200, 392]
+
+
+def test_away_from_the_border_the_unpadded_network_computes_what_the_padded_one_does():
+    keras.utils.set_random_seed(0)
+    valid = kseg.UNet(2, input_shape=(None, None, 1), filters=(2, 3), padding="valid")
+    same = kseg.UNet(2, input_shape=(None, None, 1), filters=(2, 3))
+    same.set_weights(valid.get_weights())
+    image = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 1))
+    logits = valid(image)
+    assert logits.shape == (1, 16, 16, 2)
+    np.testing.assert_allclose(logits, same(image)[:, 8:-8, 8:-8], rtol=1e-4, atol=1e-5)
+
+
+def test_an_unknown_padding_and_a_single_level_are_refused():
+    with pytest.raises(ValueError, match=r'`padding` must be "same" or "valid".*padding=\'full\''):
+        kseg.UNet(2, padding="full")
+    with pytest.raises(ValueError, match=r"at least two levels.*filters=\(8,\)"):
+        kseg.UNet(2, filters=(8,))
