@@ -1,0 +1,172 @@
+"""infra_validator: the exported SavedModel answers where kseg does not exist, and answers as the Keras model does.
+
+A fresh `python -I` is started in an empty folder outside the checkout with `pipeline/fresh_process.py`, in which every import
+of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can lend a hand. It loads the
+SavedModel, describes its signatures and sends stored images through `serve_bytes`. Here, signatures are held against the ones
+that are promised and label maps against those of `model.keras`. A model that fails is not an error: the verdict says so, with
+what the process said. TensorFlow, since the Keras model answers in this process.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import keras
+import kseg.layers  # noqa: F401  (registers the classes that `model.keras` names)
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from kseg import data, serving
+from kseg.labels import LabelMap
+from pipeline import fresh_process, progress
+from pipeline.config import InfraValidator
+
+AGREEMENT = 0.999
+"""Share of pixels on which the two must agree: where two classes tie within rounding, other kernels may decide otherwise."""
+
+TIMEOUT = 600
+"""Seconds after which the process counts as hung."""
+
+
+def infra_validator(
+    out: pathlib.Path,
+    config: InfraValidator,
+    *,
+    model: pathlib.Path,
+    examples: pathlib.Path,
+    transform: pathlib.Path,
+):
+    """Writes `out/infra.json`: blessed, reasons, signatures, seconds_per_image, agreement (share of pixels).
+
+    Args:
+        out: folder to write below.
+        config: how many stored images are sent.
+        model: artifact of the trainer.
+        examples: artifact of example_gen, where the images come from.
+        transform: artifact of transform, whose plan names the size that images are fitted into.
+
+    Raises:
+        ValueError: no image is to be sent.
+    """
+    if config.samples < 1:
+        raise ValueError(f"`samples` must be at least 1. Received: infra_validator.samples={config.samples}.")
+    images = _stored_images(examples, config.samples)
+    progress.total(len(images))
+    result = {"blessed": False, "reasons": [], "signatures": {}, "seconds_per_image": None, "agreement": None}
+    try:
+        answer, label_maps = _asked_elsewhere(model / "saved_model", images)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        result["reasons"] = [_failure(error)]
+    else:
+        segmentor = keras.saving.load_model(model / "model.keras", compile=False)
+        image_size = tuple(json.loads((transform / "plan.json").read_text())["image_size"])
+        agreement = _agreement(segmentor, image_size, images, label_maps)
+        reasons = _wrong_signatures(
+            answer["signatures"], segmentor.input_shape[-1], LabelMap.load(examples).num_classes
+        )
+        if answer["first_party"]:
+            reasons.append(
+                f"The SavedModel must load without kseg and pipeline. Received: imported {', '.join(answer['first_party'])}."
+            )
+        if agreement < AGREEMENT:
+            reasons.append(
+                f"The SavedModel's label maps must agree with the Keras model's on {AGREEMENT:.1%} of the pixels. "
+                f"Received: agreement={agreement:.4f} ({len(images)} images)."
+            )
+        result = {
+            "blessed": not reasons,
+            "reasons": reasons,
+            "signatures": answer["signatures"],
+            "seconds_per_image": answer["seconds_per_image"],
+            "agreement": agreement,
+        }
+    (out / "infra.json").write_text(json.dumps(result, indent=1))
+
+
+def promised(channels: int, num_classes: int) -> dict:
+    """The signatures of every exported model, as `fresh_process.describe` writes them."""
+    image = {"image": ["uint8", [None, None, None, channels]]}
+    outputs = {"label_map": ["uint8", [None, None, None]], "confidence": ["float32", [None, None, None]]}
+    return {
+        "serving_default": {"inputs": image, "outputs": outputs},
+        "serve_bytes": {
+            "inputs": {"image_bytes": ["string", [None]]},
+            "outputs": {"label_map_bytes": ["string", [None]]},
+        },
+        "probabilities": {
+            "inputs": image,
+            "outputs": {"probabilities": ["float32", [None, None, None, num_classes]]},
+        },
+    }
+
+
+def _wrong_signatures(found: dict, channels: int, num_classes: int) -> list[str]:
+    return [
+        f"Signature {name!r} must be {json.dumps(expected)}. Received: {json.dumps(found.get(name))}."
+        for name, expected in promised(channels, num_classes).items()
+        if found.get(name) != expected
+    ]
+
+
+def _stored_images(examples: pathlib.Path, count: int) -> list[bytes]:
+    """The first `count` images, encoded as they are stored, of the test split or else the next one that there is."""
+    builder = data.opened(examples)
+    split = next(name for name in ("test", "validation", "train") if name in builder.info.splits)
+    stored = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+    return [bytes(example["image"].numpy()) for example in stored.take(count)]
+
+
+def _asked_elsewhere(saved_model: pathlib.Path, images: list[bytes]) -> tuple[dict, list[np.ndarray]]:
+    """What the fresh process says, and its label maps (H, W), uint8.
+
+    Raises:
+        subprocess.CalledProcessError: the process failed.
+        subprocess.TimeoutExpired: the process hung.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        script = shutil.copy(fresh_process.__file__, folder)
+        places = {name: pathlib.Path(folder, name) for name in ("empty", "requests", "answers")}
+        for place in places.values():
+            place.mkdir()
+        for number, image_bytes in enumerate(images):
+            (places["requests"] / f"{number:04}").write_bytes(image_bytes)
+        command = [sys.executable, "-I", script, saved_model.resolve(), places["requests"], places["answers"]]
+        # Without devices: this process may already hold the whole memory of each of them.
+        environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
+        subprocess.run(
+            command, cwd=places["empty"], env=environment, check=True, capture_output=True, text=True, timeout=TIMEOUT
+        )
+        answer = json.loads((places["answers"] / "answers.json").read_text())
+        label_maps = [np.array(Image.open(path)) for path in sorted(places["answers"].glob("*.png"))]
+    return answer, label_maps
+
+
+def _agreement(
+    segmentor: keras.Model, image_size: tuple[int, int], images: list[bytes], label_maps: list[np.ndarray]
+) -> float:
+    """Share of pixels at which the Keras model says the same; a label map of another size agrees nowhere."""
+    mode = "L" if segmentor.input_shape[-1] == 1 else "RGB"
+    same = pixels = 0
+    for image_bytes, answered in zip(images, label_maps, strict=True):
+        image = np.atleast_3d(Image.open(io.BytesIO(image_bytes)).convert(mode))
+        expected = serving.label_maps(segmentor, image_size, image[np.newaxis])[0][0]
+        same += int(np.sum(answered == expected)) if answered.shape == expected.shape else 0
+        pixels += expected.size
+        progress.advance()
+    return same / pixels
+
+
+def _failure(error) -> str:
+    """Why the process gave no answer, by the last lines that it wrote."""
+    said = error.stderr.decode() if isinstance(error.stderr, bytes) else error.stderr or ""
+    what = f"exit status {error.returncode}" if hasattr(error, "returncode") else f"no end after {error.timeout} s"
+    last = " | ".join(line.strip() for line in said.strip().splitlines()[-3:])
+    return f"The SavedModel must load and answer in a fresh process without kseg. Received: {what} [{last}]."

@@ -1,0 +1,124 @@
+"""A small prepared data set with an exported model, as the components before them leave both."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from kseg.labels import VOID, LabelMap
+
+IMAGE_SIZE = (24, 32)
+LABELS = LabelMap(("ground", "left", "right"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
+SIZES = [(40, 56), (56, 40), (37, 61), (48, 64), (20, 28)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """Artifacts of a line that is finished up to the trainer, and the pairs by split that lie in them."""
+
+    examples: pathlib.Path
+    statistics: pathlib.Path
+    transform: pathlib.Path
+    trainer: pathlib.Path
+    image_size: tuple[int, int]
+    pairs: dict[str, list]
+    small_pairs: dict[str, list]
+
+
+def pair(index: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image (H, W, 3) and its label map (H, W), uint8: two blocks on a ground, told apart by colour; void on top."""
+    height, width = SIZES[index % len(SIZES)]
+    label_map = np.zeros((height, width), np.uint8)
+    label_map[height // 3 :, : width // 3] = 1
+    label_map[height // 2 :, width // 2 :] = 2
+    noise = np.random.default_rng(index).normal(0, 12, (height, width, 3))
+    image = np.clip(np.array(LABELS.colours)[label_map] + noise, 0, 255).astype(np.uint8)
+    label_map[0] = VOID
+    return image, label_map
+
+
+def write_examples(folder: pathlib.Path, splits: dict[str, list], labels=LABELS) -> pathlib.Path:
+    """Writes pairs (image, label_map) by split as a prepared data set; returns its folder."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+            "label_map": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
+            "key": tfds.features.Text(),
+        }
+    )
+    folder.mkdir()
+    for split, pairs in splits.items():
+        with tf.io.TFRecordWriter(str(folder / f"drawn-{split}.tfrecord-00000-of-00001")) as file:
+            for number, (image, label_map) in enumerate(pairs):
+                example = {"image": image, "label_map": label_map[..., None], "key": f"{number:03}"}
+                file.write(features.serialize_example(features.encode_example(example)))
+    template = tfds.core.ShardedFileTemplate(folder, dataset_name="drawn", filetype_suffix="tfrecord")
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=features,
+        split_infos=[
+            tfds.core.SplitInfo(split, shard_lengths=[len(pairs)], num_bytes=0, filename_template=template)
+            for split, pairs in splits.items()
+        ],
+    )
+    (folder / "labels.json").write_text(labels.to_json())
+    return folder
+
+
+def nearest_colour():
+    """A Keras model that needs no training: the logit of a class falls with the squared distance to its colour."""
+    import keras
+
+    colours = np.array(LABELS.colours, np.float32)
+    image = keras.Input((None, None, 3), name="image")
+    score = keras.layers.Conv2D(3, 1, name="score")
+    model = keras.Model(image, score(image))
+    score.set_weights([2e-3 * colours.T[None, None], -1e-3 * np.sum(colours**2, axis=1)])
+    return model
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Line:
+    """Three splits of pairs of different sizes, the same pairs fitted into IMAGE_SIZE, and the exported `nearest_colour`."""
+    from kseg import serving
+    from kseg.resizing import fitted_size, resize_image, resize_label_map
+
+    folder = tmp_path_factory.mktemp("finished")
+    splits = {"train": [pair(n) for n in range(3)], "validation": [pair(3)], "test": [pair(n) for n in range(4, 9)]}
+
+    def fitted(image, label_map):
+        size = fitted_size(*label_map.shape, IMAGE_SIZE)
+        return resize_image(image, size), resize_label_map(label_map, size)
+
+    small = {split: [fitted(*pair) for pair in pairs] for split, pairs in splits.items()}
+    line = Line(
+        examples=write_examples(folder / "examples", splits),
+        statistics=folder / "statistics",
+        transform=write_examples(folder / "transform", small),
+        trainer=folder / "trainer",
+        image_size=IMAGE_SIZE,
+        pairs=splits,
+        small_pairs=small,
+    )
+    (line.transform / "plan.json").write_text(json.dumps({"image_size": IMAGE_SIZE, "channels": 3}))
+    line.statistics.mkdir()
+    counts = sum(np.bincount(label_map.ravel(), minlength=256)[:3] for _, label_map in splits["train"])
+    statistics = {"splits": {"train": {"class_pixels": counts.tolist()}}}
+    (line.statistics / "statistics.json").write_text(json.dumps(statistics))
+    line.trainer.mkdir()
+    model = nearest_colour()
+    model.save(line.trainer / "model.keras")
+    serving.export(model, line.trainer / "saved_model", labels=LABELS, image_size=IMAGE_SIZE)
+    return line
+
+
+@pytest.fixture
+def void_examples(tmp_path) -> pathlib.Path:
+    """A prepared data set in which no pixel has a class."""
+    image, label_map = pair(0)
+    return write_examples(tmp_path / "void", {"test": [(image, np.full_like(label_map, VOID))]})
