@@ -1,4 +1,4 @@
-"""Trains a U-Net with plain Keras on a prepared data set (`python examples/fit.py FOLDER`), or on a few generated streets."""
+"""Trains a U-Net with plain Keras on a prepared data set (`python -m examples.fit FOLDER`), or on a few generated streets."""
 
 import sys
 
