@@ -61,6 +61,7 @@ def training_set(
     split: str = "train",
     augment: bool = True,
     scale: tuple[float, float] = (0.5, 2.0),
+    photometric: bool = True,
 ) -> tf.data.Dataset:
     """Endless batches of shuffled pairs; `fit` needs `steps_per_epoch`.
 
@@ -75,6 +76,7 @@ def training_set(
         split: which split.
         augment: whether to change the pairs as `kseg.augment.Augment` does; without, they are fitted and padded to `size`.
         scale: smallest and largest factor of the augmentation.
+        photometric: whether the augmentation changes the light too.
 
     Returns:
         Data set of (image (B, H, W, C), float32 in [0, 255], label_map (B, H, W), uint8).
@@ -95,7 +97,7 @@ def training_set(
     if at_once == count:
         stored = stored.cache()
     shuffled = stored.shuffle(at_once, seed=seed, reshuffle_each_iteration=True).repeat()
-    change = Augment(size, scale=scale) if augment else None
+    change = Augment(size, scale=scale, photometric=photometric) if augment else None
 
     def prepared(step, pair):
         return change(*pair, seed=(seed, step)) if augment else fitted(*pair, size)

@@ -80,7 +80,8 @@ class Trainer:
     discriminator_filters: int = 16
     discriminator_learning_rate: float = 2e-4
     label_stride: int = 2  # the discriminator sees image and label maps at 1/label_stride of the resolution
-    scale: tuple[float, float] = (0.5, 2.0)
+    scale: tuple[float, float] = (0.5, 2.0)  # of the augmentation
+    photometric: bool = True
     strategy: str = "one"
     precision: str = "auto"  # auto: mixed_bfloat16 where the processor computes with it, else float32
     seed: int = 0

@@ -12,7 +12,7 @@ from pipeline.config import Config, Evaluator, ExampleGen, Trainer, Transform
 
 def streets() -> Config:
     """Generated streets, 96x128, in the game against the two-branch discriminator; what `make run` does."""
-    return Config(trainer=Trainer(epochs=14, adversarial_weight=0.05))
+    return Config(trainer=Trainer(epochs=16, adversarial_weight=0.05, scale=(1.0, 1.6), photometric=False))
 
 
 def folder() -> Config:

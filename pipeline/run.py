@@ -7,6 +7,7 @@ Arguments are read before anything heavy is imported; a component's module is im
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import functools
 import importlib
@@ -15,6 +16,7 @@ import os
 import pathlib
 import re
 import sys
+import tempfile
 import traceback
 
 from pipeline import config as settings
@@ -125,11 +127,33 @@ def component(name: str):
     """The component `name`, whose module is imported when it is called, not before."""
 
     def call(out, config, **inputs):
-        module = importlib.import_module(call.__module__)
+        with _native_chatter_dropped():
+            module = importlib.import_module(call.__module__)
+            if "tensorflow" in sys.modules:
+                sys.modules["tensorflow"].config.list_physical_devices()  # this speaks too, the first time
         return vars(module)[name](out, config, **inputs)
 
     call.__name__, call.__module__ = name, f"pipeline.components.{name}"
     return call
+
+
+@contextlib.contextmanager
+def _native_chatter_dropped():
+    """Drops what compiled libraries print while they load, which no log level stops; shows it if loading fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            file.seek(0)
+            os.write(kept, file.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _source(data: str) -> Artifact:

@@ -19,11 +19,11 @@ import sys
 import tempfile
 
 import keras
-import kseg.layers  # noqa: F401  (registers the classes that `model.keras` names)
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+import kseg.layers  # noqa: F401  (registers the classes that `model.keras` names)
 from kseg import data, serving
 from kseg.labels import LabelMap
 from pipeline import fresh_process, progress

@@ -122,7 +122,14 @@ def _schedule(learning_rate: float, steps: int):
 def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
     """Runs `fit`; returns its history. The best weights of the segmentor lie at `best.weights.h5` afterwards."""
     size, batch = tuple(plan["image_size"]), config.batch_size
-    training = data.training_set(transform, size=size, batch_size=batch, seed=config.seed, scale=config.scale)
+    training = data.training_set(
+        transform,
+        size=size,
+        batch_size=batch,
+        seed=config.seed,
+        scale=config.scale,
+        photometric=config.photometric,
+    )
     monitored = "validation" if plan["examples"].get("validation") else "train"
     validation = data.evaluation_set(transform, split=monitored, size=size, batch_size=batch)
     images, label_maps = _spread(transform, monitored, size)
@@ -134,6 +141,7 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
             steps_per_epoch=steps,
             validation_data=validation,
             verbose=1 if terminal else 0,
+            shuffle=False,  # the data set shuffles
             callbacks=[
                 callbacks.BestCheckpoint(out / "best.weights.h5", segmentor),
                 callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=out / "logs" / "overlays"),
