@@ -15,8 +15,10 @@ _MODULES = {  # name -> module that is, or that holds, it
     "FCN32s": "kseg.models.fcn",
     "FCN16s": "kseg.models.fcn",
     "FCN8s": "kseg.models.fcn",
+    "FullResolutionFCN": "kseg.models.full_resolution",
     "AdversarialGame": "kseg.game",
     "SegmentationGame": "kseg.game",
+    "receptive_field": "kseg.receptive_fields",
     "export": "kseg.serving",
     "strategy": "kseg.distribute",
     "discriminators": "kseg.models.discriminators",
@@ -24,7 +26,7 @@ _MODULES = {  # name -> module that is, or that holds, it
         name: f"kseg.{name}"
         for name in (
             "augment", "blocks", "callbacks", "data", "datasets", "distribute", "encoders", "game", "labels", "layers",
-            "losses", "metrics", "models", "plots", "resizing", "serving",
+            "losses", "metrics", "models", "plots", "receptive_fields", "resizing", "serving",
         )
     },
 }  # fmt: skip

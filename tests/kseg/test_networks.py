@@ -16,6 +16,7 @@ NETWORKS = {
     "fcn32s": lambda: kseg.FCN32s(K, fc_filters=8, upsampling_trainable=True),
     "fcn16s": lambda: kseg.FCN16s(K, fc_filters=8, upsampling_trainable=True),
     "fcn8s": lambda: kseg.FCN8s(K, fc_filters=8, upsampling_trainable=True),
+    "full_resolution_fcn": lambda: kseg.FullResolutionFCN(K, depth=3, filters=4),
     "fcn8s_caffe": lambda: kseg.FCN8s(K, fc_filters=8, padding=100),
 }
 

@@ -1,0 +1,56 @@
+"""A fully convolutional network that never downsamples: the plainest way to label every pixel, and the dearest. `keras` only."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from kseg.blocks import conv_stack, score
+
+
+def FullResolutionFCN(
+    num_classes: int,
+    *,
+    input_shape: tuple = (None, None, 3),
+    depth: int = 8,
+    filters: int = 64,
+    width: float = 1.0,
+    batch_normalization: bool = False,
+    activation: str | None = None,
+    name: str = "full_resolution_fcn",
+) -> keras.Model:
+    """`depth` 3x3 convolutions with ReLU at the image's own resolution, and a 1x1 score.
+
+    Every layer adds a pixel on each side, so the receptive field is 1 + 2 * depth pixels: to see the 404 pixels of FCN's fc7 it
+    would take 202 layers. That is why the other networks downsample or dilate.
+
+    Args:
+        num_classes: K.
+        input_shape: (H, W, C); None where any size may come.
+        depth: number L of 3x3 convolutions.
+        filters: channels of each.
+        width: multiplier of `filters`.
+        batch_normalization: put batch normalisation before each ReLU.
+        activation: of the output; None for logits, or "softmax".
+        name: of the model.
+
+    Returns: model from `image` (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32, for any H and W.
+
+    Raises:
+        ValueError: `depth` is below 1.
+
+    Example:
+        >>> kseg.receptive_field(kseg.FullResolutionFCN(8, depth=8)).extent
+        17
+
+    Source: the first idea of a fully convolutional network, before the downsampling of Long et al. 2015 (arXiv:1411.4038).
+    """
+    if depth < 1:
+        raise ValueError(f"`depth` must be at least 1. Received: depth={depth}.")
+    image = keras.Input(input_shape, name="image")
+    x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(image)
+    x = conv_stack(
+        x, max(1, round(width * filters)), depth=depth, name="stack", batch_normalization=batch_normalization
+    )
+    x = score(x, num_classes, name="score", kernel_initializer="he_normal", dtype="float32")
+    return keras.Model(image, layers.Activation(activation or "linear", dtype="float32", name="logits")(x), name=name)
