@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import keras
 from keras import layers
 
 from kseg.layers import Bilinear, CropToMatch
+
+
+def batch_norm(name: str, momentum: float = 0.9, epsilon: float = 1e-3):
+    """Batch normalisation, synchronized over replicas on TensorFlow; Keras offers that on no other backend."""
+    synchronized = keras.backend.backend() == "tensorflow"
+    return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, synchronized=synchronized, name=name)
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels` times `width`, rounded, at least 1: the channels of a narrower or wider variant of a paper's network.
+
+    Raises:
+        ValueError: `width` is not above 0.
+    """
+    if width <= 0:
+        raise ValueError(f"`width` must be above 0. Received: width={width}.")
+    return max(1, round(channels * width))
 
 
 def conv_stack(x, filters: int, *, depth: int, name: str, padding: str = "same", batch_normalization: bool = False):
@@ -16,7 +34,7 @@ def conv_stack(x, filters: int, *, depth: int, name: str, padding: str = "same",
         depth: how many.
         name: stage of the network.
         padding: "same", or "valid", by which each convolution takes 2 pixels off H and W.
-        batch_normalization: put batch normalisation, synchronized over replicas, before each ReLU; the biases go.
+        batch_normalization: put batch normalisation before each ReLU; the biases go.
 
     Returns: (B, H', W', filters).
     """
@@ -30,7 +48,7 @@ def conv_stack(x, filters: int, *, depth: int, name: str, padding: str = "same",
             name=f"{name}_conv{i}",
         )(x)
         if batch_normalization:
-            x = layers.BatchNormalization(momentum=0.9, synchronized=True, name=f"{name}_norm{i}")(x)
+            x = batch_norm(f"{name}_norm{i}")(x)
         x = layers.ReLU(name=f"{name}_relu{i}")(x)
     return x
 
@@ -61,3 +79,10 @@ def bilinear_up(x, factor: int, *, name: str, padding: str = "same", trainable: 
 def score(x, num_classes: int, *, name: str, kernel_initializer="zeros", dtype=None):
     """1x1 convolution to `num_classes` channels without activation; starts at 0 as the FCNs' do."""
     return layers.Conv2D(num_classes, 1, kernel_initializer=kernel_initializer, dtype=dtype, name=name)(x)
+
+
+def activate(logits, activation: str | None):
+    """`logits` (B, H, W, K) as they are for None, or their softmax over the classes: the layer `probabilities`, float32."""
+    if activation not in (None, "softmax"):
+        raise ValueError(f'`activation` must be None or "softmax". Received: activation={activation!r}.')
+    return logits if activation is None else layers.Softmax(dtype="float32", name="probabilities")(logits)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from keras import layers
 
+from kseg.blocks import conv_stack, scaled
 from kseg.layers import ImageNetNormalization
 
 VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """Filters and number of convolutions of each stage."""
 
 
-def vgg16(image, *, margin: int = 0):
+def vgg16(image, *, width: float = 1.0, batch_normalization: bool = False, margin: int = 0):
     """VGG16's thirteen convolutions (14,714,688 weights for RGB), with layers named as in `keras.applications`.
 
     Args:
         image: (B, H, W, C) in [0, 255]; normalisation is inside.
+        width: multiplies the channels of every convolution.
+        batch_normalization: put batch normalisation before each ReLU (not in the paper), which learns from random weights.
         margin: zeros around the normalised image, in pixels; the papers' FCNs pad by 100, of which the first convolution's own
             padding is one.
 
@@ -27,11 +30,9 @@ def vgg16(image, *, margin: int = 0):
         x = layers.ZeroPadding2D(margin - 1, name="margin")(x)
     features = []
     for stage, (filters, depth) in enumerate(VGG16_STAGES, start=1):
-        for i in range(1, depth + 1):
-            name = f"block{stage}_conv{i}"
-            x = layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer="he_normal", name=name)(
-                x
-            )
+        x = conv_stack(
+            x, scaled(filters, width), depth=depth, name=f"block{stage}", batch_normalization=batch_normalization
+        )
         x = layers.MaxPooling2D(padding="same", name=f"block{stage}_pool")(x)
         features.append(x)
     return features

@@ -22,6 +22,16 @@ def data() -> pathlib.Path:
 
 
 @pytest.fixture
+def symbolic():
+    """The networks of this test hold no memory: their weights have shapes and no values."""
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    keras.utils.clear_session(free_memory=False)  # forgets the variables, which Keras would fill at the next chance
+
+
+@pytest.fixture
 def photos(tmp_path) -> pathlib.Path:
     """A folder of 10 small pairs of different sizes, RGB, in train (6), val (2) and test (2), with classes.csv.
 

@@ -1,5 +1,7 @@
 """The FCNs' counts, sizes and crops are the authors'."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -10,22 +12,15 @@ from kseg.encoders import vgg16
 COUNTS = {"FCN32s": 136_152_917, "FCN16s": 134_815_994, "FCN8s": 134_489_759}
 
 
-def symbolic(function):
-    """`function()` with variables that hold no memory."""
-    with keras.device("meta") if keras.backend.backend() == "torch" else keras.StatelessScope():
-        return function()
-
-
 @pytest.mark.parametrize("name", COUNTS)
-def test_parameters_of_21_classes_are_the_authors(name):
-    network = symbolic(lambda: getattr(kseg, name)(21))
-    assert sum(int(np.prod(weight.shape)) for weight in network.weights) == COUNTS[name]
-    frozen = sum(int(np.prod(weight.shape)) for weight in network.non_trainable_weights)
+def test_parameters_of_21_classes_are_the_authors(name, symbolic):
+    network = getattr(kseg, name)(21)
+    assert network.count_params() == COUNTS[name]
     trainable = {"FCN32s": 134_346_581, "FCN16s": 134_357_354, "FCN8s": 134_362_751}[name]
-    assert COUNTS[name] - frozen == trainable
+    assert sum(math.prod(weight.shape) for weight in network.trainable_weights) == trainable
 
 
-def test_vgg16_has_thirteen_convolutions_named_as_in_keras_applications():
+def test_vgg16_has_thirteen_convolutions_named_as_in_keras_applications(symbolic):
     image = keras.Input((None, None, 3))
     trunk = keras.Model(image, vgg16(image))
     names = [layer.name for layer in trunk.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -46,26 +41,26 @@ def test_the_trunk_computes_what_keras_applications_vgg16_computes():
 
 
 @pytest.mark.parametrize(("name", "upsampled"), [("FCN32s", 544), ("FCN16s", 560), ("FCN8s", 568)])
-def test_maps_of_a_500x500_image_with_margin_100_are_caffes(name, upsampled):
-    network = symbolic(lambda: getattr(kseg, name)(21, input_shape=(500, 500, 3), fc_filters=8, padding=100))
+def test_maps_of_a_500x500_image_with_margin_100_are_caffes(name, upsampled, symbolic):
+    network = getattr(kseg, name)(21, input_shape=(500, 500, 3), padding=100)
     layers = [*(f"block{stage}_pool" for stage in range(1, 6)), "fc6", "up_image", "logits"]
     sizes = [network.get_layer(layer).output.shape[1] for layer in layers]
     assert sizes == [349, 175, 88, 44, 22, 16, upsampled, 500]
 
 
-def test_crops_with_margin_100_are_caffes():
-    network = symbolic(lambda: kseg.FCN8s(21, input_shape=(500, 500, 3), fc_filters=8, padding=100))
+def test_crops_with_margin_100_are_caffes(symbolic):
+    network = kseg.FCN8s(21, input_shape=(500, 500, 3), padding=100)
     offsets = {layer: network.get_layer(layer).offset[0] for layer in ("crop_pool4", "crop_pool3", "crop_image")}
     assert offsets == {"crop_pool4": 5, "crop_pool3": 9, "crop_image": 31}
     sizes = [network.get_layer(layer).output.shape[1] for layer in ("up_pool4", "up_pool3")]
     assert sizes == [34, 70]
     for name, crop in (("FCN32s", 19), ("FCN16s", 27)):
-        network = symbolic(lambda name=name: getattr(kseg, name)(21, fc_filters=8, padding=100))
+        network = getattr(kseg, name)(21, padding=100)
         assert network.get_layer("crop_image").offset == (crop, crop)
 
 
 def test_scores_start_at_zero_and_upsampling_stays_bilinear():
-    network = kseg.FCN8s(3, fc_filters=8)
+    network = kseg.FCN8s(3, width=1 / 64)
     assert not np.any(network(np.full((1, 40, 40, 3), 200.0)))
     assert [weight.path for weight in network.non_trainable_weights] == [
         "up_pool4/kernel", "up_pool3/kernel", "up_image/kernel",
@@ -75,3 +70,45 @@ def test_scores_start_at_zero_and_upsampling_stays_bilinear():
 def test_an_unknown_padding_is_refused():
     with pytest.raises(ValueError, match=r'`padding` must be "same" or 100. Received: padding=50'):
         kseg.FCN8s(3, padding=50)
+
+
+def test_an_unknown_argument_is_refused_by_name():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'filters'"):
+        kseg.FCN32s(3, filters=8)
+
+
+@pytest.mark.parametrize("network", [kseg.FCN32s, kseg.FCN16s, kseg.FCN8s])
+def test_width_multiplies_every_channel_count_of_the_trunk_and_its_head(network, symbolic):
+    narrow = network(3, width=1 / 16)
+    convolutions = [layer for layer in narrow.layers if type(layer) is keras.layers.Conv2D]
+    filters = {layer.name: layer.filters for layer in convolutions if not layer.name.startswith("score")}
+    assert set(filters) == {layer.name for layer in network(3).layers if layer.name in filters}
+    assert filters == {name: network(3).get_layer(name).filters // 16 for name in filters}
+
+
+def test_another_encoder_gives_its_last_three_features(symbolic):
+    def encoder(image):
+        features = [keras.layers.AveragePooling2D(2, padding="same", name="stride2")(image)]
+        for stride in (4, 8, 16, 32):
+            features.append(keras.layers.AveragePooling2D(2, padding="same", name=f"stride{stride}")(features[-1]))
+        return features
+
+    network = kseg.FCN8s(3, width=1 / 64, encoder=encoder, input_shape=(65, 33, 3))
+    assert network.get_layer("score_pool3").input.shape == (None, 9, 5, 3)
+    assert network.get_layer("score_pool4").input.shape == (None, 5, 3, 3)
+    assert network.get_layer("fc6").input.shape == (None, 3, 2, 3)
+    with pytest.raises(ValueError, match=r"five features.* Received: 4 features"):
+        kseg.FCN8s(3, encoder=lambda image: encoder(image)[:4])
+    with pytest.raises(ValueError, match='"same" with an `encoder`'):
+        kseg.FCN8s(3, encoder=encoder, padding=100)
+
+
+def test_softmax_gives_probabilities_of_the_same_logits():
+    keras.utils.set_random_seed(0)
+    network = kseg.FCN32s(4, width=1 / 64, activation="softmax")
+    network.get_layer("score_fc7").bias.assign([0.0, 1.0, 2.0, 3.0])
+    image = np.full((1, 40, 40, 3), 90.0)
+    logits = keras.Model(network.input, network.get_layer("logits").output)(image)
+    np.testing.assert_allclose(network(image), keras.ops.softmax(logits), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"`activation` must be None or .softmax..*activation='relu'"):
+        kseg.FCN32s(4, width=1 / 64, activation="relu")

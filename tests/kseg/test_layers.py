@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kseg.blocks import bilinear_up
-from kseg.layers import Bilinear, CropToMatch, ImageNetNormalization
+from kseg.layers import Bilinear, CropToMatch, ImageNetNormalization, ImagePooling2D
 
 
 def upsampler(factor, channels=1):
@@ -58,6 +58,58 @@ def test_crop_takes_the_top_left_or_starts_at_an_offset_or_in_the_centre():
 def test_crop_refuses_a_reference_that_reaches_beyond_the_map():
     with pytest.raises(ValueError, match="The map must reach beyond the reference"):
         CropToMatch(2)([keras.Input((6, 6, 1)), keras.Input((5, 4, 1))])
+
+
+def test_crop_refuses_too_small_a_map_when_called_and_in_a_graph_of_unknown_sizes():
+    values, reference = np.zeros((1, 4, 9, 1), "float32"), np.zeros((1, 3, 8, 1), "float32")
+    with pytest.raises(ValueError, match=r"Received: map \(1, 4, 9, 1\), reference \(1, 3, 8, 1\), offset=\(2, 2\)"):
+        CropToMatch(2)([values, reference])
+    tf = pytest.importorskip("tensorflow")
+    graph = tf.function(CropToMatch(2), input_signature=[[tf.TensorSpec((None, None, None, 1))] * 2])
+    assert graph([values, reference[:, :2, :7]]).shape == (1, 2, 7, 1)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        graph([values, reference])
+
+
+@pytest.mark.parametrize("offset", ["center", -1, (0, -2), (1, 2, 3), 1.5, None])
+def test_crop_refuses_an_offset_that_is_none(offset):
+    with pytest.raises(
+        ValueError, match=r'`offset` must be "centre", one or two integers of at least 0. Received: offset='
+    ):
+        CropToMatch(offset)
+
+
+def test_image_pooling_averages_equal_bins_where_they_divide_and_shared_rows_where_they_do_not():
+    values = np.arange(72.0).reshape(1, 6, 12, 1)
+    expected = values.reshape(1, 3, 2, 3, 4, 1).mean((2, 4))
+    np.testing.assert_allclose(ImagePooling2D(3)(values), expected, rtol=1e-6)
+    np.testing.assert_allclose(ImagePooling2D(1)(values), values.mean((1, 2), keepdims=True), rtol=1e-6)
+    five = np.arange(5.0).reshape(1, 1, 5, 1)
+    np.testing.assert_allclose(ImagePooling2D(2)(five)[0, :, :, 0], [[1, 3], [1, 3]])
+    np.testing.assert_allclose(ImagePooling2D(3)(five)[0, 0, :, 0], [0.5, 2, 3.5])
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (5, 4), (13, 61), (60, 60)])
+@pytest.mark.parametrize("bins", [1, 2, 3, 6])
+def test_image_pooling_takes_any_size_and_keeps_a_constant(height, width, bins):
+    image = keras.Input((None, None, 2))
+    network = keras.Model(image, ImagePooling2D(bins)(image))
+    assert network.output_shape == (None, bins, bins, 2)
+    np.testing.assert_allclose(
+        network(np.full((1, height, width, 2), 7.0)), np.full((1, bins, bins, 2), 7.0), rtol=1e-6
+    )
+
+
+def test_image_pooling_of_a_large_bfloat16_map_is_the_mean_to_bfloat16():
+    values = keras.ops.cast(np.full((1, 100, 100, 1), 3.0), "bfloat16")
+    pooled = ImagePooling2D(1, dtype="bfloat16")(values)
+    assert keras.backend.standardize_dtype(pooled.dtype) == "bfloat16"
+    assert float(pooled[0, 0, 0, 0]) == 3.0
+
+
+def test_image_pooling_refuses_less_than_one_bin():
+    with pytest.raises(ValueError, match=r"`bins` must be at least 1. Received: bins=0"):
+        ImagePooling2D(0)
 
 
 def test_normalisation_turns_rgb_into_bgr_less_the_mean_as_keras_applications_does():

@@ -11,7 +11,7 @@ import kseg
     ("channels", "classes", "parameters"),
     [(1, 2, 31_030_658), (3, 2, 31_031_810), (3, 3, 31_031_875), (3, 11, 31_032_395), (3, 21, 31_033_045)],
 )
-def test_parameters_are_the_papers(channels, classes, parameters):
+def test_parameters_are_the_papers(channels, classes, parameters, symbolic):
     network = kseg.UNet(classes, input_shape=(None, None, channels))
     assert network.count_params() == parameters
     kinds = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
@@ -47,3 +47,22 @@ def test_an_unknown_padding_and_a_single_level_are_refused():
         kseg.UNet(2, padding="full")
     with pytest.raises(ValueError, match=r"at least two levels.*filters=\(8,\)"):
         kseg.UNet(2, filters=(8,))
+
+
+@pytest.mark.parametrize(("filters", "smallest", "left"), [((1, 1), 18, 2), ((1, 1, 1), 44, 4), ((1,) * 5, 188, 4)])
+def test_the_smallest_image_of_the_unpadded_network_is_the_smallest_it_can_label(filters, smallest, left):
+    network = kseg.UNet(2, filters=filters, padding="valid")
+    assert network(np.zeros((1, smallest, smallest + 1, 3))).shape[1] == left
+    with pytest.raises(ValueError, match=rf"at least {smallest} rows and columns. Received: {smallest - 1} x"):
+        network(np.zeros((1, smallest - 1, 200, 3)))
+    with pytest.raises(ValueError, match="Give a larger image"):
+        kseg.UNet(2, filters=filters, padding="valid", input_shape=(200, smallest - 1, 3))
+
+
+def test_the_unpadded_network_refuses_a_small_image_in_a_graph_of_unknown_sizes_too():
+    tf = pytest.importorskip("tensorflow")
+    network = kseg.UNet(2, filters=(1, 1), padding="valid")
+    graph = tf.function(network, input_signature=[tf.TensorSpec((None, None, None, 3))])
+    assert graph(np.zeros((1, 20, 18, 3), "float32")).shape == (1, 4, 2, 2)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        graph(np.zeros((1, 20, 17, 3), "float32"))
