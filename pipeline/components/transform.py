@@ -12,8 +12,8 @@ import pathlib
 import shutil
 
 import apache_beam as beam
-import numpy as np
 
+from kseg import class_balance
 from kseg.datasets.image_files import decode_image, encode_png
 from kseg.resizing import fitted_size, resize_image, resize_label_map
 from pipeline import beam as shards
@@ -87,40 +87,23 @@ def _image_size(given: tuple[int, int] | None, counts: dict) -> tuple[int, int]:
 def class_weights(rule: str, counts: dict) -> list[float]:
     """Weights (K,) of the classes in the loss, from the training split.
 
-    With f_k the share of class k of the labelled pixels:
-
-    - "none": 1 for all.
-    - "inverse_square_root": f_k^-1/2, scaled so that the mean weight of a labelled pixel is 1.
-    - "median_frequency": m / g_k, with g_k the share of class k of all pixels of the images that contain it, and m the median of
-      the g_k (Eigen and Fergus 2015, section 6.3.2). Its scale is the paper's.
-
-    A class without a pixel takes the largest weight of the others: as rare as the rarest, and without effect on this split.
-
     Args:
-        rule: one of these names.
+        rule: "none", which is 1 for all, or one of `kseg.class_balance.RULES`.
         counts: statistics of the training split.
 
     Raises:
         ValueError: there is no such rule, or no labelled pixel.
     """
-    pixels = np.array(counts["class_pixels"], np.float64)
-    present = pixels > 0
-    if not present.any():
+    if not any(counts["class_pixels"]):
         raise ValueError(f"Class weights need labelled pixels. Received: none in train, {counts['void_pixels']} void.")
-    weights = np.ones_like(pixels)
-    if rule == "inverse_square_root":
-        share = pixels[present] / pixels.sum()
-        weights[present] = share**-0.5 / np.sum(share**0.5)
-    elif rule == "median_frequency":
-        frequency = pixels[present] / np.array(counts["class_image_pixels"])[present]
-        weights[present] = np.median(frequency) / frequency
-    elif rule != "none":
+    if rule == "none":
+        return [1.0] * len(counts["class_pixels"])
+    if rule not in class_balance.RULES:
         raise ValueError(
-            "`class_weights` must be one of none, inverse_square_root, median_frequency. "
+            f"`class_weights` must be one of none, {', '.join(class_balance.RULES)}. "
             f"Received: transform.class_weights={rule}."
         )
-    weights[~present] = weights[present].max()
-    return weights.tolist()
+    return class_balance.class_weights(counts["class_pixels"], rule, counts["class_image_pixels"])
 
 
 class FitExample(beam.DoFn):

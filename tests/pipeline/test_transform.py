@@ -75,7 +75,13 @@ def test_without_a_size_the_longer_side_of_the_median_is_at_most_240(tmp_path, p
     examples = tmp_path / "examples"
     examples.mkdir()
     example_gen(examples, ExampleGen(ignore_value=9), source=photos)
-    counts = {"height": {"median": height}, "width": {"median": width}, "channels": 3, "class_pixels": [1, 1, 1]}
+    counts = {
+        "height": {"median": height},
+        "width": {"median": width},
+        "channels": 3,
+        "class_pixels": [1, 1, 1],
+        "class_image_pixels": [9, 9, 9],
+    }
     (tmp_path / "statistics.json").write_text(json.dumps({"splits": {"train": counts}}))
     (tmp_path / "transform").mkdir()
     transform(tmp_path / "transform", Transform(), examples=examples, statistics=tmp_path)
