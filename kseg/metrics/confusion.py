@@ -1,10 +1,4 @@
-"""Scores of label maps, all from one thing: the confusion matrix, (K, K) counts of pixels, rows truth, columns prediction.
-
-Matrices of parts add up to the matrix of the whole, so batches, replicas and Beam shards agree exactly; ratios come last.
-`confusion_matrix` and `scores` are numpy for evaluation; `ConfusionMatrix` is the same for `compile`. Ids that are no class are
-refused there and make the score NaN here, where a graph cannot raise: a wrong label map must not score well. Void pixels of
-the truth do not count. `keras`, `keras.ops` and numpy only.
-"""
+"""The confusion matrix, (K, K) counts of pixels, rows truth, columns prediction: counted in numpy and in a graph, and scored."""
 
 from __future__ import annotations
 
@@ -37,59 +31,84 @@ def confusion_matrix(truth_ids, predicted_ids, num_classes: int, ignore_class: i
         >>> confusion_matrix(np.array([0, 1, 1, 255]), np.array([0, 1, 0, 1]), 2).tolist()
         [[1, 0], [1, 1]]
     """
+    truth, predicted = checked_ids(truth_ids, predicted_ids, num_classes, ignore_class)
+    if ignore_class is not None:
+        counted = truth != ignore_class
+        truth, predicted = truth[counted], predicted[counted]
+    cells = truth.astype(np.int64).ravel() * num_classes + predicted.astype(np.int64).ravel()
+    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
+
+
+def checked_ids(truth_ids, predicted_ids, num_classes: int, ignore_class: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays.
+
+    Raises:
+        ValueError: the shapes differ, or at a pixel that is not void an id is no class; the message counts such pixels.
+    """
     truth, predicted = np.asarray(truth_ids), np.asarray(predicted_ids)
     if truth.shape != predicted.shape:
         raise ValueError(
             "`truth_ids` and `predicted_ids` must have one shape. "
             f"Received: truth_ids.shape={truth.shape}, predicted_ids.shape={predicted.shape}."
         )
-    if ignore_class is not None:
-        counted = truth != ignore_class
-        truth, predicted = truth[counted], predicted[counted]
+    counted = True if ignore_class is None else truth != ignore_class
     for name, ids in (("truth_ids", truth), ("predicted_ids", predicted)):
-        outside = ids[(ids < 0) | (ids >= num_classes)]
+        outside = ids[((ids < 0) | (ids >= num_classes)) & counted]
         if outside.size:
             void = "" if ignore_class is None or name != "truth_ids" else f" or be {ignore_class}"
             raise ValueError(
                 f"`{name}` must lie in 0..{num_classes - 1}{void}. "
                 f"Received: ids {np.unique(outside)[:8].tolist()} at {outside.size} pixels."
             )
-    cells = truth.astype(np.int64).ravel() * num_classes + predicted.astype(np.int64).ravel()
-    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
+    return truth, predicted
 
 
 def scores(matrix) -> dict[str, float | list[float | None]]:
-    """The four scores of Long et al. and the IoU of each class.
+    """The four scores of Long et al., and of each class IoU, Dice, precision and recall.
 
-    With n_ij pixels of class i predicted as j, t_i their sum over j, and u_i = t_i + sum_j n_ji - n_ii the union:
-    pixel_accuracy = sum n_ii / sum t_i; mean_accuracy = mean of n_ii / t_i; mean_iou = mean of n_ii / u_i;
-    frequency_weighted_iou = sum t_i n_ii / u_i / sum t_i. A class enters a mean where its denominator is not 0.
+    With n_ij pixels of class i predicted as j, t_i = sum_j n_ij of the class, p_i = sum_j n_ji predicted as it, and the union
+    u_i = t_i + p_i - n_ii: pixel_accuracy = sum n_ii / sum t_i; mean_accuracy = mean of n_ii / t_i; mean_iou = mean of
+    n_ii / u_i; frequency_weighted_iou = sum t_i n_ii / u_i / sum t_i. A class enters a mean where its denominator is not 0.
+    iou_i = n_ii / u_i, dice_i = 2 n_ii / (t_i + p_i), precision_i = n_ii / p_i, recall_i = n_ii / t_i.
 
     Args:
         matrix: (K, K) counts: rows truth, columns prediction.
 
     Returns:
         `mean_iou`, `pixel_accuracy`, `mean_accuracy`, `frequency_weighted_iou` in [0, 1] (NaN where nothing was counted), and
-        `iou`: K numbers, None where the union is empty.
+        `iou`, `dice`, `precision`, `recall`: K numbers each, None where the denominator is 0.
 
     Raises:
         ValueError: the matrix is not square.
+
+    Example:
+        >>> result = scores([[3, 1], [0, 4]])
+        >>> result["mean_iou"], result["dice"]  # 3/4 and 4/5; 6/7 and 8/9
+        (0.775, [0.8571428571428571, 0.8888888888888888])
 
     Source: Long et al. 2015, arXiv:1411.4038, section 5.
     """
     matrix = np.asarray(matrix, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"`matrix` must be (K, K). Received: matrix.shape={matrix.shape}.")
-    hits, occurring = np.diag(matrix), matrix.sum(axis=1)
-    union = occurring + matrix.sum(axis=0) - hits
+    hits, occurring, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    union = occurring + predicted - hits
     total = occurring.sum()
     return {
         "mean_iou": _mean_of_defined(hits, union),
         "pixel_accuracy": float(hits.sum() / total) if total else np.nan,
         "mean_accuracy": _mean_of_defined(hits, occurring),
         "frequency_weighted_iou": float((occurring * hits / np.maximum(union, 1)).sum() / total) if total else np.nan,
-        "iou": [float(hit / all_) if all_ else None for hit, all_ in zip(hits, union, strict=True)],
+        "iou": _ratios(hits, union),
+        "dice": _ratios(2 * hits, occurring + predicted),
+        "precision": _ratios(hits, predicted),
+        "recall": _ratios(hits, occurring),
     }
+
+
+def _ratios(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
+    """parts / wholes, None where the whole is 0."""
+    return [float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)]
 
 
 def _mean_of_defined(parts: np.ndarray, wholes: np.ndarray) -> float:
@@ -116,7 +135,12 @@ class ConfusionMatrix(keras.metrics.Metric):
         ValueError: there is no such score.
 
     Example:
-        >>> model.compile(loss=CrossEntropy(ignore_class=255), metrics=[ConfusionMatrix(21, ignore_class=255)])
+        >>> metric = ConfusionMatrix(3)
+        >>> metric.update_state(np.array([[[0, 1, 255]]]), np.array([[[0, 2, 1]]]))
+        >>> float(metric.result())  # classes 0, 1 and 2 have IoU 1, 0 and 0
+        0.3333333432674408
+        >>> metric.matrix().tolist()
+        [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
     """
 
     def __init__(self, num_classes, ignore_class=VOID, score="mean_iou", name=None):

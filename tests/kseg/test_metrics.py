@@ -1,8 +1,10 @@
-"""Metrics: hand-computed scores, exact counts, and ids that must not be dropped in silence."""
+"""Scores of the confusion matrix: hand-computed, against scikit-learn, exact counts, and ids not dropped in silence."""
 
 import keras
 import numpy as np
 import pytest
+import sklearn.metrics
+import tensorflow as tf
 
 from kseg.metrics import SCORES, ConfusionMatrix, confusion_matrix, scores
 
@@ -24,6 +26,37 @@ def test_the_scores_of_a_hand_computed_matrix():
     assert result["pixel_accuracy"] == pytest.approx(3 / 5)
     assert result["mean_accuracy"] == pytest.approx((1 / 2 + 1 + 0) / 3)
     assert result["frequency_weighted_iou"] == pytest.approx((2 / 3 + 2 * 2 / 3 + 0) / 5)
+    assert result["dice"] == [pytest.approx(2 / 4), pytest.approx(4 / 5), 0.0, None]
+    assert result["precision"] == [
+        pytest.approx(1 / 2),
+        pytest.approx(2 / 3),
+        None,
+        None,
+    ]  # nothing was said to be class 2
+    assert result["recall"] == [pytest.approx(1 / 2), 1.0, 0.0, None]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_scores_agree_with_scikit_learn(seed):
+    draw = np.random.default_rng(seed)
+    truth, predicted = draw.choice([*range(7), 255], (2, 31, 43)), draw.choice([0, 1, 2, 3, 5, 7], (2, 31, 43))
+    y_true, y_pred = truth[truth != 255], predicted[truth != 255]
+    classes = list(range(9))  # 4 and 6 are never said, 7 is never true, 8 is neither
+    matrix = confusion_matrix(truth, predicted, 9)
+    np.testing.assert_array_equal(matrix, sklearn.metrics.confusion_matrix(y_true, y_pred, labels=classes))
+    settings = {"labels": classes, "average": None, "zero_division": np.nan}
+    precision, recall, dice, _ = sklearn.metrics.precision_recall_fscore_support(y_true, y_pred, **settings)
+    result = scores(matrix)
+    for name, expected in (("precision", precision), ("recall", recall), ("dice", dice)):
+        np.testing.assert_allclose(np.array(result[name], float), expected, rtol=0, atol=1e-9)  # None becomes NaN
+    iou = sklearn.metrics.jaccard_score(y_true, y_pred, labels=classes, average=None, zero_division=0)
+    np.testing.assert_allclose([value or 0 for value in result["iou"]], iou, rtol=0, atol=1e-9)
+    assert result["iou"][8] is None
+    occurring = np.bincount(y_true, minlength=9)
+    assert result["mean_iou"] == pytest.approx(iou[:8].mean(), abs=1e-9)
+    assert result["mean_accuracy"] == pytest.approx(recall[:7].mean(), abs=1e-9)
+    assert result["pixel_accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(y_true, y_pred), abs=1e-9)
+    assert result["frequency_weighted_iou"] == pytest.approx(np.average(iou, weights=occurring), abs=1e-9)
 
 
 def test_a_class_that_is_only_predicted_counts_in_the_mean_iou_but_not_in_the_mean_accuracy():
@@ -36,7 +69,7 @@ def test_a_class_that_is_only_predicted_counts_in_the_mean_iou_but_not_in_the_me
 def test_where_nothing_was_counted_every_score_is_nan():
     result = scores(np.zeros((3, 3)))
     assert all(np.isnan(result[name]) for name in SCORES)
-    assert result["iou"] == [None] * 3
+    assert all(result[name] == [None] * 3 for name in ("iou", "dice", "precision", "recall"))
     assert np.isnan(float(ConfusionMatrix(3).result()))
 
 
@@ -72,17 +105,25 @@ def test_the_keras_metric_takes_ids_and_maps_with_one_channel():
     assert metric.matrix().tolist() == MATRIX
 
 
-def test_counting_goes_on_past_2_to_the_24():
+def test_the_matrix_of_numpy_counts_past_2_to_the_24():
+    ids = np.zeros((4097, 4096), np.uint8)
+    ids[0, 0] = 1
+    assert confusion_matrix(ids, np.zeros_like(ids), 2).tolist() == [[2**24 + 2**12 - 1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "xla"])
+def test_counting_in_a_graph_goes_on_past_2_to_the_24(jit_compile):
     metric = ConfusionMatrix(2)
+    update = metric.update_state if jit_compile is None else tf.function(metric.update_state, jit_compile=jit_compile)
     metric.words.assign([[65535.0, 0, 0, 3, 0], [2.0**24 - 2, 0, 0, 0, 0]])  # 2^40 - 2^16 - 1 pixels, and 3
-    metric.update_state(np.zeros((1, 1, 2), np.uint8), np.zeros((1, 1, 2), np.int32))
+    update(tf.zeros((1, 1, 2), tf.int32), tf.zeros((1, 1, 2), tf.int32))
     assert metric.matrix().tolist() == [[2**40 - 2**16 + 1, 0], [0, 3]]
 
     metric.reset_state()
-    many, one = np.zeros((1, 2**12, 2**11), np.int32), np.zeros((1, 1, 1), np.int32)
+    many, one = tf.zeros((1, 2**12, 2**11), tf.int32), tf.zeros((1, 1, 1), tf.int32)
     for _ in range(2):
-        metric.update_state(many, many)
-    metric.update_state(one, one)
+        update(many, many)
+    update(one, one)
     assert metric.matrix()[0, 0] == 2**24 + 1
 
 

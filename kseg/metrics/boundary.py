@@ -1,0 +1,111 @@
+"""Boundary F1: how well the outlines of each class are met, where IoU hardly sees them. numpy and SciPy, for evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import spatial
+
+from kseg.labels import VOID
+from kseg.metrics.confusion import checked_ids
+
+UNIT = 2**40
+"""Parts of an F1 that are counted: sums of whole numbers are the same in every order."""
+
+
+def boundary_counts(
+    truth_ids, predicted_ids, num_classes: int, tolerance: float = 2.0, ignore_class: int | None = VOID
+) -> np.ndarray:
+    """Boundary F1 of every class in every image, as counts that add up over images.
+
+    The boundary of a class in a label map is its pixels that have a pixel of another class above, below, left or right of
+    them. With a boundary pixel counted as met where the other map has a boundary pixel of the same class at a Euclidean
+    distance of at most `tolerance`, precision is the share of the predicted boundary that is met, recall the share of the true
+    boundary, and F1 = 2 precision recall / (precision + recall). An image counts for a class that has a boundary in either
+    map; where it has one in only one of them, F1 is 0.
+
+    Pixels that are void in the truth are void in both maps, and the edges of void and of the image are no boundaries. Where a
+    data set draws a rim of void around every object, as Pascal VOC does, hardly any boundary is left to be scored.
+
+    Args:
+        truth_ids: integer ids (H, W) or (B, H, W).
+        predicted_ids: integer ids of the same shape.
+        num_classes: K.
+        tolerance: distance in pixels, at least 0.
+        ignore_class: id of void in the truth, or None.
+
+    Returns:
+        int64 (K, 2): of each class the sum of its F1 over images, in parts of 1 / `UNIT`, and the number of these images.
+
+    Raises:
+        ValueError: the shapes differ or are not those of label maps, an id is neither a class nor void, or `tolerance` is
+            negative.
+
+    Example:
+        >>> truth, predicted = np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 1]])  # boundaries at columns 1 2, and 0 1
+        >>> boundary_scores(boundary_counts(truth, predicted, 2, tolerance=0))["class_boundary_f1"]
+        [0.0, 0.0]
+        >>> boundary_scores(boundary_counts(truth, predicted, 2, tolerance=1))["class_boundary_f1"]
+        [1.0, 1.0]
+
+    Source: Csurka et al. 2013, What is a good evaluation measure for semantic segmentation? (BMVC): F1 of each class in each
+        image. There the tolerance is 0.75 % of the image's diagonal, and classes are averaged within each image first.
+    """
+    truth, predicted = checked_ids(truth_ids, predicted_ids, num_classes, ignore_class)
+    if truth.ndim not in (2, 3):
+        raise ValueError(f"Label maps must be (H, W) or (B, H, W). Received: truth_ids.shape={truth.shape}.")
+    if not tolerance >= 0:
+        raise ValueError(f"`tolerance` must be at least 0 pixels. Received: tolerance={tolerance}.")
+    counts = np.zeros((num_classes, 2), np.int64)
+    maps = (ids.reshape(-1, *ids.shape[-2:]) for ids in (truth, predicted))
+    for true_map, predicted_map in zip(*maps, strict=True):
+        void = np.zeros(true_map.shape, bool) if ignore_class is None else true_map == ignore_class
+        true, said = _boundaries(true_map, void), _boundaries(predicted_map, void)
+        for class_id in true.keys() | said.keys():
+            f1 = _f1(true.get(class_id), said.get(class_id), tolerance)
+            counts[class_id] += (round(f1 * UNIT), 1)
+    return counts
+
+
+def boundary_scores(counts) -> dict[str, float | list[float | None]]:
+    """The boundary F1 that `boundary_counts` counted, of each class and on average.
+
+    Args:
+        counts: (K, 2), the sum of what `boundary_counts` returned.
+
+    Returns:
+        `boundary_f1`: mean over the classes that any image counts for, in [0, 1]; NaN where there is none.
+        `class_boundary_f1`: K means over images, None where no image counts.
+    """
+    sums, images = np.asarray(counts).T.tolist()
+    of_class = [part / UNIT / number if number else None for part, number in zip(sums, images, strict=True)]
+    defined = [f1 for f1 in of_class if f1 is not None]
+    return {"boundary_f1": float(np.mean(defined)) if defined else np.nan, "class_boundary_f1": of_class}
+
+
+def _boundaries(label_map: np.ndarray, void: np.ndarray) -> dict[int, np.ndarray]:
+    """Boundary pixels (N, 2), row and column, of each class that has any."""
+    is_boundary = np.zeros(label_map.shape, bool)
+    for before, after in ((np.s_[:-1, :], np.s_[1:, :]), (np.s_[:, :-1], np.s_[:, 1:])):
+        meets = (label_map[before] != label_map[after]) & ~void[before] & ~void[after]
+        is_boundary[before] |= meets
+        is_boundary[after] |= meets
+    places, ids = np.argwhere(is_boundary), label_map[is_boundary]
+    return {int(class_id): places[ids == class_id] for class_id in np.unique(ids)}
+
+
+def _f1(true: np.ndarray | None, predicted: np.ndarray | None, tolerance: float) -> float:
+    """F1 of one class in one image."""
+    if true is None or predicted is None:
+        return 0.0
+    precision, recall = _share_met(predicted, true, tolerance), _share_met(true, predicted, tolerance)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _share_met(places: np.ndarray, others: np.ndarray, tolerance: float) -> float:
+    """Share of pixels (N, 2) with one of the others (M, 2) within the tolerance.
+
+    A tree of the few boundary pixels asks for 1 to 2 ms of a class in a map of 960 x 720, the distance transform of the whole
+    map for 63 ms.
+    """
+    distances, _ = spatial.KDTree(others).query(places, distance_upper_bound=tolerance + 1)
+    return float(np.mean(distances <= tolerance))

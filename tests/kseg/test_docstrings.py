@@ -1,0 +1,23 @@
+"""The examples in docstrings run and give the numbers that stand there."""
+
+import doctest
+import importlib
+
+import numpy as np
+import pytest
+
+MODULES = (
+    "kseg.class_balance",
+    "kseg.losses.lovasz",
+    "kseg.losses.overlap",
+    "kseg.losses.pixelwise",
+    "kseg.metrics.boundary",
+    "kseg.metrics.calibration",
+    "kseg.metrics.confusion",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_are_true(name):
+    result = doctest.testmod(importlib.import_module(name), extraglobs={"np": np})
+    assert result.attempted and not result.failed
