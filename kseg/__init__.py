@@ -16,8 +16,11 @@ _MODULES = {  # name -> module that is, or that holds, it
     "FCN16s": "kseg.models.fcn",
     "FCN8s": "kseg.models.fcn",
     "FullResolutionFCN": "kseg.models.full_resolution",
+    "PatchClassifier": "kseg.models.patch_classifier",
+    "convolutionalize": "kseg.models.patch_classifier",
     "AdversarialGame": "kseg.game",
     "SegmentationGame": "kseg.game",
+    "predict_windows": "kseg.inference",
     "receptive_field": "kseg.receptive_fields",
     "export": "kseg.serving",
     "strategy": "kseg.distribute",
@@ -25,8 +28,8 @@ _MODULES = {  # name -> module that is, or that holds, it
     **{
         name: f"kseg.{name}"
         for name in (
-            "augment", "blocks", "callbacks", "data", "datasets", "distribute", "encoders", "game", "labels", "layers",
-            "losses", "metrics", "models", "plots", "receptive_fields", "resizing", "serving",
+            "augment", "blocks", "callbacks", "data", "datasets", "distribute", "encoders", "game", "inference", "labels",
+            "layers", "losses", "metrics", "models", "plots", "receptive_fields", "resizing", "serving",
         )
     },
 }  # fmt: skip

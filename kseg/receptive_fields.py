@@ -16,7 +16,14 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from kseg.layers import CropToMatch, ImageNetNormalization
+from kseg.layers import (
+    CropToMatch,
+    DilatedMaxPooling2D,
+    ImageNetNormalization,
+    ImagePooling2D,
+    MinimumSize,
+    ReflectionPadding2D,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,6 +219,7 @@ def _reads(layer, axis: int, grids: list[_Grid], sizes: list[int | None]) -> lis
 @_reads.register(layers.Activation)
 @_reads.register(layers.ReLU)
 @_reads.register(layers.LeakyReLU)
+@_reads.register(layers.Softmax)
 @_reads.register(layers.Dropout)
 @_reads.register(layers.SpatialDropout2D)
 @_reads.register(layers.Rescaling)
@@ -222,6 +230,7 @@ def _reads(layer, axis: int, grids: list[_Grid], sizes: list[int | None]) -> lis
 @_reads.register(layers.Concatenate)
 @_reads.register(layers.BatchNormalization)
 @_reads.register(ImageNetNormalization)
+@_reads.register(MinimumSize)
 def _pointwise(layer, axis, grids, sizes):
     if getattr(layer, "axis", -1) not in (-1, 3):
         return _reads.dispatch(object)(layer, axis, grids, sizes)
@@ -231,6 +240,7 @@ def _pointwise(layer, axis, grids, sizes):
 @_reads.register(layers.GlobalAveragePooling2D)
 @_reads.register(layers.GlobalMaxPooling2D)
 @_reads.register(layers.Flatten)
+@_reads.register(ImagePooling2D)
 def _collapsed(layer, axis, grids, sizes):
     return [_COLLAPSED]
 
@@ -246,6 +256,11 @@ def _convolution(layer, axis, grids, sizes):
 @_reads.register(layers.AveragePooling2D)
 def _pooling(layer, axis, grids, sizes):
     return [_window(layer.pool_size[axis], layer.strides[axis], 1, layer.padding, sizes[0])]
+
+
+@_reads.register(DilatedMaxPooling2D)
+def _dilated_pooling(layer, axis, grids, sizes):
+    return [_window(layer.pool_size[axis], 1, layer.dilation_rate[axis], "valid", sizes[0])]
 
 
 def _window(size, stride, dilation, padding, positions) -> _Reads:
@@ -281,6 +296,7 @@ def _interpolation(step: Fraction, mode: str) -> _Reads:
 
 
 @_reads.register(layers.ZeroPadding2D)
+@_reads.register(ReflectionPadding2D)
 def _padding(layer, axis, grids, sizes):
     before, after = layer.padding[axis]
     return [_Reads(first=-before, last=-before, growth=before + after)]

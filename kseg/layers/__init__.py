@@ -8,6 +8,18 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kseg.layers.windows import DilatedMaxPooling2D, ReflectionPadding2D
+
+__all__ = [
+    "Bilinear",
+    "CropToMatch",
+    "DilatedMaxPooling2D",
+    "ImageNetNormalization",
+    "ImagePooling2D",
+    "MinimumSize",
+    "ReflectionPadding2D",
+]
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class CropToMatch(keras.layers.Layer):

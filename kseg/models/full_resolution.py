@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kseg.blocks import conv_stack, score
+from kseg.blocks import activate, conv_stack, scaled, score
 
 
 def FullResolutionFCN(
@@ -49,8 +49,6 @@ def FullResolutionFCN(
         raise ValueError(f"`depth` must be at least 1. Received: depth={depth}.")
     image = keras.Input(input_shape, name="image")
     x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(image)
-    x = conv_stack(
-        x, max(1, round(width * filters)), depth=depth, name="stack", batch_normalization=batch_normalization
-    )
-    x = score(x, num_classes, name="score", kernel_initializer="he_normal", dtype="float32")
-    return keras.Model(image, layers.Activation(activation or "linear", dtype="float32", name="logits")(x), name=name)
+    x = conv_stack(x, scaled(filters, width), depth=depth, name="stack", batch_normalization=batch_normalization)
+    logits = score(x, num_classes, name="logits", kernel_initializer="he_normal", dtype="float32")
+    return keras.Model(image, activate(logits, activation), name=name)

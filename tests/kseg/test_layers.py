@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from kseg.blocks import bilinear_up
-from kseg.layers import Bilinear, CropToMatch, ImageNetNormalization, ImagePooling2D
+from kseg.layers import (
+    Bilinear,
+    CropToMatch,
+    DilatedMaxPooling2D,
+    ImageNetNormalization,
+    ImagePooling2D,
+    ReflectionPadding2D,
+)
 
 
 def upsampler(factor, channels=1):
@@ -117,3 +124,43 @@ def test_normalisation_turns_rgb_into_bgr_less_the_mean_as_keras_applications_do
     expected = keras.applications.vgg16.preprocess_input(image.copy())
     np.testing.assert_allclose(ImageNetNormalization()(image), expected, atol=1e-4)
     np.testing.assert_allclose(ImageNetNormalization()(np.full((1, 1, 1, 2), 120.0)), 120 - 114.799333, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (30, 31)])
+def test_mirrored_borders_are_numpys_reflection_repeated_where_the_map_is_smaller(size):
+    values = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
+    around = ((7, 9), (0, 12))
+    expected = np.pad(values, ((0, 0), *around, (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(ReflectionPadding2D(around)(values), expected)
+
+
+def test_a_mirrored_border_can_reach_to_the_next_multiple():
+    layer = ReflectionPadding2D(2, multiple=4)
+    assert np.asarray(layer(np.arange(5.0).reshape(1, 1, 5, 1)))[0, 2, :, 0].tolist() == [
+        2,
+        1,
+        0,
+        1,
+        2,
+        3,
+        4,
+        3,
+        2,
+        1,
+        0,
+        1,
+    ]
+    assert layer.compute_output_shape((None, 8, None, 1)) == (None, 12, None, 1)
+    with pytest.raises(ValueError, match="`padding` must not be negative"):
+        ReflectionPadding2D(((1, -1), (0, 0)))
+    with pytest.raises(ValueError, match="`multiple` must be at least 1"):
+        ReflectionPadding2D(1, multiple=0)
+
+
+def test_dilated_pooling_takes_the_maximum_of_what_lies_apart():
+    values = np.array([3.0, 9, 1, 4, 8, 2, 7]).reshape(1, 1, 7, 1)
+    result = DilatedMaxPooling2D((1, 3), (1, 2))(values)
+    assert np.asarray(result).ravel().tolist() == [8, 9, 8]
+    grid = np.random.default_rng(0).normal(size=(2, 9, 8, 3)).astype("float32")
+    np.testing.assert_array_equal(DilatedMaxPooling2D()(grid), keras.layers.MaxPooling2D(2, strides=1)(grid))
+    assert DilatedMaxPooling2D((2, 3), (4, 2)).compute_output_shape((None, 9, None, 3)) == (None, 5, None, 3)

@@ -17,6 +17,11 @@ NETWORKS = {
     "fcn16s": lambda: kseg.FCN16s(K, fc_filters=8, upsampling_trainable=True),
     "fcn8s": lambda: kseg.FCN8s(K, fc_filters=8, upsampling_trainable=True),
     "full_resolution_fcn": lambda: kseg.FullResolutionFCN(K, depth=3, filters=4),
+    "patch_classifier": lambda: kseg.convolutionalize(
+        kseg.PatchClassifier(
+            K, window=18, kernel_sizes=(3, 3), filters=(4, 4), dense_units=(8,), batch_normalization=True
+        )
+    ),
     "fcn8s_caffe": lambda: kseg.FCN8s(K, fc_filters=8, padding=100),
 }
 
