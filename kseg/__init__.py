@@ -16,6 +16,7 @@ _MODULES = {  # name -> module that is, or that holds, it
     "FCN16s": "kseg.models.fcn",
     "FCN8s": "kseg.models.fcn",
     "FullResolutionFCN": "kseg.models.full_resolution",
+    "DilatedFrontEnd": "kseg.models.dilated",
     "PatchClassifier": "kseg.models.patch_classifier",
     "convolutionalize": "kseg.models.patch_classifier",
     "AdversarialGame": "kseg.game",

@@ -25,7 +25,16 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def conv_stack(x, filters: int, *, depth: int, name: str, padding: str = "same", batch_normalization: bool = False):
+def conv_stack(
+    x,
+    filters: int,
+    *,
+    depth: int,
+    name: str,
+    padding: str = "same",
+    dilation_rate: int = 1,
+    batch_normalization: bool = False,
+):
     """`depth` 3x3 convolutions with ReLU, named `<name>_conv1`, ...
 
     Args:
@@ -33,7 +42,8 @@ def conv_stack(x, filters: int, *, depth: int, name: str, padding: str = "same",
         filters: channels of each.
         depth: how many.
         name: stage of the network.
-        padding: "same", or "valid", by which each convolution takes 2 pixels off H and W.
+        padding: "same", or "valid", by which each convolution takes `2 * dilation_rate` pixels off H and W.
+        dilation_rate: of each.
         batch_normalization: put batch normalisation before each ReLU; the biases go.
 
     Returns: (B, H', W', filters).
@@ -43,6 +53,7 @@ def conv_stack(x, filters: int, *, depth: int, name: str, padding: str = "same",
             filters,
             3,
             padding=padding,
+            dilation_rate=dilation_rate,
             use_bias=not batch_normalization,
             kernel_initializer="he_normal",
             name=f"{name}_conv{i}",
@@ -50,6 +61,27 @@ def conv_stack(x, filters: int, *, depth: int, name: str, padding: str = "same",
         if batch_normalization:
             x = batch_norm(f"{name}_norm{i}")(x)
         x = layers.ReLU(name=f"{name}_relu{i}")(x)
+    return x
+
+
+def fully_connected(
+    x, filters: int, padding: str, dropout: float, batch_normalization: bool, *, dilation_rate: int = 1
+):
+    """VGG16's fc6 (7x7, dilated on request) and fc7 (1x1) as convolutions of `filters`, each with ReLU and dropout."""
+    for name, size, rate in (("fc6", 7, dilation_rate), ("fc7", 1, 1)):
+        x = layers.Conv2D(
+            filters,
+            size,
+            padding=padding,
+            dilation_rate=rate,
+            use_bias=not batch_normalization,
+            kernel_initializer="he_normal",
+            name=name,
+        )(x)
+        if batch_normalization:
+            x = batch_norm(f"{name}_norm")(x)
+        x = layers.ReLU(name=f"{name}_relu")(x)
+        x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
     return x
 
 

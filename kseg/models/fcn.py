@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kseg.blocks import activate, batch_norm, bilinear_up, scaled, score
+from kseg.blocks import activate, bilinear_up, fully_connected, scaled, score
 from kseg.encoders import vgg16
 from kseg.layers import CropToMatch
 
@@ -104,7 +104,7 @@ def _fcn(
     image = keras.Input(input_shape, name="image")
     pool3, pool4, pool5 = _pooled(image, encoder, padding, width, batch_normalization)
     pooled, mode = {"pool4": pool4, "pool3": pool3}, "valid" if caffe else "same"
-    x = _fully_connected(pool5, scaled(fc_filters, width), mode, dropout, batch_normalization)
+    x = fully_connected(pool5, scaled(fc_filters, width), mode, dropout, batch_normalization)
     x = score(x, num_classes, name="score_fc7")
     for source in fused:
         x = bilinear_up(x, 2, name=f"up_{source}", padding=mode, trainable=upsampling_trainable)
@@ -136,21 +136,3 @@ def _pooled(image, encoder, padding, width, batch_normalization):
             f"`encoder` must return five features, at strides 2, 4, 8, 16 and 32. Received: {len(features)} features."
         )
     return features[2:]
-
-
-def _fully_connected(x, filters, padding, dropout, batch_normalization):
-    """fc6 (7x7) and fc7 (1x1) as convolutions, each with ReLU and dropout."""
-    for name, size in (("fc6", 7), ("fc7", 1)):
-        x = layers.Conv2D(
-            filters,
-            size,
-            padding=padding,
-            use_bias=not batch_normalization,
-            kernel_initializer="he_normal",
-            name=name,
-        )(x)
-        if batch_normalization:
-            x = batch_norm(f"{name}_norm")(x)
-        x = layers.ReLU(name=f"{name}_relu")(x)
-        x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
-    return x

@@ -22,6 +22,11 @@ NETWORKS = {
             K, window=18, kernel_sizes=(3, 3), filters=(4, 4), dense_units=(8,), batch_normalization=True
         )
     ),
+    "dilated": lambda: kseg.DilatedFrontEnd(K, width=0.05, upsampling_trainable=True),
+    "dilated_context": lambda: kseg.DilatedFrontEnd(
+        K, context="large", width=0.05, batch_normalization=True, upsampling_trainable=True
+    ),
+    "dilated_margin": lambda: kseg.DilatedFrontEnd(K, context="basic", width=0.02, padding=186),
     "fcn8s_caffe": lambda: kseg.FCN8s(K, fc_filters=8, padding=100),
 }
 

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import kseg
-from kseg.layers import CropToMatch
+from kseg.layers import CropToMatch, DilatedMaxPooling2D
 
 
 def twin(model: keras.Model, layer: str | None = None) -> keras.Model:
@@ -18,6 +18,8 @@ def twin(model: keras.Model, layer: str | None = None) -> keras.Model:
         settings = original.get_config()
         if isinstance(original, layers.MaxPooling2D):
             return layers.AveragePooling2D.from_config(settings)
+        if isinstance(original, DilatedMaxPooling2D):
+            return layers.DepthwiseConv2D(original.pool_size, dilation_rate=original.dilation_rate, name=original.name)
         settings.update({key: 1 for key in ("filters", "groups") if key in settings})
         return type(original).from_config(settings)
 
@@ -110,6 +112,9 @@ NETWORKS = {  # network, layer, period of the output, extent, stride; the image 
     "fcn8s at fc7": (lambda: kseg.FCN8s(2, fc_filters=2), "score_fc7", 1, 404, 32),
     "fcn8s with margin": (lambda: kseg.FCN8s(2, fc_filters=2, padding=100), None, 32, 404 + 64, 1),
     "fcn32s with margin": (lambda: kseg.FCN32s(2, fc_filters=2, padding=100), None, 32, 404 + 32, 1),
+    "dilated front end": (lambda: kseg.DilatedFrontEnd(2, width=0.02), "final", 1, 380, 8),
+    "dilated, basic context": (lambda: kseg.DilatedFrontEnd(2, context="basic", width=0.02), None, 8, 916, 1),
+    "full resolution": (lambda: kseg.FullResolutionFCN(2, depth=4, filters=2), None, 1, 9, 1),
     "two branches": (lambda: kseg.discriminators.TwoBranch(2, branch_filters=4), "score", 1, 34, 4),
 }
 
@@ -123,6 +128,17 @@ def test_networks_see_what_their_gradients_say(name):
     length = 32 * math.ceil((2 * extent + 128) / 32)
     assert vars(field) == measured(twin(model, layer), (length, 1), 0, period)
     assert vars(field) == measured(twin(model, layer), (1, length), 1, period)
+
+
+@pytest.mark.parametrize(("border", "shape"), [("reflect", (90, 90)), ("zeros", (90, 100))])
+def test_a_converted_patch_classifier_sees_its_window(border, shape):
+    model = kseg.convolutionalize(
+        kseg.PatchClassifier(2, window=18, kernel_sizes=(3, 3), filters=(2, 2)), border=border
+    )
+    field = kseg.receptive_field(model)
+    assert (field.extent, field.offset) == (18, -9)
+    for axis in (0, 1):
+        assert vars(field) == measured(twin(model), shape, axis, 1)
 
 
 def test_the_unpadded_unet_sees_what_its_gradients_say():
