@@ -69,8 +69,9 @@ class Trainer:
     """Network, loss and schedule."""
 
     model: str = "unet"
-    filters: tuple[int, ...] = (16, 32, 64, 128, 256)
-    epochs: int = 60
+    width: str = "narrow"  # or "paper": the network of the paper to the number
+    filters: tuple[int, ...] = (16, 32, 64, 128, 256)  # of the narrow U-Net, fine to coarse
+    epochs: int = 80
     batch_size: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
@@ -80,7 +81,7 @@ class Trainer:
     discriminator_filters: int = 16
     discriminator_learning_rate: float = 2e-4
     label_stride: int = 2  # the discriminator sees image and label maps at 1/label_stride of the resolution
-    scale: tuple[float, float] = (0.5, 2.0)  # of the augmentation
+    scale: tuple[float, float] = (0.75, 2.0)  # of the augmentation
     photometric: bool = True
     strategy: str = "one"
     precision: str = "auto"  # auto: mixed_bfloat16 where the processor computes with it, else float32

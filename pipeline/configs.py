@@ -16,12 +16,18 @@ def streets() -> Config:
 
 
 def folder() -> Config:
-    """A folder of pairs, 60 epochs of a U-Net of 16 to 256 filters; what runs where --data is given and --config is not."""
+    """A folder of pairs, 80 epochs of a U-Net of 16 to 256 filters; what runs where --data is given and --config is not."""
     return Config(name="model", data="")
 
 
 def camvid() -> Config:
-    """CamVid at 240x180, scored at 480x360."""
+    """CamVid at 240x180, scored at 480x360.
+
+    python -m pipeline.run --data $KSEG_DATA/camvid --ignore-value 11 --name camvid
+
+    Seen: 32 minutes, 2.1 GiB, mean IoU 0.616 on the validation split (sky .94 building .79 pole .03 road .96 pavement .84
+    tree .89 sign .23 fence .47 car .65 pedestrian .34 bicyclist .65), pixel accuracy 0.904.
+    """
     return dataclasses.replace(folder(), name="camvid", example_gen=ExampleGen(ignore_value=11))
 
 

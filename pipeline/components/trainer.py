@@ -15,43 +15,12 @@ import sys
 import keras
 import numpy as np
 
-import kseg  # networks are taken from the lazy public face, so that only the chosen one enters the recipe
 from kseg import callbacks, data, distribute, game, losses, metrics, serving
 from kseg.labels import VOID, LabelMap
-from pipeline import progress
+from pipeline import networks, progress
 from pipeline.config import Trainer
 
 OVERLAY_IMAGES = 4
-
-
-def unet(config: Trainer, num_classes: int, channels: int) -> keras.Model:
-    """The padded U-Net with batch normalisation."""
-    shape = (None, None, channels)
-    return kseg.UNet(num_classes, input_shape=shape, filters=config.filters, batch_normalization=True)
-
-
-def fcn(constructor):
-    """A builder of the FCN `constructor(...)`; its fully connected layers are as wide as the last of `filters` twice over."""
-
-    def build(config: Trainer, num_classes: int, channels: int) -> keras.Model:
-        return constructor()(num_classes, input_shape=(None, None, channels), fc_filters=2 * config.filters[-1])
-
-    return build
-
-
-def two_branch(config: Trainer, num_classes: int, channels: int) -> keras.Model:
-    """The discriminator of Luc et al. for small images, narrowed to `discriminator_filters` a branch."""
-    shape = (None, None, channels)
-    return kseg.discriminators.TwoBranch(num_classes, input_shape=shape, branch_filters=config.discriminator_filters)
-
-
-NETWORKS = {  # the keys of `pipeline.config.MODELS`
-    "unet": unet,
-    "fcn8s": fcn(lambda: kseg.FCN8s),
-    "fcn16s": fcn(lambda: kseg.FCN16s),
-    "fcn32s": fcn(lambda: kseg.FCN32s),
-}
-DISCRIMINATORS = {"two_branch": two_branch}
 
 
 def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
@@ -69,7 +38,7 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
     keras.config.set_dtype_policy(config.precision)
     try:
         with distribute.strategy(config.strategy).scope():
-            segmentor = NETWORKS[config.model](config, labels.num_classes, plan["channels"])
+            segmentor = networks.segmentor(config, labels.num_classes, plan["channels"])
             steps = max(1, plan["examples"]["train"] // config.batch_size)
             model = _compiled(segmentor, config, plan, labels, steps)
         history = _fit(model, segmentor, out, config, plan, labels, transform, steps)
@@ -98,7 +67,7 @@ def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
     }
     model = segmentor
     if config.adversarial_weight:
-        discriminator = DISCRIMINATORS[config.discriminator](config, labels.num_classes, plan["channels"])
+        discriminator = networks.discriminator(config, labels.num_classes, plan["channels"])
         model = game.SegmentationGame(
             segmentor,
             discriminator,

@@ -1,0 +1,64 @@
+"""The networks that `--model` and `trainer.discriminator` name, as wide as the settings say. Keras, through kseg's public names.
+
+"narrow", the default, learns from scratch on two cores: few channels, batch normalisation, upsampling that learns. "paper" is the
+network of the paper to the number.
+"""
+
+from __future__ import annotations
+
+import keras
+
+import kseg  # networks are taken from the lazy public face, so that only the chosen one enters the recipe
+from pipeline.config import Trainer
+
+NARROW = {"width": 0.25, "batch_normalization": True}
+
+
+def segmentor(config: Trainer, num_classes: int, channels: int, size: tuple = (None, None)) -> keras.Model:
+    """The network that `config.model` names, from `image` (B, H, W, channels) to logits (B, H, W, num_classes).
+
+    Args:
+        config: the trainer's settings.
+        num_classes: K.
+        channels: of the images.
+        size: (H, W), where the network is to take no other.
+
+    Raises:
+        ValueError: `config.width` is neither "narrow" nor "paper".
+    """
+    if config.width not in ("narrow", "paper"):
+        raise ValueError(f'`width` must be "narrow" or "paper". Received: trainer.width={config.width}.')
+    return SEGMENTORS[config.model](config, num_classes, input_shape=(*size, channels))
+
+
+def discriminator(config: Trainer, num_classes: int, channels: int) -> keras.Model:
+    """The network that `config.discriminator` names."""
+    return DISCRIMINATORS[config.discriminator](config, num_classes, input_shape=(None, None, channels))
+
+
+def _unet(config, num_classes, **settings):
+    if config.width == "narrow":
+        settings |= {"filters": config.filters, "batch_normalization": True}
+    return kseg.UNet(num_classes, **settings)
+
+
+def _fcn(constructor):
+    def build(config, num_classes, **settings):
+        if config.width == "narrow":
+            settings |= NARROW | {"upsampling_trainable": True}
+        return constructor()(num_classes, **settings)
+
+    return build
+
+
+def _two_branch(config, num_classes, **settings):
+    return kseg.discriminators.TwoBranch(num_classes, branch_filters=config.discriminator_filters, **settings)
+
+
+SEGMENTORS = {  # the keys of `pipeline.config.MODELS`
+    "unet": _unet,
+    "fcn8s": _fcn(lambda: kseg.FCN8s),
+    "fcn16s": _fcn(lambda: kseg.FCN16s),
+    "fcn32s": _fcn(lambda: kseg.FCN32s),
+}
+DISCRIMINATORS = {"two_branch": _two_branch}
