@@ -40,21 +40,13 @@ import kseg
 from kseg import losses, metrics
 from kseg.augment import Augment
 from kseg.datasets import streets
+from kseg.layers import ReflectionPadding2D
 from pipeline.config import Config, resolved
 
 SIZE = (96, 128)
 SCALE = (1.0, 1.6)  # scaling down to half spends most of so few steps on padding and on things too small to see
 WINDOW = 16
 MIN_GAP, MIN_CLASS = 0.15, 0.3
-
-
-@keras.saving.register_keras_serializable(package="kseg_benchmarks")
-class Mirror(keras.layers.Layer):
-    """Continues an image (B, H, W, C) as a mirror would, so that each pixel has a window round it."""
-
-    def call(self, image):
-        before, after = WINDOW // 2, WINDOW - 1 - WINDOW // 2
-        return keras.ops.pad(image, [[0, 0], [before, after], [before, after], [0, 0]], mode="reflect")
 
 
 def patch_classifier(num_classes: int, filters: int = 32) -> keras.Model:
@@ -65,8 +57,9 @@ def patch_classifier(num_classes: int, filters: int = 32) -> keras.Model:
     Returns:
         model from `image` (B, H, W, 3) to logits (B, H, W, num_classes), float32.
     """
+    around = (WINDOW // 2, WINDOW - 1 - WINDOW // 2)  # mirrored, so that each pixel has a window round it
     image = keras.Input((None, None, 3), name="image")
-    x = Mirror()(keras.layers.Rescaling(1 / 64, offset=-2)(image))
+    x = ReflectionPadding2D((around, around))(keras.layers.Rescaling(1 / 64, offset=-2)(image))
     for width, kernel in (*((filters, 3),) * 7, (filters, 2), (2 * filters, 1)):
         x = keras.layers.Conv2D(width, kernel, use_bias=False)(x)
         x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))

@@ -54,7 +54,8 @@ def predict_windows(classifier, images: np.ndarray, *, border: str = "reflect", 
     Raises:
         ValueError: as `windows`.
 
-    Source: Ciresan et al. 2012, section 2. `python -m benchmarks.windows` measures what it costs.
+    Source: Ciresan et al. 2012, section 2. It takes 20 to 450 times as long as the classifier's conversion does
+        (`python -m benchmarks.windows`: windows of 18 to 95 pixels, images of 64x48 to 240x180).
     """
     every = windows(images, classifier.input_shape[1], border=border)
     places = np.stack(np.unravel_index(np.arange(np.prod(every.shape[:3])), every.shape[:3]))
