@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kseg.layers import Bilinear, CropToMatch
+from kseg.layers import Upsampling
 
 
 def batch_norm(name: str, momentum: float = 0.9, epsilon: float = 1e-3):
@@ -85,10 +85,27 @@ def fully_connected(
     return x
 
 
-def up_conv(x, filters: int, factor: int, like, *, name: str):
-    """Transposed convolution by `factor` with a kernel of that size, then cropped to the height and width of `like`."""
-    x = layers.Conv2DTranspose(filters, factor, strides=factor, kernel_initializer="he_normal", name=f"{name}_conv")(x)
-    return CropToMatch(name=f"{name}_crop")([x, like])
+def upsample(x, mode: str, factor: int, *, filters: int, name: str, indices=None):
+    """Enlarges `x` `factor` times in a way of `kseg.layers.Upsampling`, to `filters` channels.
+
+    A transposed convolution changes the channels itself; before any other way a 1x1 convolution does, where they differ.
+
+    Args:
+        x: (B, H, W, C).
+        mode: way of upsampling.
+        factor: pixels out for each pixel in.
+        filters: channels of the result.
+        name: stage of the network; the layers are `<name>_upsampling` and `<name>_conv`.
+        indices: (B, H, W, filters) of `MaxPoolingWithIndices2D`, for "max_unpooling".
+
+    Returns: (B, factor * H, factor * W, filters).
+    """
+    if mode.startswith("transposed"):
+        return Upsampling(mode, factor, filters=filters, name=f"{name}_upsampling")(x)
+    if x.shape[-1] != filters:
+        x = layers.Conv2D(filters, 1, kernel_initializer="he_normal", name=f"{name}_conv")(x)
+    layer = Upsampling(mode, factor, name=f"{name}_upsampling")
+    return layer([x, indices] if mode == "max_unpooling" else x)
 
 
 def bilinear_up(x, factor: int, *, name: str, padding: str = "same", trainable: bool = False):
@@ -96,16 +113,10 @@ def bilinear_up(x, factor: int, *, name: str, padding: str = "same", trainable: 
 
     With "same" (B, H, W, C) becomes (B, factor * H, factor * W, C); with "valid" `factor` pixels more.
     """
-    return layers.Conv2DTranspose(
-        x.shape[-1],
-        2 * factor,
-        strides=factor,
-        padding=padding,
-        use_bias=False,
-        kernel_initializer=Bilinear(),
-        trainable=trainable,
-        name=name,
-    )(x)
+    filters = x.shape[-1]
+    return Upsampling("transposed_bilinear", factor, filters=filters, padding=padding, trainable=trainable, name=name)(
+        x
+    )
 
 
 def score(x, num_classes: int, *, name: str, kernel_initializer="zeros", dtype=None):

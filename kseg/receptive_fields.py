@@ -17,10 +17,14 @@ import keras
 from keras import layers
 
 from kseg.layers import (
+    BedOfNails2D,
     CropToMatch,
     DilatedMaxPooling2D,
     ImageNetNormalization,
     ImagePooling2D,
+    Interpolation2D,
+    MaxPoolingWithIndices2D,
+    MaxUnpooling2D,
     MinimumSize,
     ReflectionPadding2D,
 )
@@ -284,6 +288,26 @@ def _transposed(layer, axis, grids, sizes):
 @_reads.register(layers.UpSampling2D)
 def _upsampling(layer, axis, grids, sizes):
     return [_interpolation(Fraction(1, layer.size[axis]), layer.interpolation)]
+
+
+@_reads.register(Interpolation2D)
+def _interpolated(layer, axis, grids, sizes):
+    return [_interpolation(Fraction(1, layer.factor), layer.interpolation)]
+
+
+@_reads.register(MaxPoolingWithIndices2D)
+def _pooling_with_indices(layer, axis, grids, sizes):
+    return [_window(layer.pool_size[axis], layer.pool_size[axis], 1, "valid", None)]
+
+
+@_reads.register(MaxUnpooling2D)
+def _unpooling(layer, axis, grids, sizes):
+    return [_interpolation(Fraction(1, layer.pool_size[axis]), "nearest")] * 2
+
+
+@_reads.register(BedOfNails2D)
+def _bed_of_nails(layer, axis, grids, sizes):
+    return [_Reads(Fraction(1, layer.factor[axis]))]
 
 
 def _interpolation(step: Fraction, mode: str) -> _Reads:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kseg.blocks import activate, conv_stack, score, up_conv
-from kseg.layers import CropToMatch, MinimumSize
+from kseg.blocks import activate, conv_stack, score, upsample
+from kseg.layers import CropToMatch, MaxPoolingWithIndices2D, MinimumSize
 
 
 def UNet(
@@ -14,7 +14,9 @@ def UNet(
     *,
     input_shape: tuple = (None, None, 3),
     filters: tuple[int, ...] = (64, 128, 256, 512, 1024),
+    encoder=None,
     padding: str = "same",
+    upsampling: str = "transposed_random",
     batch_normalization: bool = False,
     activation: str | None = None,
     name: str = "unet",
@@ -25,8 +27,11 @@ def UNet(
         num_classes: K.
         input_shape: (H, W, C); None where any size may come.
         filters: channels of each level, fine to coarse; the last is the bottom.
+        encoder: `image -> features` at strides 2, 4, 8 and so on, in place of the paper's way down; its coarsest feature is the
+            bottom, and the decoder has filters[n] channels at stride 2^n, with no skip at stride 1. None: the paper's.
         padding: "same": any H x W keeps its size. "valid": the paper's own, 572x572 becomes 388x388; the maps before pooling
             are even where H = 12 (mod 16), and the smallest image is 188x188.
+        upsampling: way of `kseg.layers.Upsampling`; "max_unpooling" takes the places of the maxima from the way down.
         batch_normalization: put batch normalisation before each ReLU (not in the paper).
         activation: None for logits, "softmax" for probabilities.
         name: of the model.
@@ -35,8 +40,8 @@ def UNet(
         for five levels.
 
     Raises:
-        ValueError: `padding` is neither, or `filters` has fewer than two levels.
-            An image too small for "valid" is refused when the network meets it.
+        ValueError: `padding` is neither, `filters` has fewer than two levels or than the encoder's features, or an encoder comes
+            with "valid" or "max_unpooling". An image too small for "valid" is refused when the network meets it.
 
     Example:
         >>> kseg.UNet(11, filters=(16, 32, 64, 128, 256)).count_params()
@@ -48,26 +53,57 @@ def UNet(
         raise ValueError(f'`padding` must be "same" or "valid". Received: padding={padding!r}.')
     if len(filters) < 2:
         raise ValueError(f"`filters` must name at least two levels. Received: filters={filters}.")
+    if encoder and (padding, upsampling == "max_unpooling") != ("same", False):
+        raise ValueError(
+            '`encoder` goes with padding="same" and keeps no places of maxima. Received: an encoder with '
+            f"padding={padding!r}, upsampling={upsampling!r}."
+        )
     stack = {"depth": 2, "padding": padding, "batch_normalization": batch_normalization}
     image = keras.Input(input_shape, name="image")
-    x = image if padding == "same" else MinimumSize(smallest_size(len(filters)), name="minimum_size")(image)
-    x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(x)
-    skips = []
-    for level, width in enumerate(filters[:-1], start=1):
-        skips.append(conv_stack(x, width, name=f"down{level}", **stack))
-        x = layers.MaxPooling2D(padding=padding, name=f"down{level}_pool")(skips[-1])
-    x = conv_stack(x, filters[-1], name="bottom", **stack)
-    for level, skip in reversed(list(enumerate(skips, start=1))):
-        width = skip.shape[-1]
+    if encoder:
+        x, skips = _encoded(image, encoder, filters)
+    else:
+        x, skips = _way_down(image, filters, upsampling == "max_unpooling", stack)
+    for level, (skip, indices) in reversed(list(enumerate(skips, start=1))):
+        width = filters[level - 1]
+        x = upsample(x, upsampling, 2, filters=width, indices=indices, name=f"up{level}")
         if padding == "same":
-            x = up_conv(x, width, 2, skip, name=f"up{level}")
+            x = CropToMatch(name=f"up{level}_crop")([x, skip])
         else:
-            x = layers.Conv2DTranspose(width, 2, strides=2, kernel_initializer="he_normal", name=f"up{level}_conv")(x)
             skip = CropToMatch("centre", name=f"up{level}_crop")([skip, x])
-        x = layers.Concatenate(name=f"up{level}_skip")([skip, x])
+        if skip is not image:
+            x = layers.Concatenate(name=f"up{level}_skip")([skip, x])
         x = conv_stack(x, width, name=f"up{level}_stack", **stack)
     logits = score(x, num_classes, name="logits", kernel_initializer="he_normal", dtype="float32")
     return keras.Model(image, activate(logits, activation), name=name)
+
+
+def _way_down(image, filters, with_indices, stack):
+    """The map at the bottom, and of each level, fine to coarse, (its map before pooling, the places of the maxima or None)."""
+    x = image
+    if stack["padding"] == "valid":
+        x = MinimumSize(smallest_size(len(filters)), name="minimum_size")(x)
+    x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(x)
+    skips = []
+    for level, width in enumerate(filters[:-1], start=1):
+        skip = conv_stack(x, width, name=f"down{level}", **stack)
+        if with_indices:
+            x, indices = MaxPoolingWithIndices2D(name=f"down{level}_pool")(skip)
+        else:
+            x, indices = layers.MaxPooling2D(padding=stack["padding"], name=f"down{level}_pool")(skip), None
+        skips.append((skip, indices))
+    return conv_stack(x, filters[-1], name="bottom", **stack), skips
+
+
+def _encoded(image, encoder, filters):
+    """The same from an encoder; the image itself stands for stride 1."""
+    *skips, x = encoder(image)
+    if len(filters) < len(skips) + 1:
+        raise ValueError(
+            f"`filters` must have a level for each stride of the decoder. Received: filters={filters} for "
+            f"{len(skips) + 1} features of the encoder."
+        )
+    return x, [(skip, None) for skip in (image, *skips)]
 
 
 def smallest_size(levels: int) -> int:

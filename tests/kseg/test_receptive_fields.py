@@ -8,7 +8,37 @@ import pytest
 from keras import layers
 
 import kseg
-from kseg.layers import CropToMatch, DilatedMaxPooling2D
+from kseg.layers import (
+    BedOfNails2D,
+    CropToMatch,
+    DilatedMaxPooling2D,
+    Interpolation2D,
+    MaxPoolingWithIndices2D,
+    MaxUnpooling2D,
+)
+
+
+class AveragePoolingWithIndices(layers.AveragePooling2D):
+    """What `MaxPoolingWithIndices2D` reads, with a gradient for every pixel of a window."""
+
+    def call(self, values):
+        return super().call(values), super().call(values)
+
+    def compute_output_spec(self, values):
+        return [keras.KerasTensor(self.compute_output_shape(values.shape)) for _ in range(2)]
+
+
+class RepeatedUnpooling(Interpolation2D):
+    """What `MaxUnpooling2D` may read: its position is known only when it runs."""
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(factor, "nearest", **kwargs)
+
+    def call(self, inputs):
+        return super().call(inputs[0])
+
+    def compute_output_shape(self, input_shape):
+        return super().compute_output_shape(input_shape[0])
 
 
 def twin(model: keras.Model, layer: str | None = None) -> keras.Model:
@@ -20,6 +50,10 @@ def twin(model: keras.Model, layer: str | None = None) -> keras.Model:
             return layers.AveragePooling2D.from_config(settings)
         if isinstance(original, DilatedMaxPooling2D):
             return layers.DepthwiseConv2D(original.pool_size, dilation_rate=original.dilation_rate, name=original.name)
+        if isinstance(original, MaxPoolingWithIndices2D):
+            return AveragePoolingWithIndices(original.pool_size, padding="same", name=original.name)
+        if isinstance(original, MaxUnpooling2D):
+            return RepeatedUnpooling(original.pool_size[0], name=original.name)
         settings.update({key: 1 for key in ("filters", "groups") if key in settings})
         return type(original).from_config(settings)
 
@@ -90,6 +124,9 @@ CHAINS = {
     "bilinear 3": lambda: [layers.AveragePooling2D(3), layers.UpSampling2D(3, interpolation="bilinear")],
     "bicubic 2": lambda: [layers.AveragePooling2D(2), layers.UpSampling2D(2, interpolation="bicubic")],
     "bicubic 3": lambda: [layers.AveragePooling2D(3), layers.UpSampling2D(3, interpolation="bicubic")],
+    "interpolated 3": lambda: [layers.AveragePooling2D(3), Interpolation2D(3, "bilinear")],
+    "interpolated 2 by cubics": lambda: [layers.AveragePooling2D(2), Interpolation2D(2, "bicubic")],
+    "bed of nails": lambda: [layers.AveragePooling2D(4), BedOfNails2D((4, 2)), layers.Conv2D(1, 5, padding="same")],
     "cropping": lambda: [layers.Cropping2D(((3, 1), (0, 2))), layers.Conv2D(1, 3)],
 }
 
@@ -114,6 +151,7 @@ NETWORKS = {  # network, layer, period of the output, extent, stride; the image 
     "fcn32s with margin": (lambda: kseg.FCN32s(2, fc_filters=2, padding=100), None, 32, 404 + 32, 1),
     "dilated front end": (lambda: kseg.DilatedFrontEnd(2, width=0.02), "final", 1, 380, 8),
     "dilated, basic context": (lambda: kseg.DilatedFrontEnd(2, context="basic", width=0.02), None, 8, 916, 1),
+    "unet with unpooling": (lambda: kseg.UNet(2, filters=(2, 2, 2), upsampling="max_unpooling"), None, 4, 44, 1),
     "full resolution": (lambda: kseg.FullResolutionFCN(2, depth=4, filters=2), None, 1, 9, 1),
     "two branches": (lambda: kseg.discriminators.TwoBranch(2, branch_filters=4), "score", 1, 34, 4),
 }

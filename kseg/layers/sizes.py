@@ -1,0 +1,107 @@
+"""Layers that see to sizes: a crop to a reference, and a least size that is checked. `keras.ops` only."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class CropToMatch(keras.layers.Layer):
+    """Crops a map to the height and width of a reference.
+
+    Called on [map (B, H, W, C), reference (B, h, w, ...)]; returns (B, h, w, C), the map's rows and columns from `offset` on.
+
+    Args:
+        offset: (rows, columns) left out at the top and the left, an integer for both, or "centre".
+
+    Raises:
+        ValueError: `offset` is none of these, or negative; or the reference is larger than what is left of the map, where both
+            sizes are known. TensorFlow refuses the crop where they become known in a running graph only.
+
+    Source: the Crop layer of the FCNs (Long et al. 2015); "centre" as in U-Net (Ronneberger et al. 2015).
+    """
+
+    def __init__(self, offset=0, **kwargs):
+        super().__init__(**kwargs)
+        pair = (offset, offset) if isinstance(offset, int) else offset
+        valid = pair == "centre" or (
+            isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(n, int) and n >= 0 for n in pair)
+        )
+        if not valid:
+            raise ValueError(
+                f'`offset` must be "centre", one or two integers of at least 0. Received: offset={offset!r}.'
+            )
+        self.offset = pair if pair == "centre" else tuple(pair)
+
+    def call(self, inputs):
+        values, reference = inputs
+        self._check(values.shape, reference.shape)
+        batch, full_height, full_width, channels = ops.shape(values)
+        height, width = ops.shape(reference)[1:3]
+        if self.offset == "centre":
+            top, left = (full_height - height) // 2, (full_width - width) // 2
+        else:
+            top, left = self.offset
+        return ops.slice(values, (0, top, left, 0), (batch, height, width, channels))
+
+    def compute_output_shape(self, input_shape):
+        values, reference = input_shape
+        self._check(values, reference)
+        return (values[0], *reference[1:3], values[3])
+
+    def _check(self, values, reference):
+        offset = (0, 0) if self.offset == "centre" else self.offset
+        for axis in (1, 2):
+            if None not in (values[axis], reference[axis]) and values[axis] < reference[axis] + offset[axis - 1]:
+                raise ValueError(
+                    f"The map must reach beyond the reference and `offset`. Received: map {tuple(values)}, reference "
+                    f"{tuple(reference)}, offset={self.offset} in layer {self.name!r}. Give a larger image."
+                )
+
+    def get_config(self):
+        return {**super().get_config(), "offset": self.offset}
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class MinimumSize(keras.layers.Layer):
+    """Passes an image (B, H, W, C) on, and refuses one that has too few rows or columns for unpadded convolutions.
+
+    TensorFlow answers an unpadded convolution of a map smaller than its kernel with numbers that mean nothing, so a network
+    that shrinks its maps begins with this layer.
+
+    Args:
+        size: least H and W, pixels.
+
+    Raises:
+        ValueError: H or W is less, where it is known. TensorFlow refuses the image where they become known in a running graph
+            only.
+    """
+
+    def __init__(self, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, image):
+        self._check(image.shape)
+        if None not in image.shape[1:3]:
+            return image
+        shape = ops.shape(image)
+        missing = [ops.minimum(length - self.size, 0) for length in shape[1:3]]
+        return ops.slice(
+            image, (0, *missing, 0), shape
+        )  # begins below 0, which tf.slice refuses, where rows are missing
+
+    def compute_output_shape(self, input_shape):
+        self._check(input_shape)
+        return input_shape
+
+    def _check(self, shape):
+        if any(length is not None and length < self.size for length in shape[1:3]):
+            raise ValueError(
+                f"An image must have at least {self.size} rows and columns. Received: {shape[1]} x {shape[2]} in layer "
+                f"{self.name!r}. Give a larger image, or mirror its borders."
+            )
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}

@@ -1,0 +1,150 @@
+"""All the ways of enlarging a map, behind one argument, so that decoders can be compared. `keras.ops` only."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from kseg.layers.unpooling import BedOfNails2D, MaxUnpooling2D
+
+INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2}
+"""How many pixels on either side of the nearest one have a say."""
+MODES = ("bed_of_nails", *INTERPOLATIONS, "max_unpooling", "transposed_bilinear", "transposed_random")
+
+
+def Upsampling(
+    mode: str, factor: int, *, filters: int | None = None, padding: str = "same", trainable: bool = True, name=None
+) -> keras.layers.Layer:
+    """The layer that makes a map (B, H, W, C) `factor` times larger in the way that `mode` names.
+
+    - "bed_of_nails": each value at the top left of a block of zeros.
+    - "nearest", "bilinear", "bicubic": interpolation between the centres of pixels.
+    - "max_unpooling": each value where the maximum lay that pooling took away; called on [values, indices].
+    - "transposed_bilinear": transposed convolution with a kernel of 2 * factor and no bias that starts as bilinear interpolation
+      of each channel by itself, as in the FCNs.
+    - "transposed_random": transposed convolution with a kernel of `factor` and a bias from random weights, as in U-Net.
+
+    Args:
+        mode: one of these.
+        factor: pixels out for each pixel in, in both directions.
+        filters: channels out; for transposed convolutions only, which need it.
+        padding: "same", or "valid" for transposed convolutions, by which "transposed_bilinear" gives `factor` pixels more.
+        trainable: whether a transposed convolution learns.
+        name: of the layer.
+
+    Returns: a layer to (B, factor * H, factor * W, C or filters).
+
+    Raises:
+        ValueError: `mode` is none of these, `factor` is below 1, or `filters` or `padding` does not go with the mode.
+
+    Example:
+        >>> Upsampling("nearest", 2)(np.array([[1.0, 2.0]]).reshape(1, 1, 2, 1))[0, :, :, 0]
+        [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
+    """
+    if mode not in MODES:
+        raise ValueError(f"`mode` must be one of {', '.join(MODES)}. Received: mode={mode!r}.")
+    if factor < 1:
+        raise ValueError(f"`factor` must be at least 1. Received: factor={factor}.")
+    transposed = mode.startswith("transposed")
+    if (filters is not None) != transposed or (padding != "same" and not transposed):
+        raise ValueError(
+            "`filters` must be given for transposed convolutions, and `filters` and `padding` for nothing else. "
+            f"Received: mode={mode!r}, filters={filters}, padding={padding!r}."
+        )
+    if mode == "bed_of_nails":
+        return BedOfNails2D(factor, name=name)
+    if mode == "max_unpooling":
+        return MaxUnpooling2D(factor, name=name)
+    if mode in INTERPOLATIONS:
+        return Interpolation2D(factor, mode, name=name)
+    bilinear = mode == "transposed_bilinear"
+    return keras.layers.Conv2DTranspose(
+        filters,
+        2 * factor if bilinear else factor,
+        strides=factor,
+        padding=padding,
+        use_bias=not bilinear,
+        kernel_initializer=Bilinear() if bilinear else "he_normal",
+        trainable=trainable,
+        name=name,
+    )
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class Interpolation2D(keras.layers.Layer):
+    """Interpolates between the centres of pixels, border pixels repeated: (B, H, W, C) to (B, factor * H, factor * W, C).
+
+    Unlike Keras's `UpSampling2D` it runs in an exported graph that takes images of any size, and gives the same numbers on every
+    backend. "bicubic" is the kernel of Keys with a = -1/2.
+
+    Args:
+        factor: pixels out for each pixel in, in both directions.
+        interpolation: "nearest", "bilinear" or "bicubic".
+
+    Raises:
+        ValueError: `interpolation` is none of these.
+
+    Source: Keys 1981, "Cubic convolution interpolation for digital image processing".
+    """
+
+    def __init__(self, factor=2, interpolation="bilinear", **kwargs):
+        super().__init__(**kwargs)
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"`interpolation` must be one of {', '.join(INTERPOLATIONS)}. Received: interpolation={interpolation!r}."
+            )
+        self.factor, self.interpolation = factor, interpolation
+        self.reach = INTERPOLATIONS[interpolation]
+
+    def call(self, values):
+        _, height, width, channels = ops.shape(values)
+        weights = ops.convert_to_tensor(self._weights(), dtype=values.dtype)
+        above, below = values[:, :1], values[:, -1:]
+        rows = ops.concatenate([above] * self.reach + [values] + [below] * self.reach, axis=1)
+        taps = ops.stack([rows[:, tap : tap + height] for tap in range(2 * self.reach + 1)], axis=2)
+        values = ops.reshape(ops.einsum("rt,bhtwc->bhrwc", weights, taps), (-1, self.factor * height, width, channels))
+        left, right = values[:, :, :1], values[:, :, -1:]
+        columns = ops.concatenate([left] * self.reach + [values] + [right] * self.reach, axis=2)
+        taps = ops.stack([columns[:, :, tap : tap + width] for tap in range(2 * self.reach + 1)], axis=3)
+        shape = (-1, self.factor * height, self.factor * width, channels)
+        return ops.reshape(ops.einsum("rt,bhwtc->bhwrc", weights, taps), shape)
+
+    def _weights(self) -> list[list[float]]:
+        """Weight of the pixel at each distance -reach..reach, for each of the `factor` places within a pixel."""
+        kernel = {"nearest": lambda u: 1.0, "bilinear": lambda u: max(0.0, 1 - abs(u)), "bicubic": _keys}
+        places = [(place + 0.5) / self.factor - 0.5 for place in range(self.factor)]
+        distances = range(-self.reach, self.reach + 1)
+        return [[kernel[self.interpolation](place - distance) for distance in distances] for place in places]
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (batch, height and self.factor * height, width and self.factor * width, channels)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}
+
+
+def _keys(u: float) -> float:
+    u = abs(u)
+    if u < 1:
+        return 1.5 * u**3 - 2.5 * u**2 + 1
+    return -0.5 * u**3 + 2.5 * u**2 - 4 * u + 2 if u < 2 else 0.0
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class Bilinear(keras.initializers.Initializer):
+    """Kernel (k, k, out, in) of a transposed convolution that interpolates each channel by itself.
+
+    With f = (k + 1) // 2 the weight at (i, j) is (1 - |i - c| / f)(1 - |j - c| / f), c the centre (k - 1) / 2 for even k and
+    f - 1 for odd k; between different channels it is 0.
+
+    Source: upsample_filt of the FCNs' surgery.py (Long et al. 2015).
+    """
+
+    def __call__(self, shape, dtype=None):
+        """Returns the kernel of `shape` (k, k, out, in)."""
+        size, _, outputs, inputs = shape
+        factor = (size + 1) // 2
+        centre = factor - 1 if size % 2 else factor - 0.5
+        ramp = 1 - ops.abs(ops.arange(size, dtype="float32") - centre) / factor
+        return ops.cast(ops.einsum("i,j,oc->ijoc", ramp, ramp, ops.eye(outputs, inputs)), dtype or "float32")
