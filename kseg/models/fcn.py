@@ -9,13 +9,15 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kseg.blocks import activate, bilinear_up, fully_connected, scaled, score
+from kseg.blocks import activate, fully_connected, scaled, score
 from kseg.encoders import vgg16
-from kseg.layers import CropToMatch
+from kseg.layers import CropToMatch, Upsampling
 
 CAFFE_MARGIN = 100
 CAFFE_CROPS = {32: 19, 16: 27, 8: 31, "pool4": 5, "pool3": 9}
 """Offsets of the crops with a margin of 100: of the last upsampling by its factor, and of the scores of pool4 and pool3."""
+AT_ONCE_SCALES = {"pool4": 0.01, "pool3": 0.0001}
+"""By what FCN-8s trained at once multiplies pool4 and pool3, so that their larger values do not drown the scores of fc7."""
 
 
 def FCN32s(
@@ -27,6 +29,7 @@ def FCN32s(
     encoder=None,
     padding: str | int = "same",
     batch_normalization: bool = False,
+    upsampling: str = "transposed_bilinear",
     upsampling_trainable: bool = False,
     dropout: float = 0.5,
     activation: str | None = None,
@@ -45,8 +48,10 @@ def FCN16s(
     encoder=None,
     padding: str | int = "same",
     batch_normalization: bool = False,
+    upsampling: str = "transposed_bilinear",
     upsampling_trainable: bool = False,
     dropout: float = 0.5,
+    initial: keras.Model | None = None,
     activation: str | None = None,
     name: str = "fcn16s",
 ) -> keras.Model:
@@ -63,12 +68,18 @@ def FCN8s(
     encoder=None,
     padding: str | int = "same",
     batch_normalization: bool = False,
+    upsampling: str = "transposed_bilinear",
     upsampling_trainable: bool = False,
     dropout: float = 0.5,
+    at_once: bool = False,
+    initial: keras.Model | None = None,
     activation: str | None = None,
     name: str = "fcn8s",
 ) -> keras.Model:
     """FCN-8s: the scores of fc7, pool4 and pool3, summed coarse to fine.
+
+    The paper trains FCN-32s, starts FCN-16s from it, and FCN-8s from that; new scores start at 0, so that each stage begins with
+    its predecessor's answer.
 
     Args:
         num_classes: K.
@@ -80,59 +91,111 @@ def FCN8s(
         padding: "same" for maps that keep their size, or 100 for the paper's margin with its crops.
         batch_normalization: put batch normalisation before each ReLU of VGG16, fc6 and fc7 (not in the paper), without which
             the deep trunk hardly learns from random weights.
-        upsampling_trainable: whether the transposed convolutions learn; the paper's stay bilinear.
+        upsampling: way of `kseg.layers.Upsampling` but "max_unpooling", as no place of a maximum belongs to a class.
+        upsampling_trainable: whether "transposed_bilinear" learns; the paper's stays bilinear. "transposed_random" always does.
         dropout: share of fc6's and fc7's activations that is dropped.
+        at_once: scale pool4 and pool3 by 0.01 and 0.0001 as in the authors' variant that is trained in one stage.
+        initial: trained network of the same trunk, FCN-16s for FCN-8s, whose weights are copied layer by layer; not those of the
+            upsampling to the image, whose kernel is another.
         activation: None for logits, "softmax" for probabilities.
         name: of the model.
 
     Returns: model from `image` (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32, for any H and W.
 
     Raises:
-        ValueError: `padding` is neither "same" nor 100, or it is 100 with an `encoder`, or the encoder stops before stride 32.
+        ValueError: `padding` is neither "same" nor 100, or it is 100 with an `encoder` or another upsampling than the paper's;
+            the encoder stops before stride 32; or a layer of `initial` has other shapes than here.
 
-    Source: figure 3; net.py of the authors' voc-fcn8s for the crops; 134,489,759 parameters for 21 classes.
+    Example:
+        >>> coarse = kseg.FCN16s(21, width=0.125)
+        >>> fine = kseg.FCN8s(21, width=0.125, initial=coarse)
+
+    Source: section 4 and figure 3; net.py of the authors' voc-fcn8s for the crops, of voc-fcn8s-atonce for the scales;
+        134,489,759 parameters for 21 classes.
     """
     return _fcn(("pool4", "pool3"), **locals())
 
 
 def _fcn(
-    fused, *, num_classes, input_shape, width, fc_filters, encoder, padding, batch_normalization, upsampling_trainable,
-    dropout, activation, name,
+    fused, *, num_classes, input_shape, width, fc_filters, encoder, padding, batch_normalization, upsampling,
+    upsampling_trainable, dropout, activation, name, at_once=False, initial=None,
 ):  # fmt: skip
     """The network that adds the scores of `fused`, coarse to fine, to those of fc7."""
+    _check(padding, encoder, upsampling)
     caffe = padding == CAFFE_MARGIN
+    mode = "valid" if caffe else "same"
+
+    def up(x, factor, name):
+        if not upsampling.startswith("transposed"):
+            return Upsampling(upsampling, factor, name=name)(x)
+        trainable = upsampling_trainable or upsampling == "transposed_random"
+        return Upsampling(upsampling, factor, filters=num_classes, padding=mode, trainable=trainable, name=name)(x)
+
     image = keras.Input(input_shape, name="image")
-    pool3, pool4, pool5 = _pooled(image, encoder, padding, width, batch_normalization)
-    pooled, mode = {"pool4": pool4, "pool3": pool3}, "valid" if caffe else "same"
+    pool3, pool4, pool5 = _pooled(image, encoder, caffe, width, batch_normalization)
+    pooled = {"pool4": pool4, "pool3": pool3}
     x = fully_connected(pool5, scaled(fc_filters, width), mode, dropout, batch_normalization)
     x = score(x, num_classes, name="score_fc7")
     for source in fused:
-        x = bilinear_up(x, 2, name=f"up_{source}", padding=mode, trainable=upsampling_trainable)
-        skip = score(pooled[source], num_classes, name=f"score_{source}")
+        x = up(x, 2, f"up_{source}")
+        skip = pooled[source]
+        if at_once:
+            skip = layers.Rescaling(AT_ONCE_SCALES[source], name=f"scale_{source}")(skip)
+        skip = score(skip, num_classes, name=f"score_{source}")
         if caffe:
             skip = CropToMatch(CAFFE_CROPS[source], name=f"crop_{source}")([skip, x])
         else:
             x = CropToMatch(name=f"crop_{source}")([x, skip])
         x = layers.Add(name=f"fuse_{source}")([x, skip])
     factor = 32 >> len(fused)
-    x = bilinear_up(x, factor, name="up_image", padding=mode, trainable=upsampling_trainable)
+    x = up(x, factor, "up_image")
     x = CropToMatch(CAFFE_CROPS[factor] if caffe else 0, name="crop_image")([x, image])
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
-    return keras.Model(image, activate(logits, activation), name=name)
+    network = keras.Model(image, activate(logits, activation), name=name)
+    if initial is not None:
+        _start_from(network, initial)
+    return network
 
 
-def _pooled(image, encoder, padding, width, batch_normalization):
-    """The features at strides 8, 16 and 32."""
+def _check(padding, encoder, upsampling):
     if padding not in ("same", CAFFE_MARGIN):
         raise ValueError(f'`padding` must be "same" or {CAFFE_MARGIN}. Received: padding={padding!r}.')
+    if padding == CAFFE_MARGIN and (encoder is not None or upsampling != "transposed_bilinear"):
+        raise ValueError(
+            f'`padding` must be "same" with an `encoder` or another upsampling than "transposed_bilinear": the crops of '
+            f"{CAFFE_MARGIN} hold for the paper's. Received: encoder={encoder}, upsampling={upsampling!r}."
+        )
+    if upsampling == "max_unpooling":
+        raise ValueError(
+            "`upsampling` must be a way that needs no places of maxima: scores have a channel for each class. "
+            "Received: upsampling='max_unpooling'. SegNet and UNet take it."
+        )
+
+
+def _pooled(image, encoder, caffe, width, batch_normalization):
+    """The features at strides 8, 16 and 32."""
     if encoder is None:
-        margin = CAFFE_MARGIN if padding == CAFFE_MARGIN else 0
+        margin = CAFFE_MARGIN if caffe else 0
         return vgg16(image, width=width, batch_normalization=batch_normalization, margin=margin)[2:]
-    if padding == CAFFE_MARGIN:
-        raise ValueError(f'`padding` must be "same" with an `encoder`: the crops of {CAFFE_MARGIN} are VGG16\'s.')
     features = encoder(image)
     if len(features) != 5:
         raise ValueError(
             f"`encoder` must return five features, at strides 2, 4, 8, 16 and 32. Received: {len(features)} features."
         )
     return features[2:]
+
+
+def _start_from(network, initial):
+    """Copies the weights of each layer that both networks have, but for the upsampling to the image."""
+    theirs = {layer.name: layer for layer in initial.layers if layer.weights and layer.name != "up_image"}
+    for layer in network.layers:
+        source = theirs.get(layer.name)
+        if source is None or not layer.weights:
+            continue
+        shapes = [[tuple(weight.shape) for weight in each.weights] for each in (layer, source)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"`initial` must have the same classes, channels and width. Received: initial={initial.name!r}, whose "
+                f"layer {layer.name!r} has weights {shapes[1]} instead of {shapes[0]}."
+            )
+        layer.set_weights(source.get_weights())

@@ -99,7 +99,7 @@ def test_another_encoder_gives_its_last_three_features(symbolic):
     assert network.get_layer("fc6").input.shape == (None, 3, 2, 3)
     with pytest.raises(ValueError, match=r"five features.* Received: 4 features"):
         kseg.FCN8s(3, encoder=lambda image: encoder(image)[:4])
-    with pytest.raises(ValueError, match='"same" with an `encoder`'):
+    with pytest.raises(ValueError, match='"same" with an `encoder` or another'):
         kseg.FCN8s(3, encoder=encoder, padding=100)
 
 
@@ -112,3 +112,74 @@ def test_softmax_gives_probabilities_of_the_same_logits():
     np.testing.assert_allclose(network(image), keras.ops.softmax(logits), rtol=1e-5)
     with pytest.raises(ValueError, match=r"`activation` must be None or .softmax..*activation='relu'"):
         kseg.FCN32s(4, width=1 / 64, activation="relu")
+
+
+@pytest.mark.parametrize("upsampling", ["bed_of_nails", "nearest", "bilinear", "bicubic", "transposed_random"])
+def test_any_way_of_upsampling_takes_the_place_of_the_papers(upsampling):
+    network = kseg.FCN8s(3, width=1 / 64, upsampling=upsampling)
+    network.get_layer("score_fc7").bias.assign([1.0, 2.0, 3.0])
+    logits = network(np.full((1, 37, 21, 3), 90.0))
+    assert logits.shape == (1, 37, 21, 3)
+    if upsampling in ("nearest", "bilinear", "bicubic"):
+        np.testing.assert_allclose(logits[0, ..., 2], 3.0, rtol=1e-5)
+    frozen = [weight.path for weight in network.non_trainable_weights]
+    assert not frozen, "only the paper's own upsampling stays as it starts"
+
+
+def test_what_has_no_meaning_in_an_fcn_is_refused():
+    with pytest.raises(ValueError, match="needs no places of maxima"):
+        kseg.FCN8s(3, upsampling="max_unpooling")
+    with pytest.raises(ValueError, match=r"the crops of 100 hold for the paper's.*upsampling='nearest'"):
+        kseg.FCN8s(3, upsampling="nearest", padding=100)
+
+
+def started(network):
+    """The network with every weight drawn, but for kernels that stay bilinear."""
+    for number, weight in enumerate(network.trainable_weights):
+        weight.assign(keras.random.normal(weight.shape, stddev=0.1, seed=number))
+    return network
+
+
+@pytest.mark.parametrize("padding", ["same", 100])
+def test_each_stage_starts_with_the_scores_of_the_coarser_one(padding):
+    settings = {"width": 1 / 64, "padding": padding}
+    fcn32s = started(kseg.FCN32s(3, **settings))
+    fcn16s = kseg.FCN16s(3, initial=fcn32s, **settings)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype("float32")
+
+    def coarse(network, layer):
+        return keras.Model(network.input, network.get_layer(layer).output)(image)
+
+    np.testing.assert_array_equal(coarse(fcn16s, "score_fc7"), coarse(fcn32s, "score_fc7"))
+    assert not np.any(coarse(fcn16s, "score_pool4"))
+    np.testing.assert_array_equal(coarse(fcn16s, "fuse_pool4"), coarse(fcn16s, "up_pool4"))
+    fcn8s = kseg.FCN8s(3, initial=started(fcn16s), **settings)
+    np.testing.assert_array_equal(coarse(fcn8s, "fuse_pool4"), coarse(fcn16s, "fuse_pool4"))
+    assert np.any(coarse(fcn8s, "score_pool4")) and not np.any(coarse(fcn8s, "score_pool3"))
+
+
+def test_learnt_upsampling_goes_on_in_the_next_stage_but_for_the_last():
+    settings = {"width": 1 / 64, "upsampling_trainable": True}
+    fcn16s = started(kseg.FCN16s(3, **settings))
+    fcn8s = kseg.FCN8s(3, initial=fcn16s, **settings)
+    np.testing.assert_array_equal(fcn8s.get_layer("up_pool4").kernel, fcn16s.get_layer("up_pool4").kernel)
+    untouched = kseg.FCN8s(3, **settings)
+    np.testing.assert_array_equal(fcn8s.get_layer("up_image").kernel, untouched.get_layer("up_image").kernel)
+
+
+def test_a_coarser_network_of_other_channels_is_refused_by_layer():
+    with pytest.raises(
+        ValueError, match=r"`initial` must have the same.*initial='fcn32s', whose layer 'score_fc7' has"
+    ):
+        kseg.FCN16s(3, width=1 / 64, initial=kseg.FCN32s(4, width=1 / 64))
+
+
+def test_trained_at_once_pool4_and_pool3_are_scaled_down():
+    plain = started(kseg.FCN8s(3, width=1 / 64))
+    at_once = kseg.FCN8s(3, width=1 / 64, at_once=True, initial=plain)
+    for source, scale in (("pool4", 0.01), ("pool3", 0.0001)):
+        kernel = plain.get_layer(f"score_{source}").kernel
+        kernel.assign(scale * kernel)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype("float32")
+    assert np.any(plain(image))
+    np.testing.assert_allclose(at_once(image), plain(image), rtol=1e-4)
