@@ -15,6 +15,8 @@ _MODULES = {  # name -> module that is, or that holds, it
     "FCN32s": "kseg.models.fcn",
     "FCN16s": "kseg.models.fcn",
     "FCN8s": "kseg.models.fcn",
+    "SegNet": "kseg.models.segnet",
+    "SegNetBasic": "kseg.models.segnet",
     "FullResolutionFCN": "kseg.models.full_resolution",
     "DilatedFrontEnd": "kseg.models.dilated",
     "PatchClassifier": "kseg.models.patch_classifier",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kseg.layers import Upsampling
+from kseg.layers import MaxPoolingWithIndices2D, Upsampling
 
 
 def batch_norm(name: str, momentum: float = 0.9, epsilon: float = 1e-3):
@@ -83,6 +83,13 @@ def fully_connected(
         x = layers.ReLU(name=f"{name}_relu")(x)
         x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
     return x
+
+
+def max_pool(x, with_indices: bool, *, name: str, padding: str = "same"):
+    """2x2 max pooling: the map of half the size, and where in their windows the maxima lay, or None."""
+    if with_indices:
+        return MaxPoolingWithIndices2D(name=name)(x)
+    return layers.MaxPooling2D(padding=padding, name=name)(x), None
 
 
 def upsample(x, mode: str, factor: int, *, filters: int, name: str, indices=None):

@@ -23,6 +23,7 @@ from kseg.layers import (
     ImageNetNormalization,
     ImagePooling2D,
     Interpolation2D,
+    LocalResponseNormalization,
     MaxPoolingWithIndices2D,
     MaxUnpooling2D,
     MinimumSize,
@@ -234,6 +235,7 @@ def _reads(layer, axis: int, grids: list[_Grid], sizes: list[int | None]) -> lis
 @_reads.register(layers.Concatenate)
 @_reads.register(layers.BatchNormalization)
 @_reads.register(ImageNetNormalization)
+@_reads.register(LocalResponseNormalization)
 @_reads.register(MinimumSize)
 def _pointwise(layer, axis, grids, sizes):
     if getattr(layer, "axis", -1) not in (-1, 3):

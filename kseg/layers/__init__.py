@@ -3,7 +3,7 @@
 Everything here is written in `keras.ops`, so that it runs on each of Keras's backends; each layer reloads from a `.keras` file.
 """
 
-from kseg.layers.normalization import ImageNetNormalization
+from kseg.layers.normalization import ImageNetNormalization, LocalResponseNormalization
 from kseg.layers.pooling import ImagePooling2D
 from kseg.layers.sizes import CropToMatch, MinimumSize
 from kseg.layers.unpooling import BedOfNails2D, MaxPoolingWithIndices2D, MaxUnpooling2D
@@ -18,6 +18,7 @@ __all__ = [
     "ImageNetNormalization",
     "ImagePooling2D",
     "Interpolation2D",
+    "LocalResponseNormalization",
     "MaxPoolingWithIndices2D",
     "MaxUnpooling2D",
     "MinimumSize",

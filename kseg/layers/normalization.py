@@ -24,3 +24,43 @@ class ImageNetNormalization(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class LocalResponseNormalization(keras.layers.Layer):
+    """Divides each channel by the strength of the channels round it: x / (1 + alpha / size * sum of x^2)^beta.
+
+    The sum is over `size` neighbouring channels, those beyond the first and the last being 0. (B, H, W, C) to (B, H, W, C).
+
+    Args:
+        size: channels in the sum, an odd number.
+        alpha, beta: as in the formula.
+
+    Raises:
+        ValueError: `size` is not odd.
+
+    Example:
+        >>> LocalResponseNormalization()(np.full((1, 1, 1, 3), 100.0))[0, 0, 0, 0]  # 100 / 1.6 ** 0.75
+        70.29...
+
+    Source: Krizhevsky et al. 2012, section 3.3, in Caffe's form with alpha / size and 1 for k.
+    """
+
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, **kwargs):
+        super().__init__(**kwargs)
+        if size < 1 or size % 2 == 0:
+            raise ValueError(f"`size` must be an odd number of at least 1. Received: size={size}.")
+        self.size, self.alpha, self.beta = size, alpha, beta
+
+    def call(self, values):
+        x = ops.cast(values, "float32")  # squares of grey levels overflow float16
+        channels, around = x.shape[-1], self.size // 2
+        squares = ops.pad(ops.square(x), [[0, 0], [0, 0], [0, 0], [around, around]])
+        strength = sum(squares[..., i : i + channels] for i in range(self.size))
+        return ops.cast(x / (1 + self.alpha / self.size * strength) ** self.beta, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size, "alpha": self.alpha, "beta": self.beta}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kseg.blocks import activate, conv_stack, score, upsample
-from kseg.layers import CropToMatch, MaxPoolingWithIndices2D, MinimumSize
+from kseg.blocks import activate, conv_stack, max_pool, score, upsample
+from kseg.layers import CropToMatch, MinimumSize
 
 
 def UNet(
@@ -87,10 +87,7 @@ def _way_down(image, filters, with_indices, stack):
     skips = []
     for level, width in enumerate(filters[:-1], start=1):
         skip = conv_stack(x, width, name=f"down{level}", **stack)
-        if with_indices:
-            x, indices = MaxPoolingWithIndices2D(name=f"down{level}_pool")(skip)
-        else:
-            x, indices = layers.MaxPooling2D(padding=stack["padding"], name=f"down{level}_pool")(skip), None
+        x, indices = max_pool(skip, with_indices, padding=stack["padding"], name=f"down{level}_pool")
         skips.append((skip, indices))
     return conv_stack(x, filters[-1], name="bottom", **stack), skips
 

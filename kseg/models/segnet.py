@@ -1,0 +1,123 @@
+"""SegNet and SegNet-Basic (Badrinarayanan, Kendall, Cipolla 2017, arXiv:1511.00561): a decoder that puts each value where the
+encoder's pooling found the maximum. `keras` only.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from kseg.blocks import activate, batch_norm, max_pool, scaled, score, upsample
+from kseg.encoders import VGG16_STAGES
+from kseg.layers import CropToMatch, ImageNetNormalization, LocalResponseNormalization
+
+DECODER = ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,))
+"""Channels of each stage's convolutions, coarse to fine; the 26th convolution gives the classes."""
+
+
+def SegNet(
+    num_classes: int,
+    *,
+    input_shape: tuple = (None, None, 3),
+    width: float = 1.0,
+    upsampling: str = "max_unpooling",
+    activation: str | None = None,
+    name: str = "segnet",
+) -> keras.Model:
+    """SegNet: the 13 convolutions of VGG16, and their mirror image.
+
+    What crosses from encoder to decoder is where each maximum lay, 2 bits a pooled value, and no feature map as in U-Net.
+
+    Args:
+        num_classes: K.
+        input_shape: (H, W, C); None where any size may come.
+        width: multiplies the channels of every convolution but the last.
+        upsampling: way of `kseg.layers.Upsampling`; the paper's, or another to compare with it.
+        activation: None for logits, "softmax" for probabilities.
+        name: of the model.
+
+    Returns: model from `image` (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32, for any H and W.
+
+    Raises:
+        ValueError: `width` is not above 0, or `upsampling` or `activation` is none that is known.
+
+    Example:
+        >>> network = kseg.SegNet(11)
+        >>> sum(weight.numpy().size for weight in network.trainable_weights)
+        29449355
+
+    Source: section 3 and figure 2; the authors' segnet_train.prototxt. The encoder's layers are named as VGG16's in
+        `keras.applications`, so that its weights can be given to them by name.
+    """
+    image = keras.Input(input_shape, name="image")
+    x = ImageNetNormalization(name="normalization")(image)
+    pooled = []
+    for stage, (filters, depth) in enumerate(VGG16_STAGES, start=1):
+        for i in range(1, depth + 1):
+            x = _convolution(x, scaled(filters, width), 3, f"block{stage}", i)
+        fine = x
+        x, indices = max_pool(fine, upsampling == "max_unpooling", name=f"block{stage}_pool")
+        pooled.append((fine, indices))
+    for stage, (fine, indices), channels in zip(range(5, 0, -1), reversed(pooled), DECODER, strict=True):
+        x = _upsampled(x, upsampling, fine, indices, f"decode{stage}")
+        for i, filters in enumerate(channels, start=1):
+            x = _convolution(x, scaled(filters, width), 3, f"decode{stage}", i)
+    x = layers.Conv2D(num_classes, 3, padding="same", kernel_initializer="he_normal", dtype="float32", name="logits")(x)
+    return keras.Model(image, activate(x, activation), name=name)
+
+
+def SegNetBasic(
+    num_classes: int,
+    *,
+    input_shape: tuple = (None, None, 3),
+    filters: int = 64,
+    width: float = 1.0,
+    upsampling: str = "max_unpooling",
+    activation: str | None = None,
+    name: str = "segnet_basic",
+) -> keras.Model:
+    """SegNet-Basic: four 7x7 convolutions down, four up without ReLU, and a 1x1 score.
+
+    The contrast of the image is normalised by its own brightness instead of by constants (local response normalisation).
+
+    Args:
+        num_classes: K.
+        input_shape: (H, W, C); None where any size may come.
+        filters: channels of every convolution at width 1.
+        width: multiplies them.
+        upsampling: way of `kseg.layers.Upsampling`; the paper's, or another to compare with it.
+        activation: None for logits, "softmax" for probabilities.
+        name: of the model.
+
+    Returns: model from `image` (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32, for any H and W.
+
+    Raises:
+        ValueError: `width` is not above 0, or `upsampling` or `activation` is none that is known.
+
+    Source: section 4; the authors' segnet_basic_train.prototxt; 1,416,587 trainable parameters for 11 classes.
+    """
+    filters = scaled(filters, width)
+    image = keras.Input(input_shape, name="image")
+    x = LocalResponseNormalization(name="normalization")(image)
+    pooled = []
+    for stage in range(1, 5):
+        fine = _convolution(x, filters, 7, f"encode{stage}")
+        x, indices = max_pool(fine, upsampling == "max_unpooling", name=f"encode{stage}_pool")
+        pooled.append((fine, indices))
+    for stage, (fine, indices) in zip(range(4, 0, -1), reversed(pooled), strict=True):
+        x = _upsampled(x, upsampling, fine, indices, f"decode{stage}")
+        x = _convolution(x, filters, 7, f"decode{stage}", relu=False)
+    x = score(x, num_classes, name="logits", kernel_initializer="he_normal", dtype="float32")
+    return keras.Model(image, activate(x, activation), name=name)
+
+
+def _convolution(x, filters, size, stage, number="", relu=True):
+    """Convolution with a bias, as the authors count it, batch normalisation, and ReLU unless told otherwise."""
+    x = layers.Conv2D(filters, size, padding="same", kernel_initializer="he_normal", name=f"{stage}_conv{number}")(x)
+    x = batch_norm(f"{stage}_norm{number}")(x)
+    return layers.ReLU(name=f"{stage}_relu{number}")(x) if relu else x
+
+
+def _upsampled(x, mode, fine, indices, stage):
+    x = upsample(x, mode, 2, filters=x.shape[-1], indices=indices, name=stage)
+    return CropToMatch(name=f"{stage}_crop")([x, fine])
