@@ -17,6 +17,8 @@ MODELS = {  # --model: the module that holds the network, and so enters the trai
     "fcn8s": "kseg.models.fcn",
     "fcn16s": "kseg.models.fcn",
     "fcn32s": "kseg.models.fcn",
+    "dilated": "kseg.models.dilated",
+    "patch_classifier": "kseg.models.patch_classifier",
 }
 DISCRIMINATORS = {"two_branch": "kseg.models.discriminators"}
 

@@ -14,21 +14,20 @@ from pipeline.config import Trainer
 NARROW = {"width": 0.25, "batch_normalization": True}
 
 
-def segmentor(config: Trainer, num_classes: int, channels: int, size: tuple = (None, None)) -> keras.Model:
+def segmentor(config: Trainer, num_classes: int, channels: int) -> keras.Model:
     """The network that `config.model` names, from `image` (B, H, W, channels) to logits (B, H, W, num_classes).
 
     Args:
         config: the trainer's settings.
         num_classes: K.
         channels: of the images.
-        size: (H, W), where the network is to take no other.
 
     Raises:
         ValueError: `config.width` is neither "narrow" nor "paper".
     """
     if config.width not in ("narrow", "paper"):
         raise ValueError(f'`width` must be "narrow" or "paper". Received: trainer.width={config.width}.')
-    return SEGMENTORS[config.model](config, num_classes, input_shape=(*size, channels))
+    return SEGMENTORS[config.model](config, num_classes, input_shape=(None, None, channels))
 
 
 def discriminator(config: Trainer, num_classes: int, channels: int) -> keras.Model:
@@ -51,6 +50,20 @@ def _fcn(constructor):
     return build
 
 
+def _dilated(config, num_classes, **settings):
+    if config.width == "narrow":
+        settings |= NARROW | {"upsampling_trainable": True}
+    return kseg.DilatedFrontEnd(num_classes, context="basic", **settings)
+
+
+def _patch_classifier(config, num_classes, *, input_shape):
+    settings = {"channels": input_shape[-1]}
+    if config.width == "narrow":
+        settings |= {"window": 32, "filters": (32, 32, 64), "kernel_sizes": (3, 3, 3), "dense_units": (128,)}
+        settings |= {"batch_normalization": True}
+    return kseg.convolutionalize(kseg.PatchClassifier(num_classes, **settings))
+
+
 def _two_branch(config, num_classes, **settings):
     return kseg.discriminators.TwoBranch(num_classes, branch_filters=config.discriminator_filters, **settings)
 
@@ -60,5 +73,7 @@ SEGMENTORS = {  # the keys of `pipeline.config.MODELS`
     "fcn8s": _fcn(lambda: kseg.FCN8s),
     "fcn16s": _fcn(lambda: kseg.FCN16s),
     "fcn32s": _fcn(lambda: kseg.FCN32s),
+    "dilated": _dilated,
+    "patch_classifier": _patch_classifier,
 }
 DISCRIMINATORS = {"two_branch": _two_branch}

@@ -30,6 +30,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "pipeline/prepared.py": {"apache_beam", "tensorflow_datasets"},
     "pipeline/sources.py": {"apache_beam", "tensorflow_datasets"},
     "pipeline/fresh_process.py": {"tensorflow"},
+    "pipeline/networks.py": {"keras"},
     "pipeline/components/*.py": HEAVY,
 }
 MODULES = sorted(path for package in ("kseg", "pipeline") for path in (ROOT / package).rglob("*.py"))
