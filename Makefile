@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: run test test-slow lint lock clean
+.PHONY: run test test-slow parity backends lint lock clean
 
 run: $(VENV)/.ready
 	$(BIN)/python -m pipeline.run $(ARGS)
@@ -14,6 +14,15 @@ test: $(VENV)/.ready
 
 test-slow: $(VENV)/.ready
 	$(BIN)/python -m pytest --durations=20 -m slow $(ARGS)
+
+# Asks tensorflow-addons again, in an environment of its own, and holds what stands in its place against the answers.
+parity: $(VENV)/.ready .venv-parity/.ready
+	CUDA_VISIBLE_DEVICES=-1 .venv-parity/bin/python tests/parity/write_vectors.py
+	$(BIN)/python -m pytest tests/parity $(ARGS)
+
+# Networks, losses and metrics on JAX, with the numbers of TensorFlow, in an environment of their own.
+backends: .venv-backends/.ready
+	.venv-backends/bin/python -m pytest tests/backends --durations=20 $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -29,5 +38,10 @@ $(VENV)/.ready: requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $@
 
+.venv-%/.ready: tests/%/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) .venv-parity .venv-backends runs build *.egg-info

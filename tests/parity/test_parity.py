@@ -1,0 +1,60 @@
+"""What tensorflow-addons offered for segmentation, held against what stands in its place: see write_vectors.py."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import skimage.measure
+from scipy import ndimage
+
+from kseg.losses import Focal
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    """Returns the stored answers of one operation, by name."""
+    stored = np.load(pathlib.Path(__file__).with_name("vectors.npz"))
+
+    def of(operation):
+        return {key.removeprefix(f"{operation}_"): stored[key] for key in stored if key.startswith(f"{operation}_")}
+
+    return of
+
+
+def test_focal_of_two_classes_with_logits_0_and_z_is_the_sigmoid_focal_loss_of_z(vectors):
+    answers = vectors("focal")
+    ids = answers["labels"][:, None, None]  # 64 images of one pixel
+    logits = np.stack([np.zeros_like(answers["logits"]), answers["logits"]], axis=-1)[:, None, None]
+    for (alpha, gamma), expected in zip(answers["settings"], answers["losses"], strict=True):
+        loss = Focal(class_weights=[1 - alpha, alpha], gamma=float(gamma), reduction=None)
+        np.testing.assert_allclose(loss(ids, logits), expected, rtol=1e-4, atol=1e-7)
+
+
+def test_components_are_those_that_scikit_image_and_scipy_label(vectors):
+    answers = vectors("components")
+    for label_map, of_values, of_mask in zip(*(answers[n] for n in ("label_maps", "of_values", "of_masks")), strict=True):
+        np.testing.assert_array_equal(skimage.measure.label(label_map, connectivity=1), of_values)
+        np.testing.assert_array_equal(ndimage.label(label_map)[0], of_mask)
+
+
+def test_distances_are_those_of_scipy(vectors):
+    answers = vectors("distance")
+    assert answers["transform"].max() > 3
+    np.testing.assert_allclose(ndimage.distance_transform_edt(answers["mask"]), answers["transform"], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("conv", keras.layers.Conv2D(5, 3, use_bias=False)), ("dense", keras.layers.Dense(6, use_bias=False))],
+)
+def test_spectral_normalisation_is_that_of_keras(vectors, name, layer):
+    answers = vectors(f"spectral_{name}")
+    normalised = keras.layers.SpectralNormalization(layer, power_iterations=2)
+    normalised.build(answers["inputs"].shape)
+    layer.kernel.assign(answers["kernel"])
+    normalised.vector_u.assign(answers["u"])
+    for expected in answers["outputs"]:
+        np.testing.assert_allclose(normalised(answers["inputs"], training=True), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(layer.kernel, answers["kernel_after"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(normalised.vector_u, answers["u_after"], rtol=1e-4, atol=1e-6)
