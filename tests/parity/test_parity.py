@@ -33,7 +33,9 @@ def test_focal_of_two_classes_with_logits_0_and_z_is_the_sigmoid_focal_loss_of_z
 
 def test_components_are_those_that_scikit_image_and_scipy_label(vectors):
     answers = vectors("components")
-    for label_map, of_values, of_mask in zip(*(answers[n] for n in ("label_maps", "of_values", "of_masks")), strict=True):
+    for label_map, of_values, of_mask in zip(
+        *(answers[n] for n in ("label_maps", "of_values", "of_masks")), strict=True
+    ):
         np.testing.assert_array_equal(skimage.measure.label(label_map, connectivity=1), of_values)
         np.testing.assert_array_equal(ndimage.label(label_map)[0], of_mask)
 

@@ -1,7 +1,7 @@
 """Writes what tensorflow-addons answers to random questions to vectors.npz, beside this file.
 
-`make parity` runs it in an environment of its own (requirements.txt here), since tensorflow-addons ended in May 2024 and cannot be
-imported beside Keras 3. `test_parity.py` holds kseg, Keras and SciPy against these answers everywhere. Arrays are named
+`make parity` runs it in an environment of its own (requirements.txt here), since tensorflow-addons ended in May 2024 and cannot
+be imported beside Keras 3. `test_parity.py` holds kseg, Keras and SciPy against these answers everywhere. Arrays are named
 <operation>_<what>; inputs are stored with the answers, so that no generator of random numbers has to be the same.
 """
 
@@ -65,11 +65,18 @@ def spectral(draw):
         inputs = draw.normal(size=shape).astype(np.float32)
         normalised = tfa.layers.SpectralNormalization(layer, power_iterations=2)
         normalised.build(shape)
-        kernel, u = (draw.normal(size=tuple(weight.shape)).astype(np.float32) for weight in (layer.kernel, normalised.u))
+        kernel, u = (
+            draw.normal(size=tuple(weight.shape)).astype(np.float32) for weight in (layer.kernel, normalised.u)
+        )
         layer.kernel.assign(kernel)
         normalised.u.assign(u)
         outputs = [normalised(inputs, training=True).numpy() for _ in range(2)]
-        answers |= {f"{name}_inputs": inputs, f"{name}_kernel": kernel, f"{name}_u": u, f"{name}_outputs": np.stack(outputs)}
+        answers |= {
+            f"{name}_inputs": inputs,
+            f"{name}_kernel": kernel,
+            f"{name}_u": u,
+            f"{name}_outputs": np.stack(outputs),
+        }
         answers |= {f"{name}_kernel_after": layer.kernel.numpy(), f"{name}_u_after": normalised.u.numpy()}
     return answers
 

@@ -1,0 +1,202 @@
+"""Computes what networks, losses and metrics answer on the backend named by KERAS_BACKEND: `answers.py KIND FILE.npz`.
+
+Questions (weights, images, label maps) are drawn by numpy, so every backend is asked the same. On any backend but TensorFlow,
+TensorFlow cannot be imported: what needs it in secret fails. Kinds are the keys of `KINDS`.
+"""
+
+import ast
+import importlib
+import os
+import pathlib
+import sys
+
+BACKEND = os.environ["KERAS_BACKEND"]
+
+
+class NoTensorFlow:
+    """An import hook that refuses TensorFlow."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tensorflow":
+            raise ImportError(f"TensorFlow must not be needed here. Received: import {name}.")
+
+
+if BACKEND != "tensorflow":
+    sys.meta_path.insert(0, NoTensorFlow())
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT), str(ROOT / "tests" / "kseg")]
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from keras import ops  # noqa: E402
+from test_networks import NETWORKS  # noqa: E402
+
+from kseg import losses, metrics  # noqa: E402
+
+K = 5
+WEIGHTS = [0.5, 1.0, 2.0, 3.0, 0.0]
+LOSSES = {
+    "cross_entropy": losses.CrossEntropy(255, WEIGHTS, label_smoothing=0.1, reduction=None),
+    "cross_entropy_of_hardest": losses.CrossEntropy(255, WEIGHTS, top_k=0.3, reduction=None),
+    "focal": losses.Focal(255, WEIGHTS, gamma=1.5, reduction=None),
+    "dice": losses.Dice(255, WEIGHTS, reduction=None),
+    "generalized_dice": losses.Dice(255, generalized=True, reduction=None),
+    "jaccard": losses.Jaccard(255, reduction=None),
+    "tversky": losses.Tversky(255, reduction=None),
+    "lovasz": losses.Lovasz(255, WEIGHTS, reduction=None),
+    "weighted_sum": losses.CrossEntropy(255, reduction=None) + 0.5 * losses.Dice(255),
+}
+
+
+def drawn(seed=0, batch=2, height=45, width=38):
+    """Images (B, H, W, 3) in [0, 255], float32, and ids (B, H, W) of K classes, a tenth of them void, int32."""
+    draw = np.random.default_rng(seed)
+    ids = draw.integers(0, K, (batch, height, width))
+    ids[draw.random(ids.shape) < 0.1] = 255
+    return draw.integers(0, 256, (batch, height, width, 3)).astype(np.float32), ids.astype(np.int32)
+
+
+def gradients(function, values):
+    """What `function(values)` returns, a scalar and more, and the scalar's gradients by the values; compiled."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(jax.value_and_grad(function, has_aux=True))(values)
+    import tensorflow as tf
+
+    @tf.function
+    def traced(values):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            scalar, rest = function(values)
+        return (scalar, rest), tape.gradient(scalar, values)
+
+    return traced([tf.convert_to_tensor(value) for value in values])
+
+
+def of_networks():
+    """Logits of every network."""
+    image, answers = drawn()[0], {}
+    for name, build in NETWORKS.items():
+        network = build()
+        fill(network)
+        answers |= {name: network.predict(image, verbose=0)}
+    return answers
+
+
+def of_gradients():
+    """Of every network in training the logits, the loss, and its gradients by all weights; in float64.
+
+    In float32 the backends' rounding decides which of two nearly equal maxima is pooled, and so where a gradient goes: one
+    such place moved some of an FCN's gradients by 1e-3, on TensorFlow as on JAX, against those of float64.
+    """
+    keras.config.set_floatx("float64")
+    image, ids = drawn()
+    loss, answers = losses.CrossEntropy(255), {}
+    for name, build in NETWORKS.items():
+        network = build()
+        fill(network)
+        fixed = [variable.value for variable in network.non_trainable_variables]
+
+        def trained(weights, network=network, fixed=fixed):
+            logits, _ = network.stateless_call(weights, fixed, image, training=True)
+            largest = ops.stop_gradient(ops.max(ops.abs(logits)))  # a saturated softmax would magnify rounding
+            return loss(ids, logits / largest), logits
+
+        (value, logits), slopes = gradients(trained, [variable.value for variable in network.trainable_variables])
+        answers |= {f"{name}: loss": value, f"{name}: logits": logits}
+        paths = [variable.path for variable in network.trainable_variables]
+        answers |= {f"{name}: gradient by {path}": slope for path, slope in zip(paths, slopes, strict=True)}
+    return answers
+
+
+def fill(network):
+    """Gives all trainable weights numbers that numpy draws, and turns dropout off, whose noise each backend draws itself."""
+    draw = np.random.default_rng(0)
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0
+    for variable in network.trainable_variables:
+        if len(variable.shape) > 1:
+            value = draw.normal(0, np.sqrt(2 / np.prod(variable.shape[:-1])), variable.shape)
+        else:
+            value = draw.normal(variable.path.endswith("gamma"), 0.1, variable.shape)
+        variable.assign(value)
+
+
+def of_losses():
+    """Values of every loss, and their gradients where the backend has any."""
+    untried = {name for name, loss in vars(losses).items() if isinstance(loss, type)} - {"SegmentationLoss"}
+    untried -= {type(loss).__name__ for loss in LOSSES.values()}
+    if untried:
+        raise ValueError(f"Every loss must be asked. Received: no {', '.join(sorted(untried))} in LOSSES.")
+    ids, answers = drawn()[1], {}
+    logits = np.random.default_rng(1).normal(0, 3, (*ids.shape, K)).astype(np.float32)
+    for name, loss in LOSSES.items():
+        answers |= {name: loss(ids, logits)}
+        if BACKEND != "numpy":
+            (_, _), slopes = gradients(lambda values, loss=loss: (ops.sum(loss(ids, values[0])), ()), [logits])
+            answers |= {f"{name}: gradient": slopes[0]}
+    return answers
+
+
+def of_metrics():
+    """Counts and scores of the metric of `compile`, past 2^24 pixels too."""
+    ids, answers = drawn()[1], {}
+    logits = np.random.default_rng(1).normal(size=(*ids.shape, K)).astype(np.float32)
+    for score in metrics.SCORES:
+        metric = metrics.ConfusionMatrix(K, score=score)
+        metric.update_state(ids, logits)
+        metric.update_state(ids, np.where(ids == 255, 0, ids))
+        answers |= {f"{score}: matrix": metric.matrix(), score: metric.result()}
+    words = np.zeros((2, K**2 + 1))
+    words[:, 0] = 2**16 - 1, 2**24 - 2
+    metric.words.assign(words)
+    metric.update_state(np.zeros((1, 1, 2), np.int32), np.zeros((1, 1, 2), np.int32))
+    return answers | {"past 2^24: matrix": metric.matrix()}
+
+
+def of_imports():
+    """Of every module of kseg what its import raises, or ""; but of those whose source imports TFDS, which needs TensorFlow."""
+    answers = {}
+    for path in sorted((ROOT / "kseg").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if "tensorflow_datasets" in imported(path):
+            continue
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            answers[name] = str(error)
+        else:
+            answers[name] = ""
+    return answers
+
+
+def imported(path):
+    """Names of the packages that the file imports when it is imported itself."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module.split(".")[0])
+    return names
+
+
+KINDS = {
+    "networks": of_networks,
+    "gradients": of_gradients,
+    "losses": of_losses,
+    "metrics": of_metrics,
+    "imports": of_imports,
+}
+
+
+def main(kind, file):
+    """Writes the answers of one kind."""
+    answers = {name: ops.convert_to_numpy(a) if kind != "imports" else a for name, a in KINDS[kind]().items()}
+    np.savez(file, **answers)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

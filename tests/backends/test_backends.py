@@ -1,0 +1,101 @@
+"""Other backends of Keras: JAX and numpy give TensorFlow's numbers, and what needs TensorFlow says so.
+
+JAX needs `make backends`; without it, as in `make test`, only numpy is asked, which has neither convolutions nor gradients.
+"""
+
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ANSWERS = pathlib.Path(__file__).with_name("answers.py")
+ROOT = ANSWERS.parents[2]
+
+needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="there is no JAX here; run `make backends`")
+either = pytest.mark.parametrize("backend", ["numpy", pytest.param("jax", marks=needs_jax)])
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """Returns the answers of one kind on one backend, by name, from a process of its own."""
+    folder = tmp_path_factory.mktemp("answers")
+
+    def of(kind, backend):
+        file = folder / f"{kind}-{backend}.npz"
+        if not file.exists():
+            wide = {"JAX_ENABLE_X64": "1"} if kind == "gradients" else {}
+            environment = os.environ | {"KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1"} | wide
+            done = subprocess.run(
+                [sys.executable, ANSWERS, kind, file], env=environment, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr[-3000:]
+        return dict(np.load(file))
+
+    return of
+
+
+def differing(answered, expected):
+    """What differs by more than 1e-4 of the largest of its numbers, and by how much."""
+    assert answered.keys() == expected.keys() and answered
+    errors = {
+        name: np.abs(answered[name] - value).max() / max(np.abs(value).max(), 1e-30) for name, value in expected.items()
+    }
+    return {name: float(error) for name, error in errors.items() if not error <= 1e-4}
+
+
+@needs_jax
+def test_every_network_says_the_same(answers):
+    assert not differing(answers("networks", "jax"), answers("networks", "tensorflow"))
+
+
+@needs_jax
+@pytest.mark.timeout(1800)
+def test_every_network_has_the_same_gradients_in_training(answers):
+    assert not differing(answers("gradients", "jax"), answers("gradients", "tensorflow"))
+
+
+@either
+def test_every_loss_has_the_same_values_and_gradients(answers, backend):
+    answered, expected = answers("losses", backend), answers("losses", "tensorflow")
+    if backend == "numpy":
+        expected = {name: value for name, value in expected.items() if "gradient" not in name}
+    assert not differing(answered, expected)
+
+
+@either
+def test_the_metric_counts_the_same_and_exactly(answers, backend):
+    answered, expected = answers("metrics", backend), answers("metrics", "tensorflow")
+    assert not differing(answered, expected)
+    assert answered["past 2^24: matrix"][0, 0] == 2**40 - 2**16 + 1
+    for name in expected:
+        if "matrix" in name:
+            np.testing.assert_array_equal(answered[name], expected[name])
+
+
+@either
+def test_only_modules_that_say_so_need_tensorflow(answers, backend):
+    for module, error in answers("imports", backend).items():
+        path = ROOT.joinpath(*module.split("."))
+        source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+        if "require_tensorflow(__name__)" in source:
+            assert str(error) == (
+                f"{module} needs Keras to run on TensorFlow. Received: keras.backend.backend()={backend!r}. "
+                "Set KERAS_BACKEND=tensorflow before Keras is imported; networks, losses and metrics run on every backend."
+            )
+        else:
+            assert str(error) == ""
+
+
+def test_modules_that_need_tensorflow_are_those_that_import_it_at_once():
+    guarded, importing = set(), set()
+    for path in (ROOT / "kseg").rglob("*.py"):
+        lines = path.read_text().splitlines()
+        if "require_tensorflow(__name__)" in lines:
+            guarded.add(path.stem)
+        if any(line.startswith(("import tensorflow as", "from tensorflow import")) for line in lines):
+            importing.add(path.stem)
+    assert guarded == importing and "game" in guarded
