@@ -125,7 +125,7 @@ def fill(network):
 
 
 def of_losses():
-    """Values of every loss, and their gradients where the backend has any."""
+    """Values and gradients of every loss."""
     untried = {name for name, loss in vars(losses).items() if isinstance(loss, type)} - {"SegmentationLoss"}
     untried -= {type(loss).__name__ for loss in LOSSES.values()}
     if untried:
@@ -133,10 +133,13 @@ def of_losses():
     ids, answers = drawn()[1], {}
     logits = np.random.default_rng(1).normal(0, 3, (*ids.shape, K)).astype(np.float32)
     for name, loss in LOSSES.items():
-        answers |= {name: loss(ids, logits)}
-        if BACKEND != "numpy":
-            (_, _), slopes = gradients(lambda values, loss=loss: (ops.sum(loss(ids, values[0])), ()), [logits])
-            answers |= {f"{name}: gradient": slopes[0]}
+
+        def total(values, loss=loss):
+            of_images = loss(ids, values[0])
+            return ops.sum(of_images), of_images
+
+        (_, of_images), slopes = gradients(total, [logits])
+        answers |= {name: of_images, f"{name}: gradient": slopes[0]}
     return answers
 
 

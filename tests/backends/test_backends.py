@@ -1,7 +1,4 @@
-"""Other backends of Keras: JAX and numpy give TensorFlow's numbers, and what needs TensorFlow says so.
-
-JAX needs `make backends`; without it, as in `make test`, only numpy is asked, which has neither convolutions nor gradients.
-"""
+"""JAX gives TensorFlow's numbers, and what needs TensorFlow says so. `make backends` runs this; elsewhere it is skipped."""
 
 import importlib.util
 import os
@@ -15,8 +12,7 @@ import pytest
 ANSWERS = pathlib.Path(__file__).with_name("answers.py")
 ROOT = ANSWERS.parents[2]
 
-needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="there is no JAX here; run `make backends`")
-either = pytest.mark.parametrize("backend", ["numpy", pytest.param("jax", marks=needs_jax)])
+pytestmark = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="there is no JAX here; run `make backends`")
 
 
 @pytest.fixture(scope="module")
@@ -47,28 +43,22 @@ def differing(answered, expected):
     return {name: float(error) for name, error in errors.items() if not error <= 1e-4}
 
 
-@needs_jax
+@pytest.mark.timeout(1800)
 def test_every_network_says_the_same(answers):
     assert not differing(answers("networks", "jax"), answers("networks", "tensorflow"))
 
 
-@needs_jax
 @pytest.mark.timeout(1800)
 def test_every_network_has_the_same_gradients_in_training(answers):
     assert not differing(answers("gradients", "jax"), answers("gradients", "tensorflow"))
 
 
-@either
-def test_every_loss_has_the_same_values_and_gradients(answers, backend):
-    answered, expected = answers("losses", backend), answers("losses", "tensorflow")
-    if backend == "numpy":
-        expected = {name: value for name, value in expected.items() if "gradient" not in name}
-    assert not differing(answered, expected)
+def test_every_loss_has_the_same_values_and_gradients(answers):
+    assert not differing(answers("losses", "jax"), answers("losses", "tensorflow"))
 
 
-@either
-def test_the_metric_counts_the_same_and_exactly(answers, backend):
-    answered, expected = answers("metrics", backend), answers("metrics", "tensorflow")
+def test_the_metric_counts_the_same_and_exactly(answers):
+    answered, expected = answers("metrics", "jax"), answers("metrics", "tensorflow")
     assert not differing(answered, expected)
     assert answered["past 2^24: matrix"][0, 0] == 2**40 - 2**16 + 1
     for name in expected:
@@ -76,26 +66,14 @@ def test_the_metric_counts_the_same_and_exactly(answers, backend):
             np.testing.assert_array_equal(answered[name], expected[name])
 
 
-@either
-def test_only_modules_that_say_so_need_tensorflow(answers, backend):
-    for module, error in answers("imports", backend).items():
+def test_only_modules_that_say_so_need_tensorflow(answers):
+    for module, error in answers("imports", "jax").items():
         path = ROOT.joinpath(*module.split("."))
         source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
         if "require_tensorflow(__name__)" in source:
             assert str(error) == (
-                f"{module} needs Keras to run on TensorFlow. Received: keras.backend.backend()={backend!r}. "
+                f"{module} needs Keras to run on TensorFlow. Received: keras.backend.backend()='jax'. "
                 "Set KERAS_BACKEND=tensorflow before Keras is imported; networks, losses and metrics run on every backend."
             )
         else:
             assert str(error) == ""
-
-
-def test_modules_that_need_tensorflow_are_those_that_import_it_at_once():
-    guarded, importing = set(), set()
-    for path in (ROOT / "kseg").rglob("*.py"):
-        lines = path.read_text().splitlines()
-        if "require_tensorflow(__name__)" in lines:
-            guarded.add(path.stem)
-        if any(line.startswith(("import tensorflow as", "from tensorflow import")) for line in lines):
-            importing.add(path.stem)
-    assert guarded == importing and "game" in guarded
