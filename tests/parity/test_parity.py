@@ -1,5 +1,6 @@
 """What tensorflow-addons offered for segmentation, held against what stands in its place: see write_vectors.py."""
 
+import importlib.util
 import pathlib
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 import skimage.measure
 from scipy import ndimage
 
+from kseg.layers import MaxPoolingWithIndices2D, MaxUnpooling2D
 from kseg.losses import Focal
 
 
@@ -20,6 +22,15 @@ def vectors():
         return {key.removeprefix(f"{operation}_"): stored[key] for key in stored if key.startswith(f"{operation}_")}
 
     return of
+
+
+@pytest.mark.parametrize("window", [(2, 2), (3, 4)])
+def test_values_are_unpooled_to_the_same_places(vectors, window):
+    answers = vectors("max_unpooling")
+    of_window = {name: answers["{}x{}_{}".format(*window, name)] for name in ("maxima", "values", "unpooled")}
+    maxima, indices = MaxPoolingWithIndices2D(window)(answers["image"])
+    np.testing.assert_array_equal(maxima, of_window["maxima"])
+    np.testing.assert_array_equal(MaxUnpooling2D(window)([of_window["values"], indices]), of_window["unpooled"])
 
 
 def test_focal_of_two_classes_with_logits_0_and_z_is_the_sigmoid_focal_loss_of_z(vectors):
@@ -60,3 +71,10 @@ def test_spectral_normalisation_is_that_of_keras(vectors, name, layer):
         np.testing.assert_allclose(normalised(answers["inputs"], training=True), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(layer.kernel, answers["kernel_after"], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(normalised.vector_u, answers["u_after"], rtol=1e-4, atol=1e-6)
+
+
+def test_tensorflow_addons_stays_out_of_the_projects_own_environment():
+    root = pathlib.Path(__file__).parents[2]
+    for file in ("requirements.lock", "setup.py", "tests/backends/requirements.txt"):
+        assert "addons" not in (root / file).read_text()
+    assert not importlib.util.find_spec("tensorflow_addons")

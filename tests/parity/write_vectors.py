@@ -15,14 +15,15 @@ VECTORS = pathlib.Path(__file__).with_name("vectors.npz")
 
 
 def max_unpooling(draw):
-    """Maxima put back where they were, for two sizes of windows; both divide the map, as tensorflow-addons needs."""
+    """Values put where an image's maxima were, for two sizes of windows; both divide the image, as tensorflow-addons needs."""
     image = draw.normal(size=(2, 12, 8, 3)).astype(np.float32)
     answers = {"image": image}
-    for height, width in ((2, 2), (3, 4)):
-        window = (height, width)
-        pooled, places = tf.nn.max_pool_with_argmax(image, window, window, "VALID")
-        unpool = tfa.layers.MaxUnpooling2D(window, window, "VALID")
-        answers[f"by_{height}x{width}"] = unpool(pooled, places).numpy()
+    for window in ((2, 2), (3, 4)):
+        maxima, places = tf.nn.max_pool_with_argmax(image, window, window, "VALID")
+        values = draw.normal(size=tuple(maxima.shape)).astype(np.float32)
+        unpooled = tfa.layers.MaxUnpooling2D(window, window, "VALID")(values, places)
+        name = "{}x{}".format(*window)
+        answers |= {f"{name}_maxima": maxima, f"{name}_values": values, f"{name}_unpooled": unpooled}
     return answers
 
 
