@@ -142,7 +142,7 @@ def convolutionalize(classifier: keras.Model, *, border: str = "reflect", name: 
         converted.set_weights([np.reshape(old, new.shape) for old, new in weights])
         dilation = tuple(d * s for d, s in zip(dilation, getattr(layer, "strides", (1, 1)), strict=True))
         flattened = (1, 1) if isinstance(layer, layers.Dense) else flattened
-    x = CropToMatch(name="window_crop")(
+    x = CropToMatch(name="window_crop", dtype="float32")(
         [x, image]
     )  # rows at the end of a window that no stride reaches answer pixels beyond
     return keras.Model(image, x, name=name or classifier.name)

@@ -82,7 +82,7 @@ def _way_down(image, filters, with_indices, stack):
     """The map at the bottom, and of each level, fine to coarse, (its map before pooling, the places of the maxima or None)."""
     x = image
     if stack["padding"] == "valid":
-        x = MinimumSize(smallest_size(len(filters)), name="minimum_size")(x)
+        x = MinimumSize(smallest_size(len(filters)), name="size_check")(x)
     x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(x)
     skips = []
     for level, width in enumerate(filters[:-1], start=1):

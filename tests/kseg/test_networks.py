@@ -1,7 +1,11 @@
-"""One contract over every network, in narrow variants."""
+"""One contract over every network, in narrow variants. To add a network, add a line to NETWORKS.
+
+A network is one from images to logits of their size unless ANSWERS says otherwise, and takes any size unless SMALLEST does.
+"""
 
 import json
 import random
+import re
 
 import keras
 import numpy as np
@@ -13,9 +17,18 @@ K = 5
 NETWORKS = {
     "unet": lambda: kseg.UNet(K, filters=(4, 8, 8)),
     "unet_norm": lambda: kseg.UNet(K, filters=(4, 8, 8), batch_normalization=True),
-    "fcn32s": lambda: kseg.FCN32s(K, fc_filters=8, upsampling_trainable=True),
-    "fcn16s": lambda: kseg.FCN16s(K, fc_filters=8, upsampling_trainable=True),
-    "fcn8s": lambda: kseg.FCN8s(K, fc_filters=8, upsampling_trainable=True),
+    "unet_valid": lambda: kseg.UNet(K, filters=(4, 8), padding="valid"),
+    "unet_unpooling": lambda: kseg.UNet(K, filters=(4, 8, 8), upsampling="max_unpooling"),
+    "unet_bicubic": lambda: kseg.UNet(K, filters=(4, 8, 8), upsampling="bicubic", activation="softmax"),
+    "unet_vgg16": lambda: kseg.UNet(K, filters=(4,) * 5, encoder=lambda image: kseg.encoders.vgg16(image, width=1 / 8)),
+    "fcn32s": lambda: kseg.FCN32s(K, width=1 / 16, upsampling_trainable=True),
+    "fcn16s": lambda: kseg.FCN16s(K, width=1 / 16, upsampling_trainable=True),
+    "fcn8s": lambda: kseg.FCN8s(K, width=1 / 16, upsampling_trainable=True, batch_normalization=True),
+    "fcn8s_caffe": lambda: kseg.FCN8s(K, width=1 / 16, padding=100),
+    "fcn8s_at_once": lambda: kseg.FCN8s(K, width=1 / 16, at_once=True, upsampling="bilinear"),
+    "segnet": lambda: kseg.SegNet(K, width=1 / 16),
+    "segnet_nails": lambda: kseg.SegNet(K, width=1 / 16, upsampling="bed_of_nails"),
+    "segnet_basic": lambda: kseg.SegNetBasic(K, width=1 / 16),
     "full_resolution_fcn": lambda: kseg.FullResolutionFCN(K, depth=3, filters=4),
     "patch_classifier": lambda: kseg.convolutionalize(
         kseg.PatchClassifier(
@@ -27,69 +40,134 @@ NETWORKS = {
         K, context="large", width=0.05, batch_normalization=True, upsampling_trainable=True
     ),
     "dilated_margin": lambda: kseg.DilatedFrontEnd(K, context="basic", width=0.02, padding=186),
-    "fcn8s_caffe": lambda: kseg.FCN8s(K, fc_filters=8, padding=100),
+    "two_branch": lambda: kseg.discriminators.TwoBranch(K, branch_filters=4),
+}
+SMALLEST = {"unet_valid": 18}  # rows and columns
+ANSWERS = {  # (height, width) of the image -> shape of the answer for it
+    "unet_valid": lambda height, width: (height // 2 * 2 - 16, width // 2 * 2 - 16, K),
+    "two_branch": lambda height, width: (1,),
 }
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
-def network(request):
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def network(name):
     keras.utils.set_random_seed(0)
-    return NETWORKS[request.param]()
+    return NETWORKS[name]()
 
 
-def image(height, width, channels=3):
-    return np.random.default_rng(0).integers(0, 256, (2, height, width, channels)).astype("float32")
+def inputs(network, height, width):
+    """Two images, and two label maps of probabilities where the network takes any."""
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (2, height, width, network.inputs[0].shape[-1])).astype("float32")
+    label_maps = [draw.dirichlet(np.ones(each.shape[-1]), (2, height, width)) for each in network.inputs[1:]]
+    return [images, *(each.astype("float32") for each in label_maps)] if label_maps else images
 
 
-def test_every_size_keeps_its_size(network):
-    draw = random.Random(0)
-    for height, width in [(1, 1), *((draw.randint(1, 97), draw.randint(1, 97)) for _ in range(2))]:
-        logits = network(image(height, width))
-        assert logits.shape == (2, height, width, K) and logits.dtype == "float32"
+def answer(name, height, width):
+    return ANSWERS.get(name, lambda *size: (*size, K))(height, width)
+
+
+def sizes(name, number):
+    """The smallest size and `number` others up to 97x97, the same in every run."""
+    draw, smallest = random.Random(name), SMALLEST.get(name, 1)
+    return [(smallest, smallest), *((draw.randint(smallest, 97), draw.randint(smallest, 97)) for _ in range(number))]
+
+
+def test_every_size_is_answered_in_float32(name, network):
+    for size in sizes(name, 3):
+        logits = network(inputs(network, *size))
+        assert logits.shape == (2, *answer(name, *size)) and logits.dtype == "float32"
+        assert np.isfinite(logits).all(), size
+
+
+def test_images_of_a_batch_do_not_meet(name, network):
+    both = inputs(network, 35, 38)
+    alone = [each[1:] for each in both] if isinstance(both, list) else both[1:]
+    np.testing.assert_allclose(network(alone)[0], network(both)[1], rtol=1e-4, atol=1e-5)
 
 
 def test_layers_have_unique_names_that_say_a_stage_or_a_role(network):
     names = [layer.name for layer in network.layers]
     assert len(set(names)) == len(names)
-    assert not [name for name in names if name.startswith(("conv2d", "dense", "re_lu", "add", "concatenate"))]
+    assert not [name for name in names if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name)]
+    kinds = {
+        layer.name: re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower() for layer in network.layers
+    }
+    numbered = [name for name, kind in kinds.items() if re.fullmatch(rf"{kind}(_\d+)?", name)]
+    assert not numbered, "Keras chose these names"
 
 
-def test_gradients_reach_every_trainable_tensor(network):
+def test_gradients_reach_every_trainable_tensor(name, network):
     import tensorflow as tf
 
-    for variable in network.trainable_variables:  # score layers start at 0, which would stop the gradient
-        variable.assign(keras.random.normal(variable.shape, stddev=0.1, seed=1))
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(tf.square(network(image(67, 45), training=True)))
-    gradients = tape.gradient(loss, [variable.value for variable in network.trainable_variables])
-    silent = [
-        variable.path
-        for variable, gradient in zip(network.trainable_variables, gradients, strict=True)
-        if gradient is None or not np.any(gradient)
+    for number, variable in enumerate(network.trainable_variables):
+        if not np.any(variable):  # scores that start at 0 would stop the gradient
+            variable.assign(keras.random.normal(variable.shape, stddev=0.1, seed=number))
+    variables = [variable.value for variable in network.trainable_variables]
+    weights = np.random.default_rng(1).normal(size=(2, *answer(name, 67, 45)))
+    reached = np.zeros(len(variables), bool)
+    for training in (True, False):  # batch statistics take a preceding bias away: it counts when they are not in use
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(network(inputs(network, 67, 45), training=training) * weights)
+        reached |= [gradient is not None and np.any(gradient) for gradient in tape.gradient(loss, variables)]
+    assert reached.all(), [
+        variable.path for variable, r in zip(network.trainable_variables, reached, strict=True) if not r
     ]
-    assert not silent
 
 
-def test_a_keras_file_gives_back_the_same_network(network, tmp_path):
+def test_a_keras_file_and_a_json_text_give_back_the_same_network(network, tmp_path):
     network.save(tmp_path / "model.keras")
     restored = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(restored(image(21, 34)), network(image(21, 34)))
-    json.dumps(network.get_config())
+    described = keras.Model.from_config(json.loads(json.dumps(network.get_config())))
+    described.set_weights(network.get_weights())
+    images = inputs(network, 21, 34)
+    expected = network(images)
+    for each in (restored, described):
+        np.testing.assert_array_equal(each(images), expected)
+        assert [weight.path for weight in each.weights] == [weight.path for weight in network.weights]
 
 
-@pytest.mark.parametrize("name", ["unet_norm", "fcn8s"])
+def test_a_saved_model_answers_every_size_as_keras_does(name, network, tmp_path):
+    import tensorflow as tf
+
+    network.export(tmp_path / "export", verbose=False)
+    served = tf.saved_model.load(tmp_path / "export")
+    for size in sizes(name, 2):
+        images = inputs(network, *size)
+        expected = np.asarray(network(images))
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(served.serve(images), expected, rtol=1e-4, atol=1e-4 * scale)
+
+
 def test_mixed_bfloat16_still_gives_float32_logits(name):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        logits = NETWORKS[name]()(image(33, 47))
+        network = NETWORKS[name]()
     finally:
         keras.config.set_dtype_policy(policy)
-    assert logits.dtype == "float32" and logits.shape == (2, 33, 47, K)
+    logits = network(inputs(network, 33, 47))
+    assert logits.dtype == "float32" and logits.shape == (2, *answer(name, 33, 47))
+    assert np.isfinite(logits).all()
+    assert {layer.compute_dtype for layer in network.layers if layer.weights} - {"float32"} == {"bfloat16"}
+    assert all(weight.dtype in ("float32", "uint32") for weight in network.weights)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
-def test_any_number_of_channels_enters(channels):
-    for network in (kseg.UNet, kseg.FCN8s):
-        narrow = {"filters": (4, 8)} if network is kseg.UNet else {"fc_filters": 8}
-        assert network(K, input_shape=(None, None, channels), **narrow)(image(9, 9, channels)).shape == (2, 9, 9, K)
+@pytest.mark.parametrize(
+    ("network", "narrow"),
+    [
+        (kseg.UNet, {"filters": (4, 8)}),
+        (kseg.FCN8s, {"width": 1 / 16}),
+        (kseg.SegNet, {"width": 1 / 16}),
+        (kseg.SegNetBasic, {"width": 1 / 16}),
+    ],
+)
+def test_any_number_of_channels_enters(network, narrow, channels):
+    model = network(K, input_shape=(None, None, channels), **narrow)
+    assert model(inputs(model, 9, 9)).shape == (2, 9, 9, K)
