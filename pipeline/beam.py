@@ -171,24 +171,17 @@ class _In(beam.DoFn):
         yield self._split, *example
 
 
-class SumMatrices(beam.CombineFn):
-    """Sums matrices of counts, (K, K) int64 each.
-
-    Args:
-        num_classes: K.
-    """
-
-    def __init__(self, num_classes: int):
-        self._num_classes = num_classes
+class SumCounts(beam.CombineFn):
+    """Sums arrays of counts of one shape, int64."""
 
     def create_accumulator(self):
-        return np.zeros((self._num_classes, self._num_classes), np.int64)
+        return np.int64(0)
 
-    def add_input(self, accumulator, matrix):
-        return accumulator + matrix
+    def add_input(self, accumulator, counts):
+        return accumulator + counts
 
     def merge_accumulators(self, accumulators):
-        return sum(accumulators, self.create_accumulator())
+        return sum(accumulators, np.int64(0))
 
     def extract_output(self, accumulator):
         return accumulator

@@ -97,6 +97,7 @@ class Evaluator:
     split: str = "auto"  # test where there is one, else validation
     min_gain: float = 0.1  # mean IoU above the label map that always says the commonest class
     min_mean_iou: float = 0.0
+    boundary_tolerance: float = 2.0  # pixels by which a predicted outline may lie beside the true one
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,9 @@ MEASURES = {
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
+    "boundary_f1": "boundary F1",
 }
+CLASS_SCORES = ("iou", "precision", "recall", "class_boundary_f1")
 MISTAKES = 10  # rows of the table of confusions
 FILES = {  # what the page needs of each component
     "example_gen": "ingestion.json",
@@ -110,16 +112,16 @@ def _duration(seconds: float) -> str:
 
 
 def _classes(labels: LabelMap, scores: dict) -> list[dict]:
-    """A row for each class: name, colour, share of the labelled pixels that were scored, IoU at both sizes."""
+    """A row for each class: name, colour, share of the labelled pixels that were scored, scores, IoU at the training size."""
     pixels = np.array(scores["original_size"]["matrix"]).sum(axis=1)
     columns = (
         labels.names,
         labels.colours,
         (pixels / max(1, pixels.sum())).tolist(),
-        scores["original_size"]["iou"],
+        *(scores["original_size"][score] for score in CLASS_SCORES),
         scores["training_size"]["iou"],
     )
-    names = ("name", "colour", "share", "iou", "training_iou")
+    names = ("name", "colour", "share", *CLASS_SCORES, "training_iou")
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 

@@ -1,15 +1,17 @@
-"""Boundary F1: how well the outlines of each class are met, where IoU hardly sees them. numpy and SciPy, for evaluation."""
+"""Boundary F1: how well the outlines of each class are met, where IoU hardly sees them. numpy, for evaluation."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import spatial
 
 from kseg.labels import VOID
 from kseg.metrics.confusion import checked_ids
 
 UNIT = 2**40
 """Parts of an F1 that are counted: sums of whole numbers are the same in every order."""
+
+NO_BOUNDARY = -1
+"""Stands in a map of boundaries where there is none."""
 
 
 def boundary_counts(
@@ -60,9 +62,10 @@ def boundary_counts(
     for true_map, predicted_map in zip(*maps, strict=True):
         void = np.zeros(true_map.shape, bool) if ignore_class is None else true_map == ignore_class
         true, said = _boundaries(true_map, void), _boundaries(predicted_map, void)
-        for class_id in true.keys() | said.keys():
-            f1 = _f1(true.get(class_id), said.get(class_id), tolerance)
-            counts[class_id] += (round(f1 * UNIT), 1)
+        precision, recall = (_share_met(*maps, num_classes, tolerance) for maps in ((said, true), (true, said)))
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1 / UNIT)
+        counts[:, 0] += np.rint(np.nan_to_num(f1) * UNIT).astype(np.int64)
+        counts[:, 1] += ~(np.isnan(precision) & np.isnan(recall))
     return counts
 
 
@@ -82,30 +85,28 @@ def boundary_scores(counts) -> dict[str, float | list[float | None]]:
     return {"boundary_f1": float(np.mean(defined)) if defined else np.nan, "class_boundary_f1": of_class}
 
 
-def _boundaries(label_map: np.ndarray, void: np.ndarray) -> dict[int, np.ndarray]:
-    """Boundary pixels (N, 2), row and column, of each class that has any."""
+def _boundaries(label_map: np.ndarray, void: np.ndarray) -> np.ndarray:
+    """The label map's boundary pixels (H, W), int64: their ids, and `NO_BOUNDARY` everywhere else."""
     is_boundary = np.zeros(label_map.shape, bool)
     for before, after in ((np.s_[:-1, :], np.s_[1:, :]), (np.s_[:, :-1], np.s_[:, 1:])):
         meets = (label_map[before] != label_map[after]) & ~void[before] & ~void[after]
         is_boundary[before] |= meets
         is_boundary[after] |= meets
-    places, ids = np.argwhere(is_boundary), label_map[is_boundary]
-    return {int(class_id): places[ids == class_id] for class_id in np.unique(ids)}
+    return np.where(is_boundary, label_map.astype(np.int64), NO_BOUNDARY)
 
 
-def _f1(true: np.ndarray | None, predicted: np.ndarray | None, tolerance: float) -> float:
-    """F1 of one class in one image."""
-    if true is None or predicted is None:
-        return 0.0
-    precision, recall = _share_met(predicted, true, tolerance), _share_met(true, predicted, tolerance)
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+def _share_met(boundaries: np.ndarray, others: np.ndarray, num_classes: int, tolerance: float) -> np.ndarray:
+    """Of each class (K,) the share of its boundary pixels with one of the others' within the tolerance; NaN where it has none.
 
-
-def _share_met(places: np.ndarray, others: np.ndarray, tolerance: float) -> float:
-    """Share of pixels (N, 2) with one of the others (M, 2) within the tolerance.
-
-    A tree of the few boundary pixels asks for 1 to 2 ms of a class in a map of 960 x 720, the distance transform of the whole
-    map for 63 ms.
+    Looking at the few places around each boundary pixel answers for all classes at once what would need a distance transform
+    of each class's boundary.
     """
-    distances, _ = spatial.KDTree(others).query(places, distance_upper_bound=tolerance + 1)
-    return float(np.mean(distances <= tolerance))
+    rows, columns = np.nonzero(boundaries != NO_BOUNDARY)
+    ids = boundaries[rows, columns]
+    reach = int(tolerance)
+    around = np.pad(others, reach, constant_values=NO_BOUNDARY)
+    met = np.zeros(ids.shape, bool)
+    for down, right in np.argwhere(np.hypot(*np.indices((2 * reach + 1, 2 * reach + 1)) - reach) <= tolerance):
+        met |= around[rows + down, columns + right] == ids
+    counted = np.bincount(ids, minlength=num_classes)
+    return np.where(counted, np.bincount(ids[met], minlength=num_classes) / np.maximum(counted, 1), np.nan)

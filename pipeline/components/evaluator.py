@@ -1,9 +1,10 @@
 """evaluator: scores the exported SavedModel, not the Keras model, and says whether it passes the gate.
 
 What is judged is what will be served: the stored bytes of each image go through the signature `serve_bytes`, and the PNG that
-comes back is counted against the mask at its original size; the transformed pairs are scored beside it at the training size.
-Each image becomes a (K, K) matrix of counts, and matrices are summed over shards and workers. A model that fails is not an
-error: the verdict says so, and nothing is pushed. Beam; TensorFlow only in the workers that predict.
+comes back is counted against the mask at its original size. The transformed pairs are scored beside it at the training size,
+through `serving_default`, whose confidences show whether the model is as often right as it claims. Each image becomes counts,
+and counts are summed over shards and workers. A model that fails is not an error: the verdict says so, and nothing is pushed.
+Beam; TensorFlow only in the workers that predict.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from apache_beam.utils import shared
 from PIL import Image
 
 from kseg import metrics
+from kseg.datasets.image_files import decode_image
 from kseg.labels import LabelMap
 from pipeline import beam as shards
 from pipeline import progress
@@ -38,6 +40,8 @@ def evaluator(
 ):
     """Writes `out/scores.json`: scores and matrices at both sizes, the commonest class's score, blessed and reasons.
 
+    A score is null where it has no meaning, such as the boundary F1 of images that show one class each.
+
     Args:
         out: folder to write below.
         config: the split and the gate.
@@ -53,23 +57,28 @@ def evaluator(
     labels = LabelMap.load(examples)
     split, images = _split(config.split, examples)
     progress.total(2 * images)
-    matrices = {}
-    for size, directory in (("original_size", examples), ("training_size", transform)):
-        matrices[size] = _counted(out, model / "saved_model", directory, split, labels.num_classes, beam_options)
-    if not matrices["original_size"].any():
+    counts = {}
+    for size, directory, signature in (
+        ("original_size", examples, "serve_bytes"),
+        ("training_size", transform, "serving_default"),
+    ):
+        count = Count(model / "saved_model", signature, labels.num_classes, config.boundary_tolerance)
+        counts[size] = _counted(out, shards.ReadExamples(directory, split), count, beam_options)
+    matrix = counts["original_size"]["matrix"]
+    if not matrix.any():
         raise ValueError(
             f"The split to be scored must have labelled pixels. Received: only void on {split!r} [{examples}]. "
             "Choose another one with evaluator.split."
         )
-    scores = {size: metrics.scores(matrix) | {"matrix": matrix.tolist()} for size, matrix in matrices.items()}
+    scores = {size: _scores(of_size) for size, of_size in counts.items()}
     commonest = _commonest_class(statistics)
     baseline = {
         "name": labels.names[commonest],
-        "mean_iou": metrics.scores(always(commonest, matrices["original_size"]))["mean_iou"],
+        "mean_iou": metrics.scores(always(commonest, matrix))["mean_iou"],
     }
     reasons = verdict(config, scores["original_size"]["mean_iou"], baseline, f"{split!r} ({images} images)")
     result = {"split": split, "images": images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
-    result |= {**scores, "commonest_class": baseline}
+    result |= {**scores, "commonest_class": baseline, "boundary_tolerance": config.boundary_tolerance}
     (out / "scores.json").write_text(json.dumps(result, indent=1, allow_nan=False))
 
 
@@ -93,34 +102,46 @@ def _commonest_class(statistics: pathlib.Path) -> int:
     return int(np.argmax(counts))
 
 
-def _counted(out, saved_model, directory, split, num_classes, beam_options) -> np.ndarray:
-    """The confusion matrix (K, K), int64, of all pairs of a split, summed by Beam."""
-    file = out / "matrix.json"
+def _counted(out, pairs, count, beam_options) -> dict[str, np.ndarray]:
+    """What `count` counts in all pairs, summed by Beam."""
+    file = out / "counts.jsonl"
     with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
         _ = (
             pipeline
-            | "Read" >> shards.ReadExamples(directory, split)
+            | "Read" >> pairs
             | "Batch" >> beam.BatchElements(min_batch_size=IMAGES_A_BATCH, max_batch_size=IMAGES_A_BATCH)
-            | "Predict and count" >> beam.ParDo(Confusion(saved_model, num_classes))
-            | "Sum" >> beam.CombineGlobally(shards.SumMatrices(num_classes))
-            | "As JSON" >> beam.Map(lambda matrix: json.dumps(matrix.tolist()))
-            | "Write" >> beam.io.WriteToText(str(file), shard_name_template="")
+            | "Predict and count" >> beam.ParDo(count)
+            | "Sum" >> beam.CombinePerKey(shards.SumCounts())
+            | "As lists" >> beam.MapTuple(lambda name, counts: (name, counts.tolist()))
+            | "Collect" >> shards.Collect(file)
         )
-    matrix = np.array(json.loads(file.read_text()), np.int64)
-    file.unlink()
-    return matrix
+    return {name: np.array(counts, np.int64) for name, counts in shards.collected(file)}
 
 
-class Confusion(beam.DoFn):
-    """Batches of stored pairs to the confusion matrix (K, K), int64, of each.
+def _scores(counts: dict[str, np.ndarray]) -> dict:
+    """Every score of the counts, None where it has no meaning, and the matrix."""
+    scores = metrics.scores(counts["matrix"]) | metrics.boundary_scores(counts["boundary"])
+    if "calibration" in counts:
+        scores["expected_calibration_error"] = metrics.expected_calibration_error(counts["calibration"])
+    scores = {name: None if isinstance(score, float) and np.isnan(score) else score for name, score in scores.items()}
+    return scores | {"matrix": counts["matrix"].tolist()}
+
+
+class Count(beam.DoFn):
+    """Batches of stored pairs to what is counted of each: (name, int64 array) as `kseg.metrics` counts it.
+
+    The names are "matrix", "boundary" and, where the signature gives confidences, "calibration".
 
     Args:
         saved_model: folder of the export; loaded once a worker process, whatever its number of threads.
+        signature: "serve_bytes", which is sent what is stored, or "serving_default", which is sent pixels one by one.
         num_classes: K.
+        tolerance: of boundaries, in pixels.
     """
 
-    def __init__(self, saved_model: pathlib.Path, num_classes: int):
-        self._saved_model, self._num_classes, self._handle = str(saved_model), num_classes, shared.Shared()
+    def __init__(self, saved_model: pathlib.Path, signature: str, num_classes: int, tolerance: float):
+        self._saved_model, self._handle = str(saved_model), shared.Shared()
+        self._signature, self._num_classes, self._tolerance = signature, num_classes, tolerance
 
     def setup(self):
         self._model = self._handle.acquire(self._load, tag=self._saved_model)
@@ -131,13 +152,32 @@ class Confusion(beam.DoFn):
         return tf.saved_model.load(self._saved_model)
 
     def process(self, pairs):
+        answer = {"serve_bytes": self._of_bytes, "serving_default": self._of_pixels}[self._signature]
+        answers = answer([image_bytes for _, image_bytes, _ in pairs])
+        for (_, _, mask_bytes), (label_map, confidence) in zip(pairs, answers, strict=True):
+            truth = _ids(mask_bytes)
+            yield "matrix", metrics.confusion_matrix(truth, label_map, self._num_classes)
+            yield "boundary", metrics.boundary_counts(truth, label_map, self._num_classes, self._tolerance)
+            if confidence is not None:
+                yield "calibration", metrics.calibration_counts(truth, label_map, confidence, self._num_classes)
+            progress.advance()
+
+    def _of_bytes(self, images):
+        """Label map (H, W) of each image, and no confidence."""
         import tensorflow as tf
 
-        images = tf.constant([image_bytes for _, image_bytes, _ in pairs])
-        answers = self._model.signatures["serve_bytes"](image_bytes=images)["label_map_bytes"].numpy()
-        for (_, _, mask_bytes), answer in zip(pairs, answers, strict=True):
-            yield metrics.confusion_matrix(_ids(mask_bytes), _ids(answer), self._num_classes)
-            progress.advance()
+        answers = self._model.signatures["serve_bytes"](image_bytes=tf.constant(images))
+        for answer in answers["label_map_bytes"].numpy():
+            yield _ids(answer), None
+
+    def _of_pixels(self, images):
+        """Label map and confidence (H, W) of each image; one by one, since their sizes differ."""
+        import tensorflow as tf
+
+        for image_bytes in images:
+            image = tf.constant(decode_image(image_bytes)[np.newaxis])
+            answer = self._model.signatures["serving_default"](image=image)
+            yield answer["label_map"][0].numpy(), answer["confidence"][0].numpy()
 
 
 def _ids(png: bytes) -> np.ndarray:

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.components.evaluator import always, evaluator, verdict
+from pipeline.components.evaluator import _scores, always, evaluator, verdict
 from pipeline.config import Evaluator
 
 
@@ -47,6 +47,33 @@ def test_the_matrix_is_that_of_the_label_maps_that_keras_says(evaluate, finished
         for image, label_map in finished.pairs["test"]
     )
     np.testing.assert_array_equal(evaluate()["original_size"]["matrix"], expected)
+
+
+def test_outlines_and_confidences_are_scored_as_kseg_scores_the_label_maps_that_keras_says(evaluate, finished):
+    import keras
+
+    from kseg import metrics, serving
+
+    model = keras.saving.load_model(finished.trainer / "model.keras")
+    counts = {"original_size": 0, "training_size": 0, "calibration": 0}
+    for size, pairs in (("original_size", finished.pairs["test"]), ("training_size", finished.small_pairs["test"])):
+        for image, truth in pairs:
+            said, confidence = (a[0] for a in serving.label_maps(model, finished.image_size, image[None]))
+            counts[size] += metrics.boundary_counts(truth, said, 3, tolerance=1)
+            if size == "training_size":
+                counts["calibration"] += metrics.calibration_counts(truth, said, confidence, 3)
+    scores = evaluate(boundary_tolerance=1.0)
+    for size in ("original_size", "training_size"):
+        for name, expected in metrics.boundary_scores(counts[size]).items():
+            assert scores[size][name] == pytest.approx(expected)
+    expected = metrics.expected_calibration_error(counts["calibration"])
+    assert scores["training_size"]["expected_calibration_error"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_score_without_meaning_is_null():
+    counts = {"matrix": np.diag([4, 0]), "boundary": np.zeros((2, 2)), "calibration": np.zeros((15, 3))}
+    scores = _scores(counts)
+    assert (scores["mean_iou"], scores["boundary_f1"], scores["expected_calibration_error"]) == (1.0, None, None)
 
 
 def test_the_baseline_is_the_commonest_class_of_the_training_split_on_the_scored_split(evaluate):

@@ -23,6 +23,8 @@ STATISTICS = {
     }
 }
 MATRIX = np.array([[800, 0, 0], [60, 40, 0], [0, 0, 100]])
+OUTLINES = {"boundary_f1": 0.8125, "class_boundary_f1": [0.875, 0.75, None]}
+CALIBRATION = {"expected_calibration_error": 0.034}
 
 
 class Page(html.parser.HTMLParser):
@@ -74,9 +76,10 @@ def artifacts(tmp_path):
                 "classes": LABELS.names,
                 "blessed": True,
                 "reasons": [],
-                "original_size": metrics.scores(MATRIX) | matrix,
-                "training_size": metrics.scores(np.diag([5, 0, 5])) | matrix,
+                "original_size": metrics.scores(MATRIX) | matrix | OUTLINES,
+                "training_size": metrics.scores(np.diag([5, 0, 5])) | matrix | OUTLINES | CALIBRATION,
                 "commonest_class": {"name": "road", "mean_iou": 0.267},
+                "boundary_tolerance": 2.0,
             }
         },
         "infra_validator": {"infra.json": {"blessed": True, "reasons": [], "seconds_per_image": 0.0421}},
@@ -136,6 +139,13 @@ def test_it_shows_verdict_scores_and_baseline(tmp_path, artifacts):
     ):
         assert shown in page.text
     assert "absent" in page.text  # the car at training size
+
+
+def test_it_shows_precision_recall_outlines_and_calibration(tmp_path, artifacts):
+    page = written(tmp_path, artifacts)[1]
+    of_road, of_car, of_all = ("0.930", "0.875"), ("0.400", "0.750"), ("0.812", "2 pixels", "0.034")
+    for shown in (*of_road, *of_car, *of_all):
+        assert shown in page.text
 
 
 def test_it_names_the_commonest_confusion_by_its_share_of_the_true_class(tmp_path, artifacts):
