@@ -153,7 +153,7 @@ def _along(axis, graph, target) -> dict:
         node = graph[key]
         above = [grids[parent] for parent in node.parents]
         reads[key] = _reads(node.operation, axis, above, [size[axis] for size in node.sizes])
-        grids[key] = min((_next(*pair) for pair in zip(above, reads[key], strict=True) if pair[1]), default=_Grid())
+        grids[key] = _answered(above, reads[key])
     stride = grids[target].stride
     finite = [stride / grids[key].stride for key in order if grids[key].stride < math.inf]
     period = math.lcm(*(Fraction(ratio).denominator for ratio in finite)) if stride < math.inf else 1
@@ -181,8 +181,15 @@ def _ancestors(graph, target) -> list:
     return list(graphlib.TopologicalSorter(found).static_order())
 
 
-def _next(grid: _Grid, reads: _Reads) -> _Grid:
-    return _Grid(grid.stride * reads.step, grid.lost - (reads.growth * grid.stride if reads.growth else 0))
+def _answered(grids, reads) -> _Grid:
+    """The grid of a layer's own map: of its inputs the finest, unless there is one whose size the map takes over."""
+    if None in reads:
+        return grids[reads.index(None)]
+    pairs = zip(grids, reads, strict=True)
+    own = [
+        _Grid(grid.stride * read.step, grid.lost - (read.growth and read.growth * grid.stride)) for grid, read in pairs
+    ]
+    return min(own, default=_Grid())
 
 
 def _span(graph, order, reads, position) -> tuple:
@@ -213,7 +220,7 @@ def _number(value):
 
 @functools.singledispatch
 def _reads(layer, axis: int, grids: list[_Grid], sizes: list[int | None]) -> list[_Reads | None]:
-    """What a layer reads of each of its inputs, whose grids and sizes along `axis` are given; None where only the size counts."""
+    """What a layer reads of each of its inputs, whose grids and sizes along `axis` are given; None of the one that it only measures."""
     raise ValueError(
         f"receptive_field must know every layer between the map and the image. Received: layer {layer.name!r} of type "
         f"{type(layer).__name__}. Name a layer before it, or add what it reads to kseg/receptive_fields.py."
@@ -337,6 +344,7 @@ def _cropping(layer, axis, grids, sizes):
 @_reads.register(CropToMatch)
 def _crop_to_match(layer, axis, grids, sizes):
     map_, reference = grids
-    growth = (map_.lost - reference.lost) / map_.stride
-    before = math.floor(-growth / 2) if layer.offset == "centre" else layer.offset[axis]
-    return [_Reads(first=before, last=before, growth=growth), None]
+    before = (
+        layer.offset[axis] if layer.offset != "centre" else math.floor((reference.lost - map_.lost) / map_.stride / 2)
+    )
+    return [_Reads(first=before, last=before), None]

@@ -24,9 +24,9 @@ class ReflectionPadding2D(keras.layers.Layer):
         ValueError: a padding is negative, or `multiple` below 1.
 
     Example:
-        >>> rows = keras.ops.reshape(keras.ops.arange(3), (1, 3, 1, 1))
-        >>> ReflectionPadding2D(((0, 4), (0, 0)))(rows)[0, :, 0, 0]
-        [0, 1, 2, 1, 0, 1, 2]
+        >>> rows = np.arange(3.0).reshape(1, 3, 1, 1)
+        >>> np.asarray(ReflectionPadding2D(((0, 4), (0, 0)))(rows))[0, :, 0, 0]
+        array([0., 1., 2., 1., 0., 1., 2.], dtype=float32)
     """
 
     def __init__(self, padding=1, multiple=1, **kwargs):

@@ -119,7 +119,7 @@ def convolutionalize(classifier: keras.Model, *, border: str = "reflect", name: 
     Example:
         >>> network = kseg.convolutionalize(kseg.PatchClassifier(2))
         >>> network.count_params(), kseg.receptive_field(network).extent
-        (220346, 95)
+        (220826, 95)
 
     Source: Long et al. 2015 (arXiv:1411.4038), section 3.1, for dense layers as convolutions; Giusti et al. 2013
         (arXiv:1302.1700) for pooling that loses no position, here by dilation.

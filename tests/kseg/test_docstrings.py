@@ -6,18 +6,26 @@ import importlib
 import numpy as np
 import pytest
 
+import kseg
+
 MODULES = (
     "kseg.class_balance",
+    "kseg.inference",
+    "kseg.layers.windows",
     "kseg.losses.lovasz",
     "kseg.losses.overlap",
     "kseg.losses.pixelwise",
     "kseg.metrics.boundary",
     "kseg.metrics.calibration",
     "kseg.metrics.confusion",
+    "kseg.models.dilated",
+    "kseg.models.full_resolution",
+    "kseg.models.patch_classifier",
+    "kseg.receptive_fields",
 )
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_are_true(name):
-    result = doctest.testmod(importlib.import_module(name), extraglobs={"np": np})
+    result = doctest.testmod(importlib.import_module(name), extraglobs={"kseg": kseg, "np": np})
     assert result.attempted and not result.failed
