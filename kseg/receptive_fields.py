@@ -220,7 +220,7 @@ def _number(value):
 
 @functools.singledispatch
 def _reads(layer, axis: int, grids: list[_Grid], sizes: list[int | None]) -> list[_Reads | None]:
-    """What a layer reads of each of its inputs, whose grids and sizes along `axis` are given; None of the one that it only measures."""
+    """What a layer reads of each of its inputs, whose grids and sizes along `axis` are given; None of one it only measures."""
     raise ValueError(
         f"receptive_field must know every layer between the map and the image. Received: layer {layer.name!r} of type "
         f"{type(layer).__name__}. Name a layer before it, or add what it reads to kseg/receptive_fields.py."
