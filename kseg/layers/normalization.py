@@ -40,8 +40,8 @@ class LocalResponseNormalization(keras.layers.Layer):
         ValueError: `size` is not odd.
 
     Example:
-        >>> LocalResponseNormalization()(np.full((1, 1, 1, 3), 100.0))[0, 0, 0, 0]  # 100 / 1.6 ** 0.75
-        70.29...
+        >>> round(float(LocalResponseNormalization()(np.full((1, 1, 1, 3), 100.0))[0, 0, 0, 0]), 4), round(100 / 1.6**0.75, 4)
+        (70.2927, 70.2927)
 
     Source: Krizhevsky et al. 2012, section 3.3, in Caffe's form with alpha / size and 1 for k.
     """

@@ -22,7 +22,7 @@ class ImagePooling2D(keras.layers.Layer):
         ValueError: `bins` is less than 1.
 
     Example:
-        >>> ImagePooling2D(2)(np.arange(5.0).reshape(1, 1, 5, 1))[0, 0, :, 0]
+        >>> np.asarray(ImagePooling2D(2)(np.arange(5.0).reshape(1, 1, 5, 1)))[0, 0, :, 0].tolist()
         [1.0, 3.0]
 
     Source: image-level features of DeepLabv3 (Chen et al. 2017, section 3.3); the pyramid of PSPNet (Zhao et al. 2017, section

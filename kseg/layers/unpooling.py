@@ -25,7 +25,7 @@ class MaxPoolingWithIndices2D(keras.layers.Layer):
 
     Example:
         >>> maxima, indices = MaxPoolingWithIndices2D(2)(np.array([[1.0, 4.0], [4.0, 2.0]]).reshape(1, 2, 2, 1))
-        >>> maxima.numpy().item(), indices.numpy().item()
+        >>> float(maxima[0, 0, 0, 0]), int(indices[0, 0, 0, 0])
         (4.0, 1)
 
     Source: SegNet (Badrinarayanan et al. 2017, arXiv:1511.00561), section 3.
@@ -121,7 +121,7 @@ class BedOfNails2D(keras.layers.Layer):
         ValueError: `factor` is not one or two integers of at least 1.
 
     Example:
-        >>> BedOfNails2D(2)(np.array([[5.0]]).reshape(1, 1, 1, 1))[0, :, :, 0]
+        >>> np.asarray(BedOfNails2D(2)(np.full((1, 1, 1, 1), 5.0)))[0, :, :, 0].tolist()
         [[5.0, 0.0], [0.0, 0.0]]
     """
 

@@ -38,7 +38,7 @@ def Upsampling(
         ValueError: `mode` is none of these, `factor` is below 1, or `filters` or `padding` does not go with the mode.
 
     Example:
-        >>> Upsampling("nearest", 2)(np.array([[1.0, 2.0]]).reshape(1, 1, 2, 1))[0, :, :, 0]
+        >>> np.asarray(Upsampling("nearest", 2)(np.array([1.0, 2.0]).reshape(1, 1, 2, 1)))[0, :, :, 0].tolist()
         [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
     """
     if mode not in MODES:

@@ -11,6 +11,10 @@ import kseg
 MODULES = (
     "kseg.class_balance",
     "kseg.inference",
+    "kseg.layers.normalization",
+    "kseg.layers.pooling",
+    "kseg.layers.unpooling",
+    "kseg.layers.upsampling",
     "kseg.layers.windows",
     "kseg.losses.lovasz",
     "kseg.losses.overlap",
@@ -19,8 +23,11 @@ MODULES = (
     "kseg.metrics.calibration",
     "kseg.metrics.confusion",
     "kseg.models.dilated",
+    "kseg.models.fcn",
     "kseg.models.full_resolution",
     "kseg.models.patch_classifier",
+    "kseg.models.segnet",
+    "kseg.models.unet",
     "kseg.receptive_fields",
 )
 

@@ -20,6 +20,17 @@ def test_parameters_of_21_classes_are_the_authors(name, symbolic):
     assert sum(math.prod(weight.shape) for weight in network.trainable_weights) == trainable
 
 
+def test_parameters_of_each_layer_are_the_authors(symbolic):
+    network = kseg.FCN8s(21)
+    counts = {
+        name: network.get_layer(name).count_params()
+        for name in ("fc6", "fc7", "score_fc7", "score_pool4", "score_pool3")
+    }
+    assert counts == {
+        "fc6": 102_764_544, "fc7": 16_781_312, "score_fc7": 86_037, "score_pool4": 10_773, "score_pool3": 5_397,
+    }  # fmt: skip
+
+
 def test_vgg16_has_thirteen_convolutions_named_as_in_keras_applications(symbolic):
     image = keras.Input((None, None, 3))
     trunk = keras.Model(image, vgg16(image))

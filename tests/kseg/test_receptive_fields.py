@@ -152,6 +152,8 @@ NETWORKS = {  # network, layer, period of the output, extent, stride; the image 
     "dilated front end": (lambda: kseg.DilatedFrontEnd(2, width=0.02), "final", 1, 380, 8),
     "dilated, basic context": (lambda: kseg.DilatedFrontEnd(2, context="basic", width=0.02), None, 8, 916, 1),
     "unet with unpooling": (lambda: kseg.UNet(2, filters=(2, 2, 2), upsampling="max_unpooling"), None, 4, 44, 1),
+    "segnet": (lambda: kseg.SegNet(2, width=1 / 64), None, 32, 404, 1),
+    "segnet basic": (lambda: kseg.SegNetBasic(2, width=1 / 64), None, 16, 202, 1),
     "full resolution": (lambda: kseg.FullResolutionFCN(2, depth=4, filters=2), None, 1, 9, 1),
     "two branches": (lambda: kseg.discriminators.TwoBranch(2, branch_filters=4), "score", 1, 34, 4),
 }
