@@ -173,3 +173,22 @@ def test_mixed_bfloat16_still_gives_float32_logits(name):
 def test_any_number_of_channels_enters(network, narrow, channels):
     model = network(K, input_shape=(None, None, channels), **narrow)
     assert model(inputs(model, 9, 9)).shape == (2, 9, 9, K)
+
+
+def test_no_pixel_outside_its_receptive_field_has_a_say_in_a_position(name, network):
+    import tensorflow as tf
+
+    field = kseg.receptive_field(network)
+    if field.extent == np.inf:
+        return  # the whole image has
+    for variable in network.trainable_variables:
+        if not np.any(variable):
+            variable.assign(keras.random.normal(variable.shape, stddev=0.1, seed=0))
+    image = tf.constant(inputs(network, 33, field.extent + 64))
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        logits = network(image)
+        middle = logits.shape[2] // 2
+        answered = tf.reduce_sum(logits[:, :, middle] * np.arange(1, K + 1))
+    seen = np.flatnonzero(np.any(tape.gradient(answered, image), axis=(0, 1, 3)))
+    assert seen[0] >= middle + field.offset and seen[-1] - seen[0] < field.extent
