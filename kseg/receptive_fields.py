@@ -105,6 +105,9 @@ class _Reads(NamedTuple):
     growth: Fraction = Fraction(0)
 
 
+ARITHMETIC = ("Add", "Subtract", "Multiply", "TrueDivide")
+"""What `x + y` and the like leave in a graph: operations that are no layers, and whose classes Keras does not publish."""
+
 _COLLAPSED = _Reads(math.inf, -math.inf, math.inf)
 _WHOLE = _Reads(1, -math.inf, math.inf)
 
@@ -221,6 +224,12 @@ def _number(value):
 @functools.singledispatch
 def _reads(layer, axis: int, grids: list[_Grid], sizes: list[int | None]) -> list[_Reads | None]:
     """What a layer reads of each of its inputs, whose grids and sizes along `axis` are given; None of one it only measures."""
+    if not isinstance(layer, keras.Layer) and type(layer).__name__ in ARITHMETIC:
+        return _pointwise(layer, axis, grids, sizes)
+    return _unknown(layer, axis, grids, sizes)
+
+
+def _unknown(layer, axis, grids, sizes):
     raise ValueError(
         f"receptive_field must know every layer between the map and the image. Received: layer {layer.name!r} of type "
         f"{type(layer).__name__}. Name a layer before it, or add what it reads to kseg/receptive_fields.py."
@@ -245,8 +254,9 @@ def _reads(layer, axis: int, grids: list[_Grid], sizes: list[int | None]) -> lis
 @_reads.register(LocalResponseNormalization)
 @_reads.register(MinimumSize)
 def _pointwise(layer, axis, grids, sizes):
-    if getattr(layer, "axis", -1) not in (-1, 3):
-        return _reads.dispatch(object)(layer, axis, grids, sizes)
+    along = getattr(layer, "axis", -1)
+    if not {-1, 3}.issuperset(along if isinstance(along, list | tuple) else (along,)):
+        return _unknown(layer, axis, grids, sizes)
     return [_Reads()] * len(grids)
 
 

@@ -213,6 +213,15 @@ def test_a_layer_used_twice_is_followed_through_both_uses():
     assert kseg.receptive_field(model, "shared").extent == 3
 
 
+def test_arithmetic_on_maps_is_followed_at_each_position():
+    image = keras.Input((None, None, 1))
+    x = layers.Normalization(mean=0.5, variance=2.0)(image)
+    sigmoid = layers.ReLU(6.0)(layers.Conv2D(1, 3, padding="same")(x) + 3.0) * (1 / 6)
+    assert kseg.receptive_field(keras.Model(image, sigmoid * x - x / 2)).extent == 3
+    with pytest.raises(ValueError, match="of type Mean"):
+        kseg.receptive_field(keras.Model(image, keras.ops.mean(image, axis=1)))
+
+
 def test_sequential_models_are_followed():
     model = keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(1, 3), layers.Conv2D(1, 3)])
     assert kseg.receptive_field(model).extent == 5
