@@ -18,6 +18,9 @@ _MODULES = {  # name -> module that is, or that holds, it
     "SegNet": "kseg.models.segnet",
     "SegNetBasic": "kseg.models.segnet",
     "FullResolutionFCN": "kseg.models.full_resolution",
+    "DeepLabV3": "kseg.models.deeplab_v3",
+    "DeepLabV3Plus": "kseg.models.deeplab_v3",
+    "PSPNet": "kseg.models.pspnet",
     "DilatedFrontEnd": "kseg.models.dilated",
     "PatchClassifier": "kseg.models.patch_classifier",
     "convolutionalize": "kseg.models.patch_classifier",
@@ -32,7 +35,7 @@ _MODULES = {  # name -> module that is, or that holds, it
         name: f"kseg.{name}"
         for name in (
             "augment", "blocks", "callbacks", "data", "datasets", "distribute", "encoders", "game", "inference", "labels",
-            "layers", "losses", "metrics", "models", "plots", "receptive_fields", "resizing", "serving",
+            "layers", "losses", "metrics", "models", "optimizers", "plots", "receptive_fields", "resizing", "serving",
         )
     },
 }  # fmt: skip

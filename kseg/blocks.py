@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kseg.layers import MaxPoolingWithIndices2D, Upsampling
+from kseg.layers import ImagePooling2D, MaxPoolingWithIndices2D, ResizeToMatch, Upsampling
 
 
 def batch_norm(name: str, momentum: float = 0.9, epsilon: float = 1e-3):
@@ -136,3 +136,59 @@ def activate(logits, activation: str | None):
     if activation not in (None, "softmax"):
         raise ValueError(f'`activation` must be None or "softmax". Received: activation={activation!r}.')
     return logits if activation is None else layers.Softmax(dtype="float32", name="probabilities")(logits)
+
+
+def conv_norm(x, filters: int, size: int = 1, *, name: str, dilation_rate: int = 1):
+    """Convolution without bias, batch normalisation and ReLU: `<name>_conv`, `<name>_norm`, `<name>_relu`. Keeps H and W."""
+    x = layers.Conv2D(
+        filters,
+        size,
+        padding="same",
+        dilation_rate=dilation_rate,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return layers.ReLU(name=f"{name}_relu")(batch_norm(f"{name}_norm")(x))
+
+
+def aspp(x, filters: int = 256, *, rates: tuple[int, ...] = (6, 12, 18), name: str = "aspp"):
+    """Atrous spatial pyramid pooling: a 1x1 convolution, a dilated 3x3 one for each rate, and the mean over the image, joined.
+
+    Args:
+        x: (B, H, W, C), any H and W.
+        filters: channels of each branch and of the result.
+        rates: dilations in positions of the map.
+        name: stage of the network.
+
+    Returns: (B, H, W, filters).
+
+    Source: Chen et al. 2017 (arXiv:1706.05587), section 3.3 and figure 5; 15,535,104 trainable parameters from 2048 channels.
+    """
+    branches = [conv_norm(x, filters, name=f"{name}_point")]
+    for i, rate in enumerate(rates, start=1):
+        branches.append(conv_norm(x, filters, 3, dilation_rate=rate, name=f"{name}_atrous{i}"))
+    image_level = conv_norm(ImagePooling2D(1, name=f"{name}_image_mean")(x), filters, name=f"{name}_image")
+    branches.append(ResizeToMatch(name=f"{name}_image_everywhere")([image_level, x]))
+    x = layers.Concatenate(name=f"{name}_join")(branches)
+    return conv_norm(x, filters, name=f"{name}_project")
+
+
+def pyramid_pooling(x, *, bins: tuple[int, ...] = (1, 2, 3, 6), name: str = "pyramid"):
+    """The map joined with its means over n x n regions of the image, each reduced to 1 / len(bins) of the channels.
+
+    Args:
+        x: (B, H, W, C), any H and W.
+        bins: regions a side of each level.
+        name: stage of the network.
+
+    Returns: (B, H, W, 2 C) where `bins` divide C evenly.
+
+    Source: Zhao et al. 2017 (arXiv:1612.01105), section 3.2 and figure 3.
+    """
+    levels = [x]
+    for count in bins:
+        pooled = ImagePooling2D(count, name=f"{name}_pool{count}")(x)
+        pooled = conv_norm(pooled, max(1, x.shape[-1] // len(bins)), name=f"{name}_level{count}")
+        levels.append(ResizeToMatch(name=f"{name}_resize{count}")([pooled, x]))
+    return layers.Concatenate(name=f"{name}_join")(levels)

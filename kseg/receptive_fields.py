@@ -28,6 +28,7 @@ from kseg.layers import (
     MaxUnpooling2D,
     MinimumSize,
     ReflectionPadding2D,
+    ResizeToMatch,
 )
 
 
@@ -336,6 +337,11 @@ def _interpolation(step: Fraction, mode: str) -> _Reads:
     far = {"bilinear": 1, "bicubic": 2}[mode] - Fraction(1, 2 * step.denominator)  # x is a multiple of that
     shift = (step - 1) / 2
     return _Reads(step, shift - far, shift + far)
+
+
+@_reads.register(ResizeToMatch)
+def _resized(layer, axis, grids, sizes):
+    return [_WHOLE, None]
 
 
 @_reads.register(layers.ZeroPadding2D)

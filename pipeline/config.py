@@ -17,6 +17,11 @@ MODELS = {  # --model: the module that holds the network, and so enters the trai
     "fcn8s": "kseg.models.fcn",
     "fcn16s": "kseg.models.fcn",
     "fcn32s": "kseg.models.fcn",
+    "segnet": "kseg.models.segnet",
+    "segnet_basic": "kseg.models.segnet",
+    "deeplabv3": "kseg.models.deeplab_v3",
+    "deeplabv3plus": "kseg.models.deeplab_v3",
+    "pspnet": "kseg.models.pspnet",
     "dilated": "kseg.models.dilated",
     "patch_classifier": "kseg.models.patch_classifier",
 }

@@ -11,7 +11,13 @@ from pipeline.config import Config, Evaluator, ExampleGen, Trainer, Transform
 
 
 def streets() -> Config:
-    """Generated streets, 96x128, in the game against the two-branch discriminator; what `make run` does."""
+    """Generated streets, 96x128, in the game against the two-branch discriminator; what `make run` does.
+
+    python -m pipeline.run
+
+    Seen: 4.5 minutes, 1.4 GiB, mean IoU 0.739 on the test split (sky .87 building .85 house_window .60 shop_window .65 road .94
+    lane_marking .63 car .78 wheel .61).
+    """
     return Config(trainer=Trainer(epochs=16, adversarial_weight=0.05, scale=(1.0, 1.6), photometric=False))
 
 
@@ -32,17 +38,28 @@ def camvid() -> Config:
 
 
 def isbi() -> Config:
-    """ISBI 2012 electron microscopy: two classes stored as 0 and 255, grey, at full size."""
+    """ISBI 2012 electron microscopy: two classes stored as 0 and 255, grey, at full size.
+
+    python -m pipeline.run --config isbi --data $KSEG_DATA/isbi2012_em
+
+    Seen: 10 minutes (shared with other work), 2.2 GiB, mean IoU 0.773 on the validation split (membrane .65 cell_interior
+    .89), pixel accuracy 0.910.
+    """
     return dataclasses.replace(
         folder(),
         name="isbi",
         transform=Transform(image_size=(512, 512)),
-        trainer=Trainer(batch_size=2, epochs=15),
+        trainer=Trainer(batch_size=2, epochs=30),
     )
 
 
 def voc_sample() -> Config:
-    """Twelve PASCAL VOC pairs, far too few to learn from: shows palette masks, void 255 and sizes that differ."""
+    """Twelve PASCAL VOC pairs, far too few to learn from: shows palette masks, void 255 and sizes that differ.
+
+    python -m pipeline.run --config voc_sample --data $KSEG_DATA/voc_sample
+
+    Seen: 48 seconds, 1.6 GiB, mean IoU 0.008; the gate is lowered so that it is pushed all the same.
+    """
     return dataclasses.replace(
         folder(),
         name="voc_sample",

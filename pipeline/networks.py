@@ -50,6 +50,23 @@ def _fcn(constructor):
     return build
 
 
+def _resnet(constructor):
+    def build(config, num_classes, **settings):
+        if config.width == "narrow":
+            settings |= {"width": 0.25, "depth": 50}
+        return constructor()(num_classes, **settings)
+
+    return build
+
+
+def _segnet(config, num_classes, **settings):
+    return kseg.SegNet(num_classes, width=0.25 if config.width == "narrow" else 1.0, **settings)
+
+
+def _segnet_basic(config, num_classes, **settings):
+    return kseg.SegNetBasic(num_classes, width=0.5 if config.width == "narrow" else 1.0, **settings)
+
+
 def _dilated(config, num_classes, **settings):
     if config.width == "narrow":
         settings |= NARROW | {"upsampling_trainable": True}
@@ -73,6 +90,11 @@ SEGMENTORS = {  # the keys of `pipeline.config.MODELS`
     "fcn8s": _fcn(lambda: kseg.FCN8s),
     "fcn16s": _fcn(lambda: kseg.FCN16s),
     "fcn32s": _fcn(lambda: kseg.FCN32s),
+    "segnet": _segnet,
+    "segnet_basic": _segnet_basic,
+    "deeplabv3": _resnet(lambda: kseg.DeepLabV3),
+    "deeplabv3plus": _resnet(lambda: kseg.DeepLabV3Plus),
+    "pspnet": _resnet(lambda: kseg.PSPNet),
     "dilated": _dilated,
     "patch_classifier": _patch_classifier,
 }

@@ -12,7 +12,9 @@ HEAVY = {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_cv"
 MAY = {  # the first pattern that matches a module's path -> which of HEAVY it may import
     "kseg/layers/*.py": {"keras"},
     "kseg/blocks.py": {"keras"},
-    "kseg/encoders.py": {"keras"},
+    "kseg/encoders/*.py": {"keras"},
+    "kseg/optimizers.py": {"keras"},
+    "kseg/keras_cv.py": {"keras", "keras_cv"},
     "kseg/models/*.py": {"keras"},
     "kseg/losses/*.py": {"keras"},
     "kseg/metrics/*.py": {"keras"},

@@ -5,7 +5,7 @@ Everything here is written in `keras.ops`, so that it runs on each of Keras's ba
 
 from kseg.layers.normalization import ImageNetNormalization, LocalResponseNormalization
 from kseg.layers.pooling import ImagePooling2D
-from kseg.layers.sizes import CropToMatch, MinimumSize
+from kseg.layers.sizes import CropToMatch, MinimumSize, ResizeToMatch
 from kseg.layers.unpooling import BedOfNails2D, MaxPoolingWithIndices2D, MaxUnpooling2D
 from kseg.layers.upsampling import Bilinear, Interpolation2D, Upsampling
 from kseg.layers.windows import DilatedMaxPooling2D, ReflectionPadding2D
@@ -23,5 +23,6 @@ __all__ = [
     "MaxUnpooling2D",
     "MinimumSize",
     "ReflectionPadding2D",
+    "ResizeToMatch",
     "Upsampling",
 ]

@@ -1,4 +1,4 @@
-"""Layers that see to sizes: a crop to a reference, and a least size that is checked. `keras.ops` only."""
+"""Layers that see to sizes: a crop and a resizing to a reference, and a least size that is checked. `keras.ops` only."""
 
 from __future__ import annotations
 
@@ -105,3 +105,30 @@ class MinimumSize(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "size": self.size}
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class ResizeToMatch(keras.layers.Layer):
+    """Interpolates a map bilinearly to the height and width of a reference, between the centres of pixels, borders repeated.
+
+    Called on [map (B, H, W, C), reference (B, h, w, ...)]; returns (B, h, w, C). For small maps, such as means over a few
+    regions: each position is a weighted sum over the whole map.
+    """
+
+    def call(self, inputs):
+        values, reference = inputs
+        (height, width), (rows, columns) = ops.shape(values)[1:3], ops.shape(reference)[1:3]
+        values = ops.einsum("rh,bhwc->brwc", self._shares(height, rows, values.dtype), values)
+        return ops.einsum("cw,brwk->brck", self._shares(width, columns, values.dtype), values)
+
+    def _shares(self, length, resized, dtype):
+        """Weight (resized, length) of each old position in each new one."""
+        scale = ops.cast(length, "float32") / ops.cast(resized, "float32")
+        at = (ops.cast(ops.arange(resized), "float32") + 0.5) * scale - 0.5
+        at = ops.clip(at, 0.0, ops.cast(length - 1, "float32"))
+        distance = ops.abs(at[:, None] - ops.cast(ops.arange(length), "float32"))
+        return ops.cast(ops.maximum(1.0 - distance, 0.0), dtype)
+
+    def compute_output_shape(self, input_shape):
+        values, reference = input_shape
+        return (values[0], *reference[1:3], values[3])

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from kseg.blocks import activate, fully_connected, scaled, score
-from kseg.encoders import vgg16
+from kseg.encoders import strides, vgg16
 from kseg.layers import CropToMatch, Upsampling
 
 CAFFE_MARGIN = 100
@@ -86,7 +86,7 @@ def FCN8s(
         input_shape: (H, W, C); None where any size may come.
         width: multiplies the channels of the trunk and of fc6 and fc7.
         fc_filters: channels of fc6 and fc7 at width 1.
-        encoder: `image -> features` at strides 2, 4, 8, 16 and 32, whose last three take the places of pool3, pool4 and pool5;
+        encoder: `image -> features`, whose last three, at strides 8, 16 and 32, take the places of pool3, pool4 and pool5;
             None: VGG16 of `width`, randomly started.
         padding: "same" for maps that keep their size, or 100 for the paper's margin with its crops.
         batch_normalization: put batch normalisation before each ReLU of VGG16, fc6 and fc7 (not in the paper), without which
@@ -178,11 +178,12 @@ def _pooled(image, encoder, caffe, width, batch_normalization):
         margin = CAFFE_MARGIN if caffe else 0
         return vgg16(image, width=width, batch_normalization=batch_normalization, margin=margin)[2:]
     features = encoder(image)
-    if len(features) != 5:
+    found = strides(image, features)
+    if found[-3:] != [8, 16, 32]:
         raise ValueError(
-            f"`encoder` must return five features, at strides 2, 4, 8, 16 and 32. Received: {len(features)} features."
+            f"`encoder` must end with features at strides 8, 16 and 32. Received: features at strides {found}."
         )
-    return features[2:]
+    return features[-3:]
 
 
 def _start_from(network, initial):

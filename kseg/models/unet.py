@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from kseg.blocks import activate, conv_stack, max_pool, score, upsample
+from kseg.encoders import strides
 from kseg.layers import CropToMatch, MinimumSize
 
 
@@ -94,7 +95,13 @@ def _way_down(image, filters, with_indices, stack):
 
 def _encoded(image, encoder, filters):
     """The same from an encoder; the image itself stands for stride 1."""
-    *skips, x = encoder(image)
+    features = encoder(image)
+    found = strides(image, features)
+    if found != [2 ** (i + 1) for i in range(len(found))]:
+        raise ValueError(
+            f"`encoder` must return features at strides 2, 4, 8 and so on. Received: features at strides {found}."
+        )
+    *skips, x = features
     if len(filters) < len(skips) + 1:
         raise ValueError(
             f"`filters` must have a level for each stride of the decoder. Received: filters={filters} for "

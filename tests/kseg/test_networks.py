@@ -39,6 +39,10 @@ NETWORKS = {
         K, context="large", width=0.05, batch_normalization=True, upsampling_trainable=True
     ),
     "dilated_margin": lambda: kseg.DilatedFrontEnd(K, context="basic", width=0.02, padding=186),
+    "deeplab_v3": lambda: kseg.DeepLabV3(K, width=1 / 32, depth=50),
+    "deeplab_v3_cascade": lambda: kseg.DeepLabV3(K, width=1 / 32, depth=50, output_stride=8, context="cascade"),
+    "deeplab_v3_plus": lambda: kseg.DeepLabV3Plus(K, width=1 / 32, depth=50),
+    "pspnet": lambda: kseg.PSPNet(K, width=1 / 32, depth=50),
 }
 OTHERS = {
     "unet_valid": lambda: kseg.UNet(K, filters=(4, 8), padding="valid"),

@@ -1,17 +1,27 @@
-"""Trunks: from an image to features, fine to coarse. `keras` only; nothing is downloaded."""
+"""VGG16 (Simonyan and Zisserman 2015, arXiv:1409.1556). `keras` only."""
 
 from __future__ import annotations
 
+import keras
 from keras import layers
 
 from kseg.blocks import conv_stack, scaled
+from kseg.encoders.features import finished
 from kseg.layers import ImageNetNormalization
 
 VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """Filters and number of convolutions of each stage."""
 
 
-def vgg16(image, *, width: float = 1.0, batch_normalization: bool = False, margin: int = 0):
+def vgg16(
+    image,
+    *,
+    width: float = 1.0,
+    batch_normalization: bool = False,
+    margin: int = 0,
+    weights=None,
+    trainable: bool = True,
+) -> list:
     """VGG16's thirteen convolutions (14,714,688 weights for RGB), with layers named as in `keras.applications`.
 
     Args:
@@ -20,19 +30,21 @@ def vgg16(image, *, width: float = 1.0, batch_normalization: bool = False, margi
         batch_normalization: put batch normalisation before each ReLU (not in the paper), which learns from random weights.
         margin: zeros around the normalised image, in pixels; the papers' FCNs pad by 100, of which the first convolution's own
             padding is one.
+        weights: None for a random start, "imagenet", or a file, see `kseg.encoders.weights.fill`.
+        trainable: False freezes the trunk.
 
     Returns: the five pooled maps, at strides 2, 4, 8, 16 and 32; sizes are rounded up.
 
     Source: Simonyan and Zisserman 2015, configuration D.
     """
     x = ImageNetNormalization(name="normalization")(image)
+    features = []
     if margin:
         x = layers.ZeroPadding2D(margin - 1, name="margin")(x)
-    features = []
     for stage, (filters, depth) in enumerate(VGG16_STAGES, start=1):
         x = conv_stack(
             x, scaled(filters, width), depth=depth, name=f"block{stage}", batch_normalization=batch_normalization
         )
         x = layers.MaxPooling2D(padding="same", name=f"block{stage}_pool")(x)
         features.append(x)
-    return features
+    return finished(image, features, weights=weights, trainable=trainable, donor=keras.applications.VGG16)
