@@ -34,6 +34,7 @@ from test_networks import NETWORKS, OTHERS, inputs  # noqa: E402
 from kseg import losses, metrics  # noqa: E402
 
 K = 5
+SIZE = (45, 38)
 WEIGHTS = [0.5, 1.0, 2.0, 3.0, 0.0]
 LOSSES = {
     "cross_entropy": losses.CrossEntropy(255, WEIGHTS, label_smoothing=0.1, reduction=None),
@@ -48,12 +49,12 @@ LOSSES = {
 }
 
 
-def drawn(seed=0, batch=2, height=45, width=38):
-    """Images (B, H, W, 3) in [0, 255], float32, and ids (B, H, W) of K classes, a tenth of them void, int32."""
-    draw = np.random.default_rng(seed)
-    ids = draw.integers(0, K, (batch, height, width))
+def drawn():
+    """Ids (2, H, W) of K classes, int32, a tenth of them void, and logits (2, H, W, K), float32."""
+    draw = np.random.default_rng(0)
+    ids = draw.integers(0, K, (2, *SIZE))
     ids[draw.random(ids.shape) < 0.1] = 255
-    return draw.integers(0, 256, (batch, height, width, 3)).astype(np.float32), ids.astype(np.int32)
+    return ids.astype(np.int32), draw.normal(0, 3, (*ids.shape, K)).astype(np.float32)
 
 
 def gradients(function, values):
@@ -75,39 +76,44 @@ def gradients(function, values):
 
 
 def of_networks():
-    """Logits of every network."""
+    """What every network answers."""
     answers = {}
     for name, build in (NETWORKS | OTHERS).items():
         network = build()
         fill(network)
-        answers |= {name: network.predict(inputs(network, 45, 38), verbose=0)}
+        answers[name] = network.predict(inputs(network, *SIZE), verbose=0)
     return answers
 
 
 def of_gradients():
-    """Of every network in training the logits, the loss, and its gradients by all weights; in float64.
+    """What every network answers in training, and the gradients of one direction of that by all its weights; in float64.
 
     In float32 the backends' rounding decides which of two nearly equal maxima is pooled, and so where a gradient goes: one
     such place moved some of an FCN's gradients by 1e-3, on TensorFlow as on JAX, against those of float64.
     """
     keras.config.set_floatx("float64")
-    image, ids = drawn()
-    loss, answers = losses.CrossEntropy(255), {}
-    for name, build in NETWORKS.items():
+    answers = {}
+    for name, build in (NETWORKS | OTHERS).items():
         network = build()
         fill(network)
+        values = inputs(network, *SIZE)
         fixed = [variable.value for variable in network.non_trainable_variables]
+        direction = np.random.default_rng(1).normal(size=network.compute_output_shape(shapes(values)))
 
-        def trained(weights, network=network, fixed=fixed):
-            logits, _ = network.stateless_call(weights, fixed, image, training=True)
-            largest = ops.stop_gradient(ops.max(ops.abs(logits)))  # a saturated softmax would magnify rounding
-            return loss(ids, logits / largest), logits
+        def along(weights, network=network, values=values, fixed=fixed, direction=direction):
+            answer, _ = network.stateless_call(weights, fixed, values, training=True)
+            return ops.sum(ops.cast(answer, "float64") * direction), answer
 
-        (value, logits), slopes = gradients(trained, [variable.value for variable in network.trainable_variables])
-        answers |= {f"{name}: loss": value, f"{name}: logits": logits}
+        (_, answer), slopes = gradients(along, [variable.value for variable in network.trainable_variables])
+        answers[name] = answer
         paths = [variable.path for variable in network.trainable_variables]
         answers |= {f"{name}: gradient by {path}": slope for path, slope in zip(paths, slopes, strict=True)}
     return answers
+
+
+def shapes(values):
+    """Shapes of one tensor or of several."""
+    return [each.shape for each in values] if isinstance(values, list) else values.shape
 
 
 def fill(network):
@@ -130,8 +136,7 @@ def of_losses():
     untried -= {type(loss).__name__ for loss in LOSSES.values()}
     if untried:
         raise ValueError(f"Every loss must be asked. Received: no {', '.join(sorted(untried))} in LOSSES.")
-    ids, answers = drawn()[1], {}
-    logits = np.random.default_rng(1).normal(0, 3, (*ids.shape, K)).astype(np.float32)
+    (ids, logits), answers = drawn(), {}
     for name, loss in LOSSES.items():
 
         def total(values, loss=loss):
@@ -145,8 +150,7 @@ def of_losses():
 
 def of_metrics():
     """Counts and scores of the metric of `compile`, past 2^24 pixels too."""
-    ids, answers = drawn()[1], {}
-    logits = np.random.default_rng(1).normal(size=(*ids.shape, K)).astype(np.float32)
+    (ids, logits), answers = drawn(), {}
     for score in metrics.SCORES:
         metric = metrics.ConfusionMatrix(K, score=score)
         metric.update_state(ids, logits)
