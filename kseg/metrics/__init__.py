@@ -2,9 +2,9 @@
 
 Counts of parts add up to the counts of the whole, so batches, replicas and Beam shards agree exactly; ratios come last.
 `confusion_matrix` and `scores`, `boundary_counts` and `boundary_scores`, `calibration_counts` and `expected_calibration_error`
-are numpy for evaluation; `ConfusionMatrix` is the first pair for `compile`. Ids that are no class are refused there
+are numpy and SciPy for evaluation; `ConfusionMatrix` is the first pair for `compile`. Ids that are no class are refused there
 and make the score NaN here, where a graph cannot raise: a wrong label map must not score well. Void pixels of the truth do not
-count. `keras`, `keras.ops` and numpy only.
+count. `keras`, `keras.ops`, numpy and SciPy only.
 """
 
 from kseg.metrics.boundary import boundary_counts, boundary_scores

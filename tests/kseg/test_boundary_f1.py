@@ -47,21 +47,31 @@ def test_an_outline_that_is_shifted_within_the_tolerance_is_met():
     assert f1(square(5, 5), square(7, 6), tolerance=0)["boundary_f1"] < 0.5
 
 
+def outline(ids, k, among=True):
+    """Pixels of class k beside a pixel of another class; `among` which pixels."""
+    return (ids == k) & among & ndimage.binary_dilation((ids != k) & among)
+
+
 @pytest.mark.parametrize("tolerance", [0, 1, 2.5, 4])
 def test_the_answer_is_that_of_distance_transforms_of_every_class(tolerance):
     truth, predicted = drawn(0), drawn(1)
-    truth[5:9, 20:30] = 255
+    filled = truth.copy()
+    truth[5:19, 20:33] = 255
+    truth[30:32] = 255
+    void = truth == 255
+    depth, nearest = ndimage.distance_transform_edt(void, return_indices=True)
     expected = []
     for k in range(4):
-        outlines = []
-        for ids in (truth, np.where(truth == 255, 255, predicted)):
-            other = (ids != k) & (ids != 255)
-            outlines.append((ids == k) & ndimage.binary_dilation(other))
-        true, said = outlines
-        precision = np.mean(ndimage.distance_transform_edt(~true)[said] <= tolerance)
-        recall = np.mean(ndimage.distance_transform_edt(~said)[true] <= tolerance)
+        true = outline(truth[tuple(nearest)], k) & (depth <= 3)
+        said, costly = outline(predicted, k), outline(predicted, k, among=~void)
+        met = said & (ndimage.distance_transform_edt(~true) <= tolerance)
+        precision, recall = (
+            met.sum() / (met | costly).sum(),
+            np.mean(ndimage.distance_transform_edt(~said)[true] <= tolerance),
+        )
         expected.append(2 * precision * recall / (precision + recall))
     assert f1(truth, predicted, 4, tolerance=tolerance)["class_boundary_f1"] == pytest.approx(expected, abs=1e-11)
+    assert f1(filled, filled, 4, tolerance=tolerance)["boundary_f1"] == 1
 
 
 def test_a_class_whose_outline_is_in_one_map_only_has_0_and_one_in_neither_does_not_count():
@@ -70,15 +80,37 @@ def test_a_class_whose_outline_is_in_one_map_only_has_0_and_one_in_neither_does_
     assert np.isnan(nothing["boundary_f1"]) and nothing["class_boundary_f1"] == [None, None]
 
 
-def test_neither_the_edge_of_void_nor_what_is_said_there_is_a_boundary():
-    truth = square(5, 5)
-    truth[:8] = 255
-    said = square(5, 5)
+def test_an_outline_in_the_middle_of_a_rim_of_void_is_looked_for_there():
+    whole = np.zeros((40, 40), np.uint8)
+    whole[10:30, 10:30] = 1
+    rim = ndimage.binary_dilation(outline(whole, 0) | outline(whole, 1), iterations=2)
+    truth = np.where(rim, 255, whole)  # six pixels of void on the outline
+    assert f1(truth, whole)["boundary_f1"] == 1
+    assert f1(truth, np.roll(whole, 1, axis=1))["boundary_f1"] == 1
+    assert f1(truth, np.roll(whole, 7, axis=1))["boundary_f1"] < 0.75
+    assert f1(truth, np.zeros_like(whole))["class_boundary_f1"] == [0.0, 0.0]
+
+
+def test_what_is_said_at_void_pixels_costs_nothing():
+    truth = np.zeros((16, 16), np.uint8)
+    truth[4:12, 4:12] = 255
+    said = truth // 255
+    assert f1(truth, said)["class_boundary_f1"] == [None, None]
+    assert f1(truth, np.where(said, 200, 0))["class_boundary_f1"] == [None, None]  # nor has it to be a class
+    said[8, 3] = 1  # but a pixel that has another class does
+    assert f1(truth, said)["class_boundary_f1"] == [0.0, 0.0]
+    assert not boundary_counts(np.full((4, 4), 255), np.eye(4, dtype=int), 2).any()
+
+
+def test_far_inside_void_no_outline_is_expected():
+    truth = np.zeros((20, 20), np.uint8)
+    truth[:, 10:] = 1
+    said = truth.copy()
+    truth[:10] = 255
+    said[:7] = 0  # the three rows of void next to the rest still count
     assert f1(truth, said, tolerance=0)["boundary_f1"] == 1
-    said[:7] = 1
-    assert f1(truth, said, tolerance=0)["boundary_f1"] == 1
-    all_void = boundary_counts(np.full((4, 4), 255), np.eye(4, dtype=int), 2)
-    assert not all_void.any()
+    said[:8] = 0
+    assert f1(truth, said, tolerance=0)["boundary_f1"] < 1
 
 
 def test_neither_order_nor_size_of_batches_changes_a_bit_of_the_counts():
