@@ -18,7 +18,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "kseg/models/*.py": {"keras"},
     "kseg/losses/*.py": {"keras"},
     "kseg/metrics/*.py": {"keras"},
-    "kseg/receptive_fields.py": {"keras"},
+    "kseg/receptive_fields/*.py": {"keras"},
     "kseg/_backend.py": {"keras"},
     "kseg/resizing.py": {"tensorflow"},
     "kseg/game.py": {"tensorflow", "keras"},

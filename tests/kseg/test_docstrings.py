@@ -28,7 +28,7 @@ MODULES = (
     "kseg.models.patch_classifier",
     "kseg.models.segnet",
     "kseg.models.unet",
-    "kseg.receptive_fields",
+    "kseg.receptive_fields.walk",
 )
 
 

@@ -15,6 +15,7 @@ from kseg.layers import (
     Interpolation2D,
     MaxPoolingWithIndices2D,
     MaxUnpooling2D,
+    ResizeToMatch,
 )
 
 
@@ -141,19 +142,33 @@ def test_each_kind_of_layer_reads_what_its_gradient_says(chain):
             assert value == (answer[axis] if isinstance(answer, tuple) else answer), (name, axis)
 
 
+def trunk(name, **settings):
+    """Makes a model of an encoder's last feature."""
+
+    def build():
+        image = keras.Input((None, None, 3))
+        return keras.Model(image, getattr(kseg.encoders, name)(image, **settings)[-1])
+
+    return build
+
+
+MULTI_GRID = trunk("resnet50", width=1 / 64, output_stride=16, multi_grid=(1, 2, 4))
 NETWORKS = {  # network, layer, period of the output, extent, stride; the image is one pixel wide where the network admits that
     "unet": (lambda: kseg.UNet(2, filters=(2, 2, 2)), None, 4, 44, 1),
-    "fcn32s": (lambda: kseg.FCN32s(2, fc_filters=2), None, 32, 404 + 32, 1),
-    "fcn16s": (lambda: kseg.FCN16s(2, fc_filters=2), None, 32, 404 + 64, 1),
-    "fcn8s": (lambda: kseg.FCN8s(2, fc_filters=2), None, 32, 404 + 64, 1),
-    "fcn8s at fc7": (lambda: kseg.FCN8s(2, fc_filters=2), "score_fc7", 1, 404, 32),
-    "fcn8s with margin": (lambda: kseg.FCN8s(2, fc_filters=2, padding=100), None, 32, 404 + 64, 1),
-    "fcn32s with margin": (lambda: kseg.FCN32s(2, fc_filters=2, padding=100), None, 32, 404 + 32, 1),
+    "fcn32s": (lambda: kseg.FCN32s(2, width=1 / 64), None, 32, 404 + 32, 1),
+    "fcn16s": (lambda: kseg.FCN16s(2, width=1 / 64), None, 32, 404 + 64, 1),
+    "fcn8s": (lambda: kseg.FCN8s(2, width=1 / 64), None, 32, 404 + 64, 1),
+    "fcn8s at fc7": (lambda: kseg.FCN8s(2, width=1 / 64), "score_fc7", 1, 404, 32),
+    "fcn8s with margin": (lambda: kseg.FCN8s(2, width=1 / 64, padding=100), None, 32, 404 + 64, 1),
+    "fcn32s with margin": (lambda: kseg.FCN32s(2, width=1 / 64, padding=100), None, 32, 404 + 32, 1),
     "dilated front end": (lambda: kseg.DilatedFrontEnd(2, width=0.02), "final", 1, 380, 8),
     "dilated, basic context": (lambda: kseg.DilatedFrontEnd(2, context="basic", width=0.02), None, 8, 916, 1),
     "unet with unpooling": (lambda: kseg.UNet(2, filters=(2, 2, 2), upsampling="max_unpooling"), None, 4, 44, 1),
     "segnet": (lambda: kseg.SegNet(2, width=1 / 64), None, 32, 404, 1),
     "segnet basic": (lambda: kseg.SegNetBasic(2, width=1 / 64), None, 16, 202, 1),
+    "resnet50": (trunk("resnet50", width=1 / 64), None, 1, 483, 32),
+    "resnet50 of output stride 8": (trunk("resnet50", width=1 / 64, output_stride=8), None, 1, 483, 8),
+    "resnet50 with multi-grid": (MULTI_GRID, None, 1, 739, 16),
     "full resolution": (lambda: kseg.FullResolutionFCN(2, depth=4, filters=2), None, 1, 9, 1),
     "two branches": (lambda: kseg.discriminators.TwoBranch(2, branch_filters=4), "score", 1, 34, 4),
 }
@@ -187,6 +202,41 @@ def test_the_unpadded_unet_sees_what_its_gradients_say():
     assert vars(field) == measured(twin(model), (156, 44), 0, 4)
     assert field.extent == 44 and field.stride == 1
     assert kseg.receptive_field(kseg.UNet(2, input_shape=(572, 572, 1), filters=(1,) * 5, padding="valid")).stride == 1
+
+
+@pytest.mark.parametrize(("name", "extent"), [("alexnet", 195), ("vgg16", 212), ("resnet50", 483), ("resnet101", 1027)])
+def test_trunks_see_what_araujo_and_others_computed(name, extent):
+    field = kseg.receptive_field(trunk(name, width=1 / 64)())
+    assert (field.extent, field.stride) == (extent, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "extent"), [("mobilenet_v2", 491), ("mobilenet_v3_small", math.inf), ("efficientnet_v2_b0", math.inf)]
+)
+def test_trunks_of_keras_applications_are_followed_and_squeezing_sees_everything(name, extent):
+    field = kseg.receptive_field(trunk(name)())
+    assert (field.extent, field.stride) == (extent, 32)
+
+
+def test_branches_of_deeplab_see_farther_by_their_rates_and_its_image_level_everything(symbolic):
+    network = kseg.DeepLabV3(3, depth=50)
+    trunk_sees = 483 + 2 * 16 * (2 + 4 + 8 - 6)  # the dilations of the last three units, which were 2 each
+    for i, rate in enumerate((6, 12, 18), start=1):
+        assert kseg.receptive_field(network, f"aspp_atrous{i}_relu").extent == trunk_sees + 2 * 16 * rate
+    assert kseg.receptive_field(network, "aspp_point_relu").extent == trunk_sees
+    everywhere = kseg.receptive_field(network, "aspp_image_everywhere")
+    assert (everywhere.extent, everywhere.stride) == (math.inf, 16)
+    assert kseg.receptive_field(network).extent == math.inf
+
+
+def test_a_map_resized_to_another_reads_its_neighbours():
+    image = keras.Input((None, None, 1))
+    coarse = layers.AveragePooling2D(8)(image)
+    fine = layers.AveragePooling2D(2, name="fine")(image)
+    model = keras.Model(image, ResizeToMatch()([coarse, fine]))
+    field = kseg.receptive_field(model)
+    assert (field.extent, field.stride) == (16, 2)
+    assert vars(field) == measured(model, (96, 8), 0, 4)
 
 
 def test_global_pooling_sees_the_whole_image():

@@ -1,35 +1,16 @@
-"""How many pixels of the image a position of a network's map depends on, found by walking the functional graph.
-
-The answer is exact away from the image's border, and for maps whose sizes divide by the strides. Every layer between the map
-and the image has to be one that is known here; another one is named in the error rather than guessed at. `keras` only.
-"""
+"""The walk from a layer back to the image, and what it found. `keras` only."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import graphlib
 import math
 from fractions import Fraction
 from typing import NamedTuple
 
 import keras
-from keras import layers
 
-from kseg.layers import (
-    BedOfNails2D,
-    CropToMatch,
-    DilatedMaxPooling2D,
-    ImageNetNormalization,
-    ImagePooling2D,
-    Interpolation2D,
-    LocalResponseNormalization,
-    MaxPoolingWithIndices2D,
-    MaxUnpooling2D,
-    MinimumSize,
-    ReflectionPadding2D,
-    ResizeToMatch,
-)
+from kseg.receptive_fields.reads import Grid, read_by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +51,8 @@ def receptive_field(model: keras.Model, layer: str | None = None) -> ReceptiveFi
         >>> kseg.receptive_field(kseg.FullResolutionFCN(8, depth=7)).extent
         15
 
-    Source: the intervals are those of Long et al. 2015 (arXiv:1411.4038), section 3, written without borders.
+    Source: Araujo, Norris, Sim 2019, "Computing receptive fields of convolutional neural networks" (Distill), whose numbers for
+        AlexNet, VGG16 and ResNets it gives; transposed convolutions and interpolation are added here.
     """
     graph, target = _graph(model, layer)
     results = [_along(axis, graph, target) for axis in (0, 1)]
@@ -85,32 +67,6 @@ class _Node(NamedTuple):
     operation: keras.Operation
     parents: list  # keys of the nodes whose outputs it takes
     sizes: list  # (H, W) of each, None where unknown
-
-
-class _Grid(NamedTuple):
-    """Where a map's positions lie: `stride` pixels apart, (N - lost) / stride of them for an image of N pixels."""
-
-    stride: Fraction | float = Fraction(1)
-    lost: Fraction = Fraction(0)
-
-
-class _Reads(NamedTuple):
-    """Position i of a layer reads its input from ceil(step * i + first) to floor(step * i + last).
-
-    Of n input positions it makes (n + growth) / step.
-    """
-
-    step: Fraction | float = Fraction(1)
-    first: Fraction | float = Fraction(0)
-    last: Fraction | float = Fraction(0)
-    growth: Fraction = Fraction(0)
-
-
-ARITHMETIC = ("Add", "Subtract", "Multiply", "TrueDivide")
-"""What `x + y` and the like leave in a graph: operations that are no layers, and whose classes Keras does not publish."""
-
-_COLLAPSED = _Reads(math.inf, -math.inf, math.inf)
-_WHOLE = _Reads(1, -math.inf, math.inf)
 
 
 def _graph(model, layer):
@@ -156,7 +112,7 @@ def _along(axis, graph, target) -> dict:
     for key in order:
         node = graph[key]
         above = [grids[parent] for parent in node.parents]
-        reads[key] = _reads(node.operation, axis, above, [size[axis] for size in node.sizes])
+        reads[key] = read_by(node.operation, axis, above, [size[axis] for size in node.sizes])
         grids[key] = _answered(above, reads[key])
     stride = grids[target].stride
     finite = [stride / grids[key].stride for key in order if grids[key].stride < math.inf]
@@ -185,15 +141,15 @@ def _ancestors(graph, target) -> list:
     return list(graphlib.TopologicalSorter(found).static_order())
 
 
-def _answered(grids, reads) -> _Grid:
+def _answered(grids, reads) -> Grid:
     """The grid of a layer's own map: of its inputs the finest, unless there is one whose size the map takes over."""
     if None in reads:
         return grids[reads.index(None)]
     pairs = zip(grids, reads, strict=True)
     own = [
-        _Grid(grid.stride * read.step, grid.lost - (read.growth and read.growth * grid.stride)) for grid, read in pairs
+        Grid(grid.stride * read.step, grid.lost - (read.growth and read.growth * grid.stride)) for grid, read in pairs
     ]
-    return min(own, default=_Grid())
+    return min(own, default=Grid())
 
 
 def _span(graph, order, reads, position) -> tuple:
@@ -220,147 +176,3 @@ def _back(read, first, last) -> tuple:
 
 def _number(value):
     return int(value) if math.isfinite(value) and value == int(value) else float(value)
-
-
-@functools.singledispatch
-def _reads(layer, axis: int, grids: list[_Grid], sizes: list[int | None]) -> list[_Reads | None]:
-    """What a layer reads of each of its inputs, whose grids and sizes along `axis` are given; None of one it only measures."""
-    if not isinstance(layer, keras.Layer) and type(layer).__name__ in ARITHMETIC:
-        return _pointwise(layer, axis, grids, sizes)
-    return _unknown(layer, axis, grids, sizes)
-
-
-def _unknown(layer, axis, grids, sizes):
-    raise ValueError(
-        f"receptive_field must know every layer between the map and the image. Received: layer {layer.name!r} of type "
-        f"{type(layer).__name__}. Name a layer before it, or add what it reads to kseg/receptive_fields.py."
-    )
-
-
-@_reads.register(layers.InputLayer)
-@_reads.register(layers.Activation)
-@_reads.register(layers.ReLU)
-@_reads.register(layers.LeakyReLU)
-@_reads.register(layers.Softmax)
-@_reads.register(layers.Dropout)
-@_reads.register(layers.SpatialDropout2D)
-@_reads.register(layers.Rescaling)
-@_reads.register(layers.Normalization)
-@_reads.register(layers.Dense)
-@_reads.register(layers.Add)
-@_reads.register(layers.Multiply)
-@_reads.register(layers.Concatenate)
-@_reads.register(layers.BatchNormalization)
-@_reads.register(ImageNetNormalization)
-@_reads.register(LocalResponseNormalization)
-@_reads.register(MinimumSize)
-def _pointwise(layer, axis, grids, sizes):
-    along = getattr(layer, "axis", -1)
-    if not {-1, 3}.issuperset(along if isinstance(along, list | tuple) else (along,)):
-        return _unknown(layer, axis, grids, sizes)
-    return [_Reads()] * len(grids)
-
-
-@_reads.register(layers.GlobalAveragePooling2D)
-@_reads.register(layers.GlobalMaxPooling2D)
-@_reads.register(layers.Flatten)
-@_reads.register(ImagePooling2D)
-def _collapsed(layer, axis, grids, sizes):
-    return [_COLLAPSED]
-
-
-@_reads.register(layers.Conv2D)
-@_reads.register(layers.DepthwiseConv2D)
-@_reads.register(layers.SeparableConv2D)
-def _convolution(layer, axis, grids, sizes):
-    return [_window(layer.kernel_size[axis], layer.strides[axis], layer.dilation_rate[axis], layer.padding, sizes[0])]
-
-
-@_reads.register(layers.MaxPooling2D)
-@_reads.register(layers.AveragePooling2D)
-def _pooling(layer, axis, grids, sizes):
-    return [_window(layer.pool_size[axis], layer.strides[axis], 1, layer.padding, sizes[0])]
-
-
-@_reads.register(DilatedMaxPooling2D)
-def _dilated_pooling(layer, axis, grids, sizes):
-    return [_window(layer.pool_size[axis], 1, layer.dilation_rate[axis], "valid", sizes[0])]
-
-
-def _window(size, stride, dilation, padding, positions) -> _Reads:
-    reach = (size - 1) * dilation
-    if padding == "valid":
-        return _Reads(Fraction(stride), 0, reach, stride - 1 - reach)
-    rest = stride if positions is None else positions % stride or stride
-    before = max(reach + 1 - rest, 0) // 2
-    return _Reads(Fraction(stride), -before, reach - before)
-
-
-@_reads.register(layers.Conv2DTranspose)
-def _transposed(layer, axis, grids, sizes):
-    stride, reach = layer.strides[axis], (layer.kernel_size[axis] - 1) * layer.dilation_rate[axis]
-    beyond = max(reach + 1 - stride, 0)
-    before = beyond // 2 if layer.padding == "same" else 0
-    growth = Fraction(beyond, stride) if layer.padding == "valid" else 0
-    return [_Reads(Fraction(1, stride), Fraction(before - reach, stride), Fraction(before, stride), growth)]
-
-
-@_reads.register(layers.UpSampling2D)
-def _upsampling(layer, axis, grids, sizes):
-    return [_interpolation(Fraction(1, layer.size[axis]), layer.interpolation)]
-
-
-@_reads.register(Interpolation2D)
-def _interpolated(layer, axis, grids, sizes):
-    return [_interpolation(Fraction(1, layer.factor), layer.interpolation)]
-
-
-@_reads.register(MaxPoolingWithIndices2D)
-def _pooling_with_indices(layer, axis, grids, sizes):
-    return [_window(layer.pool_size[axis], layer.pool_size[axis], 1, "valid", None)]
-
-
-@_reads.register(MaxUnpooling2D)
-def _unpooling(layer, axis, grids, sizes):
-    return [_interpolation(Fraction(1, layer.pool_size[axis]), "nearest")] * 2
-
-
-@_reads.register(BedOfNails2D)
-def _bed_of_nails(layer, axis, grids, sizes):
-    return [_Reads(Fraction(1, layer.factor[axis]))]
-
-
-def _interpolation(step: Fraction, mode: str) -> _Reads:
-    """Half-pixel centres: position i lies at x = (i + 1/2) * step - 1/2 and reads less than `far` on both sides of x."""
-    if mode == "nearest":
-        return _Reads(step, step - 1, Fraction(0))
-    far = {"bilinear": 1, "bicubic": 2}[mode] - Fraction(1, 2 * step.denominator)  # x is a multiple of that
-    shift = (step - 1) / 2
-    return _Reads(step, shift - far, shift + far)
-
-
-@_reads.register(ResizeToMatch)
-def _resized(layer, axis, grids, sizes):
-    return [_WHOLE, None]
-
-
-@_reads.register(layers.ZeroPadding2D)
-@_reads.register(ReflectionPadding2D)
-def _padding(layer, axis, grids, sizes):
-    before, after = layer.padding[axis]
-    return [_Reads(first=-before, last=-before, growth=before + after)]
-
-
-@_reads.register(layers.Cropping2D)
-def _cropping(layer, axis, grids, sizes):
-    before, after = layer.cropping[axis]
-    return [_Reads(first=before, last=before, growth=-before - after)]
-
-
-@_reads.register(CropToMatch)
-def _crop_to_match(layer, axis, grids, sizes):
-    map_, reference = grids
-    before = (
-        layer.offset[axis] if layer.offset != "centre" else math.floor((reference.lost - map_.lost) / map_.stride / 2)
-    )
-    return [_Reads(first=before, last=before), None]
