@@ -99,6 +99,11 @@ def _collapsed(layer, axis, grids, sizes):
     return [COLLAPSED]
 
 
+@read_by.register(layers.Reshape)
+def _reshaped(layer, axis, grids, sizes):
+    return [Reads()] if grids[0].stride == math.inf else _unknown(layer, axis, grids, sizes)
+
+
 @read_by.register(layers.Conv2D)
 @read_by.register(layers.DepthwiseConv2D)
 @read_by.register(layers.SeparableConv2D)
