@@ -11,7 +11,7 @@ from kseg.encoders.alexnet import alexnet
 from kseg.encoders.applications import efficientnet_v2_b0, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
 from kseg.encoders.features import strides
 from kseg.encoders.resnet import resnet50, resnet101
-from kseg.encoders.vgg import VGG16_STAGES, vgg16
+from kseg.encoders.vgg import VGG16_STAGES, vgg16, vgg16_dilated
 
 __all__ = [
     "VGG16_STAGES",
@@ -24,4 +24,5 @@ __all__ = [
     "resnet101",
     "strides",
     "vgg16",
+    "vgg16_dilated",
 ]

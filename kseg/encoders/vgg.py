@@ -48,3 +48,45 @@ def vgg16(
         x = layers.MaxPooling2D(padding="same", name=f"block{stage}_pool")(x)
         features.append(x)
     return finished(image, features, weights=weights, trainable=trainable, donor=keras.applications.VGG16)
+
+
+def vgg16_dilated(
+    image,
+    *,
+    width: float = 1.0,
+    batch_normalization: bool = False,
+    padding: str = "same",
+    weights=None,
+    trainable: bool = True,
+) -> list:
+    """VGG16 without its last two poolings: the stride stays 8, and the last stage is dilated by 2. Takes the same weight files.
+
+    Args:
+        image: (B, H, W, C) in [0, 255]; normalisation is inside.
+        width: multiplies the channels of every convolution.
+        batch_normalization: put batch normalisation before each ReLU.
+        padding: "same", or "valid" for convolutions that take their margin off the map.
+        weights: None for a random start, "imagenet", or a file, see `kseg.encoders.weights.fill`.
+        trainable: False freezes the trunk.
+
+    Returns: the pooled maps of strides 2 and 4, and the last one, of stride 8.
+
+    Source: Yu and Koltun 2016 (arXiv:1511.07122), section 4.
+    """
+    x = ImageNetNormalization(name="normalization")(image)
+    features = []
+    for stage, (filters, depth) in enumerate(VGG16_STAGES, start=1):
+        x = conv_stack(
+            x,
+            scaled(filters, width),
+            depth=depth,
+            name=f"block{stage}",
+            padding=padding,
+            dilation_rate=2 if stage == 5 else 1,
+            batch_normalization=batch_normalization,
+        )
+        if stage <= 3:
+            x = layers.MaxPooling2D(padding=padding, name=f"block{stage}_pool")(x)
+        features.append(x)
+    features = [*features[:2], features[-1]]
+    return finished(image, features, weights=weights, trainable=trainable, donor=keras.applications.VGG16)

@@ -6,12 +6,14 @@ answers at 32. The context module widens what each answer depends on, by dilatio
 
 from __future__ import annotations
 
+import functools
+
 import keras
 from keras import layers, ops
 
-from kseg.blocks import activate, bilinear_up, conv_stack, fully_connected, scaled, score
-from kseg.encoders import VGG16_STAGES
-from kseg.layers import CropToMatch, ImageNetNormalization, ReflectionPadding2D
+from kseg.blocks import activate, bilinear_up, fully_connected, scaled, score
+from kseg.encoders import strides, vgg16_dilated
+from kseg.layers import CropToMatch, ReflectionPadding2D
 
 STRIDE = 8
 MARGIN = 186
@@ -30,6 +32,7 @@ def DilatedFrontEnd(
     context_noise: float = 0.01,
     width: float = 1.0,
     fc_filters: int = 4096,
+    encoder=None,
     padding: str | int = "same",
     batch_normalization: bool = False,
     upsampling_trainable: bool = False,
@@ -46,6 +49,8 @@ def DilatedFrontEnd(
         context_noise: of the context module's start, see `context_module`.
         width: multiplies the channels of the trunk and of fc6 and fc7.
         fc_filters: channels of fc6 and fc7 at width 1.
+        encoder: `image -> features`, the last at stride 8 and, with a `padding` of 186, unpadded as VGG16's are there; None:
+            `kseg.encoders.vgg16_dilated` of `width`, randomly started.
         padding: "same" for zeros round every map, or 186 for the paper's way: the image is mirrored by that margin, repeatedly
             where it is smaller, and the front end is unpadded.
         batch_normalization: put batch normalisation before each ReLU of the front end (not in the paper), without which the deep
@@ -59,7 +64,7 @@ def DilatedFrontEnd(
         the front end's scores at stride 8, and `context_final` the context module's.
 
     Raises:
-        ValueError: `context` or `padding` is none of these.
+        ValueError: `context` or `padding` is none of these, or the encoder ends at another stride.
 
     Example:
         >>> kseg.receptive_field(kseg.DilatedFrontEnd(21, width=0.1), "final").extent
@@ -74,7 +79,16 @@ def DilatedFrontEnd(
     image = x = keras.Input(input_shape, name="image")
     if padding == MARGIN:
         x = ReflectionPadding2D(MARGIN, multiple=STRIDE, name="margin")(x)
-    x = _trunk(x, width, mode, batch_normalization)
+    if encoder is None:
+        trunk = {"width": width, "batch_normalization": batch_normalization, "padding": mode}
+        encoder = functools.partial(vgg16_dilated, **trunk)
+    features = encoder(x)
+    if padding == "same" and strides(image, features)[-1] != STRIDE:
+        raise ValueError(
+            f"`encoder` must end at stride {STRIDE}. Received: features of strides {strides(image, features)}. Give a trunk that "
+            "dilates, such as kseg.encoders.vgg16_dilated, or resnet50 of output_stride=8."
+        )
+    x = features[-1]
     x = fully_connected(x, scaled(fc_filters, width), mode, dropout, batch_normalization, dilation_rate=4)
     x = score(x, num_classes, name="final", kernel_initializer=keras.initializers.RandomNormal(stddev=0.001))
     if context:
@@ -83,24 +97,6 @@ def DilatedFrontEnd(
     x = CropToMatch(name="crop_image")([x, image])
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
     return keras.Model(image, activate(logits, activation), name=name)
-
-
-def _trunk(image, width, padding, batch_normalization):
-    """VGG16's convolutions at stride 8, under the names that weight files know."""
-    x = ImageNetNormalization(name="normalization")(image)
-    for stage, (filters, depth) in enumerate(VGG16_STAGES, start=1):
-        x = conv_stack(
-            x,
-            scaled(filters, width),
-            depth=depth,
-            name=f"block{stage}",
-            padding=padding,
-            dilation_rate=2 if stage == 5 else 1,
-            batch_normalization=batch_normalization,
-        )
-        if stage < 4:
-            x = layers.MaxPooling2D(padding=padding, name=f"block{stage}_pool")(x)
-    return x
 
 
 def context_module(x, kind: str, *, noise: float = 0.01):

@@ -1,5 +1,6 @@
 """Sentences of Yu and Koltun 2016 (arXiv:1511.07122) about the context module and the front end."""
 
+import functools
 import math
 
 import keras
@@ -127,6 +128,40 @@ def test_the_margin_is_mirrored_again_where_the_image_is_smaller(size):
     expected = np.pad(image, ((0, 0), *margin, (0, 0)), mode="reflect")
     np.testing.assert_array_equal(around, expected)
     assert network(image).shape == (1, *size, 3)
+
+
+def test_weights_of_vgg16_fill_the_trunk_whose_first_ten_convolutions_then_compute_what_vgg16_does(tmp_path):
+    keras.utils.set_random_seed(0)
+    theirs = keras.applications.VGG16(weights=None, include_top=False)
+    theirs.save_weights(tmp_path / "vgg16.weights.h5")
+    trunk = functools.partial(kseg.encoders.vgg16_dilated, weights=tmp_path / "vgg16.weights.h5")
+    network = kseg.DilatedFrontEnd(3, encoder=trunk, fc_filters=4)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 40, 48, 3)).astype("float32")
+    ours = keras.Model(network.inputs, network.get_layer("block4_relu3").output)(image)
+    expected = keras.Model(theirs.inputs, theirs.get_layer("block4_conv3").output)(
+        keras.applications.vgg16.preprocess_input(image.copy())
+    )
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4 * np.max(expected))
+    last = network.get_layer("block5_conv3").get_weights()[0]
+    np.testing.assert_array_equal(last, theirs.get_layer("block5_conv3").get_weights()[0])
+
+
+def test_the_unpadded_trunk_can_be_given_and_takes_the_margin_too():
+    trunk = functools.partial(kseg.encoders.vgg16_dilated, padding="valid", width=0.02)
+    given, own = (kseg.DilatedFrontEnd(3, width=0.02, padding=186, **each) for each in ({"encoder": trunk}, {}))
+    given.set_weights(own.get_weights())
+    image = np.random.default_rng(0).uniform(0, 255, (1, 19, 30, 3))
+    np.testing.assert_array_equal(given(image), own(image))
+
+
+def test_another_trunk_of_stride_8_can_take_the_front_ends_place():
+    trunk = functools.partial(kseg.encoders.resnet50, output_stride=8, width=1 / 64)
+    network = kseg.DilatedFrontEnd(3, encoder=trunk, width=0.01)
+    assert network(np.zeros((1, 19, 30, 3))).shape == (1, 19, 30, 3)
+    with pytest.raises(
+        ValueError, match=r"`encoder` must end at stride 8\. Received: features of strides \[2, 4, 8, 16, 32\]"
+    ):
+        kseg.DilatedFrontEnd(3, encoder=functools.partial(kseg.encoders.vgg16, width=1 / 64), width=0.01)
 
 
 def test_unknown_contexts_and_paddings_are_refused():
