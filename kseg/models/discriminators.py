@@ -1,9 +1,22 @@
-"""Discriminators of the segmentation game: does this label map belong to this image? `keras` only."""
+"""Discriminators of the segmentation game: is this the label map of this image, or one that a network made? `keras` only.
+
+Each takes [`image` (B, H, W, C) in [0, 255], `label_map` (B, H, W, M)], M the channels of the label map's encoding (K classes, or
+C K for "product"); with `input_shape=None` the label map alone. The answer is one logit for each image, or a map of logits.
+"""
 
 from __future__ import annotations
 
 import keras
 from keras import layers
+
+from kseg.blocks import batch_norm, scaled
+from kseg.layers import CropToMatch, Interpolation2D
+
+LARGE = ((3, 96), (3, 128), (3, 128)), ((3, 256), (3, 256)), ((3, 512),)
+LARGE_LIGHT = ((3, 96), (3, 128), (3, 128)), ((3, 128), (3, 128)), ((3, 256),)
+SMALL = ((3, 96), (1, 128)), ((3, 256), (1, 256)), ((3, 512),)
+SMALL_LIGHT = ((3, 96), (1, 128)), ((3, 128), (1, 128)), ((3, 256),)
+"""Kernel size and channels of each convolution, a group for each resolution."""
 
 
 def TwoBranch(
@@ -12,6 +25,7 @@ def TwoBranch(
     input_shape: tuple = (None, None, 3),
     branch_filters: int = 64,
     logits: int = 1,
+    spectral_normalization: bool = False,
     name: str = "two_branch",
 ) -> keras.Model:
     """The two-branch discriminator that Luc et al. used on Stanford Background.
@@ -20,14 +34,14 @@ def TwoBranch(
     first), are joined, and pass through 3x3 convolutions of 2, 4 and 8 times the width with max pooling between.
 
     Args:
-        num_classes: K.
+        num_classes: channels of the label map.
         input_shape: of the image, (H, W, C).
         branch_filters: channels of each branch; the paper's 64.
         logits: outputs; 1 for real against fake, or 2 as in the public implementations.
+        spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
         name: of the model.
 
-    Returns: model from [`image` (B, H, W, C) in [0, 255], `label_map` (B, H, W, K) probabilities] to logits (B, logits), float32:
-        the mean of the last map.
+    Returns: model from [`image`, `label_map`] to logits (B, logits), float32: the mean of the last map.
 
     Raises:
         ValueError: `branch_filters` is no positive multiple of 4.
@@ -40,12 +54,9 @@ def TwoBranch(
         )
 
     def conv(x, filters, size, name):
-        return layers.Conv2D(
-            filters, size, padding="same", activation="relu", kernel_initializer="he_normal", name=name
-        )(x)
+        return _convolution(x, filters, size, name, spectral_normalization, activation="relu")
 
-    image = keras.Input(input_shape, name="image")
-    label_map = keras.Input((*input_shape[:2], num_classes), name="label_map")
+    image, label_map = _inputs(input_shape, num_classes)
     x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(image)
     x = conv(x, branch_filters // 4, 5, "image_conv1")
     x = conv(x, branch_filters, 5, "image_conv2")
@@ -55,6 +66,171 @@ def TwoBranch(
     x = conv(x, 4 * branch_filters, 3, "joint_conv2")
     x = layers.MaxPooling2D(padding="same", name="joint_pool2")(x)
     x = conv(x, 8 * branch_filters, 3, "joint_conv3")
-    x = layers.Conv2D(logits, 3, padding="same", name="score")(x)
+    x = _convolution(x, logits, 3, "score", spectral_normalization, kernel_initializer="glorot_uniform")
     x = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
     return keras.Model([image, label_map], x, name=name)
+
+
+def LargeFOV(
+    num_classes: int,
+    *,
+    input_shape: tuple | None = None,
+    light: bool = False,
+    width: float = 1.0,
+    logits: int = 1,
+    spectral_normalization: bool = False,
+    name: str = "large_fov",
+) -> keras.Model:
+    """The discriminator of Luc et al. that sees 34 x 34 pixels at once, at stride 4: 3x3 convolutions throughout.
+
+    Args:
+        num_classes: channels of the label map.
+        input_shape: of the image, (H, W, C), which is joined to the label map; None: the label map alone, as in the paper, where
+            the encoding "product" brings the image in.
+        light: fewer channels in the later layers.
+        width: multiplies every channel count.
+        logits: outputs; 1 for real against fake, or 2 as in the public implementations.
+        spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
+        name: of the model.
+
+    Returns: model from [`image`, `label_map`], or from `label_map`, to logits (B, logits), float32: the mean of the last map.
+
+    Source: Luc et al. 2016 (arXiv:1611.08408), section 4.2, in the layers of a public implementation, whose 1x1 convolutions are
+        not padded here; 2,346,561 parameters for 21 classes, 869,185 if light.
+    """
+    groups = LARGE_LIGHT if light else LARGE
+    return _field_of_view(groups, 3, num_classes, input_shape, width, logits, spectral_normalization, name)
+
+
+def SmallFOV(
+    num_classes: int,
+    *,
+    input_shape: tuple | None = None,
+    light: bool = False,
+    width: float = 1.0,
+    logits: int = 1,
+    spectral_normalization: bool = False,
+    name: str = "small_fov",
+) -> keras.Model:
+    """The discriminator of Luc et al. that sees 18 x 18 pixels at once, at stride 4: every second convolution is 1x1.
+
+    Arguments and result as for `LargeFOV`.
+
+    Source: Luc et al. 2016 (arXiv:1611.08408), section 4.2; 1,572,289 parameters for 21 classes, 490,177 if light.
+    """
+    groups = SMALL_LIGHT if light else SMALL
+    return _field_of_view(groups, 1, num_classes, input_shape, width, logits, spectral_normalization, name)
+
+
+def PatchGAN(
+    num_classes: int,
+    *,
+    input_shape: tuple | None = (None, None, 3),
+    layers_between: int = 3,
+    filters: int = 64,
+    batch_normalization: bool = True,
+    spectral_normalization: bool = False,
+    name: str = "patch_gan",
+) -> keras.Model:
+    """The discriminator of pix2pix: a logit for each patch of 70 x 70 pixels, by 4x4 convolutions.
+
+    Args:
+        num_classes: channels of the label map.
+        input_shape: of the image, (H, W, C), which is joined to the label map; None: the label map alone.
+        layers_between: n; patches are of 16, 34, 70, 142, 286, 574 pixels for 1 to 6.
+        filters: channels of the first convolution; they double up to eight times as many.
+        batch_normalization: after every convolution but the first and the last, as in the paper.
+        spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
+        name: of the model.
+
+    Returns: model from [`image`, `label_map`], or from `label_map`, to logits (B, h, w, 1), float32, at stride 2^n.
+
+    Raises:
+        ValueError: `layers_between` is less than 1.
+
+    Source: Isola et al. 2017 (arXiv:1611.07004), appendix 6.1.2; 2,769,601 parameters for six channels and n = 3, without the
+        moving averages.
+    """
+    if layers_between < 1:
+        raise ValueError(f"`layers_between` must be at least 1. Received: layers_between={layers_between}.")
+    inputs, x = _joined(input_shape, num_classes)
+    for i in range(layers_between + 1):
+        stride = 2 if i < layers_between else 1
+        x = layers.ZeroPadding2D(1, name=f"pad{i + 1}")(x)
+        settings = {"strides": stride, "padding": "valid"}
+        x = _convolution(x, min(2**i, 8) * filters, 4, f"conv{i + 1}", spectral_normalization, **settings)
+        if batch_normalization and i > 0:
+            x = batch_norm(f"norm{i + 1}")(x)
+        x = layers.LeakyReLU(0.2, name=f"relu{i + 1}")(x)
+    x = layers.ZeroPadding2D(1, name="score_pad")(x)
+    x = _convolution(x, 1, 4, "score", spectral_normalization, padding="valid")
+    return keras.Model(inputs, layers.Activation("linear", dtype="float32", name="logits")(x), name=name)
+
+
+def FullyConvolutional(
+    num_classes: int,
+    *,
+    input_shape: tuple | None = None,
+    filters: int = 64,
+    spectral_normalization: bool = False,
+    name: str = "fully_convolutional",
+) -> keras.Model:
+    """The discriminator of Hung et al.: a logit for each pixel, from 4x4 convolutions of stride 2 and bilinear upsampling by 32.
+
+    Upsampling is fixed: a learned one was found to ruin the game.
+
+    Args:
+        num_classes: channels of the label map.
+        input_shape: of the image, (H, W, C), which is joined to the label map; None: the label map alone, as in the paper.
+        filters: channels of the first convolution; they double to eight times as many.
+        spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
+        name: of the model.
+
+    Returns: model from [`image`, `label_map`], or from `label_map`, to logits (B, H, W, 1), float32, for any H and W.
+
+    Source: Hung et al. 2018 (arXiv:1802.07934), section 3.2; 2,783,169 parameters for 21 classes. Odd sizes are rounded up.
+    """
+    inputs, x = _joined(input_shape, num_classes)
+    reference = inputs[-1] if isinstance(inputs, list) else inputs
+    for i, multiple in enumerate((1, 2, 4, 8), start=1):
+        x = _convolution(x, multiple * filters, 4, f"conv{i}", spectral_normalization, strides=2)
+        x = layers.LeakyReLU(0.2, name=f"relu{i}")(x)
+    x = _convolution(x, 1, 4, "score", spectral_normalization, strides=2)
+    x = Interpolation2D(32, dtype="float32", name="up_image")(x)
+    return keras.Model(inputs, CropToMatch(dtype="float32", name="logits")([x, reference]), name=name)
+
+
+def _field_of_view(groups, score_size, num_classes, input_shape, width, logits, spectral_normalization, name):
+    """Convolutions with ReLU, max pooling between the groups, a score for each position, and their mean."""
+    inputs, x = _joined(input_shape, num_classes)
+    for level, convolutions in enumerate(groups, start=1):
+        if level > 1:
+            x = layers.MaxPooling2D(padding="same", name=f"stage{level}_pool")(x)
+        for i, (size, filters) in enumerate(convolutions, start=1):
+            stage = f"stage{level}_conv{i}"
+            x = _convolution(x, scaled(filters, width), size, stage, spectral_normalization, activation="relu")
+    x = _convolution(x, logits, score_size, "score", spectral_normalization, kernel_initializer="glorot_uniform")
+    x = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def _inputs(input_shape, channels):
+    return keras.Input(input_shape, name="image"), keras.Input((*input_shape[:2], channels), name="label_map")
+
+
+def _joined(input_shape, channels):
+    """The model's inputs, and one map of all that it sees."""
+    if input_shape is None:
+        label_map = keras.Input((None, None, channels), name="label_map")
+        return label_map, label_map
+    image, label_map = _inputs(input_shape, channels)
+    x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(image)
+    return [image, label_map], layers.Concatenate(name="join")([x, label_map])
+
+
+def _convolution(x, filters, size, name, spectral_normalization, **settings):
+    settings = {"padding": "same", "kernel_initializer": "he_normal"} | settings
+    layer = layers.Conv2D(filters, size, name=name, **settings)
+    if spectral_normalization:
+        layer = layers.SpectralNormalization(layer, name=f"{name}_spectral")
+    return layer(x)

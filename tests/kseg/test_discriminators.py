@@ -1,29 +1,97 @@
-"""The two-branch discriminator has the published counts and sees both of its inputs."""
+"""Discriminators have the published counts and fields of view, and see what they are shown."""
 
 import keras
 import numpy as np
 import pytest
 
 import kseg
+from kseg.models.discriminators import FullyConvolutional, LargeFOV, PatchGAN, SmallFOV, TwoBranch
+
+DRAW = np.random.default_rng(0)
+IMAGE, OTHER_IMAGE = DRAW.uniform(0, 255, (2, 1, 37, 43, 3)).astype("float32")
+LABEL_MAP, OTHER_LABEL_MAP = np.eye(4, dtype="float32")[DRAW.integers(0, 4, (2, 1, 37, 43))]
+SHAPE = (None, None, 3)
+NARROW = {  # all judge pairs of image and label map of 4 classes
+    "two_branch": lambda **settings: TwoBranch(4, branch_filters=4, **settings),
+    "large_fov": lambda **settings: LargeFOV(4, input_shape=SHAPE, width=1 / 16, **settings),
+    "small_fov": lambda **settings: SmallFOV(4, input_shape=SHAPE, width=1 / 16, light=True, **settings),
+    "patch_gan": lambda **settings: PatchGAN(4, input_shape=SHAPE, filters=4, layers_between=2, **settings),
+    "fully_convolutional": lambda **settings: FullyConvolutional(4, input_shape=SHAPE, filters=4, **settings),
+}
+VERDICTS = {"patch_gan": (1, 7, 8, 1), "fully_convolutional": (1, 37, 43, 1)}
 
 
-def test_parameters_of_8_classes_are_the_published_ones():
-    assert kseg.discriminators.TwoBranch(8).count_params() == 1_667_265
-    assert kseg.discriminators.TwoBranch(8, logits=2).count_params() == 1_671_874
+@pytest.mark.parametrize(
+    ("network", "parameters"),
+    [
+        (lambda: TwoBranch(8), 1_667_265),
+        (lambda: TwoBranch(8, logits=2), 1_671_874),
+        (lambda: LargeFOV(21), 2_346_561),
+        (lambda: LargeFOV(21, logits=2), 2_351_170),
+        (lambda: LargeFOV(21, light=True), 869_185),
+        (lambda: LargeFOV(21, light=True, logits=2), 871_490),
+        (lambda: LargeFOV(63, logits=2), 2_387_458),
+        (lambda: LargeFOV(63, light=True, logits=2), 907_778),
+        (lambda: SmallFOV(21), 1_572_289),
+        (lambda: SmallFOV(21, logits=2), 1_572_802),
+        (lambda: SmallFOV(21, light=True), 490_177),
+        (lambda: SmallFOV(21, light=True, logits=2), 490_434),
+        (lambda: SmallFOV(63, logits=2), 1_609_090),
+        (lambda: SmallFOV(63, light=True, logits=2), 526_722),
+        (lambda: FullyConvolutional(21), 2_783_169),
+        (lambda: PatchGAN(3), 2_769_601),
+    ],
+)
+def test_trainable_parameters_are_the_published_ones(network, parameters, symbolic):
+    assert sum(int(np.prod(weight.shape)) for weight in network().trainable_weights) == parameters
 
 
-def test_the_verdict_depends_on_the_image_and_on_the_label_map():
+@pytest.mark.parametrize(
+    ("network", "layer", "extent", "stride"),
+    [
+        (lambda: LargeFOV(4, width=1 / 16), "score", 34, 4),
+        (lambda: LargeFOV(4, width=1 / 16, light=True), "score", 34, 4),
+        (lambda: SmallFOV(4, width=1 / 16), "score", 18, 4),
+        (lambda: SmallFOV(4, width=1 / 16, light=True), "score", 18, 4),
+        (lambda: FullyConvolutional(4, filters=4), "score", 94, 32),
+        *[
+            (lambda n=n: PatchGAN(4, filters=4, layers_between=n), "score", extent, 2**n)
+            for n, extent in enumerate((16, 34, 70, 142, 286, 574), start=1)
+        ],
+    ],
+)
+def test_fields_of_view_are_the_published_ones(network, layer, extent, stride):
+    field = kseg.receptive_field(network(), layer)
+    assert (field.extent, field.stride) == (extent, stride)
+
+
+@pytest.mark.parametrize("name", NARROW)
+@pytest.mark.parametrize("spectral_normalization", [False, True])
+def test_the_verdict_depends_on_the_image_and_on_the_label_map(name, spectral_normalization):
     keras.utils.set_random_seed(0)
-    network = kseg.discriminators.TwoBranch(4, branch_filters=4)
-    draw = np.random.default_rng(0)
-    image, other_image = draw.uniform(0, 255, (2, 1, 21, 17, 3))
-    label_map, other_label_map = np.eye(4)[draw.integers(0, 4, (2, 1, 21, 17))]
-    verdict = network([image, label_map])
-    assert verdict.shape == (1, 1)
-    assert not np.allclose(verdict, network([other_image, label_map]))
-    assert not np.allclose(verdict, network([image, other_label_map]))
+    network = NARROW[name](spectral_normalization=spectral_normalization)
+    verdict = network([IMAGE, LABEL_MAP])
+    assert verdict.shape == VERDICTS.get(name, (1, 1)) and verdict.dtype == "float32"
+    assert not np.allclose(verdict, network([OTHER_IMAGE, LABEL_MAP]))
+    assert not np.allclose(verdict, network([IMAGE, OTHER_LABEL_MAP]))
 
 
-def test_a_width_that_has_no_quarter_is_refused():
+@pytest.mark.parametrize("constructor", [LargeFOV, SmallFOV, PatchGAN, FullyConvolutional])
+def test_a_label_map_can_be_judged_alone(constructor):
+    network = constructor(4, input_shape=None)
+    assert network.input_shape == (None, None, None, 4)
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_a_keras_file_gives_back_the_same_discriminator(name, tmp_path):
+    network = NARROW[name](spectral_normalization=True)
+    network.save(tmp_path / "model.keras")
+    restored = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(restored([IMAGE, LABEL_MAP]), network([IMAGE, LABEL_MAP]))
+
+
+def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match="multiple of 4"):
-        kseg.discriminators.TwoBranch(4, branch_filters=6)
+        TwoBranch(4, branch_filters=6)
+    with pytest.raises(ValueError, match=r"`layers_between` must be at least 1. Received: layers_between=0."):
+        PatchGAN(4, layers_between=0)
