@@ -99,6 +99,11 @@ def _collapsed(layer, axis, grids, sizes):
     return [COLLAPSED]
 
 
+@read_by.register(layers.SpectralNormalization)
+def _wrapped(layer, axis, grids, sizes):
+    return read_by(layer.layer, axis, grids, sizes)
+
+
 @read_by.register(layers.Reshape)
 def _reshaped(layer, axis, grids, sizes):
     return [Reads()] if grids[0].stride == math.inf else _unknown(layer, axis, grids, sizes)

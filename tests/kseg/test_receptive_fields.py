@@ -271,6 +271,11 @@ def test_arithmetic_on_maps_is_followed_at_each_position():
         kseg.receptive_field(keras.Model(image, keras.ops.mean(image, axis=1)))
 
 
+def test_spectral_normalisation_reads_what_its_layer_reads():
+    discriminator = single(*(layers.SpectralNormalization(layers.Conv2D(1, 4, 2, padding="same")) for _ in range(5)))
+    assert kseg.receptive_field(discriminator).extent == 94
+
+
 def test_sequential_models_are_followed():
     model = keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(1, 3), layers.Conv2D(1, 3)])
     assert kseg.receptive_field(model).extent == 5
