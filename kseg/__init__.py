@@ -35,8 +35,9 @@ _MODULES = {  # name -> module that is, or that holds, it
     **{
         name: f"kseg.{name}"
         for name in (
-            "augment", "blocks", "callbacks", "data", "datasets", "distribute", "encoders", "game", "inference", "labels",
-            "layers", "losses", "metrics", "models", "optimizers", "plots", "receptive_fields", "resizing", "serving",
+            "augment", "blocks", "callbacks", "data", "datasets", "distribute", "encoders", "game", "inference",
+            "label_encodings", "labels", "layers", "losses", "metrics", "models", "optimizers", "plots",
+            "receptive_fields", "resizing", "serving",
         )
     },
 }  # fmt: skip

@@ -16,6 +16,7 @@ import keras  # noqa: E402  (only after the backend is known)
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
+from kseg.label_encodings import ENCODINGS  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
 
 REAL, FAKE = 1.0, 0.0
@@ -186,14 +187,16 @@ class AdversarialGame(keras.Model):
 class SegmentationGame(AdversarialGame):
     """A segmentor against a discriminator that judges pairs of image and label map.
 
-    The discriminator is shown [image (B, H, W, C), label map (B, H, W, K)]: the truth as one-hot vectors, or the segmentor's
-    softmax. Both are zero at the truth's void pixels, or it would tell them apart by these.
+    The discriminator is shown [image (B, H, W, C), label map (B, H, W, M)], or the label map alone if it has one input: the truth
+    as one-hot vectors or the segmentor's softmax, both in an encoding of `kseg.label_encodings`. Both are zero at the truth's
+    void pixels, or it would tell them apart by these.
 
     Args:
         segmentor: model from `image` (B, H, W, C) to logits (B, H, W, K).
-        discriminator: model from [image, label map] to logits (B, ..., 1).
+        discriminator: model from [image, label map], or from the label map, to logits (B, ..., 1).
         weight: factor of the adversarial loss; lambda in the paper.
         objective: "non_saturating" or "minimax".
+        encoding: of the label maps, "basic" or "scaling", of K channels, or "product", of C K.
         ignore_class: id of void in the label maps, or None.
         label_stride: the discriminator is shown image and label maps averaged over squares of this side, in pixels. At full
             resolution it can cost more than the segmentor.
@@ -215,23 +218,26 @@ class SegmentationGame(AdversarialGame):
         discriminator,
         weight=0.1,
         objective="non_saturating",
+        encoding="basic",
         ignore_class=VOID,
         label_stride=1,
         **kwargs,
     ):
         super().__init__(segmentor, discriminator, weight=weight, objective=objective, **kwargs)
+        if encoding not in ENCODINGS:
+            raise ValueError(f"`encoding` must be one of {', '.join(ENCODINGS)}. Received: encoding={encoding!r}.")
         shapes = [tuple(tensor.shape) for tensor in discriminator.inputs]
-        num_classes = segmentor.output_shape[-1]
-        if len(shapes) != 2 or shapes[1][-1] != num_classes:
+        channels = segmentor.output_shape[-1] * (segmentor.input_shape[-1] if encoding == "product" else 1)
+        if len(shapes) not in (1, 2) or shapes[-1][-1] != channels:
             raise ValueError(
-                f"`discriminator` must take [image (B, H, W, C), label map (B, H, W, {num_classes})], as many classes as the "
-                f"segmentor has. Received: inputs of shape {shapes}."
+                f"`discriminator` must take [image (B, H, W, C), label map (B, H, W, {channels})], or the label map alone: as "
+                f"many channels as the segmentor's classes have in the encoding {encoding!r}. Received: inputs of shape {shapes}."
             )
         if not (isinstance(label_stride, int) and label_stride >= 1):
             raise ValueError(
                 f"`label_stride` must be a whole number of at least 1. Received: label_stride={label_stride}."
             )
-        self.ignore_class, self.label_stride = ignore_class, label_stride
+        self.encoding, self.ignore_class, self.label_stride = encoding, ignore_class, label_stride
 
     @property
     def segmentor(self):
@@ -246,7 +252,8 @@ class SegmentationGame(AdversarialGame):
             y: ids (B, H, W) or (B, H, W, 1).
 
         Returns:
-            Logits (B, H, W, K); [image, truth] and [image, prediction], each (B, h, w, .) float32, h = ceil(H / label_stride).
+            Logits (B, H, W, K); [image, truth] and [image, prediction], each (B, h, w, .) float32, h = ceil(H / label_stride), or
+            truth and prediction alone where the discriminator has one input.
         """
         logits = self.segmentor(x, training=True)
         ids = ops.cast(ops.squeeze(y, axis=-1) if len(y.shape) == 4 else y, "int32")
@@ -255,8 +262,12 @@ class SegmentationGame(AdversarialGame):
         if self.ignore_class is not None:
             valid = ops.cast(ops.not_equal(ids, self.ignore_class), "float32")[..., None]
             truth, prediction = truth * valid, prediction * valid
-        image = self._coarse(ops.cast(x, "float32"))
-        return logits, [image, self._coarse(truth)], [image, self._coarse(prediction)]
+        image = ops.cast(x, "float32")
+        truth, prediction = (self._coarse(maps) for maps in ENCODINGS[self.encoding](truth, prediction, image))
+        if len(self.discriminator.inputs) == 1:
+            return logits, truth, prediction
+        image = self._coarse(image)
+        return logits, [image, truth], [image, prediction]
 
     def _coarse(self, maps):
         """Means over squares of `label_stride` pixels; the last ones are smaller where H or W is no multiple."""
@@ -271,6 +282,7 @@ class SegmentationGame(AdversarialGame):
             "discriminator": keras.saving.serialize_keras_object(self.discriminator),
             "weight": self.weight,
             "objective": self.objective,
+            "encoding": self.encoding,
             "ignore_class": self.ignore_class,
             "label_stride": self.label_stride,
             "name": self.name,

@@ -25,7 +25,12 @@ MODELS = {  # --model: the module that holds the network, and so enters the trai
     "dilated": "kseg.models.dilated",
     "patch_classifier": "kseg.models.patch_classifier",
 }
-DISCRIMINATORS = {"two_branch": "kseg.models.discriminators"}
+DISCRIMINATORS = {  # trainer.discriminator: its module
+    name: "kseg.models.discriminators"
+    for name in (
+        "two_branch", "large_fov", "large_fov_light", "small_fov", "small_fov_light", "patch_gan", "fully_convolutional",
+    )
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +90,8 @@ class Trainer:
     dice_weight: float = 0.0
     adversarial_weight: float = 0.0
     discriminator: str = "two_branch"
-    discriminator_filters: int = 16
+    discriminator_filters: int = 16  # of its first convolutions; the papers' have 64, LargeFOV and SmallFOV 96
+    encoding: str = "basic"  # of the label maps that it sees, or "product", "scaling"
     discriminator_learning_rate: float = 2e-4
     label_stride: int = 2  # the discriminator sees image and label maps at 1/label_stride of the resolution
     scale: tuple[float, float] = (0.75, 2.0)  # of the augmentation

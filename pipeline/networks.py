@@ -31,8 +31,17 @@ def segmentor(config: Trainer, num_classes: int, channels: int) -> keras.Model:
 
 
 def discriminator(config: Trainer, num_classes: int, channels: int) -> keras.Model:
-    """The network that `config.discriminator` names."""
-    return DISCRIMINATORS[config.discriminator](config, num_classes, input_shape=(None, None, channels))
+    """The network that `config.discriminator` names, for label maps in `config.encoding`.
+
+    Args:
+        config: the trainer's settings.
+        num_classes: K.
+        channels: of the images, C.
+
+    Returns: model from [`image` (B, H, W, C), `label_map` (B, H, W, K), or (B, H, W, C K) for "product"] to logits.
+    """
+    seen = num_classes * (channels if config.encoding == "product" else 1)
+    return DISCRIMINATORS[config.discriminator](config, seen, input_shape=(None, None, channels))
 
 
 def _unet(config, num_classes, **settings):
@@ -81,8 +90,23 @@ def _patch_classifier(config, num_classes, *, input_shape):
     return kseg.convolutionalize(kseg.PatchClassifier(num_classes, **settings))
 
 
-def _two_branch(config, num_classes, **settings):
-    return kseg.discriminators.TwoBranch(num_classes, branch_filters=config.discriminator_filters, **settings)
+def _two_branch(config, seen, **settings):
+    return kseg.discriminators.TwoBranch(seen, branch_filters=config.discriminator_filters, **settings)
+
+
+def _field_of_view(constructor, light):
+    def build(config, seen, **settings):
+        return constructor()(seen, light=light, width=config.discriminator_filters / 96, **settings)
+
+    return build
+
+
+def _patch_gan(config, seen, **settings):
+    return kseg.discriminators.PatchGAN(seen, filters=config.discriminator_filters, **settings)
+
+
+def _fully_convolutional(config, seen, **settings):
+    return kseg.discriminators.FullyConvolutional(seen, filters=config.discriminator_filters, **settings)
 
 
 SEGMENTORS = {  # the keys of `pipeline.config.MODELS`
@@ -98,4 +122,12 @@ SEGMENTORS = {  # the keys of `pipeline.config.MODELS`
     "dilated": _dilated,
     "patch_classifier": _patch_classifier,
 }
-DISCRIMINATORS = {"two_branch": _two_branch}
+DISCRIMINATORS = {  # the keys of `pipeline.config.DISCRIMINATORS`
+    "two_branch": _two_branch,
+    "large_fov": _field_of_view(lambda: kseg.discriminators.LargeFOV, light=False),
+    "large_fov_light": _field_of_view(lambda: kseg.discriminators.LargeFOV, light=True),
+    "small_fov": _field_of_view(lambda: kseg.discriminators.SmallFOV, light=False),
+    "small_fov_light": _field_of_view(lambda: kseg.discriminators.SmallFOV, light=True),
+    "patch_gan": _patch_gan,
+    "fully_convolutional": _fully_convolutional,
+}

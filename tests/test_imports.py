@@ -14,6 +14,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "kseg/blocks.py": {"keras"},
     "kseg/encoders/*.py": {"keras"},
     "kseg/optimizers.py": {"keras"},
+    "kseg/label_encodings.py": {"keras"},
     "kseg/keras_cv.py": {"keras", "keras_cv"},
     "kseg/models/*.py": {"keras"},
     "kseg/losses/*.py": {"keras"},

@@ -143,7 +143,8 @@ def PatchGAN(
         spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
         name: of the model.
 
-    Returns: model from [`image`, `label_map`], or from `label_map`, to logits (B, h, w, 1), float32, at stride 2^n.
+    Returns: model from [`image`, `label_map`], or from `label_map`, to logits (B, h, w, 1), float32, at stride 2^n,
+        sizes rounded up so that small maps work too; the authors' padding of 1 on all sides loses two positions.
 
     Raises:
         ValueError: `layers_between` is less than 1.
@@ -156,14 +157,11 @@ def PatchGAN(
     inputs, x = _joined(input_shape, num_classes)
     for i in range(layers_between + 1):
         stride = 2 if i < layers_between else 1
-        x = layers.ZeroPadding2D(1, name=f"pad{i + 1}")(x)
-        settings = {"strides": stride, "padding": "valid"}
-        x = _convolution(x, min(2**i, 8) * filters, 4, f"conv{i + 1}", spectral_normalization, **settings)
+        x = _convolution(x, min(2**i, 8) * filters, 4, f"conv{i + 1}", spectral_normalization, strides=stride)
         if batch_normalization and i > 0:
             x = batch_norm(f"norm{i + 1}")(x)
         x = layers.LeakyReLU(0.2, name=f"relu{i + 1}")(x)
-    x = layers.ZeroPadding2D(1, name="score_pad")(x)
-    x = _convolution(x, 1, 4, "score", spectral_normalization, padding="valid")
+    x = _convolution(x, 1, 4, "score", spectral_normalization)
     return keras.Model(inputs, layers.Activation("linear", dtype="float32", name="logits")(x), name=name)
 
 

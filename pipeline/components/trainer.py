@@ -72,6 +72,7 @@ def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
             segmentor,
             discriminator,
             weight=config.adversarial_weight,
+            encoding=config.encoding,
             ignore_class=VOID,
             label_stride=config.label_stride,
         )

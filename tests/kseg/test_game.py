@@ -13,6 +13,7 @@ import tensorflow as tf
 from kseg.game import AdversarialGame, SegmentationGame
 from kseg.losses import CrossEntropy
 from kseg.metrics import ConfusionMatrix
+from kseg.models.discriminators import FullyConvolutional, LargeFOV, PatchGAN, SmallFOV
 from tests.kseg.replicas_case import K, discriminator, pairs, segmentor, train
 
 IMAGES, IDS = pairs()
@@ -254,6 +255,36 @@ def test_the_game_is_abstract():
         game.play(IMAGES, IDS)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "channels", "network", "input_shape"),
+    [
+        ("basic", K, LargeFOV, None),
+        ("product", 3 * K, SmallFOV, None),
+        ("scaling", K, PatchGAN, (None, None, 3)),
+        ("scaling", K, FullyConvolutional, None),
+    ],
+)
+def test_every_encoding_and_discriminator_plays(encoding, channels, network, input_shape):
+    narrow = {"width": 1 / 32} if network in (LargeFOV, SmallFOV) else {"filters": 2}
+    game = compiled(
+        SegmentationGame(segmentor(), network(channels, input_shape=input_shape, **narrow), encoding=encoding)
+    )
+    before = weights_of(game.segmentor), weights_of(game.discriminator)
+    logs = one_step(game)
+    assert all(np.isfinite(value) for value in logs.values())
+    for network_before, network_after in zip(before, (game.segmentor, game.discriminator), strict=True):
+        assert any((old != new).any() for old, new in zip(network_before, weights_of(network_after), strict=True))
+
+
+@pytest.mark.parametrize("encoding", ["basic", "product", "scaling"])
+def test_void_pixels_are_zero_in_what_is_real_and_what_is_fake(encoding):
+    channels = 3 * K if encoding == "product" else K
+    game = SegmentationGame(segmentor(), LargeFOV(channels, width=1 / 32), encoding=encoding)
+    _, real, fake = game.play(tf.constant(IMAGES), tf.constant(IDS))
+    assert not real.numpy()[IDS == 255].any() and not fake.numpy()[IDS == 255].any()
+    assert real.numpy()[IDS != 255].any(axis=-1).all()
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match=r"`objective` must be one of non_saturating, minimax. .*objective='hinge'"):
         made(objective="hinge")
@@ -265,6 +296,8 @@ def test_wrong_arguments_are_named():
     joined = keras.layers.GlobalAveragePooling2D()(keras.layers.Concatenate()([image, label_map]))
     with pytest.raises(ValueError, match=r"one logit for each judgement.*output_shape=\(None, 2\)"):
         SegmentationGame(segmentor(), keras.Model([image, label_map], keras.layers.Dense(2)(joined)))
+    with pytest.raises(ValueError, match=r"`encoding` must be one of basic, product, scaling. .*encoding='onehot'"):
+        made(encoding="onehot")
     with pytest.raises(ValueError, match=r"label map \(B, H, W, 3\)\].*Received: inputs of shape .*None, 4\)"):
         SegmentationGame(segmentor(), keras.Model([image, label_map], keras.layers.Dense(1)(joined)))
     sgd = keras.optimizers.SGD()

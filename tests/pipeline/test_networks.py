@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline import networks
-from pipeline.config import MODELS, Trainer, chosen_modules
+from pipeline.config import DISCRIMINATORS, MODELS, Trainer, chosen_modules
 
 PAPERS = {  # weights for 21 classes and RGB, moving averages included
     "unet": 31_033_045,
@@ -17,7 +17,7 @@ PAPERS = {  # weights for 21 classes and RGB, moving averages included
 
 
 def test_every_name_has_a_network_and_a_module():
-    assert [*networks.SEGMENTORS] == [*MODELS]
+    assert [*networks.SEGMENTORS] == [*MODELS] and [*networks.DISCRIMINATORS] == [*DISCRIMINATORS]
     assert chosen_modules(Trainer(model="segnet")) == ["kseg.models.segnet"]
 
 
@@ -41,7 +41,10 @@ def test_another_width_is_refused():
         networks.segmentor(Trainer(width="wide"), 5, 3)
 
 
-def test_the_discriminator_judges_pairs():
-    model = networks.discriminator(Trainer(), 5, 3)
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+@pytest.mark.parametrize(("encoding", "seen"), [("basic", 5), ("scaling", 5), ("product", 15)])
+def test_every_discriminator_judges_pairs_in_every_encoding(name, encoding, seen):
+    model = networks.discriminator(Trainer(discriminator=name, encoding=encoding), 5, 3)
     image = keras.ops.zeros((2, 16, 16, 3))
-    assert model([image, keras.ops.zeros((2, 16, 16, 5))]).shape == (2, 1)
+    verdict = model([image, keras.ops.zeros((2, 16, 16, seen))])
+    assert verdict.shape[0] == 2 and verdict.shape[-1] == 1
