@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import keras
 
 from kseg.encoders.weights import fill
 
 PROBE = 256
 """Rows and columns of the image that strides are told from, where the network takes any."""
+POWERS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def finished(image, features: list, *, weights, trainable: bool, donor=None) -> list:
@@ -32,8 +31,16 @@ def finished(image, features: list, *, weights, trainable: bool, donor=None) -> 
 
 
 def strides(image, features: list) -> list[int]:
-    """Pixels of the image for one position of each feature, powers of two, found by shapes alone."""
-    rows = image.shape[1] or PROBE
-    probe = keras.KerasTensor((1, rows, image.shape[2] or PROBE, image.shape[3]), dtype=image.dtype)
-    maps = keras.Model(image, features).compute_output_spec(probe)
-    return [2 ** round(math.log2(rows / feature.shape[1])) for feature in maps]
+    """Pixels of the image for one position of each feature, powers of two, found by shapes alone.
+
+    Of a small image of known size several strides give the same map; the smallest that exceeds the feature's before is taken.
+    """
+    lengths = [length or PROBE for length in image.shape[1:3]]
+    axis = lengths.index(max(lengths))
+    probe = keras.KerasTensor((1, *lengths, image.shape[3]), dtype=image.dtype)
+    found = [1]
+    for feature in keras.Model(image, features).compute_output_spec(probe):
+        errors = {stride: abs(-(-lengths[axis] // stride) - feature.shape[1 + axis]) for stride in POWERS}
+        likely = [stride for stride in POWERS if errors[stride] == min(errors.values())]
+        found.append(next((stride for stride in likely if stride > found[-1]), likely[-1]))
+    return found[1:]

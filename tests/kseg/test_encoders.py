@@ -31,6 +31,14 @@ def test_features_come_one_for_each_stride_from_fine_to_coarse(name, symbolic):
     assert encoders.strides(x, getattr(encoders, name)(x)) == expected
 
 
+@pytest.mark.parametrize("size", [(65, 33), (97, None), (33, 16), (9, 9)])
+@pytest.mark.parametrize("name", OWN)
+def test_strides_are_told_from_a_small_image_of_known_size_too(name, size, symbolic):
+    x = keras.Input((*size, 3))
+    expected = [4, 8, 16, 32] if name == "alexnet" else [2, 4, 8, 16, 32]
+    assert encoders.strides(x, getattr(encoders, name)(x)) == expected
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_sizes_of_features_are_rounded_up(name):
     settings = {"width": 1 / 32}
