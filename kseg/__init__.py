@@ -35,8 +35,8 @@ _MODULES = {  # name -> module that is, or that holds, it
     **{
         name: f"kseg.{name}"
         for name in (
-            "augment", "blocks", "callbacks", "data", "datasets", "distribute", "encoders", "game", "inference",
-            "label_encodings", "labels", "layers", "losses", "metrics", "models", "optimizers", "plots",
+            "augment", "blocks", "callbacks", "class_balance", "data", "datasets", "distribute", "encoders", "game",
+            "inference", "label_encodings", "labels", "layers", "losses", "metrics", "models", "optimizers", "plots",
             "receptive_fields", "resizing", "serving",
         )
     },

@@ -16,7 +16,7 @@ class Lovasz(SegmentationLoss):
     m_1 >= m_2 >= ..., the loss of the class is sum_i m_i (J_i - J_(i-1)), where J_i is the class's 1 - IoU if just the first i
     pixels were wrong. Where p is 0 or 1 this is 1 - IoU itself. Classes that an image does not show do not enter its mean.
 
-    It sorts each class's errors: memory for about ten maps of the logits' size, and time that grows with K.
+    It sorts the errors of every class in every image, which costs more than all other losses here.
 
     Args:
         ignore_class: id of void pixels, or None.

@@ -5,6 +5,7 @@ TensorFlow cannot be imported: what needs it in secret fails. Kinds are the keys
 """
 
 import ast
+import functools
 import importlib
 import os
 import pathlib
@@ -29,12 +30,24 @@ sys.path += [str(ROOT), str(ROOT / "tests" / "kseg")]
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
+from test_encoders import KERAS, OWN  # noqa: E402
 from test_networks import NETWORKS, OTHERS, inputs  # noqa: E402
 
-from kseg import losses, metrics  # noqa: E402
+import kseg  # noqa: E402
+from kseg import encoders, losses, metrics  # noqa: E402
 
 K = 5
 SIZE = (45, 38)
+
+
+def on_trunk(name):
+    """A builder of FCN-8s on a trunk; those of keras.applications cannot be as narrow as others."""
+    narrow = {} if name == "efficientnet_v2_b0" else {"width": 0.35 if name in KERAS else 1 / 32}
+    return lambda: kseg.FCN8s(K, width=1 / 64, encoder=functools.partial(getattr(encoders, name), **narrow))
+
+
+TRUNKS = set(OWN | KERAS) - {"resnet101"}  # which is built as ResNet-50 is
+EVERY = NETWORKS | OTHERS | {f"fcn8s_{name}": on_trunk(name) for name in sorted(TRUNKS)}
 WEIGHTS = [0.5, 1.0, 2.0, 3.0, 0.0]
 LOSSES = {
     "cross_entropy": losses.CrossEntropy(255, WEIGHTS, label_smoothing=0.1, reduction=None),
@@ -78,7 +91,7 @@ def gradients(function, values):
 def of_networks():
     """What every network answers."""
     answers = {}
-    for name, build in (NETWORKS | OTHERS).items():
+    for name, build in EVERY.items():
         network = build()
         fill(network)
         answers[name] = network.predict(inputs(network, *SIZE), verbose=0)
@@ -86,14 +99,15 @@ def of_networks():
 
 
 def of_gradients():
-    """What every network answers in training, and the gradients of one direction of that by all its weights; in float64.
+    """Gradients of one direction of every network's answer by all its weights; in float64, with fixed batch statistics.
 
     In float32 the backends' rounding decides which of two nearly equal maxima is pooled, and so where a gradient goes: one
-    such place moved some of an FCN's gradients by 1e-3, on TensorFlow as on JAX, against those of float64.
+    such place moved some of an FCN's gradients by 1e-3, on TensorFlow as on JAX, against those of float64. Statistics of maps
+    of 3x3 pixels, layer upon layer, magnify rounding as much; Keras takes them in float32 on JAX whatever the network's type.
     """
     keras.config.set_floatx("float64")
     answers = {}
-    for name, build in (NETWORKS | OTHERS).items():
+    for name, build in EVERY.items():
         network = build()
         fill(network)
         values = inputs(network, *SIZE)
@@ -101,11 +115,10 @@ def of_gradients():
         direction = np.random.default_rng(1).normal(size=network.compute_output_shape(shapes(values)))
 
         def along(weights, network=network, values=values, fixed=fixed, direction=direction):
-            answer, _ = network.stateless_call(weights, fixed, values, training=True)
-            return ops.sum(ops.cast(answer, "float64") * direction), answer
+            answer, _ = network.stateless_call(weights, fixed, values)
+            return ops.sum(ops.cast(answer, "float64") * direction), ()
 
-        (_, answer), slopes = gradients(along, [variable.value for variable in network.trainable_variables])
-        answers[name] = answer
+        _, slopes = gradients(along, [variable.value for variable in network.trainable_variables])
         paths = [variable.path for variable in network.trainable_variables]
         answers |= {f"{name}: gradient by {path}": slope for path, slope in zip(paths, slopes, strict=True)}
     return answers
@@ -163,6 +176,21 @@ def of_metrics():
     return answers | {"past 2^24: matrix": metric.matrix()}
 
 
+def of_training():
+    """What `fit` reports of a few steps of two networks, one with batch normalisation, and the weights that they end with."""
+    answers = {}
+    for name in ("full_resolution_fcn", "unet_norm"):
+        network = NETWORKS[name]()
+        fill(network)
+        loss = losses.CrossEntropy(255) + 0.5 * losses.Dice(255) + 0.1 * losses.Lovasz(255)
+        network.compile(keras.optimizers.SGD(0.01), loss, metrics=[metrics.ConfusionMatrix(K)])
+        images, ids = inputs(network, *SIZE), drawn()[0]
+        history = network.fit(images, ids, batch_size=1, epochs=3, shuffle=False, verbose=0).history
+        answers |= {f"{name}: {measure}": values for measure, values in history.items()}
+        answers |= {f"{name}: {weight.path}": weight for weight in network.weights}
+    return answers
+
+
 def of_imports():
     """Of every module of kseg what its import raises, or ""; but of those whose source imports TFDS, which needs TensorFlow."""
     answers = {}
@@ -195,6 +223,7 @@ KINDS = {
     "gradients": of_gradients,
     "losses": of_losses,
     "metrics": of_metrics,
+    "training": of_training,
     "imports": of_imports,
 }
 
