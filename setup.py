@@ -30,6 +30,7 @@ setup(
         "apache-beam>=2.77,<2.78",
         "google-crc32c>=1.5",
         "tensorboard>=2.20",
+        "h5py>=3.11",
         "numpy>=2",
         "pillow>=11",
         "scipy>=1.14",
