@@ -33,6 +33,7 @@ setup(
         "h5py>=3.11",
         "numpy>=2",
         "pillow>=11",
+        "simplejpeg>=1.8",
         "scipy>=1.14",
         "scikit-image>=0.25",
         "matplotlib>=3.9",

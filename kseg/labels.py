@@ -58,6 +58,12 @@ class LabelMap:
                 "Mask values must lie in 0..255 and differ from each other and from `ignore_value`. "
                 f"Received: values={list(self.values)}, ignore_value={self.ignore_value}."
             )
+        for name, colour in zip((*self.names, "void"), (*self.colours, self.void_colour), strict=True):
+            if not name or len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
+                raise ValueError(
+                    "A class must have a name and a colour of red, green and blue in 0..255. "
+                    f"Received: name={name!r}, colour={colour}."
+                )
 
     @property
     def num_classes(self) -> int:
@@ -75,29 +81,37 @@ class LabelMap:
         Raises:
             ValueError: a column is missing or a cell is no number.
         """
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+        try:
+            with open(path, newline="", encoding="utf-8-sig") as file:
+                rows = list(csv.DictReader(file))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(
+                f"A table of classes must be UTF-8 text with commas. Received: {path} [{error}]. Write it anew."
+            ) from error
         missing = [column for column in COLUMNS if not rows or column not in rows[0]]
         if missing:
             raise ValueError(
                 f"A table of classes must have a header with the columns {', '.join(COLUMNS)}, and a row for each class. "
-                f"Received: {path} without {', '.join(missing)}."
+                f"Received: {path} without {', '.join(missing)}. Add them."
             )
         try:
-            table = [(int(r["value"]), r["name"].strip(), tuple(int(r[c]) for c in COLUMNS[2:])) for r in rows]
+            table = [(int(r["value"]), (r["name"] or "").strip(), tuple(int(r[c]) for c in COLUMNS[2:])) for r in rows]
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"value, red, green and blue must be whole numbers. Received: {path} [{error}]."
+                f"value, red, green and blue must be whole numbers. Received: {path} [{error}]. Correct the table."
             ) from error
         classes = [row for row in table if row[0] != ignore_value]
         void = [row[2] for row in table if row[0] == ignore_value]
-        return cls(
-            names=tuple(name for _, name, _ in classes),
-            colours=tuple(colour for _, _, colour in classes),
-            values=tuple(value for value, _, _ in classes),
-            ignore_value=ignore_value,
-            void_colour=void[0] if void else (0, 0, 0),
-        )
+        try:
+            return cls(
+                names=tuple(name for _, name, _ in classes),
+                colours=tuple(colour for _, _, colour in classes),
+                values=tuple(value for value, _, _ in classes),
+                ignore_value=ignore_value,
+                void_colour=void[0] if void else (0, 0, 0),
+            )
+        except ValueError as error:
+            raise ValueError(f"{str(error).removesuffix('.')} [{path}]. Correct the table.") from error
 
     def to_json(self) -> str:
         """The table as JSON, readable by `from_json` and by people."""
@@ -117,26 +131,36 @@ class LabelMap:
         """Reads `labels.json` of a prepared data set or an exported model's assets."""
         return cls.from_json((pathlib.Path(directory) / "labels.json").read_text(encoding="utf-8"))
 
+    @property
+    def named(self) -> tuple[int, ...]:
+        """The raw values that mean something: those of the classes, and of void where there is one."""
+        return self.values if self.ignore_value is None else (*self.values, self.ignore_value)
+
+    def unknown(self, mask: np.ndarray) -> dict[int, int]:
+        """Raw values of a mask (H, W), uint8, that are neither a class nor void, with their pixels."""
+        counts = np.bincount(mask.ravel(), minlength=256)
+        counts[list(self.named)] = 0
+        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+
     def to_ids(self, mask: np.ndarray) -> np.ndarray:
         """Turns a raw mask (H, W), uint8, into class ids (H, W), uint8: 0..K-1, and 255 where void.
 
         Raises:
             ValueError: a value is neither a class nor void; the message counts its pixels.
         """
-        table = np.full(256, -1, np.int16)
+        unknown = self.unknown(mask)
+        if unknown:
+            shown = ", ".join(f"{value} ({pixels} pixels)" for value, pixels in list(unknown.items())[:8])
+            raise ValueError(
+                f"Mask values must be among the classes {sorted(self.values)} or be the value of void "
+                f"({self.ignore_value}). Received: {shown}{', ...' if len(unknown) > 8 else ''}. "
+                "Name them in classes.csv, or say with --ignore-value which value is void."
+            )
+        table = np.zeros(256, np.uint8)
         table[list(self.values)] = np.arange(self.num_classes)
         if self.ignore_value is not None:
             table[self.ignore_value] = VOID
-        counts = np.bincount(mask.ravel(), minlength=256)
-        unknown = np.flatnonzero((counts > 0) & (table < 0))
-        if unknown.size:
-            shown = ", ".join(f"{value} ({counts[value]} pixels)" for value in unknown[:8])
-            raise ValueError(
-                f"Mask values must be among the classes {sorted(self.values)} or be the value of void "
-                f"({self.ignore_value}). Received: {shown}{', ...' if unknown.size > 8 else ''}. "
-                "Name them in classes.csv, or say with --ignore-value which value is void."
-            )
-        return table[mask].astype(np.uint8)
+        return table[mask]
 
     def palette(self) -> np.ndarray:
         """Colours (256, 3), uint8, by id: classes first, void's at 255."""

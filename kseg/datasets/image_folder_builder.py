@@ -66,7 +66,10 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 f"Received: config={config}. Read the labels with LabelMap.from_csv."
             )
         shares = {"validation_share": config.validation_share, "test_share": config.test_share}
-        self._pairs, _ = list_pairs(config.root, **shares)
+        listing = list_pairs(config.root, **shares)
+        if listing.faults:
+            raise listing.faults[0].error
+        self._pairs = listing.pairs
         self._channels = channels_of(self._pairs)
         features = tfds.features.FeaturesDict(
             {

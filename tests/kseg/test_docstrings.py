@@ -10,6 +10,7 @@ import kseg
 
 MODULES = (
     "kseg.class_balance",
+    "kseg.datasets.pairs",
     "kseg.inference",
     "kseg.layers.normalization",
     "kseg.layers.pooling",
@@ -29,6 +30,8 @@ MODULES = (
     "kseg.models.segnet",
     "kseg.models.unet",
     "kseg.receptive_fields.walk",
+    "pipeline.duplicates",
+    "pipeline.skew",
 )
 
 
