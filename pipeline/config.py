@@ -38,6 +38,7 @@ class ExampleGen:
     """How the source becomes a prepared data set of image, label map and key."""
 
     ignore_value: int | None = None  # raw mask value that means void; None: every pixel has a class
+    max_pixels: int = 50_000_000  # of one picture; larger ones are set aside unseen
     validation_share: float = 0.1  # of a source without splits, drawn by a hash of each key
     test_share: float = 0.1
     image_feature: str = "image"  # of a `tfds:` source
@@ -52,19 +53,25 @@ class ExampleGen:
 
 @dataclasses.dataclass(frozen=True)
 class StatisticsGen:
-    """Counts need no setting."""
+    """What counts as a near duplicate, and as tiny."""
+
+    near_duplicate_bits: int = 10  # of the 128 of a perceptual hash, by which two images may differ
+    tiny_side: int = 16  # pixels; images with a shorter side are named
 
 
 @dataclasses.dataclass(frozen=True)
 class SchemaGen:
-    """The schema is inferred from the statistics."""
+    """The schema is inferred from the statistics, or the user's own; nothing to choose."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ExampleValidator:
-    """When unreadable or wrong pairs stop the run."""
+    """How much of what is wrong is borne; docs/data_validation.md."""
 
-    max_quarantined: float = 0.01  # share of all pairs
+    max_quarantined: float = 0.01  # share of all pairs that cannot be used; more stop the run
+    max_leaked: float = 0.01  # share of a split's images that are in train too; more stop the run
+    max_skew: float = 0.15  # Jensen-Shannon distance of a split's classes or brightness from train's; more is a warning
+    max_drift: float = 0.15  # likewise of train's from that of the last pushed model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,11 +132,12 @@ class Pusher:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A whole run. `data`, `classes`, `root` and `push_to` are places: they enter no recipe, their contents do."""
+    """A whole run. `data`, `classes`, `schema`, `root` and `push_to` are places: they enter no recipe, their contents do."""
 
     name: str = "streets"  # of the model: savedmodels/<name>/<version>
     data: str = "streets"  # folder or CSV of pairs, "tfds:<name>", or "streets"
     classes: str | None = None  # classes.csv; None: the one in the data folder
+    schema: str | None = None  # a frozen schema.json; None: inferred
     root: str = "runs"
     push_to: str = "savedmodels"
     example_gen: ExampleGen = ExampleGen()

@@ -21,6 +21,7 @@ import traceback
 
 from pipeline import config as settings
 from pipeline.configs import CONFIGS
+from pipeline.previous import previous_statistics
 from pipeline.store import Artifact, Outside, Store, external
 
 NOT_BLESSED = 3
@@ -29,6 +30,7 @@ NOT_BLESSED = 3
 FLAGS = {  # what people change most: flag, the setting behind it, and what it means
     "--data": ("data", "folder or CSV of image and mask pairs, tfds:NAME, or streets (generated)"),
     "--classes": ("classes", "table with the columns value,name,red,green,blue; else classes.csv in the data folder"),
+    "--schema": ("schema", "frozen schema.json that the data are held against; else one is inferred"),
     "--ignore-value": ("example_gen.ignore_value", "mask value that means void; none: every pixel has a class"),
     "--name": ("name", "of the model: it is pushed to PUSH_TO/NAME/VERSION; else the data folder's name"),
     "--model": ("trainer.model", f"network: {', '.join(settings.MODELS)}"),
@@ -75,9 +77,17 @@ def line(config: settings.Config, beam_options: list[str]) -> int:
     classes = {"classes": external(config.classes)} if config.classes else {}
     examples = store.run(component("example_gen"), c.example_gen, source=source, **classes, beam_options=beam)
     statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
-    schema = store.run(component("schema_gen"), c.schema_gen, statistics=statistics, examples=examples)
+    frozen = {"frozen": external(config.schema)} if config.schema else {}
+    schema = store.run(component("schema_gen"), c.schema_gen, statistics=statistics, examples=examples, **frozen)
+    before = previous_statistics(pathlib.Path(config.push_to, config.name), store.root, statistics)
+    previous = {"previous": before} if before else {}
     anomalies = store.run(
-        component("example_validator"), c.example_validator, examples=examples, statistics=statistics, schema=schema
+        component("example_validator"),
+        c.example_validator,
+        examples=examples,
+        statistics=statistics,
+        schema=schema,
+        **previous,
     )
     transform = store.run(
         component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam

@@ -17,8 +17,10 @@ import pathlib
 import apache_beam as beam
 
 from kseg.datasets import streets
-from kseg.datasets.image_files import PairError, encode_png, joined
-from kseg.datasets.image_folder import SPLITS, channels_of, list_pairs, read_pair, split_of
+from kseg.datasets.image_files import encode_png, joined
+from kseg.datasets.image_folder import channels_of, list_pairs, read_pair
+from kseg.datasets.pairs import SPLITS, Pair, cuts, split_of
+from kseg.datasets.pictures import PairError, shown
 from kseg.labels import LabelMap
 from pipeline import progress
 from pipeline.config import ExampleGen
@@ -36,8 +38,11 @@ class Source:
         counts: pairs of each split, before any is set aside; where a hash decides about splits, the expected number.
         elements: transform from nothing to what `reader` reads.
         reader: DoFn from one element to (split, key, image_bytes, label_map_bytes), with the further outputs "reencoded"
-            (reason) and "quarantined" ({"split", "key", "image", "mask", "reason"}).
+            (reason) and "quarantined" (a row as `set_aside` makes it).
+        faults: rows of pairs that are set aside before anything is read.
+        files: image and mask file of every pair, by split and `shown` key; empty where pairs are no files.
         unused_masks: mask files that belong to no image.
+        foreign_files: files of the source that are neither image nor mask.
     """
 
     labels: LabelMap
@@ -45,7 +50,16 @@ class Source:
     counts: dict[str, int]
     elements: beam.PTransform
     reader: beam.DoFn
-    unused_masks: tuple[pathlib.Path, ...] = ()
+    faults: tuple[dict, ...] = ()
+    files: dict[tuple[str, str], tuple[pathlib.Path, pathlib.Path]] = dataclasses.field(default_factory=dict)
+    unused_masks: tuple[str, ...] = ()
+    foreign_files: tuple[str, ...] = ()
+
+
+def set_aside(split: str, key: str, image: str, mask: str, error: PairError) -> dict[str, str]:
+    """The record of a pair that cannot be used: whose it is, and name, what, where and cure of the error."""
+    row = {"split": split, "key": shown(key), "image": image, "mask": mask}
+    return row | {"name": error.name, "what": error.what, "where": error.where, "cure": error.cure}
 
 
 def folder(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | None) -> Source:
@@ -55,7 +69,7 @@ def folder(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | None)
         ValueError: the files do not pair up, or there is no table of classes.
     """
     shares = {"validation_share": config.validation_share, "test_share": config.test_share}
-    pairs, unused = list_pairs(root, **shares)
+    listing = list_pairs(root, **shares)
     beside = (root if root.is_dir() else root.parent) / "classes.csv"
     if classes is None and not beside.is_file():
         raise ValueError(
@@ -63,15 +77,23 @@ def folder(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | None)
             f"values of your data:\n{TABLE}"
         )
     labels = LabelMap.from_csv(classes or beside, config.ignore_value)
-    channels = channels_of(pairs)
+    channels = channels_of(listing.pairs)
+    every = [*(fault.pair for fault in listing.faults), *listing.pairs]
     return Source(
         labels=labels,
         channels=channels,
-        counts=dict(collections.Counter(pair.split for pair in pairs)),
-        elements=_Elements(pairs),
-        reader=_ReadFiles(labels, channels),
-        unused_masks=tuple(unused),
+        counts=dict(collections.Counter(pair.split for pair in listing.pairs)),
+        elements=_Elements(listing.pairs),
+        reader=_ReadFiles(labels, channels, config.max_pixels),
+        faults=tuple(_row(fault.pair, fault.error) for fault in listing.faults),
+        files={(pair.split, shown(pair.key)): (pair.image, pair.mask) for pair in every},
+        unused_masks=tuple(map(shown, listing.unused_masks)),
+        foreign_files=tuple(map(shown, listing.foreign_files)),
     )
+
+
+def _row(pair: Pair, error: PairError) -> dict[str, str]:
+    return set_aside(pair.split, pair.key, shown(pair.image), shown(pair.mask), error)
 
 
 def generated_streets(config: ExampleGen, classes: pathlib.Path | None) -> Source:
@@ -123,20 +145,26 @@ def prepared_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -
             f"A data set must have splits among {', '.join(SPLITS)}. "
             f"Received: {', '.join(builder.info.splits) or 'none'} [tfds:{name}]."
         )
-    shares = (config.validation_share, config.test_share) if len(sizes) == 1 else None
-    counts = {SPLITS[split]: count for split, count in sizes.items()}
-    if shares:
-        (total,) = sizes.values()
-        parts = {"validation": shares[0], "test": shares[1], "train": 1 - sum(shares)}
-        counts = {split: round(total * share) for split, share in parts.items() if share}
+    counts, at = {SPLITS[split]: count for split, count in sizes.items()}, None
+    if len(sizes) == 1:
+        keys = _tfds_ids(builder, *sizes)
+        at = cuts(keys, config.validation_share, config.test_share)
+        counts = dict(collections.Counter(split_of(key, at) for key in keys))
     channels = features[config.image_feature].shape[-1] or 3
     return Source(
         labels=labels,
         channels=channels,
         counts=counts,
         elements=_TfdsElements(builder, tuple(sizes), names),
-        reader=_ReadTfds(name, labels, channels, names, shares),
+        reader=_ReadTfds(name, labels, channels, names, at, config.max_pixels),
     )
+
+
+def _tfds_ids(builder, split) -> list[str]:
+    """What TFDS calls the examples of a split: file name and position."""
+    info = builder.info.splits[split]
+    numbered = zip(sorted(info.filenames), info.shard_lengths, strict=True)
+    return [f"{name}__{number}" for name, count in numbered for number in range(count)]
 
 
 def _tfds_builder(name):
@@ -226,13 +254,13 @@ class _Unpack(beam.DoFn):
         yield self._split, example["tfds_id"].numpy().decode(), image_bytes, mask_bytes
 
 
-def _outputs(read, row: dict):
-    """What a reader yields: the pair that `read()` returns with its reason for a PNG, or the row of a quarantined one."""
+def _outputs(read, row):
+    """What a reader yields: the pair that `read()` returns with its reason for a PNG, or the `row(error)` of a bad one."""
     progress.advance()
     try:
         *pair, reason = read()
     except PairError as error:
-        yield beam.pvalue.TaggedOutput("quarantined", row | {"reason": str(error)})
+        yield beam.pvalue.TaggedOutput("quarantined", row(error))
     else:
         yield tuple(pair)
         if reason:
@@ -242,15 +270,14 @@ def _outputs(read, row: dict):
 class _ReadFiles(beam.DoFn):
     """A `Pair` of files."""
 
-    def __init__(self, labels, channels):
-        self._labels, self._channels = labels, channels
+    def __init__(self, labels, channels, max_pixels):
+        self._labels, self._channels, self._max_pixels = labels, channels, max_pixels
 
     def process(self, pair):
-        row = {"split": pair.split, "key": pair.key, "image": str(pair.image), "mask": str(pair.mask)}
-        yield from _outputs(functools.partial(self._read, pair), row)
+        yield from _outputs(functools.partial(self._read, pair), functools.partial(_row, pair))
 
     def _read(self, pair):
-        return pair.split, pair.key, *read_pair(pair, self._labels, self._channels)
+        return pair.split, pair.key, *read_pair(pair, self._labels, self._channels, self._max_pixels)
 
 
 class _DrawStreet(beam.DoFn):
@@ -267,18 +294,18 @@ class _DrawStreet(beam.DoFn):
 
 
 class _ReadTfds(beam.DoFn):
-    """(split, tfds_id, image_bytes, mask_bytes) of a TFDS data set; `shares` where a hash of the id decides about splits."""
+    """(split, tfds_id, image_bytes, mask_bytes) of a TFDS data set; `at` are the `cuts` where a hash of the id decides."""
 
-    def __init__(self, name, labels, channels, names, shares):
+    def __init__(self, name, labels, channels, names, at, max_pixels):
         self._name, self._labels, self._channels = name, labels, channels
-        self._names, self._shares = names, shares
+        self._names, self._at, self._max_pixels = names, at, max_pixels
 
     def process(self, element):
         split, key, *encoded = element
-        split = split_of(key, *self._shares) if self._shares else SPLITS[split]
+        split = split_of(key, self._at) if self._at else SPLITS[split]
         places = [f"tfds:{self._name} {key} {feature}" for feature in self._names]
-        row = {"split": split, "key": key, "image": places[0], "mask": places[1]}
+        row = functools.partial(set_aside, split, key, *places)
         yield from _outputs(functools.partial(self._read, split, key, encoded, places), row)
 
     def _read(self, split, key, encoded, places):
-        return split, key, *joined(*encoded, self._labels, self._channels, *places)
+        return split, key, *joined(*encoded, self._labels, self._channels, *places, self._max_pixels)

@@ -1,9 +1,9 @@
 """example_gen: any source of image and mask pairs becomes a prepared data set at the original size.
 
 Leaves the TFDS directory, `labels.json` (the classes) and `ingestion.json`: pairs of each split, channels, images that were
-stored anew as PNG by reason, masks without an image, and the pairs that were set aside, with their paths and the reason. A source
-whose files do not pair up is refused before Beam starts, and so is one without a single usable pair. Beam; TensorFlow only for
-TFDS sources.
+stored anew as PNG by reason, masks without an image, files that are neither, and the pairs that were set aside, with their paths,
+the fault and its cure; `quarantine/` holds copies of them. A source that is wrong as a whole is refused before Beam starts, one
+without a single usable pair after it. Beam; TensorFlow only for TFDS sources.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import pathlib
 
 import apache_beam as beam
 
-from kseg.labels import LabelMap
 from pipeline import beam as shards
 from pipeline import prepared, progress, sources
 from pipeline.config import ExampleGen
+from pipeline.quarantine import keep
+
+SHOWN = 20  # reasons in a message
 
 
 def example_gen(
@@ -37,7 +39,7 @@ def example_gen(
         beam_options: Beam's command line.
 
     Raises:
-        ValueError: files are missing or do not pair up, the classes are not given, or no pair can be used.
+        ValueError: the source is wrong as a whole, the classes are not given, or no pair can be used.
     """
     given = _source(source, config, classes)
     progress.total(sum(given.counts.values()))
@@ -56,13 +58,15 @@ def example_gen(
             | "Collect reasons" >> shards.Collect(reencoded)
         )
         _ = pairs.quarantined | "Collect quarantined" >> shards.Collect(quarantined)
+    rows = [*given.faults, *shards.collected(quarantined)]
     ingestion = {
         "channels": given.channels,
         "reencoded": dict(shards.collected(reencoded)),
-        "quarantined": shards.collected(quarantined),
-        "unused_masks": [str(path) for path in given.unused_masks],
+        "quarantined": sorted(rows, key=lambda row: (row["split"], row["key"], row["where"])),
+        "unused_masks": list(given.unused_masks),
+        "foreign_files": list(given.foreign_files),
     }
-    _publish(out, given.labels, ingestion)
+    _publish(out, given, ingestion)
 
 
 def _source(source, config, classes) -> sources.Source:
@@ -73,14 +77,14 @@ def _source(source, config, classes) -> sources.Source:
     return sources.folder(pathlib.Path(source), config, classes)
 
 
-def _publish(out, labels: LabelMap, ingestion: dict):
+def _publish(out, given: sources.Source, ingestion: dict):
     """Writes what stands beside the shards."""
+    rows = ingestion["quarantined"]
     if not any(pairs for files in prepared.measured(out).values() for pairs, _ in files):
-        reasons = "\n".join(row["reason"] for row in ingestion["quarantined"][:20])
-        raise ValueError(
-            f"At least one pair must be usable. Received: {len(ingestion['quarantined'])} pairs that are not:\n{reasons}"
-        )
+        reasons = "\n".join(f"{row['what']} [{row['where']}]. {row['cure']}" for row in rows[:SHOWN])
+        raise ValueError(f"At least one pair must be usable. Received: {len(rows)} pairs that are not:\n{reasons}")
     prepared.write_metadata(out, ingestion["channels"], "Image and mask pairs at their original size.")
-    (out / "labels.json").write_text(labels.to_json(), encoding="utf-8")
+    (out / "labels.json").write_text(given.labels.to_json(), encoding="utf-8")
+    ingestion["quarantined"] = keep(out / "quarantine", rows, given.files)
     ingestion = {"pairs": prepared.splits(out), **ingestion}
     (out / "ingestion.json").write_text(json.dumps(ingestion, indent=1, ensure_ascii=False), encoding="utf-8")

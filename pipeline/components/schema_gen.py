@@ -1,4 +1,4 @@
-"""schema_gen: what a data set looks like, inferred from its statistics, for people to read and for later data to be held against.
+"""schema_gen: what a data set looks like, for people to read and for data to be held against; see `pipeline.schema`.
 
 Standard library only.
 """
@@ -9,30 +9,33 @@ import json
 import pathlib
 
 from kseg.labels import LabelMap
+from pipeline import schema
 from pipeline.config import SchemaGen
 
 
-def schema_gen(out: pathlib.Path, config: SchemaGen, *, statistics: pathlib.Path, examples: pathlib.Path):
-    """Writes `out/schema.json`: `classes`, `ignore_value`, `channels`, `height`, `width` and `void_share`.
+def schema_gen(
+    out: pathlib.Path,
+    config: SchemaGen,
+    *,
+    statistics: pathlib.Path,
+    examples: pathlib.Path,
+    frozen: pathlib.Path | None = None,
+):
+    """Writes `out/schema.json`: the user's own where there is one, else the one that the data meet.
 
     Args:
         out: folder to write below.
         config: nothing to choose.
         statistics: artifact of statistics_gen.
         examples: artifact of example_gen, which knows names and colours.
+        frozen: a schema that somebody has written or edited.
+
+    Raises:
+        ValueError: `frozen` is no schema.
     """
-    labels = LabelMap.load(examples)
-    counts = json.loads((statistics / "statistics.json").read_text())["all"]
-    rows = zip(labels.names, labels.colours, labels.values, strict=True)
-    schema = {
-        "classes": [
-            {"id": number, "name": name, "colour": colour, "value": value}
-            for number, (name, colour, value) in enumerate(rows)
-        ],
-        "ignore_value": labels.ignore_value,
-        "channels": counts["channels"],
-        "height": {side: counts["height"][side] for side in ("min", "max")},
-        "width": {side: counts["width"][side] for side in ("min", "max")},
-        "void_share": counts["void_pixels"] / counts["pixels"],
-    }
-    (out / "schema.json").write_text(json.dumps(schema, indent=1))
+    if frozen is not None:
+        found = schema.read(frozen)
+    else:
+        counts = json.loads((statistics / "statistics.json").read_text())
+        found = schema.infer(counts, LabelMap.load(examples))
+    (out / "schema.json").write_text(schema.text(found), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pathlib
 import shutil
 
 import numpy as np
@@ -50,6 +51,7 @@ def test_a_folder_becomes_a_data_set_with_the_images_own_bytes_and_class_ids(ing
         "reencoded": {},
         "quarantined": [],
         "unused_masks": [],
+        "foreign_files": [],
     }
     labels = LabelMap.load(out)
     assert (labels.names, labels.void_colour) == (("ground", "left", "right"), (0, 0, 0))
@@ -90,37 +92,52 @@ def truncated_jpeg(photos):
     Image.open(photos / "images" / "train" / "03.png").save(stream, "JPEG")
     (photos / "images" / "train" / "03.png").unlink()
     (photos / "images" / "train" / "03.jpg").write_bytes(stream.getvalue()[:-200])
-    return "images/train/03.jpg", "must be whole"
+    return "images/train/03.jpg", "damaged_file", "must be whole"
 
 
 def mask_of_another_size(photos):
     Image.new("L", (5, 4)).save(photos / "masks" / "train" / "03.png")
-    return "masks/train/03.png", "Received: mask 5x4"
+    return "masks/train/03.png", "size_mismatch", "Received: mask 5x4"
 
 
 def unknown_label(photos):
     mask = np.array(Image.open(photos / "masks" / "train" / "03.png"))
     mask[2, 2:4] = 77
     Image.fromarray(mask).save(photos / "masks" / "train" / "03.png")
-    return "masks/train/03.png", r"Received: 77 (2 pixels)"
+    return "masks/train/03.png", "unknown_values", "Received: 77 (2 pixels)"
 
 
-@pytest.mark.parametrize("spoil", [truncated_jpeg, mask_of_another_size, unknown_label])
-def test_a_pair_that_cannot_be_used_is_listed_with_its_paths_and_the_others_are_stored(ingest, photos, spoil):
-    path, reason = spoil(photos)
+def missing_mask(photos):
+    (photos / "masks" / "train" / "03.png").unlink()
+    return "images/train/03.png", "missing_mask", "Received: no "
+
+
+@pytest.mark.parametrize("spoil", [truncated_jpeg, mask_of_another_size, unknown_label, missing_mask])
+def test_a_pair_that_cannot_be_used_is_kept_with_path_and_reason_and_the_others_are_stored(ingest, photos, spoil):
+    path, name, what = spoil(photos)
     out, ingestion = ingest(photos, ignore_value=9)
     (row,) = ingestion["quarantined"]
-    assert (row["split"], row["key"]) == ("train", "03")
-    assert str(photos / path) in (row["image"], row["mask"])
-    assert str(photos / path) in row["reason"] and reason in row["reason"]
+    assert (row["split"], row["key"], row["name"]) == ("train", "03", name)
+    assert str(photos / path) in (row["image"], row["mask"]) and str(photos / path) in row["where"]
+    assert what in row["what"] and row["cure"]
+    kept = out / "quarantine" / row["kept"]
+    assert row["what"] in (kept / "reason.txt").read_text()
+    copies = {path.stem: path.read_bytes() for path in kept.iterdir() if path.stem != "reason"}
+    files = {kind: pathlib.Path(row[kind]) for kind in ("image", "mask")}
+    assert copies == {kind: file.read_bytes() for kind, file in files.items() if file.exists()}
     assert ingestion["pairs"] == prepared.splits(out) == {"test": 2, "train": 5, "validation": 2}
 
 
-def test_a_folder_that_does_not_pair_up_is_refused_before_anything_is_written(ingest, photos, tmp_path):
-    (photos / "masks" / "train" / "03.png").unlink()
-    with pytest.raises(ValueError, match=r"images/train/03\.png without"):
-        ingest(photos, ignore_value=9)
-    assert list((tmp_path / "examples").iterdir()) == []
+def test_what_is_kept_of_quarantined_pairs_is_bounded(ingest, photos, monkeypatch):
+    for name in ("00", "01", "02"):
+        (photos / "images" / "train" / f"{name}.png").write_bytes(b"not a picture" * 100)
+    mask = (photos / "masks" / "train" / "00.png").stat().st_size
+    monkeypatch.setattr("pipeline.quarantine.MOST_BYTES", 1300 + mask + 1)
+    monkeypatch.setattr("pipeline.quarantine.MOST_PAIRS", 2)
+    out, ingestion = ingest(photos, ignore_value=9)
+    assert [row["kept"] for row in ingestion["quarantined"]] == ["000", "001", None]
+    found = {path.relative_to(out / "quarantine").as_posix() for path in (out / "quarantine").glob("*/*")}
+    assert found == {"000/image.png", "000/mask.png", "000/reason.txt", "001/reason.txt"}
 
 
 def test_a_refused_source_leaves_no_artifact(photos, tmp_path):

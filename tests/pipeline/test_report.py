@@ -60,7 +60,13 @@ def artifacts(tmp_path):
                 "pairs": {"train": 5, "test": 2},
                 "reencoded": {"16-bit image": 2},
                 "quarantined": [
-                    {"key": "b<7>", "image": "b.png", "mask": "b.png", "reason": "The image is truncated."}
+                    {
+                        "key": "b<7>",
+                        "name": "damaged_file",
+                        "what": "The image is truncated",
+                        "where": "b.png",
+                        "cure": "Mend it.",
+                    }
                 ],
             }
         },
@@ -173,7 +179,7 @@ def test_commands_survive_a_path_with_a_space(tmp_path, artifacts):
 def test_data_lineage_and_settings_are_shown_and_text_from_the_data_is_escaped(tmp_path, artifacts):
     text, page = written(tmp_path, artifacts)
     assert "b<7>" in page.text and "b<7>" not in text
-    assert "The image is truncated." in page.text
+    assert "The image is truncated" in page.text
     assert "2 (16-bit image)" in page.text
     assert all(f'"of": "{component}"' in page.text for component in artifacts)
     assert all(str(folder) in page.text for folder in artifacts.values())

@@ -52,6 +52,22 @@ def test_a_missing_folder_is_named(tmp_path, capsys):
     assert str(tmp_path / "nowhere") in capsys.readouterr().err
 
 
+def test_data_are_held_against_a_frozen_schema_whose_content_counts_and_not_its_place(photos, tmp_path, capsys):
+    def ran(name, text):
+        (tmp_path / name).write_text(text)
+        arguments = ["--data", str(photos), "--ignore-value", "9", "--schema", str(tmp_path / name)]
+        status = run.main([*arguments, "--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "models")])
+        return status, len(list((tmp_path / "runs" / "schema_gen").iterdir()))
+
+    assert ran("one.json", '{"height": {"max": 27}}') == (2, 1)
+    message = "Data must be as the schema says: `height` max 27. Received: min 20, max 28 [split train, "
+    assert message in capsys.readouterr().err
+    assert ran("two.json", '{"height": {"max": 27}}') == (2, 1)
+    assert ran("one.json", '{"height": {"max": 26}}') == (2, 2)
+    assert ran("one.json", '{"hight": {"max": 26}}') == (2, 2)
+    assert "Received: 'hight'" in capsys.readouterr().err
+
+
 def test_what_follows_a_bare_dash_dash_goes_to_beam():
     config, beam = run.parse(["--epochs", "3", "--", "--direct_num_workers=2"])
     assert (config.trainer.epochs, beam) == (3, ["--direct_num_workers=2"])
