@@ -12,7 +12,7 @@ The exported graph computes in float32, also where training was in mixed bfloat1
 on others it is slower. So the same label maps come from the Keras model in float32 (`label_maps` here), and nearly the same
 ones from the model as it was trained. TensorFlow Serving's gRPC takes messages of 4 MB unless told otherwise: `probabilities`
 exceeds that from 224 x 224 pixels and 21 classes on, label maps and PNG hardly ever do. JPEGs are decoded as Pillow does in Beam
-workers, without turning them by their EXIF orientation. Refused: networks that are not functional, take more than one input,
+workers, and turned as their EXIF says. Refused: networks that are not functional, take more than one input,
 lack a score for each class or return another size than the image's. TensorFlow only, because a SavedModel is a TensorFlow graph.
 """
 
@@ -30,6 +30,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from kseg.labels import LabelMap  # noqa: E402
+from kseg.orientation import upright  # noqa: E402
 from kseg.resizing import fit_image_in_graph, resize_in_graph  # noqa: E402
 
 
@@ -125,6 +126,7 @@ class Served(tf.Module):
         def prepared(encoded):
             # Integer-accurate and for PNGs too: the same pixels as Pillow's, which tf.io.decode_image misses by up to 6.
             image = tf.io.decode_jpeg(encoded, channels=self._channels, dct_method="INTEGER_ACCURATE")
+            image = upright(image, encoded)
             padded, fitted = self._padded(image)
             return padded, fitted, tf.shape(image)[:2]
 

@@ -28,6 +28,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "kseg/distribute.py": {"tensorflow"},
     "kseg/callbacks.py": {"tensorflow", "keras"},
     "kseg/serving.py": {"tensorflow", "keras"},
+    "kseg/orientation.py": {"tensorflow"},
     "kseg/datasets/*_builder.py": {"tensorflow_datasets"},
     "pipeline/beam.py": {"apache_beam"},
     "pipeline/prepared.py": {"apache_beam", "tensorflow_datasets"},

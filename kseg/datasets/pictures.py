@@ -53,6 +53,13 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, Type
 CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}  # of PNG; another decoder stops at any it does not know
 
 
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by the colour type of PNG
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+"""Of an interlaced PNG the passes: first column and row, and the steps to the next."""
+
+INFLATED = 2**20  # bytes at a time
+
+
 class PairError(ValueError):
     """Files that cannot be used as they are.
 
@@ -184,8 +191,11 @@ def png_header(data: bytes) -> tuple[int, int]:
 
 
 def _check_chunks(data):
-    """Lengths and checksums of all chunks of a PNG: Pillow stops reading at the last row."""
-    kind, start = b"", len(PNG)
+    """Lengths and checksums of all chunks of a PNG, and that there are as many rows as the header says.
+
+    Pillow stops reading at the last row, and leaves those black that are missing.
+    """
+    kind, start, bodies = b"", len(PNG), []
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", data, start)
         end = start + 8 + length
@@ -193,7 +203,25 @@ def _check_chunks(data):
             raise ValueError(f"the checksum of chunk {kind.decode('latin-1')!r} is wrong")
         if kind[:1].isupper() and kind not in CRITICAL:
             raise ValueError(f"the chunk {kind.decode('latin-1')!r} is of no known kind")
+        if kind == b"IDAT":
+            bodies.append(data[start + 8 : end])
         start = end + 4
+    _check_rows(bodies, *struct.unpack_from(">IIBBBBB", data, 16))
+
+
+def _check_rows(bodies, width, height, depth, colour_type, _compression, _filter, interlaced):
+    passes = ADAM7 if interlaced else [(0, 0, 1, 1)]
+    sizes = [(-((x - width) // dx), -((y - height) // dy)) for x, y, dx, dy in passes]
+    expected = sum(
+        rows * (1 + -(-columns * depth * SAMPLES[colour_type] // 8)) for columns, rows in sizes if columns > 0
+    )
+    inflater, found = zlib.decompressobj(), 0
+    for body in bodies:
+        while body and found < expected:
+            found += len(inflater.decompress(body, INFLATED))
+            body = inflater.unconsumed_tail
+    if found < expected:
+        raise ValueError(f"the pixels end after {found} of {expected} bytes")
 
 
 def _check_scans(data, mode):

@@ -1,12 +1,14 @@
 """A picture is opened when it is whole, and what is not is refused by name before it can do harm."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from kseg.datasets.pictures import MAX_SCANS, PairError, decoded, has_colour, opened, shown, turn
+from kseg.datasets.pictures import ADAM7, MAX_SCANS, PairError, decoded, has_colour, opened, shown, turn
 from tests.kseg.encoded import COLOUR, GREY, black, chunk, encoded, wrapped
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
@@ -49,6 +51,28 @@ def test_a_png_must_have_an_end_and_right_checksums_though_pillow_does_not_ask()
     assert "the checksum of chunk 'IDAT' is wrong" in refused(bytes(flipped)).what
     unknown = data[:33] + chunk(b"HiHi", b"") + data[33:]
     assert "the chunk 'HiHi' is of no known kind" in refused(unknown).what
+
+
+def test_a_png_must_have_as_many_rows_as_its_header_says_though_pillow_makes_the_rest_black():
+    short = wrapped(16, 400, zlib.compress(bytes(17 * 24)))
+    Image.open(io.BytesIO(short)).load()
+    assert "the pixels end after 408 of 6800 bytes" in refused(short).what
+    assert opened(wrapped(16, 24, zlib.compress(bytes(17 * 24))), "here").size == (16, 24)
+
+
+def interlaced(pixels: np.ndarray) -> bytes:
+    """A grey PNG in the seven passes of Adam7, no row filtered."""
+    passes = [pixels[y::dy, x::dx] for x, y, dx, dy in ADAM7]
+    rows = b"".join(b"\0" + row.tobytes() for part in passes if part.size for row in part)
+    height, width = pixels.shape
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("shape", [(24, 16), (1, 1), (3, 5), (9, 2)])
+def test_an_interlaced_png_is_whole_with_the_rows_of_its_seven_passes(shape):
+    pixels = GREY[: shape[0], : shape[1]]
+    np.testing.assert_array_equal(np.asarray(opened(interlaced(pixels), "here")), pixels)
 
 
 @pytest.mark.parametrize(

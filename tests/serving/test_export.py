@@ -136,6 +136,18 @@ def test_bytes_of_any_size_and_format_are_answered_as_their_pixels_are(signature
         np.testing.assert_array_equal(np.asarray(png), expected)
 
 
+def test_a_photograph_that_was_taken_on_its_side_is_turned_before_it_is_labelled(signatures):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    Image.fromarray(scene(40, 60)).save(stream, "JPEG", exif=exif)
+    answer = signatures[3]["serve_bytes"](image_bytes=tf.constant([stream.getvalue()]))["label_map_bytes"].numpy()[0]
+    upright = np.rot90(np.asarray(Image.open(stream)), -1)
+    expected = signatures[3]["serving_default"](image=tf.constant(upright[None]))["label_map"][0]
+    assert expected.shape == (60, 40)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer))), expected)
+
+
 def test_colour_files_reach_a_network_for_grey_images_as_grey(signatures):
     file = encoded(np.repeat(scene(30, 44, 1), 3, axis=-1), "PNG")
     answer = signatures[1]["serve_bytes"](image_bytes=tf.constant([file]))["label_map_bytes"].numpy()[0]
