@@ -71,7 +71,7 @@ def exact_duplicates(images: list[dict]) -> list[dict]:
 def near_duplicates(images: list[dict], most_bits: int) -> list[dict]:
     """Images that look like an earlier one without being the same to the pixel.
 
-    All are compared with all, 0.3 s for 10,000 and 30 s for 100,000 images on one core.
+    All are compared with all: 0.2 s for 10,000 images and 4.5 s for 50,000 on one core.
 
     Args:
         images: {"split", "key", "pixels", "look"}.
@@ -81,24 +81,25 @@ def near_duplicates(images: list[dict], most_bits: int) -> list[dict]:
         For each image and each split with one earlier that is like it, a row {"image", "of" (the likest), "bits"}.
     """
     images = in_order(images)
-    if len(images) < 2:
-        return []
-    looks = np.array([np.frombuffer(bytes.fromhex(image["look"]), np.uint64) for image in images])
-    _, same = np.unique([image["pixels"] for image in images], return_inverse=True)
+    looks = np.array([np.frombuffer(bytes.fromhex(image["look"]), np.uint64) for image in images]).reshape(-1, 2)
+    numbers = {}
+    same = np.array([numbers.setdefault(image["pixels"], len(numbers)) for image in images])
     splits = np.array([SPLITS.index(image["split"]) for image in images])
     rows = []
     for split in range(len(SPLITS)):
-        (earlier,) = np.nonzero(splits == split)
-        (later,) = np.nonzero(splits >= split)
-        for part in np.array_split(later, -(-len(later) * len(earlier) // COMPARISONS) or 1):
-            if not (len(part) and len(earlier)):
-                continue
-            bits = np.bitwise_count(looks[part, None] ^ looks[None, earlier]).sum(axis=-1)
-            bits[earlier[None] >= part[:, None]] = FAR
-            equal = (same[part, None] == same[None, earlier]) & (bits < FAR)
-            nearest = np.where(equal.any(axis=1)[:, None], FAR, bits)
-            for row in np.flatnonzero(nearest.min(axis=1) <= most_bits):
-                column = int(nearest[row].argmin())
-                image, of = images[part[row]], images[earlier[column]]
-                rows.append({"image": name(image), "of": name(of), "bits": int(nearest[row, column])})
+        (earlier,), (later,) = np.nonzero(splits == split), np.nonzero(splits >= split)
+        for part in np.array_split(later, 1 + len(later) * len(earlier) // COMPARISONS):
+            if len(part) and len(earlier):
+                rows += _like(images, looks, same, part, earlier, most_bits)
     return rows
+
+
+def _like(images, looks, same, part, earlier, most_bits):
+    """Rows for the images `part`, each with the likest of `earlier` if there is one before it; both are positions."""
+    bits = sum(np.bitwise_count(looks[part, None, word] ^ looks[None, earlier, word]) for word in range(2))
+    bits[earlier[None] >= part[:, None]] = FAR
+    for row in np.flatnonzero(bits.min(axis=1) <= most_bits):
+        if ((same[earlier] == same[part[row]]) & (bits[row] < FAR)).any():
+            continue  # it is a copy, which `exact_duplicates` names
+        of = int(bits[row].argmin())
+        yield {"image": name(images[part[row]]), "of": name(images[earlier[of]]), "bits": int(bits[row, of])}
