@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import pathlib
 import types
 import typing
@@ -115,6 +116,7 @@ class Evaluator:
     split: str = "auto"  # test where there is one, else validation
     min_gain: float = 0.1  # mean IoU above the label map that always says the commonest class
     min_mean_iou: float = 0.0
+    thresholds: dict[str, float] = dataclasses.field(default_factory=dict)  # by name, see pipeline/gate.py
     boundary_tolerance: float = 2.0  # pixels by which a predicted outline may lie beside the true one
 
 
@@ -237,6 +239,8 @@ def _read(text: str, kind, setting: str):
             return image_size(text)
         if typing.get_origin(kind) is tuple:
             return tuple(typing.get_args(kind)[0](part) for part in text.strip("()[] ").split(",") if part.strip())
+        if typing.get_origin(kind) is dict:
+            return _read_object(text)
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
         return kind(text)
@@ -245,3 +249,15 @@ def _read(text: str, kind, setting: str):
             raise
         expected = getattr(kind, "__name__", str(kind))
         raise ValueError(f"{setting} must be of type {expected}. Received: {setting}={text}.") from error
+
+
+def _read_object(text: str) -> dict:
+    """A JSON object.
+
+    Raises:
+        ValueError: it is none.
+    """
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(text)
+    return value

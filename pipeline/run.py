@@ -20,6 +20,7 @@ import tempfile
 import traceback
 
 from pipeline import config as settings
+from pipeline import gate
 from pipeline.configs import CONFIGS
 from pipeline.previous import previous_statistics
 from pipeline.store import Artifact, Outside, Store, external
@@ -76,6 +77,7 @@ def line(config: settings.Config, beam_options: list[str]) -> int:
     source = _source(config.data)
     classes = {"classes": external(config.classes)} if config.classes else {}
     examples = store.run(component("example_gen"), c.example_gen, source=source, **classes, beam_options=beam)
+    gate.check(c.evaluator.thresholds, _class_names(examples.path))
     statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
     frozen = {"frozen": external(config.schema)} if config.schema else {}
     schema = store.run(component("schema_gen"), c.schema_gen, statistics=statistics, examples=examples, **frozen)
@@ -171,6 +173,10 @@ def _source(data: str) -> Artifact:
     return Artifact(data, data) if data == "streets" or data.startswith("tfds:") else external(data)
 
 
+def _class_names(examples: pathlib.Path) -> list[str]:
+    return json.loads((examples / "labels.json").read_text(encoding="utf-8"))["names"]
+
+
 def _still_pushed(path) -> bool:
     return importlib.import_module("pipeline.components.pusher").still_pushed(path)
 
@@ -234,6 +240,7 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
             f"A model's name must be made of letters, digits, '_', '-' and '.'. Received: name={config.name!r}."
         )
     settings.chosen_modules(config.trainer)
+    gate.check(config.evaluator.thresholds)
     if not config.data:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
     if beam:

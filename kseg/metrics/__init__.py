@@ -7,9 +7,10 @@ and make the score NaN here, where a graph cannot raise: a wrong label map must 
 count. `keras`, `keras.ops`, numpy and SciPy only.
 """
 
+from kseg.metrics.bootstrap import paired_difference
 from kseg.metrics.boundary import boundary_counts, boundary_scores
 from kseg.metrics.calibration import calibration_counts, expected_calibration_error
-from kseg.metrics.confusion import SCORES, ConfusionMatrix, confusion_matrix, scores
+from kseg.metrics.confusion import SCORES, ConfusionMatrix, class_counts, confusion_matrix, scores, scores_of_counts
 
 __all__ = [
     "SCORES",
@@ -17,7 +18,10 @@ __all__ = [
     "boundary_counts",
     "boundary_scores",
     "calibration_counts",
+    "class_counts",
     "confusion_matrix",
     "expected_calibration_error",
+    "paired_difference",
     "scores",
+    "scores_of_counts",
 ]

@@ -88,10 +88,41 @@ def scores(matrix) -> dict[str, float | list[float | None]]:
 
     Source: Long et al. 2015, arXiv:1411.4038, section 5.
     """
-    matrix = np.asarray(matrix, np.float64)
+    return scores_of_counts(class_counts(matrix))
+
+
+def class_counts(matrix) -> np.ndarray:
+    """What of a confusion matrix every score follows from: K x 3 numbers instead of K x K, so that each image can keep its own.
+
+    Args:
+        matrix: (K, K) counts: rows truth, columns prediction.
+
+    Returns:
+        (K, 3), of the matrix's dtype: of each class the pixels that are right, that are of it, that are predicted as it.
+
+    Raises:
+        ValueError: the matrix is not square.
+
+    Example:
+        >>> class_counts([[3, 1], [0, 4]]).tolist()
+        [[3, 4, 3], [4, 4, 5]]
+    """
+    matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"`matrix` must be (K, K). Received: matrix.shape={matrix.shape}.")
-    hits, occurring, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    return np.stack([np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)], axis=1)
+
+
+def scores_of_counts(counts) -> dict[str, float | list[float | None]]:
+    """What `scores` says of a matrix, from its `class_counts` or a sum of such.
+
+    Args:
+        counts: (K, 3).
+
+    Returns:
+        The dictionary that `scores` returns.
+    """
+    hits, occurring, predicted = np.asarray(counts, np.float64).T
     union = occurring + predicted - hits
     total = occurring.sum()
     return {

@@ -3,12 +3,15 @@
 What is judged is what will be served: the stored bytes of each image go through the signature `serve_bytes`, and the PNG that
 comes back is counted against the mask at its original size. The transformed pairs are scored beside it at the training size,
 through `serving_default`, whose confidences show whether the model is as often right as it claims. Each image becomes counts,
-and counts are summed over shards and workers. A model that fails is not an error: the verdict says so, and nothing is pushed.
+and counts are summed over shards and workers; those that every score follows from are kept for each image, so that slices are
+scored too. A model that fails is not an error: the verdict (`pipeline/gate.py`) says so, and nothing is pushed.
 Beam; TensorFlow only in the workers that predict.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import io
 import json
 import pathlib
@@ -20,10 +23,11 @@ from PIL import Image
 
 from kseg import metrics
 from kseg.datasets.image_files import decode_image
-from kseg.labels import LabelMap
+from kseg.labels import VOID, LabelMap
 from pipeline import beam as shards
-from pipeline import progress
+from pipeline import gate, progress
 from pipeline.config import Evaluator
+from pipeline.scored_images import ScoredImages
 
 IMAGES_A_BATCH = 4
 
@@ -38,7 +42,9 @@ def evaluator(
     statistics: pathlib.Path,
     beam_options: list[str] = (),
 ):
-    """Writes `out/scores.json`: scores and matrices at both sizes, the commonest class's score, blessed and reasons.
+    """Writes `out/scores.json`: scores and matrices at both sizes, slices, the commonest class's score, blessed and reasons.
+
+    Beside it lies `images.npz`, the table of `ScoredImages` at original size.
 
     A score is null where it has no meaning, such as the boundary F1 of images that show one class each.
 
@@ -52,33 +58,39 @@ def evaluator(
         beam_options: Beam's command line.
 
     Raises:
-        ValueError: the data set has no such split, or the split has no labelled pixel.
+        ValueError: the data set has no such split, the split has no labelled pixel, or a threshold names nothing.
     """
     labels = LabelMap.load(examples)
+    gate.check(config.thresholds, labels.names)
     split, images = _split(config.split, examples)
     progress.total(2 * images)
-    counts = {}
-    for size, directory, signature in (
-        ("original_size", examples, "serve_bytes"),
-        ("training_size", transform, "serving_default"),
-    ):
-        count = Count(model / "saved_model", signature, labels.num_classes, config.boundary_tolerance)
-        counts[size] = _counted(out, shards.ReadExamples(directory, split), count, beam_options)
-    matrix = counts["original_size"]["matrix"]
+    count = functools.partial(Count, num_classes=labels.num_classes, tolerance=config.boundary_tolerance)
+    original = _counted(out, examples, split, count(model / "saved_model", "serve_bytes"), beam_options)
+    fitted = _counted(out, transform, split, count(model / "saved_model", "serving_default"), beam_options)
+    matrix = original.matrix
     if not matrix.any():
         raise ValueError(
             f"The split to be scored must have labelled pixels. Received: only void on {split!r} [{examples}]. "
             "Choose another one with evaluator.split."
         )
-    scores = {size: _scores(of_size) for size, of_size in counts.items()}
+    original.images.save(out / "images.npz")
+    scores = {"original_size": _scores(original), "training_size": _scores(fitted)}
+    every = dataclasses.replace(original.images, counts=fitted.images.counts | original.images.counts)
+    slices = {
+        name: {"meaning": meaning, "images": int(chosen.sum()), **every.scores(chosen)}
+        for name, (meaning, chosen) in every.slices().items()
+    }
     commonest = _commonest_class(statistics)
     baseline = {
         "name": labels.names[commonest],
         "mean_iou": metrics.scores(always(commonest, matrix))["mean_iou"],
     }
-    reasons = verdict(config, scores["original_size"]["mean_iou"], baseline, f"{split!r} ({images} images)")
+    thresholds = gate.measured(config.thresholds, every.scores(), slices, labels.names, images)
+    where = f"{split!r} ({images} images)"
+    reasons = gate.verdict(config, scores["original_size"]["mean_iou"], baseline, thresholds, where)
     result = {"split": split, "images": images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
-    result |= {**scores, "commonest_class": baseline, "boundary_tolerance": config.boundary_tolerance}
+    result |= {"thresholds": thresholds, **scores, "commonest_class": baseline, "slices": slices}
+    result["boundary_tolerance"] = config.boundary_tolerance
     (out / "scores.json").write_text(json.dumps(result, indent=1, allow_nan=False))
 
 
@@ -102,35 +114,42 @@ def _commonest_class(statistics: pathlib.Path) -> int:
     return int(np.argmax(counts))
 
 
-def _counted(out, pairs, count, beam_options) -> dict[str, np.ndarray]:
-    """What `count` counts in all pairs, summed by Beam."""
-    file = out / "counts.jsonl"
+@dataclasses.dataclass(frozen=True)
+class Counted:
+    """One model's answers on one split: the confusion matrix (K, K), int64, and the images one by one."""
+
+    matrix: np.ndarray
+    images: ScoredImages
+
+
+def _counted(out, directory, split, count, beam_options) -> Counted:
+    """What `count` counts in all pairs of the split; matrices are summed by Beam, the small rest is kept for each image."""
+    sums, rows = out / "sums.jsonl", out / "rows.jsonl"
     with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
-        _ = (
+        counted = (
             pipeline
-            | "Read" >> pairs
+            | "Read" >> shards.ReadExamples(directory, split)
             | "Batch" >> beam.BatchElements(min_batch_size=IMAGES_A_BATCH, max_batch_size=IMAGES_A_BATCH)
-            | "Predict and count" >> beam.ParDo(count)
-            | "Sum" >> beam.CombinePerKey(shards.SumCounts())
-            | "As lists" >> beam.MapTuple(lambda name, counts: (name, counts.tolist()))
-            | "Collect" >> shards.Collect(file)
+            | "Predict and count" >> beam.ParDo(count).with_outputs("images", main="matrices")
         )
-    return {name: np.array(counts, np.int64) for name, counts in shards.collected(file)}
+        _ = (
+            counted.matrices
+            | "Sum" >> beam.CombineGlobally(shards.SumCounts())
+            | "As lists" >> beam.Map(np.ndarray.tolist)
+            | "Collect sum" >> shards.Collect(sums)
+        )
+        _ = counted.images | "Collect images" >> shards.Collect(rows)
+    (matrix,) = shards.collected(sums)
+    return Counted(np.array(matrix, np.int64), ScoredImages.of(shards.collected(rows)))
 
 
-def _scores(counts: dict[str, np.ndarray]) -> dict:
-    """Every score of the counts, None where it has no meaning, and the matrix."""
-    scores = metrics.scores(counts["matrix"]) | metrics.boundary_scores(counts["boundary"])
-    if "calibration" in counts:
-        scores["expected_calibration_error"] = metrics.expected_calibration_error(counts["calibration"])
-    scores = {name: None if isinstance(score, float) and np.isnan(score) else score for name, score in scores.items()}
-    return scores | {"matrix": counts["matrix"].tolist()}
+def _scores(counted: Counted) -> dict:
+    """Every score, None where it has no meaning, and the matrix."""
+    return counted.images.scores() | {"matrix": counted.matrix.tolist()}
 
 
 class Count(beam.DoFn):
-    """Batches of stored pairs to what is counted of each: (name, int64 array) as `kseg.metrics` counts it.
-
-    The names are "matrix", "boundary" and, where the signature gives confidences, "calibration".
+    """Batches of stored pairs to the confusion matrix of each, and as "images" one row of `ScoredImages.of` for each.
 
     Args:
         saved_model: folder of the export; loaded once a worker process, whatever its number of threads.
@@ -154,12 +173,18 @@ class Count(beam.DoFn):
     def process(self, pairs):
         answer = {"serve_bytes": self._of_bytes, "serving_default": self._of_pixels}[self._signature]
         answers = answer([image_bytes for _, image_bytes, _ in pairs])
-        for (_, _, mask_bytes), (label_map, confidence) in zip(pairs, answers, strict=True):
+        for (key, image_bytes, mask_bytes), (label_map, confidence) in zip(pairs, answers, strict=True):
             truth = _ids(mask_bytes)
-            yield "matrix", metrics.confusion_matrix(truth, label_map, self._num_classes)
-            yield "boundary", metrics.boundary_counts(truth, label_map, self._num_classes, self._tolerance)
+            matrix = metrics.confusion_matrix(truth, label_map, self._num_classes)
+            counts = {
+                "classes": metrics.class_counts(matrix),
+                "boundary": metrics.boundary_counts(truth, label_map, self._num_classes, self._tolerance),
+            }
             if confidence is not None:
-                yield "calibration", metrics.calibration_counts(truth, label_map, confidence, self._num_classes)
+                counts["calibration"] = metrics.calibration_counts(truth, label_map, confidence, self._num_classes)
+            row = {"key": key, "traits": traits(decode_image(image_bytes), truth)}
+            yield matrix
+            yield beam.pvalue.TaggedOutput("images", row | {"counts": {n: c.tolist() for n, c in counts.items()}})
             progress.advance()
 
     def _of_bytes(self, images):
@@ -185,33 +210,15 @@ def _ids(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
+def traits(image: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """What slices go by, of one image (H, W, C), uint8, and its mask (H, W)."""
+    grey = np.asarray(Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).convert("L"))
+    classes = np.unique(truth[truth != VOID])
+    return {"size": truth.size, "brightness": float(grey.mean()), "classes": len(classes)}
+
+
 def always(class_id: int, matrix: np.ndarray) -> np.ndarray:
     """The confusion matrix (K, K) of the label map that says one class everywhere, on the pixels that `matrix` counts."""
     baseline = np.zeros_like(matrix)
     baseline[:, class_id] = matrix.sum(axis=1)
     return baseline
-
-
-def verdict(config: Evaluator, mean_iou: float, baseline: dict, where: str) -> list[str]:
-    """What speaks against pushing a model of this score; nothing, where the gate is passed.
-
-    Args:
-        config: the gate.
-        mean_iou: of the model, at original size.
-        baseline: {"name", "mean_iou"} of the label map that always says one class.
-        where: the split and its number of images, for the message.
-    """
-    required = baseline["mean_iou"] + config.min_gain
-    reasons = []
-    if mean_iou < config.min_mean_iou:
-        reasons.append(
-            f"mean_iou must reach {config.min_mean_iou:g} on {where}. Received: mean_iou={mean_iou:.3f}. "
-            "Train longer or on more data, or lower evaluator.min_mean_iou."
-        )
-    if mean_iou < required:
-        reasons.append(
-            f"mean_iou must reach {required:.3f} on {where}, which is evaluator.min_gain={config.min_gain:g} above the label "
-            f"map that always says {baseline['name']!r} ({baseline['mean_iou']:.3f}). Received: mean_iou={mean_iou:.3f}. "
-            "Train longer or on more data, or lower evaluator.min_gain."
-        )
-    return reasons

@@ -21,6 +21,7 @@ MODULES = (
     "kseg.losses.overlap",
     "kseg.losses.pixelwise",
     "kseg.metrics.boundary",
+    "kseg.metrics.bootstrap",
     "kseg.metrics.calibration",
     "kseg.metrics.confusion",
     "kseg.models.dilated",

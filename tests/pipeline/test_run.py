@@ -37,6 +37,7 @@ def test_without_data_it_is_the_game_on_streets_and_with_data_it_is_not():
         (["--set", "trainer.epochs"], "must be COMPONENT.FIELD=VALUE"),
         (["--name", "../x"], "name must be made of letters"),
         (["--config", "camvid"], "--data must name a folder"),
+        (["--set", 'evaluator.thresholds={"mean_io": 0.5}'], r"Did you mean 'mean_iou'\?"),
         (["--model", "unett"], "`model` must be one of unet"),
     ],
 )
