@@ -129,7 +129,9 @@ class InfraValidator:
 
 @dataclasses.dataclass(frozen=True)
 class Pusher:
-    """Blessed models are pushed; nothing to choose."""
+    """Blessed models are pushed."""
+
+    keep: int = 5  # versions that stay at the target; older ones are removed, what was rolled back is not counted
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 
-from pipeline.components.pusher import LINEAGE
+from pipeline import versions
 from pipeline.store import Artifact
 
 
@@ -22,9 +22,8 @@ def previous_statistics(folder: pathlib.Path, root: pathlib.Path, current: Artif
     Returns:
         The artifact, or None where no version was trained on other data or its statistics are gone.
     """
-    versions = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
-    for version in sorted(versions, reverse=True):
-        recipe = _read(folder / str(version) / LINEAGE).get("recipe") or {}
+    for version in reversed(versions.numbers(folder)):
+        recipe = _read(folder / str(version) / versions.LINEAGE).get("recipe") or {}
         transform = recipe.get("inputs", {}).get("transform", "")
         fingerprint = _read(root / "transform" / transform[:16] / "recipe.json").get("inputs", {}).get("statistics", "")
         found = root / "statistics_gen" / fingerprint[:16]

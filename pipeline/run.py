@@ -20,7 +20,7 @@ import tempfile
 import traceback
 
 from pipeline import config as settings
-from pipeline import gate
+from pipeline import gate, versions
 from pipeline.configs import CONFIGS
 from pipeline.previous import previous_statistics
 from pipeline.store import Artifact, Outside, Store, external
@@ -57,8 +57,9 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the line; returns the exit status: 0 pushed or cached, 2 a wrong setting or input, 3 not blessed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        config, beam_options = parse(sys.argv[1:] if argv is None else argv)
-        return line(config, beam_options)
+        argv = sys.argv[1:] if argv is None else argv
+        config, beam_options = parse(argv)
+        return roll_back(config) if "--rollback" in argv else line(config, beam_options)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from the components that are finished.", file=sys.stderr)
         return 130
@@ -133,6 +134,13 @@ def line(config: settings.Config, beam_options: list[str]) -> int:
         "pusher": pushed,
     }
     return _conclude(config, {name: artifact.path for name, artifact in artifacts.items()})
+
+
+def roll_back(config: settings.Config) -> int:
+    """Moves the newest version of the model out of the server's sight; returns the exit status."""
+    place, newest = versions.roll_back(pathlib.Path(config.push_to, config.name))
+    print(f"rolled back   {place}\nnewest        {place.with_name(str(newest))}")
+    return 0
 
 
 def component(name: str):
@@ -286,6 +294,11 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(flag, dest=setting, metavar=flag[2:].upper().replace("-", "_"), help=text)
     parser.add_argument(
         "--set", action="append", default=[], metavar="COMPONENT.FIELD=VALUE", help="any setting; may be repeated"
+    )
+    parser.add_argument(
+        "--rollback",
+        action="store_true",
+        help="train nothing: move the newest version of PUSH_TO/NAME out, so that the one before it is served",
     )
     return parser
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from pipeline.components.pusher import LINEAGE
 from pipeline.previous import previous_statistics
 from pipeline.store import Artifact
+from pipeline.versions import LINEAGE
 
 
 @pytest.fixture

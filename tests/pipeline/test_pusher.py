@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
-from pipeline.components.pusher import LINEAGE, pusher, still_pushed
+from pipeline.components.pusher import pusher, still_pushed
 from pipeline.config import Pusher
+from pipeline.versions import LINEAGE, roll_back
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def push(tmp_path):
     (model / "saved_model" / "variables" / "variables.index").write_bytes(b"index")
     (model / "recipe.json").write_text('{"component": "trainer"}')
 
-    def run(name="streets", fingerprint="a1", scores=None, infra=None, out="pusher"):
+    def run(name="streets", fingerprint="a1", scores=None, infra=None, out="pusher", keep=9):
         folders = {}
         verdicts = {"evaluation": ("scores.json", scores), "validation": ("infra.json", infra)}
         for folder, (file, verdict) in verdicts.items():
@@ -29,7 +30,7 @@ def push(tmp_path):
         (tmp_path / out).mkdir(exist_ok=True)
         pusher(
             tmp_path / out,
-            Pusher(),
+            Pusher(keep=keep),
             model=model,
             **folders,
             name=name,
@@ -151,3 +152,32 @@ def test_pushers_at_once_end_with_one_complete_version_each(push):
         version = push.target / "streets" / str(record["version"])
         assert json.loads((version / LINEAGE).read_text())["fingerprint"] == record["fingerprint"]
         assert (version / "saved_model.pb").read_bytes() == b"graph"
+
+
+def test_a_model_that_was_rolled_back_is_not_pushed_again_until_its_folder_is_removed(push):
+    push(), push(fingerprint="b2")
+    moved_out, _ = roll_back(push.target / "streets")
+    out, record = push(fingerprint="b2")
+    assert not record["pushed"]
+    assert record["reasons"][0].startswith(
+        f"A model that was rolled back must not come again. Received: the model of {moved_out}."
+    )
+    assert still_pushed(out)
+    assert versions(push.target) == ["1", "rolled_back-2"]
+    shutil.rmtree(moved_out)
+    assert not still_pushed(out)
+    assert push(fingerprint="b2")[1]["version"] == 3
+
+
+def test_a_model_refused_for_its_scores_is_asked_again_once_it_was_rolled_back(push):
+    push(), push(fingerprint="b2")
+    out, _ = push(fingerprint="b2", scores={"blessed": False, "reasons": ["too low"]})
+    assert still_pushed(out)
+    roll_back(push.target / "streets")
+    assert not still_pushed(out)
+
+
+def test_the_number_of_versions_that_stay_is_a_setting(push):
+    records = [push(fingerprint=f"f{n}", keep=2)[1]["version"] for n in range(4)]
+    assert records == [1, 2, 3, 4]
+    assert versions(push.target) == ["3", "4"]

@@ -48,6 +48,32 @@ def test_wrong_arguments_are_refused_with_status_2(argv, message, capsys):
     assert capsys.readouterr().err.startswith("error: ")
 
 
+def test_rollback_trains_nothing_and_says_what_is_served_now(tmp_path, capsys):
+    for number in ("1", "2"):
+        (tmp_path / "models" / "photos" / number).mkdir(parents=True)
+    arguments = [
+        "--rollback",
+        "--data",
+        "some/photos",
+        "--push-to",
+        str(tmp_path / "models"),
+        "--root",
+        str(tmp_path / "runs"),
+    ]
+    assert run.main(arguments) == 0
+    said = capsys.readouterr().out.split()
+    assert said == [
+        "rolled",
+        "back",
+        f"{tmp_path}/models/photos/rolled_back-2",
+        "newest",
+        f"{tmp_path}/models/photos/1",
+    ]
+    assert run.main(arguments) == 2
+    assert "Received: versions [1]" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_missing_folder_is_named(tmp_path, capsys):
     assert run.main(["--data", str(tmp_path / "nowhere"), "--root", str(tmp_path / "runs")]) == 2
     assert str(tmp_path / "nowhere") in capsys.readouterr().err
