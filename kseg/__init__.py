@@ -27,6 +27,7 @@ _MODULES = {  # name -> module that is, or that holds, it
     "AdversarialGame": "kseg.game",
     "SegmentationGame": "kseg.game",
     "predict_overlap_tile": "kseg.inference",
+    "predict_tiles": "kseg.inference",
     "predict_windows": "kseg.inference",
     "receptive_field": "kseg.receptive_fields",
     "export": "kseg.serving",

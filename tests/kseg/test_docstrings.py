@@ -11,7 +11,9 @@ import kseg
 MODULES = (
     "kseg.class_balance",
     "kseg.datasets.pairs",
-    "kseg.inference",
+    "kseg.inference.overlap_tile",
+    "kseg.inference.sliding_window",
+    "kseg.inference.tiles",
     "kseg.layers.normalization",
     "kseg.layers.pooling",
     "kseg.layers.unpooling",

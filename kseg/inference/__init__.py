@@ -1,0 +1,11 @@
+"""Prediction beyond one forward pass: sliding windows, tiles.
+
+A *model* here is whatever turns images (B, H, W, C) into scores (B, H, W, K): a Keras model, asked by `predict_on_batch`, or any
+other callable, so that what one function of this package returns can be given to the next. numpy only.
+"""
+
+from kseg.inference.overlap_tile import overlap_tiles, predict_overlap_tile
+from kseg.inference.sliding_window import predict_windows, windows
+from kseg.inference.tiles import predict_tiles
+
+__all__ = ["overlap_tiles", "predict_overlap_tile", "predict_tiles", "predict_windows", "windows"]
