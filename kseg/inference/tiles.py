@@ -64,8 +64,8 @@ def predict_tiles(
         ValueError: shapes, sizes or names do not fit; or `margin` is None and a layer's receptive field is not known.
 
     Example:
-        >>> double = lambda images: 2 * images
-        >>> kseg.predict_tiles(double, np.arange(12.0).reshape(3, 4, 1), tile=4, overlap=2, stride=1)[..., 0]
+        >>> image = np.arange(12.0).reshape(3, 4, 1)
+        >>> kseg.predict_tiles(lambda images: 2 * images, image, tile=4, overlap=2, stride=1)[..., 0].round(4)
         array([[ 0.,  2.,  4.,  6.],
                [ 8., 10., 12., 14.],
                [16., 18., 20., 22.]], dtype=float32)
