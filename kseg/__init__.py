@@ -26,6 +26,7 @@ _MODULES = {  # name -> module that is, or that holds, it
     "convolutionalize": "kseg.models.patch_classifier",
     "AdversarialGame": "kseg.game",
     "SegmentationGame": "kseg.game",
+    "DenseCRF": "kseg.densecrf",
     "predict_overlap_tile": "kseg.inference",
     "predict_tiles": "kseg.inference",
     "predict_windows": "kseg.inference",
@@ -36,8 +37,8 @@ _MODULES = {  # name -> module that is, or that holds, it
     **{
         name: f"kseg.{name}"
         for name in (
-            "augment", "blocks", "callbacks", "class_balance", "data", "datasets", "distribute", "encoders", "game",
-            "inference", "label_encodings", "labels", "layers", "losses", "metrics", "models", "optimizers", "plots",
+            "augment", "blocks", "callbacks", "class_balance", "data", "datasets", "densecrf", "distribute", "encoders",
+            "game", "inference", "label_encodings", "labels", "layers", "losses", "metrics", "models", "optimizers", "plots",
             "receptive_fields", "resizing", "serving",
         )
     },

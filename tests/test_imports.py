@@ -21,6 +21,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "kseg/metrics/*.py": {"keras"},
     "kseg/receptive_fields/*.py": {"keras"},
     "kseg/_backend.py": {"keras"},
+    "kseg/densecrf/*.py": {"tensorflow", "keras"},
     "kseg/resizing.py": {"tensorflow"},
     "kseg/game.py": {"tensorflow", "keras"},
     "kseg/augment.py": {"tensorflow"},

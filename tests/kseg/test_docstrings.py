@@ -14,6 +14,8 @@ MODULES = (
     "kseg.inference.overlap_tile",
     "kseg.inference.sliding_window",
     "kseg.inference.tiles",
+    "kseg.densecrf.permutohedral",
+    "kseg.densecrf.layer",
     "kseg.layers.normalization",
     "kseg.layers.pooling",
     "kseg.layers.unpooling",

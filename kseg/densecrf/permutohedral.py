@@ -1,0 +1,184 @@
+"""Gaussian filtering over many dimensions by the permutohedral lattice, in plain TensorFlow operations.
+
+A Gaussian filter over d features of each pixel (position, colour) costs N^2 when it is summed and N when it is sampled: the
+features are scaled so that the Gaussian has a fixed width, projected onto the plane x_0 + ... + x_d = 0, and that plane is tiled
+with simplices whose corners are a lattice. *Splat* adds each pixel's value to the d + 1 corners round it, by barycentric
+weights; *blur* convolves the lattice with (1/2, 1, 1/2) along each of its d + 1 directions; *slice* reads the pixels back with
+the same weights. Only corners near a pixel exist, so nothing grows with the volume of the space. The kernel is an approximation
+of the Gaussian, the one that the papers' programs compute.
+
+There is no operation of its own to compile: lattice points are integers, equal ones are found by `tf.unique`, splat and slice are
+one sparse matrix. Everything is float32. Refused: features so far apart that a lattice point does not fit 63 bits.
+
+Source: Adams, Baek and Davis 2010, "Fast High-Dimensional Filtering Using the Permutohedral Lattice".
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Lattice(NamedTuple):
+    """The lattice points round N feature vectors, and how a value travels between both.
+
+    Point 0 belongs to nobody and always holds zero: it stands for every neighbour that does not exist.
+
+    Args:
+        indices: (N (d + 1), 2), int32: a pixel and one of the corners of its simplex.
+        weights: (N (d + 1),), float32: the share of that corner in that pixel.
+        neighbours: d + 1 pairs of (M,), int32: the point one step onwards and one step back along each direction.
+        pixels: (), int32: N.
+    """
+
+    indices: tf.Tensor
+    weights: tf.Tensor
+    neighbours: list[tuple[tf.Tensor, tf.Tensor]]
+    pixels: tf.Tensor
+
+
+def lattice(features: tf.Tensor) -> Lattice:
+    """The lattice for a Gaussian exp(-|f_i - f_j|^2 / 2) between feature vectors.
+
+    Args:
+        features: (N, d), float32, each divided by its standard deviation; d is static.
+
+    Returns:
+        The lattice. No gradient reaches the features through it.
+
+    Raises:
+        tf.errors.InvalidArgumentError: a lattice point does not fit 63 bits, because the deviations are tiny.
+
+    Example:
+        >>> few = lattice(tf.constant([[0.0, 0.0], [0.1, 0.0], [9.0, 9.0]]))
+        >>> np.round(gaussian_filter(few, tf.constant([[1.0], [1.0], [1.0]])).numpy()[:, 0], 2)
+        array([2.19, 2.11, 0.8 ], dtype=float32)
+    """
+    corners = features.shape[-1] + 1
+    elevated = tf.stop_gradient(_elevated(features)) / corners
+    whole = tf.floor(elevated)
+    # Walking from `whole` along the axes in order of falling remainder passes the corners of the simplex round the pixel.
+    remainder, axis = tf.math.top_k(elevated - whole, k=corners)
+    nearest = 1.0 - remainder[:, :1] + remainder[:, -1:]
+    weights = tf.concat([nearest, remainder[:, :-1] - remainder[:, 1:]], axis=-1)
+    codes, steps = _codes(elevated, whole, axis)
+
+    points, of_corner = tf.unique(tf.reshape(codes, [-1]))
+    pixels, count = tf.shape(features)[0], tf.size(points)
+    of_pixel = tf.repeat(tf.range(pixels), corners)
+    return Lattice(
+        indices=tf.stack([of_pixel, of_corner + 1], axis=-1),
+        weights=tf.reshape(weights, [-1]),
+        neighbours=_neighbours(points, steps, count),
+        pixels=pixels,
+    )
+
+
+def gaussian_filter(grid: Lattice, values: tf.Tensor) -> tf.Tensor:
+    """Sums values over all pixels, weighted by the Gaussian between their features, up to one constant factor.
+
+    Splat and slice are each other's transposes and each direction's blur is its own, so that the gradient is the same filter with
+    the directions in reverse. It is written so, because what TensorFlow would derive keeps a copy of every value per corner and
+    per direction, and computes gradients of the weights that nobody asks for.
+
+    Args:
+        grid: the lattice of N pixels.
+        values: (N, K), float32.
+
+    Returns:
+        (N, K), float32.
+    """
+
+    @tf.custom_gradient
+    def filtered(values):
+        return _filtered(grid, values, grid.neighbours), lambda upstream: _filtered(
+            grid, upstream, grid.neighbours[::-1]
+        )
+
+    return filtered(values)
+
+
+def normalized(grid: Lattice) -> Lattice:
+    """The lattice whose filter is D^-1/2 K D^-1/2, where K is the filter of `grid` and D the diagonal of its row sums K 1.
+
+    Source: symmetric normalisation, Kraehenbuehl and Koltun 2013, "Parameter Learning and Convergent Inference for Dense
+    Random Fields".
+    """
+    sums = gaussian_filter(grid, tf.ones([grid.pixels, 1]))[:, 0]
+    return grid._replace(weights=grid.weights * tf.gather(tf.math.rsqrt(sums + 1e-20), grid.indices[:, 0]))
+
+
+def _elevated(features: tf.Tensor) -> tf.Tensor:
+    """Features (N, d) on the plane of sum 0 in d + 1 dimensions (N, d + 1), stretched so that the blur has deviation 1."""
+    dimensions = features.shape[-1]
+    deviation = math.sqrt(2 / 3) * (dimensions + 1)
+    # Sums of products, not a matrix product: that may round to 10 bits on a GPU.
+    total = 0.0
+    for i in range(dimensions):
+        scale = deviation / math.sqrt((i + 1) * (i + 2))
+        direction = [scale] * (i + 1) + [-(i + 1) * scale] + [0.0] * (dimensions - 1 - i)
+        total += features[:, i, None] * tf.constant(direction, tf.float32)
+    return total
+
+
+def _codes(elevated: tf.Tensor, whole: tf.Tensor, axis: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """One integer for each corner, linear in its coordinates, and by how much it grows with a step along each direction.
+
+    Returns:
+        codes (N, d + 1) and steps (d + 1,), int64.
+    """
+    corners = elevated.shape[-1]
+    radix, total = _radix(elevated)
+    base = tf.reduce_sum(tf.cast(whole, tf.int64) * (corners * radix - total), axis=-1, keepdims=True)
+    steps = corners * radix - total
+    walk = tf.cumsum(tf.gather(steps, axis), axis=-1, exclusive=True)
+    return base + walk, steps
+
+
+def _radix(elevated: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The weight of each coordinate in a code (d + 1,), and their sum (); the last coordinate follows from the others."""
+    corners = elevated.shape[-1]
+    span = tf.reduce_max(elevated, axis=0) - tf.reduce_min(elevated, axis=0)
+    extent = corners * (tf.cast(tf.math.ceil(span[:-1]), tf.float64) + 4)  # the corners and their neighbours
+    tf.debugging.assert_less(
+        tf.reduce_prod(extent),
+        tf.constant(2.0**62, tf.float64),
+        "The deviations of DenseCRF must leave fewer than 2^62 lattice points between an image's extremes. Make them larger.",
+    )
+    radix = tf.math.cumprod(tf.cast(extent, tf.int64), exclusive=True)
+    return tf.concat([radix, [0]], axis=0), tf.reduce_sum(radix)
+
+
+def _neighbours(points: tf.Tensor, steps: tf.Tensor, count: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """For each direction the number of the point one step onwards and of the one before; 0 where there is none."""
+    candidates = tf.concat([points[None], points[None] + steps[:, None]], axis=0)
+    found = tf.reshape(tf.unique(tf.reshape(candidates, [-1]))[1], tf.shape(candidates))[
+        1:
+    ]  # a known one keeps its number
+    onwards = tf.pad(tf.where(found < count, found + 1, 0), [[0, 0], [1, 0]])
+    itself = tf.range(count + 1)
+    pairs = []
+    for following in tf.unstack(onwards, num=steps.shape[0]):
+        exists = following > 0
+        previous = tf.scatter_nd(
+            tf.boolean_mask(following, exists)[:, None], tf.boolean_mask(itself, exists), [count + 1]
+        )
+        pairs.append((following, previous))
+    return pairs
+
+
+def _filtered(grid: Lattice, values: tf.Tensor, neighbours) -> tf.Tensor:
+    """Splat, blur along the directions in the order of `neighbours`, slice."""
+    shape = tf.cast(tf.stack([grid.pixels, tf.size(neighbours[0][0])]), tf.int64)
+
+    def product(dense, transposed):
+        return tf.raw_ops.SparseTensorDenseMatMul(
+            a_indices=grid.indices, a_values=grid.weights, a_shape=shape, b=dense, adjoint_a=transposed
+        )
+
+    at_points = product(values, transposed=True)
+    for following, previous in neighbours:
+        at_points += 0.5 * (tf.gather(at_points, following) + tf.gather(at_points, previous))
+    return product(at_points, transposed=False)
