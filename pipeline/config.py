@@ -116,6 +116,7 @@ class Evaluator:
     split: str = "auto"  # test where there is one, else validation
     min_gain: float = 0.1  # mean IoU above the label map that always says the commonest class
     min_mean_iou: float = 0.0
+    margin: float | None = 0.03  # mean IoU by which the model may lie below the pushed one, surely; none: not compared
     thresholds: dict[str, float] = dataclasses.field(default_factory=dict)  # by name, see pipeline/gate.py
     boundary_tolerance: float = 2.0  # pixels by which a predicted outline may lie beside the true one
 

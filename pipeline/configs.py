@@ -65,7 +65,7 @@ def voc_sample() -> Config:
         name="voc_sample",
         example_gen=ExampleGen(ignore_value=255),
         trainer=Trainer(batch_size=4, epochs=5),
-        evaluator=Evaluator(min_gain=-1.0),
+        evaluator=Evaluator(min_gain=-1.0, margin=None),
     )
 
 

@@ -130,7 +130,9 @@ def measured(thresholds: dict[str, float], scores: dict, slices: dict, classes: 
     return rows
 
 
-def verdict(config: Evaluator, mean_iou: float, commonest: dict, thresholds: list[dict], where: str) -> list[str]:
+def verdict(
+    config: Evaluator, mean_iou: float, commonest: dict, thresholds: list[dict], baseline: dict | None, where: str
+) -> list[str]:
     """What speaks against pushing a model; nothing, where the gate is passed.
 
     Args:
@@ -138,6 +140,9 @@ def verdict(config: Evaluator, mean_iou: float, commonest: dict, thresholds: lis
         mean_iou: of the model, at original size.
         commonest: {"name", "mean_iou"} of the label map that always says one class.
         thresholds: as `measured` gives them.
+        baseline: the pushed version: {"version", "compared"} and, where it could be compared, its "mean_iou", the model's
+            "difference" from it, and "low" and "high", the ends of the difference's 95 % interval; None: there is none. One
+            that could not be compared has no say.
         where: the split and its number of images, for the message.
     """
     required = commonest["mean_iou"] + config.min_gain
@@ -153,7 +158,27 @@ def verdict(config: Evaluator, mean_iou: float, commonest: dict, thresholds: lis
             f"map that always says {commonest['name']!r} ({commonest['mean_iou']:.3f}). Received: mean_iou={mean_iou:.3f}. "
             "Train longer or on more data, or lower evaluator.min_gain."
         )
+    if baseline and baseline["compared"] and baseline["low"] < -config.margin:
+        reasons.append(_worse(config.margin, mean_iou, baseline, where))
     return reasons + [_missed(row, where) for row in thresholds if not row["passed"]]
+
+
+def _worse(margin: float, mean_iou: float, baseline: dict, where: str) -> str:
+    """By how much the model may be worse than the baseline, and on what; the burden of proof is the new model's."""
+    return (
+        f"The 95 % interval of mean_iou must not reach further than evaluator.margin={margin:g} below version "
+        f"{baseline['version']} on {where}. Received: mean_iou={mean_iou:.3f}, {difference(baseline)}. "
+        "Train longer or on more data, score more images, or raise evaluator.margin."
+    )
+
+
+def difference(baseline: dict) -> str:
+    """A comparison in words, such as "0.087 below version 3 (95 % interval -0.101 to -0.071)"."""
+    side = "below" if baseline["difference"] < 0 else "above"
+    return (
+        f"{abs(baseline['difference']):.3f} {side} version {baseline['version']} "
+        f"(95 % interval {baseline['low']:+.3f} to {baseline['high']:+.3f})"
+    )
 
 
 def _missed(row: dict, where: str) -> str:

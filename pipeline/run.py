@@ -105,6 +105,7 @@ def line(config: settings.Config, beam_options: list[str]) -> int:
         examples=examples,
         transform=transform,
         statistics=statistics,
+        **_baseline(config, model),
         beam_options=beam,
     )
     validation = store.run(
@@ -185,6 +186,14 @@ def _class_names(examples: pathlib.Path) -> list[str]:
     return json.loads((examples / "labels.json").read_text(encoding="utf-8"))["names"]
 
 
+def _baseline(config, model: Artifact) -> dict[str, Artifact]:
+    """The newest pushed version that is another model: what the new one is compared with. None, where that is not wanted."""
+    place = versions.newest_other(pathlib.Path(config.push_to, config.name), model.fingerprint)
+    if place is None or config.evaluator.margin is None:
+        return {}
+    return {"baseline": Artifact(place, versions.fingerprint(place) or external(place).fingerprint)}
+
+
 def _still_pushed(path) -> bool:
     return importlib.import_module("pipeline.components.pusher").still_pushed(path)
 
@@ -220,8 +229,12 @@ def _table(scores: dict) -> str:
     )
     rows.append(
         f"at training size mean_iou={scores['training_size']['mean_iou']:.3f}; "
-        f"always '{scores['commonest_class']['name']}': mean_iou={scores['commonest_class']['mean_iou']:.3f}\n"
+        f"always '{scores['commonest_class']['name']}': mean_iou={scores['commonest_class']['mean_iou']:.3f}"
     )
+    if baseline := scores["baseline"]:
+        unknown = f"not compared with version {baseline['version']}: {baseline.get('why')}"
+        rows.append(f"mean_iou is {gate.difference(baseline)}" if baseline["compared"] else unknown)
+    rows.append("")
     return "\n".join(rows)
 
 

@@ -4,7 +4,8 @@ What is judged is what will be served: the stored bytes of each image go through
 comes back is counted against the mask at its original size. The transformed pairs are scored beside it at the training size,
 through `serving_default`, whose confidences show whether the model is as often right as it claims. Each image becomes counts,
 and counts are summed over shards and workers; those that every score follows from are kept for each image, so that slices are
-scored too. A model that fails is not an error: the verdict (`pipeline/gate.py`) says so, and nothing is pushed.
+scored too, and the pushed model is compared image by image. A model that fails is not an error: the verdict
+(`pipeline/gate.py`) says so, and nothing is pushed.
 Beam; TensorFlow only in the workers that predict.
 """
 
@@ -40,6 +41,7 @@ def evaluator(
     examples: pathlib.Path,
     transform: pathlib.Path,
     statistics: pathlib.Path,
+    baseline: pathlib.Path | None = None,
     beam_options: list[str] = (),
 ):
     """Writes `out/scores.json`: scores and matrices at both sizes, slices, the commonest class's score, blessed and reasons.
@@ -55,6 +57,7 @@ def evaluator(
         examples: artifact of example_gen, the pairs at their original size.
         transform: artifact of transform, the same pairs at the training size.
         statistics: artifact of statistics_gen, which knows the commonest class of the training split.
+        baseline: the pushed version that the model is compared with on the same images, a SavedModel; None: there is none.
         beam_options: Beam's command line.
 
     Raises:
@@ -63,7 +66,8 @@ def evaluator(
     labels = LabelMap.load(examples)
     gate.check(config.thresholds, labels.names)
     split, images = _split(config.split, examples)
-    progress.total(2 * images)
+    incomparable = _incomparable(baseline, labels.names) if baseline else None
+    progress.total((3 if baseline and not incomparable else 2) * images)
     count = functools.partial(Count, num_classes=labels.num_classes, tolerance=config.boundary_tolerance)
     original = _counted(out, examples, split, count(model / "saved_model", "serve_bytes"), beam_options)
     fitted = _counted(out, transform, split, count(model / "saved_model", "serving_default"), beam_options)
@@ -81,17 +85,50 @@ def evaluator(
         for name, (meaning, chosen) in every.slices().items()
     }
     commonest = _commonest_class(statistics)
-    baseline = {
+    always_one = {
         "name": labels.names[commonest],
         "mean_iou": metrics.scores(always(commonest, matrix))["mean_iou"],
     }
+    comparison = None
+    if incomparable:
+        comparison = {"version": baseline.name, "compared": False, "why": incomparable}
+    elif baseline:
+        theirs = _counted(out, examples, split, count(baseline, "serve_bytes"), beam_options)
+        comparison = {"version": baseline.name, "compared": True} | compared(original.images, theirs.images)
     thresholds = gate.measured(config.thresholds, every.scores(), slices, labels.names, images)
-    where = f"{split!r} ({images} images)"
-    reasons = gate.verdict(config, scores["original_size"]["mean_iou"], baseline, thresholds, where)
+    mean_iou, where = scores["original_size"]["mean_iou"], f"{split!r} ({images} images)"
+    reasons = gate.verdict(config, mean_iou, always_one, thresholds, comparison, where)
     result = {"split": split, "images": images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
-    result |= {"thresholds": thresholds, **scores, "commonest_class": baseline, "slices": slices}
-    result["boundary_tolerance"] = config.boundary_tolerance
+    result |= {"baseline": comparison, "margin": config.margin, "thresholds": thresholds, **scores}
+    result |= {"commonest_class": always_one, "slices": slices, "boundary_tolerance": config.boundary_tolerance}
     (out / "scores.json").write_text(json.dumps(result, indent=1, allow_nan=False))
+
+
+def _incomparable(baseline: pathlib.Path, names: tuple[str, ...]) -> str | None:
+    """Why a pushed version cannot be compared on these data; None where it can."""
+    if not (baseline / "assets" / "labels.json").is_file():
+        return f"It does not say its classes: {baseline} has no assets/labels.json."
+    theirs = LabelMap.load(baseline / "assets").names
+    if theirs != names:
+        return f"Its classes are {', '.join(theirs)}; those of the data are {', '.join(names)}."
+    return None
+
+
+def compared(ours: ScoredImages, theirs: ScoredImages) -> dict:
+    """The model against the baseline on the same images.
+
+    Returns:
+        "mean_iou" and "iou" (K) of the baseline, "difference" of the model's mean IoU from it, and the ends "low" and "high" of
+        its 95 % interval.
+    """
+
+    def mean_iou(counts):
+        return metrics.scores_of_counts(counts)["mean_iou"]
+
+    found = metrics.paired_difference(ours.counts["classes"], theirs.counts["classes"], mean_iou)
+    scores = theirs.scores()
+    known = {"mean_iou": scores["mean_iou"], "iou": scores["iou"]}
+    return known | {"difference": found.value, "low": found.low, "high": found.high}
 
 
 def _split(wanted: str, examples: pathlib.Path) -> tuple[str, int]:

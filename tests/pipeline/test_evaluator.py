@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -7,19 +9,22 @@ from kseg import metrics
 from pipeline.components.evaluator import always, evaluator
 from pipeline.config import Evaluator
 
+from .conftest import IMAGE_SIZE, LABELS, nearest_colour
+
 
 @pytest.fixture
 def evaluate(tmp_path, finished):
     """Runs the component on the finished line; returns scores.json."""
 
-    def run(examples=finished.examples, **settings):
+    def run(examples=finished.examples, model=finished.trainer, baseline=None, **settings):
         evaluator(
             tmp_path,
             Evaluator(**settings),
-            model=finished.trainer,
+            model=model,
             examples=examples,
             transform=finished.transform,
             statistics=finished.statistics,
+            baseline=baseline,
         )
         return json.loads((tmp_path / "scores.json").read_text())
 
@@ -135,3 +140,64 @@ def test_a_model_below_the_gate_is_scored_all_the_same_and_not_blessed(evaluate)
     scores = evaluate(min_mean_iou=1.0)
     assert not scores["blessed"]
     assert scores["reasons"][0].startswith("mean_iou must reach 1 on 'test' (5 images). Received: mean_iou=0.9")
+
+
+@pytest.fixture
+def pushed(tmp_path):
+    """`pushed(change, labels)` exports the nearest colour with its kernel changed, as version 3; returns its folder."""
+    from kseg import serving
+
+    def export(change, labels=LABELS):
+        model = nearest_colour()
+        kernel, bias = model.get_layer("score").get_weights()
+        model.get_layer("score").set_weights([change(kernel), change(bias)])
+        serving.export(model, tmp_path / "models" / "3", labels=labels, image_size=IMAGE_SIZE)
+        return tmp_path / "models" / "3"
+
+    return export
+
+
+def test_the_pushed_model_is_scored_on_the_same_images_and_a_better_one_is_blessed(evaluate, pushed):
+    scores = evaluate(baseline=pushed(lambda values: values[..., [0, 2, 1]]))  # takes left for right
+    baseline = scores["baseline"]
+    assert (baseline["version"], baseline["compared"], scores["blessed"]) == ("3", True, True)
+    assert baseline["difference"] == pytest.approx(scores["original_size"]["mean_iou"] - baseline["mean_iou"])
+    assert baseline["low"] <= baseline["difference"] <= baseline["high"]
+    assert baseline["low"] > 0.3
+    assert baseline["iou"][1:] == [0.0, 0.0]
+
+
+def test_the_same_answers_differ_by_nothing_and_are_not_worse_than_a_margin_of_nothing(evaluate, pushed):
+    scores = evaluate(baseline=pushed(lambda values: values), margin=0.0)
+    assert [scores["baseline"][name] for name in ("difference", "low", "high")] == [0, 0, 0]
+    assert scores["blessed"]
+
+
+def test_a_model_that_is_worse_than_the_pushed_one_is_not_blessed(evaluate, pushed, finished, tmp_path):
+    better = shutil.copytree(finished.trainer / "saved_model", tmp_path / "models" / "12")
+    worse = pushed(lambda values: values[..., [0, 2, 1]])
+    shutil.copytree(worse, tmp_path / "trainer" / "saved_model")
+    scores = evaluate(model=tmp_path / "trainer", baseline=better, min_gain=-1.0)
+    assert len(scores["reasons"]) == 1
+    assert "below version 12 (95 % interval -0." in scores["reasons"][0]
+    assert "on 'test' (5 images)" in scores["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (
+            lambda folder: (folder / "assets" / "labels.json").write_text(
+                dataclasses.replace(LABELS, names=("ground", "right", "left")).to_json()
+            ),
+            "Its classes are ground, right, left; those of the data are ground, left, right.",
+        ),
+        (lambda folder: (folder / "assets" / "labels.json").unlink(), "It does not say its classes: "),
+    ],
+)
+def test_a_version_of_other_classes_is_not_compared_and_the_scores_say_why(evaluate, finished, tmp_path, spoil, why):
+    baseline = shutil.copytree(finished.trainer / "saved_model", tmp_path / "models" / "3")
+    spoil(baseline)
+    scores = evaluate(baseline=baseline)
+    assert (scores["baseline"]["compared"], scores["blessed"]) == (False, True)
+    assert scores["baseline"]["why"].startswith(why)

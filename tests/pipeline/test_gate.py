@@ -82,7 +82,7 @@ def test_each_threshold_is_held_against_the_score_that_it_names():
         (None, 0, False),
         (0.034, 15, False),  # of an error it is the most that is allowed
     ]
-    reasons = gate.verdict(Evaluator(), 0.412, COMMONEST, rows, WHERE)
+    reasons = gate.verdict(Evaluator(), 0.412, COMMONEST, rows, None, WHERE)
     assert reasons == [
         "iou/car/van must reach 0.2 on 'test' (15 images). Received: iou/car/van=0.100. "
         "Train longer or on more data, or lower it in evaluator.thresholds.",
@@ -122,6 +122,36 @@ def test_thresholds_are_written_as_json_on_the_command_line():
     ],
 )
 def test_the_gate_wants_a_score_and_a_gain_over_the_commonest_class(mean_iou, config, reasons):
-    found = gate.verdict(config, mean_iou, COMMONEST, [], WHERE)
+    found = gate.verdict(config, mean_iou, COMMONEST, [], None, WHERE)
     assert len(found) == len(reasons)
     assert all(message.startswith(start) for message, start in zip(found, reasons, strict=True))
+
+
+BASELINE = {"version": "3", "compared": True, "mean_iou": 0.499, "difference": -0.087, "low": -0.101, "high": -0.071}
+
+
+def test_a_model_that_is_worse_is_told_by_how_much_and_on_what():
+    (reason,) = gate.verdict(Evaluator(margin=0.01), 0.412, COMMONEST, [], BASELINE, WHERE)
+    assert reason == (
+        "The 95 % interval of mean_iou must not reach further than evaluator.margin=0.01 below version 3 on 'test' (15 images). "
+        "Received: mean_iou=0.412, 0.087 below version 3 (95 % interval -0.101 to -0.071). "
+        "Train longer or on more data, score more images, or raise evaluator.margin."
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "passed"),
+    [
+        ({"difference": 0.02, "low": -0.009, "high": 0.04}, True),
+        ({"difference": 0.02, "low": -0.011, "high": 0.05}, False),  # may be better, but too few images show it
+        ({"difference": -0.005, "low": -0.01, "high": 0.0}, True),
+        ({"compared": False, "why": "Its classes are others."}, True),
+    ],
+)
+def test_the_low_end_of_the_interval_decides(values, passed):
+    assert bool(gate.verdict(Evaluator(margin=0.01), 0.412, COMMONEST, [], BASELINE | values, WHERE)) != passed
+
+
+def test_what_lies_above_is_said_to_lie_above():
+    better = BASELINE | {"difference": 0.02, "low": -0.009, "high": 0.04}
+    assert gate.difference(better) == "0.020 above version 3 (95 % interval -0.009 to +0.040)"
