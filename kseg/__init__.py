@@ -24,9 +24,10 @@ _MODULES = {  # name -> module that is, or that holds, it
     "DilatedFrontEnd": "kseg.models.dilated",
     "PatchClassifier": "kseg.models.patch_classifier",
     "convolutionalize": "kseg.models.patch_classifier",
-    "AdversarialGame": "kseg.game",
-    "SegmentationGame": "kseg.game",
+    "AdversarialGame": "kseg.games",
+    "SegmentationGame": "kseg.games",
     "DenseCRF": "kseg.densecrf",
+    "Schedule": "kseg.games",
     "predict_overlap_tile": "kseg.inference",
     "predict_tiles": "kseg.inference",
     "predict_windows": "kseg.inference",
@@ -38,7 +39,7 @@ _MODULES = {  # name -> module that is, or that holds, it
         name: f"kseg.{name}"
         for name in (
             "augment", "blocks", "callbacks", "class_balance", "data", "datasets", "densecrf", "distribute", "encoders",
-            "game", "inference", "label_encodings", "labels", "layers", "losses", "metrics", "models", "optimizers", "plots",
+            "games", "inference", "label_encodings", "labels", "layers", "losses", "metrics", "models", "optimizers", "plots",
             "receptive_fields", "resizing", "serving",
         )
     },

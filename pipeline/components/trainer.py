@@ -15,7 +15,7 @@ import sys
 import keras
 import numpy as np
 
-from kseg import callbacks, data, distribute, game, losses, metrics, serving
+from kseg import callbacks, data, distribute, games, losses, metrics, serving
 from kseg.labels import VOID, LabelMap
 from pipeline import networks, progress
 from pipeline.config import Trainer
@@ -68,7 +68,7 @@ def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
     model = segmentor
     if config.adversarial_weight:
         discriminator = networks.discriminator(config, labels.num_classes, plan["channels"])
-        model = game.SegmentationGame(
+        model = games.SegmentationGame(
             segmentor,
             discriminator,
             weight=config.adversarial_weight,

@@ -1,5 +1,5 @@
-"""A small game trained under a strategy, for test_game. A process of its own each time: a second MirroredStrategy in one
-process fails ("Shape mismatch in the collective instance").
+"""A small game trained under a strategy, for test_games_replicas. A process of its own each time: a second MirroredStrategy in
+one process fails ("Shape mismatch in the collective instance").
 
     python replicas_case.py mirrored 1 result.npz     # two logical CPU devices, with batch normalisation
 """
@@ -45,24 +45,25 @@ def pairs(count: int = 8, size: int = 12) -> tuple[np.ndarray, np.ndarray]:
 
 
 def train(strategy_name: str, batch_normalization: bool) -> dict[str, np.ndarray]:
-    """Four steps of both networks under SGD; returns logs, counts and final weights."""
+    """20 steps of both networks under SGD, batches of 4 and a last one of 3; returns logs, counts and final weights."""
     from kseg.distribute import strategy
-    from kseg.game import SegmentationGame
+    from kseg.games import SegmentationGame
     from kseg.losses import CrossEntropy, Dice
     from kseg.metrics import ConfusionMatrix
 
     keras.utils.set_random_seed(0)
-    images, ids = pairs()
+    images, ids = pairs(count=7)
     with strategy(strategy_name).scope():
         mean_iou = ConfusionMatrix(K)
-        game = SegmentationGame(segmentor(batch_normalization), discriminator(batch_normalization), weight=0.5)
+        networks = segmentor(batch_normalization), discriminator(batch_normalization)
+        game = SegmentationGame(*networks, weight=0.5, name="game")
         game.compile(
             keras.optimizers.SGD(0.3),
             keras.optimizers.SGD(0.3),
             loss=CrossEntropy(255, class_weights=[1, 2, 3]) + 0.5 * Dice(255),
             metrics=[mean_iou],
         )
-    history = game.fit(images, ids, batch_size=4, epochs=2, shuffle=False, validation_data=(images, ids), verbose=0)
+    history = game.fit(images, ids, batch_size=4, epochs=10, shuffle=False, validation_data=(images, ids), verbose=0)
     result = {"replicas": np.array(game.distribute_strategy.num_replicas_in_sync)}
     result |= {f"logs/{name}": np.array(values) for name, values in history.history.items()}
     result |= {f"weights/{weight.path}": keras.ops.convert_to_numpy(weight) for weight in game.weights}

@@ -10,12 +10,12 @@ from kseg._backend import require_tensorflow
 
 
 def test_another_backend_is_named_with_the_module_that_cannot_run_on_it(monkeypatch):
-    require_tensorflow("kseg.game")
+    require_tensorflow("kseg.games")
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(
-        ImportError, match=r"kseg\.game needs Keras to run on TensorFlow\. Received: .*='jax'\. Set KERAS_"
+        ImportError, match=r"kseg\.games needs Keras to run on TensorFlow\. Received: .*='jax'\. Set KERAS_"
     ):
-        require_tensorflow("kseg.game")
+        require_tensorflow("kseg.games")
 
 
 def test_modules_that_import_tensorflow_at_once_are_those_that_check_for_it_first():
@@ -26,4 +26,4 @@ def test_modules_that_import_tensorflow_at_once_are_those_that_check_for_it_firs
             checking.add(path.stem)
         if any(line.startswith(("import tensorflow as", "from tensorflow import")) for line in lines):
             importing.add(path.stem)
-    assert checking == importing and "game" in checking
+    assert checking == importing and "adversarial" in checking

@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kseg.callbacks import BestCheckpoint, Overlays
-from kseg.game import SegmentationGame
+from kseg.games import SegmentationGame
 from kseg.labels import LabelMap
 from kseg.losses import CrossEntropy
 from kseg.metrics import ConfusionMatrix

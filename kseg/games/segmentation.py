@@ -1,0 +1,129 @@
+"""The game of segmentation: is this the label map of this image, or one that the segmentor made?
+
+Refused: networks that do not fit each other. TensorFlow, because the game's step is.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from kseg.games.adversarial import AdversarialGame
+from kseg.label_encodings import ENCODINGS
+from kseg.labels import VOID
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class SegmentationGame(AdversarialGame):
+    """A segmentor against a discriminator that judges pairs of image and label map.
+
+    The discriminator is shown [image (B, H, W, C), label map (B, H, W, M)], or the label map alone if it has one input: the truth
+    as one-hot vectors or the segmentor's softmax, both in an encoding of `kseg.label_encodings`. Both are zero at the truth's
+    void pixels, or it would tell them apart by these.
+
+    Args:
+        segmentor: model from `image` (B, H, W, C) to logits (B, H, W, K).
+        discriminator: model from [image, label map], or from the label map, to logits (B, ..., 1).
+        weight: factor of the adversarial loss; lambda in the paper.
+        objective: "non_saturating" or "minimax", as in the paper, "least_squares" or "hinge".
+        encoding: of the label maps, "basic" or "scaling", of K channels, or "product", of C K.
+        ignore_class: id of void in the label maps, or None.
+        label_stride: the discriminator is shown image and label maps averaged over squares of this side, in pixels. At full
+            resolution it can cost more than the segmentor.
+        **kwargs: of `AdversarialGame`: `label_smoothing`, `schedule`, and of `keras.Model`.
+
+    Raises:
+        ValueError: an argument is out of range, or the discriminator's inputs do not fit the segmentor's output.
+
+    Example:
+        >>> game = SegmentationGame(kseg.UNet(21), kseg.discriminators.TwoBranch(21), weight=0.1)
+        >>> game.compile("adam", "adam", loss=CrossEntropy(ignore_class=255), metrics=[ConfusionMatrix(21)])
+        >>> game.fit(training_set, epochs=10, steps_per_epoch=100)  # batches of (image, label map)
+
+    Source: Luc et al. 2016, arXiv:1611.08408.
+    """
+
+    def __init__(
+        self,
+        segmentor,
+        discriminator,
+        weight=0.1,
+        objective="non_saturating",
+        encoding="basic",
+        ignore_class=VOID,
+        label_stride=1,
+        **kwargs,
+    ):
+        super().__init__(segmentor, discriminator, weight=weight, objective=objective, **kwargs)
+        if encoding not in ENCODINGS:
+            raise ValueError(f"`encoding` must be one of {', '.join(ENCODINGS)}. Received: encoding={encoding!r}.")
+        shapes = [tuple(tensor.shape) for tensor in discriminator.inputs]
+        channels = segmentor.output_shape[-1] * (segmentor.input_shape[-1] if encoding == "product" else 1)
+        if len(shapes) not in (1, 2) or shapes[-1][-1] != channels:
+            raise ValueError(
+                f"`discriminator` must take [image (B, H, W, C), label map (B, H, W, {channels})], or the label map alone: as "
+                f"many channels as the segmentor's classes have in the encoding {encoding!r}. Received: inputs of shape {shapes}."
+            )
+        if not (isinstance(label_stride, int) and label_stride >= 1):
+            raise ValueError(
+                f"`label_stride` must be a whole number of at least 1. Received: label_stride={label_stride}."
+            )
+        self.encoding, self.ignore_class, self.label_stride = encoding, ignore_class, label_stride
+
+    @property
+    def segmentor(self):
+        """The player."""
+        return self.player
+
+    def play(self, x, y):
+        """Predicts, and shows both label maps to the discriminator.
+
+        Args:
+            x: images (B, H, W, C) in [0, 255].
+            y: ids (B, H, W) or (B, H, W, 1).
+
+        Returns:
+            Logits (B, H, W, K); [image, truth] and [image, prediction], each (B, h, w, .) float32, h = ceil(H / label_stride), or
+            truth and prediction alone where the discriminator has one input.
+        """
+        logits = self.segmentor(x, training=True)
+        ids = ops.cast(ops.squeeze(y, axis=-1) if len(y.shape) == 4 else y, "int32")
+        truth = ops.one_hot(ids, logits.shape[-1], dtype="float32")
+        prediction = ops.softmax(ops.cast(logits, "float32"))
+        if self.ignore_class is not None:
+            valid = ops.cast(ops.not_equal(ids, self.ignore_class), "float32")[..., None]
+            truth, prediction = truth * valid, prediction * valid
+        image = ops.cast(x, "float32")
+        truth, prediction = (self._coarse(maps) for maps in ENCODINGS[self.encoding](truth, prediction, image))
+        if len(self.discriminator.inputs) == 1:
+            return logits, truth, prediction
+        image = self._coarse(image)
+        return logits, [image, truth], [image, prediction]
+
+    def _coarse(self, maps):
+        """Means over squares of `label_stride` pixels; the last ones are smaller where H or W is no multiple."""
+        if self.label_stride == 1:
+            return maps
+        return ops.average_pool(maps, self.label_stride, strides=self.label_stride, padding="same")
+
+    def get_config(self):
+        """Arguments of the constructor."""
+        return {
+            "segmentor": keras.saving.serialize_keras_object(self.segmentor),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "weight": self.weight,
+            "objective": self.objective,
+            "label_smoothing": self.label_smoothing,
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "encoding": self.encoding,
+            "ignore_class": self.ignore_class,
+            "label_stride": self.label_stride,
+            "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        keys = ("segmentor", "discriminator", "schedule")
+        return cls(**config | {key: keras.saving.deserialize_keras_object(config[key]) for key in keys})
