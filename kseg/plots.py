@@ -63,6 +63,24 @@ def overlay_sheet(images: np.ndarray, truths: np.ndarray, predictions: np.ndarra
     return sheet
 
 
+def overlay(image: np.ndarray, label_map: np.ndarray, labels: LabelMap) -> Image.Image:
+    """The classes' colours over one image, at its own size; void shows the image, darkened.
+
+    Args:
+        image: (H, W, C), uint8, C = 1 or 3.
+        label_map: (H, W), class ids, 255 where void.
+        labels: their colours.
+
+    Raises:
+        ValueError: the sizes differ.
+    """
+    if image.ndim != 3 or image.shape[:2] != label_map.shape:
+        raise ValueError(
+            f"`image` (H, W, C) and `label_map` (H, W) must agree. Received: {image.shape} and {label_map.shape}."
+        )
+    return Image.fromarray(_painted(np.broadcast_to(image, (*label_map.shape, 3)), label_map, labels))
+
+
 def _row(image, truth, prediction, labels) -> list[Image.Image]:
     """The three panels of one example, enlarged or reduced by a whole factor so that pixels stay pixels."""
     image = np.broadcast_to(image, (*image.shape[:2], 3))

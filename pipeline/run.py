@@ -7,7 +7,6 @@ Arguments are read before anything heavy is imported; a component's module is im
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
 import functools
 import importlib
@@ -16,12 +15,11 @@ import os
 import pathlib
 import re
 import sys
-import tempfile
-import traceback
 
 from pipeline import config as settings
 from pipeline import gate, versions
 from pipeline.configs import CONFIGS
+from pipeline.console import native_chatter_dropped, raised_by_us
 from pipeline.previous import previous_statistics
 from pipeline.store import Artifact, Outside, Store, external
 
@@ -64,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         print("\nStopped. The same command goes on from the components that are finished.", file=sys.stderr)
         return 130
     except (ValueError, OSError) as error:
-        if not _raised_by_us(error):
+        if not raised_by_us(error):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -148,7 +146,7 @@ def component(name: str):
     """The component `name`, whose module is imported when it is called, not before."""
 
     def call(out, config, **inputs):
-        with _native_chatter_dropped():
+        with native_chatter_dropped():
             module = importlib.import_module(call.__module__)
             if "tensorflow" in sys.modules:
                 sys.modules["tensorflow"].config.list_physical_devices()  # this speaks too, the first time
@@ -156,25 +154,6 @@ def component(name: str):
 
     call.__name__, call.__module__ = name, f"pipeline.components.{name}"
     return call
-
-
-@contextlib.contextmanager
-def _native_chatter_dropped():
-    """Drops what compiled libraries print while they load, which no log level stops; shows it if loading fails."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            file.seek(0)
-            os.write(kept, file.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _source(data: str) -> Artifact:
@@ -325,15 +304,6 @@ def _text(value) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return "none" if value is None else str(value)
-
-
-def _raised_by_us(error: BaseException) -> bool:
-    """Whether our own code raised it: then its message is written for the user, and a traceback would hide it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = pathlib.Path(__file__).resolve().parent.parent
-    return bool(frames) and any(
-        ours / package in pathlib.Path(frames[-1].filename).parents for package in ("kseg", "pipeline")
-    )
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "pipeline/prepared.py": {"apache_beam", "tensorflow_datasets"},
     "pipeline/sources.py": {"apache_beam", "tensorflow_datasets"},
     "pipeline/fresh_process.py": {"tensorflow"},
+    "pipeline/predicted.py": {"apache_beam", "tensorflow"},
     "pipeline/networks.py": {"keras"},
     "pipeline/components/*.py": HEAVY,
 }

@@ -110,6 +110,6 @@ def test_an_error_of_a_library_is_not_disguised_as_the_users():
         try:
             exec(code, {"__name__": "elsewhere"})
         except ValueError as error:
-            return run._raised_by_us(error)
+            return run.raised_by_us(error)
 
     assert not raised("int('x')")

@@ -1,0 +1,205 @@
+"""Label maps of many pictures by one SavedModel, through Beam; each answer gets its name when it is whole.
+
+A picture is finished when its record is there, which is written after all its other answers; the tables of all pictures are made
+of the records at the end. Pictures are read as example_gen reads them, so a file that it would set aside is set aside here.
+Beam; TensorFlow only in the workers that predict.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import uuid
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.utils import shared
+from PIL import Image
+
+from kseg import plots
+from kseg.datasets.image_files import decode_image, stored_image
+from kseg.datasets.pictures import PairError, shown
+from kseg.labels import LabelMap
+from pipeline import beam as shards
+from pipeline import progress
+
+LABEL_MAPS, OVERLAYS, RECORDS = "label_maps", "overlays", "records"
+SHARES, UNREADABLE = "class_shares.csv", "unreadable.csv"
+SIGNATURE = "serving_default"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How many pictures were labelled now, earlier, and not."""
+
+    done: int
+    skipped: int
+    unreadable: int
+
+
+def check(model: pathlib.Path):
+    """Reads which signatures a SavedModel has, without loading it.
+
+    Raises:
+        ValueError: it is damaged, or has not the signature that is asked here.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    try:
+        graphs = SavedModel.FromString((model / "saved_model.pb").read_bytes()).meta_graphs
+    except DecodeError as error:
+        raise ValueError(
+            f"A SavedModel must be whole. Received: {model / 'saved_model.pb'} [{error}]. Copy it anew."
+        ) from error
+    names = sorted({name for graph in graphs for name in graph.signature_def if not name.startswith("__")})
+    if SIGNATURE not in names:
+        raise ValueError(
+            f"`--model` must have the signature {SIGNATURE}. Received: {', '.join(names) or 'none'} [{model}]. "
+            "Export it with kseg.export."
+        )
+
+
+def predict(pictures, output: pathlib.Path, model: pathlib.Path, settings, beam_options) -> Result:
+    """Labels pictures, and writes the tables of all that are finished.
+
+    Args:
+        pictures: list of PictureFile.
+        output: folder of the answers.
+        model: folder of the SavedModel.
+        settings: of `pipeline.predict`.
+        beam_options: Beam's command line.
+    """
+    progress.total(len(pictures))
+    # As bytes: the name of a file need not be text.
+    work = [(os.fsencode(picture.source.absolute()), os.fsencode(picture.key)) for picture in pictures]
+    file = output / f".{uuid.uuid4().hex}.jsonl"
+    with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
+        _ = (
+            pipeline
+            | "Name pictures" >> beam.Create(work)
+            | "Spread" >> beam.Reshuffle()
+            | "Label" >> beam.ParDo(Label(output, model, settings))
+            | "Collect" >> shards.Collect(file)
+        )
+    outcomes = shards.collected(file)
+    unreadable = sorted([o["path"], o["fault"], o["message"]] for o in outcomes if o["outcome"] == "unreadable")
+    _write_csv(output / UNREADABLE, [["path", "fault", "message"], *unreadable])
+    records = [record_place(output, picture.key) for picture in pictures]
+    _write_shares(output, (json.loads(place.read_text()) for place in records if place.is_file()), model)
+    counted = [sum(o["outcome"] == outcome for o in outcomes) for outcome in ("done", "skipped", "unreadable")]
+    return Result(*counted)
+
+
+class Label(beam.DoFn):
+    """(path, key) of a picture, as bytes, to {"outcome": "done", "skipped" or "unreadable", ...}, and its answers to files.
+
+    Args:
+        output: folder of the answers.
+        model: folder of the SavedModel; loaded once a worker process, whatever its number of threads.
+        settings: of `pipeline.predict`.
+    """
+
+    def __init__(self, output: pathlib.Path, model: pathlib.Path, settings):
+        self._output, self._model_place, self._settings = output.absolute(), model.absolute(), settings
+        self._handle = shared.Shared()
+
+    def setup(self):
+        self._labels = LabelMap.load(self._model_place / "assets")
+        self._model = self._handle.acquire(self._load, tag=str(self._model_place))
+
+    def _load(self):
+        import tensorflow as tf  # only where predictions are made: a worker needs seconds to import it
+
+        return tf.saved_model.load(str(self._model_place))
+
+    def process(self, names):
+        source, key = (pathlib.Path(os.fsdecode(name)) for name in names)
+        yield self._outcome(source, key)
+        progress.advance()
+
+    def _outcome(self, source, key) -> dict:
+        try:
+            state = source.stat()
+            stamp = {"bytes": state.st_size, "changed": state.st_mtime_ns}
+            if _finished(record_place(self._output, key), stamp):
+                return {"outcome": "skipped"}
+            image = self._image(source)
+        except PairError as error:
+            return {"outcome": "unreadable", "path": shown(source), "fault": error.name, "message": str(error)}
+        except OSError as error:
+            return {"outcome": "unreadable", "path": shown(source), "fault": "unreadable_file", "message": str(error)}
+        self._write(key, image, self._label_map(image), {"source": shown(source), **stamp})
+        return {"outcome": "done"}
+
+    def _image(self, source) -> np.ndarray:
+        """The picture (H, W, C), uint8, as the model takes it."""
+        channels = self._model.signatures[SIGNATURE].structured_input_signature[1]["image"].shape[-1]
+        stored, _, _ = stored_image(source.read_bytes(), channels, shown(source), self._settings.max_pixels)
+        return decode_image(stored)
+
+    def _label_map(self, image) -> np.ndarray:
+        """Class ids (H, W), uint8."""
+        import tensorflow as tf
+
+        return self._model.signatures[SIGNATURE](image=tf.constant(image[np.newaxis]))["label_map"][0].numpy()
+
+    def _write(self, key, image, label_map, record):
+        picture = Image.frombytes("P", label_map.shape[::-1], label_map.tobytes())
+        picture.putpalette(self._labels.palette().tobytes())
+        place = self._output / LABEL_MAPS / f"{key}.png"
+        _save(place, _encoded(picture, "PNG"))
+        if self._settings.overlays:
+            overlay = plots.overlay(image, label_map, self._labels)
+            _save(self._output / OVERLAYS / f"{key}.jpg", _encoded(overlay, "JPEG", quality=90))
+        pixels = np.bincount(label_map.ravel(), minlength=self._labels.num_classes).tolist()
+        record |= {"key": shown(key), "height": label_map.shape[0], "width": label_map.shape[1], "pixels": pixels}
+        _save(record_place(self._output, key), json.dumps(record).encode())
+
+
+def record_place(output: pathlib.Path, key: pathlib.PurePath) -> pathlib.Path:
+    """Where the record of a picture lies; it is written last."""
+    return output / RECORDS / f"{key}.json"
+
+
+def _finished(place, stamp) -> bool:
+    """Whether a picture was labelled since it was last changed."""
+    if not place.is_file():
+        return False
+    record = json.loads(place.read_text())
+    return all(record[name] == value for name, value in stamp.items())
+
+
+def _encoded(picture: Image.Image, file_format: str, **options) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, file_format, **options)
+    return stream.getvalue()
+
+
+def _save(place: pathlib.Path, data: bytes):
+    """Writes a file that has its name only when it is whole."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = place.with_name(f".{uuid.uuid4().hex}")
+    unfinished.write_bytes(data)
+    unfinished.replace(place)
+
+
+def _write_shares(output, records, model):
+    """One row a picture: its size, and the share of each class in its pixels."""
+    labels = LabelMap.load(model / "assets")
+    rows = [["picture", "height", "width", *labels.names]]
+    for record in records:
+        size = record["height"] * record["width"]
+        shares = [f"{count / size:.6f}" for count in record["pixels"]]
+        rows.append([record["key"], record["height"], record["width"], *shares])
+    _write_csv(output / SHARES, rows)
+
+
+def _write_csv(place: pathlib.Path, rows: list[list]):
+    stream = io.StringIO()
+    csv.writer(stream).writerows(rows)
+    _save(place, stream.getvalue().encode("utf-8"))

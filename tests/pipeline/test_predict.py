@@ -1,0 +1,241 @@
+"""python -m pipeline.predict, as a user meets it: what it writes, goes on with, lists and refuses."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kseg.labels import LabelMap
+from pipeline import predict
+
+
+@pytest.fixture
+def model(finished, tmp_path):
+    """A pushed model with the versions 2 and 10, of which 10 is whole."""
+    place = tmp_path / "savedmodels" / "blocks"
+    shutil.copytree(finished.trainer / "saved_model", place / "10")
+    (place / "2").mkdir()
+    return place
+
+
+@pytest.fixture
+def pictures(finished, tmp_path):
+    """Five PNGs in two folders, whose label maps are known."""
+    folder = tmp_path / "photos"
+    for number, (image, _) in enumerate(finished.pairs["test"]):
+        place = folder / "ab"[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place)
+    return folder
+
+
+@pytest.fixture
+def command(model, pictures, tmp_path):
+    """Runs the command, with further arguments, in this process."""
+
+    def call(*more, **changed):
+        places = {"model": model, "input": pictures / "**" / "*.png", "output": tmp_path / "out"} | changed
+        arguments = [text for name, place in places.items() for text in (f"--{name}", str(place))]
+        return predict.main([*arguments, *more])
+
+    return call
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_picture_gets_a_label_map_with_a_palette_at_its_own_size(command, pictures, model, tmp_path, finished):
+    import tensorflow as tf
+
+    assert command() == 0
+    served = tf.saved_model.load(str(model / "10")).signatures["serving_default"]
+    files = sorted((tmp_path / "out" / "label_maps").rglob("*.*"))
+    assert [str(file.relative_to(tmp_path / "out" / "label_maps")) for file in files] == [
+        "a/0.png", "a/2.png", "a/4.png", "b/1.png", "b/3.png",
+    ]  # fmt: skip
+    for file in files:
+        picture = Image.open(file)
+        image = np.asarray(Image.open(pictures / file.relative_to(tmp_path / "out" / "label_maps")))
+        expected = served(image=tf.constant(image[None]))["label_map"][0].numpy()
+        assert picture.mode == "P" and len(np.unique(expected)) == 3
+        np.testing.assert_array_equal(np.asarray(picture), expected)
+        colours = LabelMap.load(model / "10" / "assets").colour(expected)
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), colours)
+
+
+def test_the_shares_of_the_classes_are_those_of_the_label_maps(command, tmp_path):
+    command()
+    rows = table(tmp_path / "out" / "class_shares.csv")
+    assert [row["picture"] for row in rows] == ["a/0", "a/2", "a/4", "b/1", "b/3"]
+    for row in rows:
+        label_map = np.asarray(Image.open(tmp_path / "out" / "label_maps" / f"{row['picture']}.png"))
+        assert (int(row["height"]), int(row["width"])) == label_map.shape
+        expected = np.bincount(label_map.ravel(), minlength=3) / label_map.size
+        np.testing.assert_allclose([float(row[name]) for name in ("ground", "left", "right")], expected, atol=1e-6)
+
+
+def test_overlays_come_on_request(command, tmp_path):
+    command()
+    assert not (tmp_path / "out" / "overlays").exists()
+    command("--overlays", output=tmp_path / "other")
+    overlay = Image.open(tmp_path / "other" / "overlays" / "a" / "0.jpg")
+    assert overlay.size == Image.open(tmp_path / "other" / "label_maps" / "a" / "0.png").size
+
+
+def test_what_cannot_be_read_is_listed_and_does_not_stop_the_others(command, pictures, tmp_path, capsys):
+    (pictures / "a" / "0.png").write_bytes((pictures / "a" / "0.png").read_bytes()[:200])
+    (pictures / "b" / "text.png").write_text("no picture")
+    (pictures / "b" / "gone.png").symlink_to(tmp_path / "nowhere")
+    (pictures / "b" / "empty.png").write_bytes(b"")
+    assert command() == 0
+    rows = table(tmp_path / "out" / "unreadable.csv")
+    assert {(os.path.basename(row["path"]), row["fault"]) for row in rows} == {
+        ("0.png", "damaged_file"), ("text.png", "unsupported_format"), ("empty.png", "empty_file"),
+    }  # fmt: skip
+    assert all(row["message"] for row in rows)
+    assert len(table(tmp_path / "out" / "class_shares.csv")) == 4
+    assert "3 of 7 pictures" in capsys.readouterr().out
+
+
+def test_finished_pictures_are_skipped_and_changed_ones_done_again(command, pictures, tmp_path, capsys):
+    (pictures / "a" / "0.png").rename(tmp_path / "later.png")
+    command()
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "label_maps").rglob("*.png")}
+    (tmp_path / "later.png").rename(pictures / "a" / "0.png")
+    Image.new("RGB", (9, 7)).save(pictures / "b" / "1.png")
+    capsys.readouterr()
+    assert command() == 0
+    after = {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "label_maps").rglob("*.png")}
+    unchanged = {
+        str(file.relative_to(tmp_path / "out" / "label_maps")) for file in before if after[file] == before[file]
+    }
+    assert unchanged == {"a/2.png", "a/4.png", "b/3.png"} and len(after) == 5
+    assert "2 new, 3 finished before" in capsys.readouterr().out
+    assert len(table(tmp_path / "out" / "class_shares.csv")) == 5
+
+
+def test_a_picture_without_its_record_was_not_finished(command, tmp_path):
+    command()
+    (tmp_path / "out" / "records" / "b" / "3.json").unlink()
+    (tmp_path / "out" / "label_maps" / "b" / "3.png").write_bytes(b"half")
+    assert command() == 0
+    assert Image.open(tmp_path / "out" / "label_maps" / "b" / "3.png").mode == "P"
+    assert not [file for file in (tmp_path / "out").rglob(".*")]
+
+
+def test_a_folder_and_several_patterns_mean_the_same_pictures(command, pictures, tmp_path):
+    command(input=pictures, output=tmp_path / "one")
+    predict_two = ["--model", str(tmp_path / "savedmodels" / "blocks"), "--output", str(tmp_path / "two"), "--input"]
+    assert predict.main([*predict_two, str(pictures / "a" / "*.png"), str(pictures / "b")]) == 0
+    one, two = ((tmp_path / name / "class_shares.csv").read_text() for name in ("one", "two"))
+    assert one == two
+
+
+def test_a_file_whose_name_is_no_text_is_labelled(command, pictures, tmp_path):
+    name = os.fsdecode(b"\xff\n.png")
+    (pictures / "a" / "0.png").rename(pictures / "a" / name)
+    assert command() == 0
+    assert (tmp_path / "out" / "label_maps" / "a" / name).is_file()
+    assert "a/\\xff\\n" in [row["picture"] for row in table(tmp_path / "out" / "class_shares.csv")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "more", "message"),
+    [
+        (
+            {"input": "nothing/*.jpg"},
+            [],
+            r"`--input` must match at least one picture\. Received: --input nothing/\*\.jpg",
+        ),
+        ({"model": "nowhere"}, [], r"`--model` must be a pushed model\. Received: --model nowhere"),
+        ({}, ["--overlay"], r"Unknown argument '--overlay'.*Did you mean '--overlays'\?"),
+        ({}, ["--max-pixels", "many"], r"Arguments must be as --help says\..*--max-pixels: invalid int value"),
+        ({}, ["--", "--direct_num_worker=2"], r"Did you mean '--direct_num_workers'\?"),
+    ],
+)
+def test_wrong_arguments_end_with_status_2_and_a_cure(command, changed, more, message, capsys, tmp_path):
+    import re
+
+    assert command(*more, **changed) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and re.search(message, error) and "Traceback" not in error
+
+
+def test_a_missing_argument_ends_with_status_2(capsys):
+    assert predict.main(["--model", "x"]) == 2
+    assert "the following arguments are required: --input, --output" in capsys.readouterr().err
+
+
+def test_two_pictures_of_one_name_are_refused(command, pictures, capsys):
+    Image.open(pictures / "a" / "0.png").save(pictures / "a" / "0.jpg")
+    assert command(input=pictures) == 2
+    assert "Two pictures must not lead to one answer" in capsys.readouterr().err
+
+
+def test_pictures_among_the_answers_are_refused(command, pictures, capsys):
+    assert command(output=pictures) == 2
+    assert "`--output` must not hold the pictures" in capsys.readouterr().err
+
+
+def test_answers_of_other_settings_or_another_model_are_not_mixed(command, model, capsys):
+    command()
+    assert command("--overlays") == 2
+    assert "settings.json, which differs in overlays" in capsys.readouterr().err
+    with open(model / "10" / "assets" / "labels.json", "a") as file:
+        file.write("\n")
+    assert command() == 2
+    assert "which differs in model" in capsys.readouterr().err
+
+
+def test_no_readable_picture_at_all_ends_with_status_2(command, tmp_path, capsys):
+    (tmp_path / "text.jpg").write_text("no picture")
+    assert command(input=tmp_path / "text.jpg") == 2
+    assert "At least one picture must be readable. Received: 1 that are not" in capsys.readouterr().err
+    assert len(table(tmp_path / "out" / "unreadable.csv")) == 1
+
+
+def test_a_damaged_or_foreign_saved_model_is_named(command, model, capsys):
+    (model / "10" / "saved_model.pb").write_bytes(b"\xff" * 40)
+    assert command() == 2
+    assert "A SavedModel must be whole" in capsys.readouterr().err
+    (model / "10" / "saved_model.pb").write_bytes(b"")
+    assert command() == 2
+    assert "must have the signature serving_default. Received: none" in capsys.readouterr().err
+    (model / "10" / "assets" / "labels.json").unlink()
+    assert command() == 2
+    assert "without assets/labels.json" in capsys.readouterr().err
+
+
+def test_help_imports_no_framework():
+    code = (
+        "import sys, contextlib\nfrom pipeline import predict\nwith contextlib.suppress(SystemExit):\n"
+        "    predict.main(['--help'])\n"
+        "print([m for m in ('tensorflow', 'keras', 'apache_beam', 'numpy') if m in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert answer.splitlines()[-1] == "[]" and "--overlays" in answer
+
+
+def test_no_network_of_kseg_is_imported_to_predict(model, pictures, tmp_path):
+    arguments = ["--model", str(model), "--input", str(pictures), "--output", str(tmp_path / "out")]
+    code = (
+        f"import sys\nfrom pipeline import predict\nassert predict.main({arguments!r}) == 0\n"
+        "print([m for m in sys.modules if m.startswith(('kseg.models', 'kseg.layers', 'kseg.serving'))])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "[]" and "Traceback" not in run.stderr
+
+
+def test_records_hold_what_the_tables_say(command, tmp_path):
+    command()
+    record = json.loads((tmp_path / "out" / "records" / "a" / "0.json").read_text())
+    assert record["key"] == "a/0" and sum(record["pixels"]) == record["height"] * record["width"]
