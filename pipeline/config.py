@@ -125,7 +125,9 @@ class Evaluator:
 class InfraValidator:
     """The exported model answers in a fresh process."""
 
-    samples: int = 3
+    samples: int = 3  # stored images that are sent
+    max_latency: float | None = 30.0  # seconds an image, on average, one by one on the processors; none: any
+    max_memory: float | None = 16.0  # GiB, peak of the whole process that serves; none: any
 
 
 @dataclasses.dataclass(frozen=True)

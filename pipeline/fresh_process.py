@@ -1,9 +1,10 @@
 """What infra_validator runs in a process of its own: `python -I fresh_process.py SAVED_MODEL REQUESTS ANSWERS`.
 
 It stands for a server that has TensorFlow and nothing of ours: any import of kseg or pipeline is refused from the first line
-on, however they are installed. It loads the SavedModel, sends each file of the folder REQUESTS (an encoded image) through
-`serve_bytes`, and writes to the folder ANSWERS one PNG a request and `answers.json`: the signatures, seconds per image, and
-the first-party modules that were found imported at the end. TensorFlow and the standard library only.
+on, however they are installed. It loads the SavedModel as TensorFlow Serving does, the graph with the tag "serve" into a session
+and no Python objects, sends each file of the folder REQUESTS (an encoded image) through `serve_bytes`, and writes to the folder
+ANSWERS one PNG a request and `answers.json`: the signatures, seconds per image, the process's peak memory in bytes, and the
+first-party modules that were found imported at the end. TensorFlow and the standard library only.
 """
 
 import importlib.abc
@@ -33,32 +34,48 @@ def main(saved_model: str, requests: str, answers: str):
     found = imported()  # what a .pth file imported before this line
     sys.meta_path.insert(0, Refuse())
 
-    import tensorflow as tf
+    import tensorflow.compat.v1 as tf
 
-    model = tf.saved_model.load(saved_model)
-    serve, seconds = model.signatures["serve_bytes"], []
-    for request in sorted(pathlib.Path(requests).iterdir()):
-        image_bytes = tf.constant([request.read_bytes()])
-        serve(image_bytes=image_bytes)  # the first call of a shape also plans the computation
-        start = time.perf_counter()
-        (label_map_bytes,) = serve(image_bytes=image_bytes)["label_map_bytes"].numpy()
-        seconds.append(time.perf_counter() - start)
-        pathlib.Path(answers, f"{request.name}.png").write_bytes(label_map_bytes)
+    with tf.Session(graph=tf.Graph()) as session:
+        signatures = tf.saved_model.load(session, [tf.saved_model.tag_constants.SERVING], saved_model).signature_def
+        described = {name: describe(signatures[name]) for name in signatures if not name.startswith("__")}
+        serve, seconds = signatures["serve_bytes"], []
+        image_bytes, label_map_bytes = serve.inputs["image_bytes"].name, serve.outputs["label_map_bytes"].name
+        for request in sorted(pathlib.Path(requests).iterdir()):
+            feed = {image_bytes: [request.read_bytes()]}
+            session.run(label_map_bytes, feed)  # the first call of a shape also plans the computation
+            start = time.perf_counter()
+            (answer,) = session.run(label_map_bytes, feed)
+            seconds.append(time.perf_counter() - start)
+            pathlib.Path(answers, f"{request.name}.png").write_bytes(answer)
     result = {
-        "signatures": {name: describe(signature) for name, signature in model.signatures.items()},
+        "signatures": described,
         "seconds_per_image": sum(seconds) / len(seconds),
+        "peak_bytes": peak_bytes(),
         "first_party": sorted({*found, *imported()}),
     }
     pathlib.Path(answers, "answers.json").write_text(json.dumps(result))
 
 
 def describe(signature) -> dict:
-    """Inputs and outputs of a signature: {"inputs": {name: [dtype, shape]}, "outputs": ...}."""
-    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
+    """Inputs and outputs of a SignatureDef: {"inputs": {name: [dtype, shape]}, "outputs": ...}; sizes that vary are None."""
+    import tensorflow as tf
+
+    def shape(spec):
+        if spec.tensor_shape.unknown_rank:
+            return None
+        return [None if side.size < 0 else side.size for side in spec.tensor_shape.dim]
+
     return {
-        kind: {name: [spec.dtype.name, spec.shape.as_list()] for name, spec in sorted(specs.items())}
-        for kind, specs in (("inputs", inputs), ("outputs", outputs))
+        kind: {name: [tf.as_dtype(spec.dtype).name, shape(spec)] for name, spec in sorted(specs.items())}
+        for kind, specs in (("inputs", signature.inputs), ("outputs", signature.outputs))
     }
+
+
+def peak_bytes() -> int:
+    """Peak resident memory of this program, as Linux counts it; `getrusage` would count the process that started it too."""
+    (line,) = (line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return 1024 * int(line.split()[1])
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 A fresh `python -I` is started in an empty folder outside the checkout with `pipeline/fresh_process.py`, in which every import
 of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can lend a hand. It loads the
-SavedModel, describes its signatures and sends stored images through `serve_bytes`. Here, signatures are held against the ones
-that are promised and label maps against those of `model.keras`. A model that fails is not an error: the verdict says so, with
-what the process said. TensorFlow, since the Keras model answers in this process.
+SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`. Here, signatures
+are held against the ones that are promised; label maps against the sizes of their images, the classes, and what `model.keras`
+says; time and memory against bounds. A model that fails is not an error: the verdict says so, with what the process said.
+TensorFlow, since the Keras model answers in this process.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ def infra_validator(
     examples: pathlib.Path,
     transform: pathlib.Path,
 ):
-    """Writes `out/infra.json`: blessed, reasons, signatures, seconds_per_image, agreement (share of pixels).
+    """Writes `out/infra.json`: blessed, reasons, signatures, seconds_per_image, peak_bytes, agreement (share of pixels).
 
     Args:
         out: folder to write below.
-        config: how many stored images are sent.
+        config: how many stored images are sent, and the bounds.
         model: artifact of the trainer.
         examples: artifact of example_gen, where the images come from.
         transform: artifact of transform, whose plan names the size that images are fitted into.
@@ -60,7 +61,8 @@ def infra_validator(
         raise ValueError(f"`samples` must be at least 1. Received: infra_validator.samples={config.samples}.")
     images = _stored_images(examples, config.samples)
     progress.total(len(images))
-    result = {"blessed": False, "reasons": [], "signatures": {}, "seconds_per_image": None, "agreement": None}
+    result = {"blessed": False, "reasons": [], "signatures": {}, "agreement": None}
+    result |= {"seconds_per_image": None, "peak_bytes": None}
     try:
         answer, label_maps = _asked_elsewhere(model / "saved_model", images)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
@@ -69,9 +71,12 @@ def infra_validator(
         segmentor = keras.saving.load_model(model / "model.keras", compile=False)
         image_size = tuple(json.loads((transform / "plan.json").read_text())["image_size"])
         agreement = _agreement(segmentor, image_size, images, label_maps)
-        reasons = _wrong_signatures(
-            answer["signatures"], segmentor.input_shape[-1], LabelMap.load(examples).num_classes
-        )
+        num_classes = LabelMap.load(examples).num_classes
+        reasons = [
+            *_wrong_signatures(answer["signatures"], segmentor.input_shape[-1], num_classes),
+            *_wrong_label_maps(images, label_maps, num_classes),
+            *exceeded(config, answer["seconds_per_image"], answer["peak_bytes"], f"{len(images)} images"),
+        ]
         if answer["first_party"]:
             reasons.append(
                 f"The SavedModel must load without kseg and pipeline. Received: imported {', '.join(answer['first_party'])}."
@@ -81,13 +86,8 @@ def infra_validator(
                 f"The SavedModel's label maps must agree with the Keras model's on {AGREEMENT:.1%} of the pixels. "
                 f"Received: agreement={agreement:.4f} ({len(images)} images)."
             )
-        result = {
-            "blessed": not reasons,
-            "reasons": reasons,
-            "signatures": answer["signatures"],
-            "seconds_per_image": answer["seconds_per_image"],
-            "agreement": agreement,
-        }
+        result = {"blessed": not reasons, "reasons": reasons, "agreement": agreement}
+        result |= {name: answer[name] for name in ("signatures", "seconds_per_image", "peak_bytes")}
     (out / "infra.json").write_text(json.dumps(result, indent=1))
 
 
@@ -114,6 +114,48 @@ def _wrong_signatures(found: dict, channels: int, num_classes: int) -> list[str]
         for name, expected in promised(channels, num_classes).items()
         if found.get(name) != expected
     ]
+
+
+def _wrong_label_maps(images: list[bytes], label_maps: list[np.ndarray], num_classes: int) -> list[str]:
+    """What is wrong with the label maps themselves: one sentence for sizes, one for ids, each about the first that is wrong."""
+    sizes, ids = [], []
+    for number, (image_bytes, label_map) in enumerate(zip(images, label_maps, strict=True), start=1):
+        shape = Image.open(io.BytesIO(image_bytes)).size[::-1]
+        if label_map.shape != shape:
+            sizes.append(
+                "A label map must have its image's height and width. "
+                f"Received: {label_map.shape} for {shape} [image {number} of {len(images)}]."
+            )
+        outside = label_map[label_map >= num_classes]
+        if outside.size:
+            ids.append(
+                f"Ids of a label map must lie in 0..{num_classes - 1}. Received: ids {np.unique(outside)[:8].tolist()} at "
+                f"{outside.size} pixels [image {number} of {len(images)}]."
+            )
+    return sizes[:1] + ids[:1]
+
+
+def exceeded(config: InfraValidator, seconds_per_image: float, peak_bytes: int, of: str) -> list[str]:
+    """The bounds that a served model does not keep, one sentence each.
+
+    Args:
+        config: the bounds.
+        seconds_per_image: on average.
+        peak_bytes: of the process that served.
+        of: what was sent, for the message.
+    """
+    reasons = []
+    if config.max_latency is not None and seconds_per_image > config.max_latency:
+        reasons.append(
+            f"An image must be answered within {config.max_latency:g} s. Received: {seconds_per_image:.3g} s on average ({of}). "
+            "Choose a smaller network or transform.image_size, or raise infra_validator.max_latency."
+        )
+    if config.max_memory is not None and peak_bytes > config.max_memory * 2**30:
+        reasons.append(
+            f"Serving must stay within {config.max_memory:g} GiB. Received: a peak of {peak_bytes / 2**30:.2f} GiB ({of}). "
+            "Choose a smaller network or transform.image_size, or raise infra_validator.max_memory."
+        )
+    return reasons
 
 
 def _stored_images(examples: pathlib.Path, count: int) -> list[bytes]:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipeline import fresh_process
-from pipeline.components.infra_validator import infra_validator, promised
+from pipeline.components.infra_validator import exceeded, infra_validator, promised
 from pipeline.config import InfraValidator
 
 
@@ -14,11 +14,11 @@ from pipeline.config import InfraValidator
 def validate(tmp_path, finished):
     """Runs the component on the finished line, with any of its artifacts replaced; returns infra.json."""
 
-    def run(samples=2, **artifacts):
+    def run(samples=2, max_latency=None, max_memory=None, **artifacts):
         folders = vars(finished) | artifacts
         infra_validator(
             tmp_path,
-            InfraValidator(samples=samples),
+            InfraValidator(samples=samples, max_latency=max_latency, max_memory=max_memory),
             model=folders["trainer"],
             examples=folders["examples"],
             transform=folders["transform"],
@@ -41,6 +41,7 @@ def test_an_export_that_answers_elsewhere_as_keras_does_here_is_blessed(validate
     assert verdict["agreement"] == 1.0
     assert verdict["signatures"] == promised(channels=3, num_classes=3)
     assert verdict["seconds_per_image"] > 0
+    assert 2**27 < verdict["peak_bytes"] < 2**32  # TensorFlow, and not the process of this test
 
 
 def test_an_export_with_other_weights_than_the_keras_model_is_not_blessed(validate, trainer):
@@ -60,27 +61,66 @@ def test_a_damaged_export_is_not_blessed_and_the_reason_quotes_the_process(valid
     (trainer / "saved_model" / "saved_model.pb").write_bytes(b"no graph")
     verdict = validate(trainer=trainer)
     assert not verdict["blessed"]
-    assert (verdict["signatures"], verdict["agreement"], verdict["seconds_per_image"]) == ({}, None, None)
+    assert verdict["signatures"] == {}
+    assert [verdict[name] for name in ("agreement", "seconds_per_image", "peak_bytes")] == [None, None, None]
     assert "must load and answer in a fresh process without kseg. Received: exit status 1" in verdict["reasons"][0]
     assert "saved_model.pb" in verdict["reasons"][0]
 
 
-def test_signatures_other_than_the_promised_ones_are_named_one_by_one(validate, trainer):
+@pytest.fixture
+def narrow(trainer):
+    """`narrow(height, width, class_id)` replaces the export by one that has `serve_bytes` alone and always says the same."""
     import tensorflow as tf
 
-    class Narrow(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
-        def serve(self, image_bytes):
-            black = tf.io.encode_png(tf.zeros((4, 4, 1), tf.uint8))
-            return {"label_map_bytes": tf.fill(tf.shape(image_bytes), black)}
+    def export(height, width, class_id):
+        class Narrow(tf.Module):
+            @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+            def serve(self, image_bytes):
+                label_map = tf.io.encode_png(tf.fill((height, width, 1), tf.constant(class_id, tf.uint8)))
+                return {"label_map_bytes": tf.fill(tf.shape(image_bytes), label_map)}
 
-    model = Narrow()
-    shutil.rmtree(trainer / "saved_model")
-    tf.saved_model.save(model, str(trainer / "saved_model"), signatures={"serve_bytes": model.serve})
-    verdict = validate(trainer=trainer)
-    named = [reason.split(" must be ")[0] for reason in verdict["reasons"][:2]]
+        model = Narrow()
+        shutil.rmtree(trainer / "saved_model")
+        tf.saved_model.save(model, str(trainer / "saved_model"), signatures={"serve_bytes": model.serve})
+        return trainer
+
+    return export
+
+
+def test_signatures_and_label_maps_that_are_not_as_promised_are_named_one_by_one(validate, narrow):
+    reasons = validate(trainer=narrow(4, 4, 0))["reasons"]
+    named = [reason.split(" must be ")[0] for reason in reasons[:2]]
     assert named == ["Signature 'serving_default'", "Signature 'probabilities'"]
-    assert "agreement=0.0000" in verdict["reasons"][2]  # label maps of another size agree nowhere
+    assert reasons[2] == (
+        "A label map must have its image's height and width. Received: (4, 4) for (20, 28) [image 1 of 2]."
+    )
+    assert "agreement=0.0000" in reasons[3]  # label maps of another size agree nowhere
+    assert len(reasons) == 4
+
+
+def test_an_id_that_is_no_class_is_named_with_its_pixels(validate, narrow):
+    reasons = validate(samples=1, trainer=narrow(20, 28, 7))["reasons"]
+    assert reasons[2] == "Ids of a label map must lie in 0..2. Received: ids [7] at 560 pixels [image 1 of 1]."
+
+
+def test_time_and_memory_are_held_against_their_bounds(validate):
+    verdict = validate(samples=1, max_latency=1e-6, max_memory=0.01)
+    assert not verdict["blessed"]
+    latency, memory = verdict["reasons"]
+    assert latency.startswith("An image must be answered within 1e-06 s. Received: 0.")
+    assert memory.startswith("Serving must stay within 0.01 GiB. Received: a peak of 0.")
+
+
+def test_a_bound_is_kept_up_to_its_value_and_none_is_any():
+    bounded = InfraValidator(max_latency=0.5, max_memory=1.0)
+    assert exceeded(bounded, 0.5, 2**30, "3 images") == []
+    assert exceeded(bounded, 0.51, 2**30 + 2**24, "3 images") == [
+        "An image must be answered within 0.5 s. Received: 0.51 s on average (3 images). "
+        "Choose a smaller network or transform.image_size, or raise infra_validator.max_latency.",
+        "Serving must stay within 1 GiB. Received: a peak of 1.02 GiB (3 images). "
+        "Choose a smaller network or transform.image_size, or raise infra_validator.max_memory.",
+    ]
+    assert exceeded(InfraValidator(max_latency=None, max_memory=None), 1e9, 2**60, "3 images") == []
 
 
 def test_no_sample_is_refused(validate):
