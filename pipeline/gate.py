@@ -124,7 +124,7 @@ def measured(thresholds: dict[str, float], scores: dict, slices: dict, classes: 
         score = of_part.get(wanted.score)
         if wanted.class_name is not None and score is not None:
             score = score[classes.index(wanted.class_name)]
-        passed = score is not None and (score <= threshold if wanted.score in ERRORS else score >= threshold)
+        passed = score is not None and (score <= threshold if is_error(name) else score >= threshold)
         count = of_part.get("images", 0) if wanted.part else images
         rows.append({"name": name, "threshold": threshold, "score": score, "images": count, "passed": passed})
     return rows
@@ -181,10 +181,15 @@ def difference(baseline: dict) -> str:
     )
 
 
+def is_error(name: str) -> bool:
+    """Whether a threshold of this name is the most that is allowed."""
+    return name.partition("@")[0] in ERRORS
+
+
 def _missed(row: dict, where: str) -> str:
     """Why a threshold was not passed."""
     name = row["name"]
-    at_most = Score.named(name).score in ERRORS
+    at_most = is_error(name)
     among = f", {row['images']} of them in the slice" if Score.named(name).part else ""
     received = f"{name}={row['score']:.3f}" if row["score"] is not None else f"no such pixel, so {name} has no meaning"
     return (

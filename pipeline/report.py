@@ -17,6 +17,7 @@ import numpy as np
 
 from kseg import plots
 from kseg.labels import LabelMap
+from pipeline import gate
 
 MEASURES = {
     "mean_iou": "mean IoU",
@@ -79,6 +80,9 @@ def _contents(name: str, artifacts: dict[str, pathlib.Path]) -> dict:
         "tiles": _tiles(read),
         "measures": MEASURES,
         "classes": classes,
+        "checks": checks(scores),
+        "interval": _interval(scores),
+        "slices": _slices(scores),
         "confusion": _embedded(plots.confusion_matrix(matrix, labels)),
         "mistakes": _mistakes(classes, matrix),
         "curves": _embedded(plots.curves(history)),
@@ -104,6 +108,7 @@ def _tiles(read: dict) -> list[tuple[str, str]]:
     ]
     if infra["seconds_per_image"] is not None:
         tiles.append((_duration(infra["seconds_per_image"]), "an image, served alone"))
+        tiles.append((f"{infra['peak_bytes'] / 2**30:.1f} GiB", "of memory to serve, at most"))
     return tiles
 
 
@@ -112,17 +117,88 @@ def _duration(seconds: float) -> str:
 
 
 def _classes(labels: LabelMap, scores: dict) -> list[dict]:
-    """A row for each class: name, colour, share of the labelled pixels that were scored, scores, IoU at the training size."""
+    """A row for each class: name, colour, share of the labelled pixels that were scored, scores, IoU at the training size
+    and of the pushed version."""
     pixels = np.array(scores["original_size"]["matrix"]).sum(axis=1)
+    baseline = (scores["baseline"] or {}).get("iou", [None] * len(pixels))
     columns = (
         labels.names,
         labels.colours,
         (pixels / max(1, pixels.sum())).tolist(),
         *(scores["original_size"][score] for score in CLASS_SCORES),
         scores["training_size"]["iou"],
+        baseline,
     )
-    names = ("name", "colour", "share", *CLASS_SCORES, "training_iou")
+    names = ("name", "colour", "share", *CLASS_SCORES, "training_iou", "baseline_iou")
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def checks(scores: dict) -> list[dict]:
+    """A row for each requirement of the gate: {"what", "required", "reached", "images", "passed"}, numbers as text.
+
+    Args:
+        scores: what the evaluator wrote.
+    """
+    asked, images, mean_iou = scores["gate"], scores["images"], scores["original_size"]["mean_iou"]
+    commonest, baseline = scores["commonest_class"], scores["baseline"]
+    gain = mean_iou - commonest["mean_iou"]
+    rows = [
+        (
+            f"mean_iou above always “{commonest['name']}”",
+            asked["min_gain"],
+            gain,
+            images,
+            gain >= asked["min_gain"],
+            "+",
+        )
+    ]
+    if asked["min_mean_iou"] > 0:
+        rows.append(("mean_iou", asked["min_mean_iou"], mean_iou, images, mean_iou >= asked["min_mean_iou"], ""))
+    if baseline and baseline["compared"]:
+        what = f"mean_iou against version {baseline['version']}, low end of the 95 % interval"
+        rows.append((what, -asked["margin"], baseline["low"], images, baseline["low"] >= -asked["margin"], "+"))
+    rows += [
+        (row["name"], *(row[key] for key in ("threshold", "score", "images", "passed")), "")
+        for row in scores["thresholds"]
+    ]
+    return [
+        {
+            "what": what,
+            "required": f"{'≤' if gate.is_error(what) else '≥'} {required:{sign}g}",
+            "reached": "none" if reached is None else f"{reached:{sign}.3f}",
+            "images": number,
+            "passed": passed,
+        }
+        for what, required, reached, number, passed, sign in rows
+    ]
+
+
+def _interval(scores: dict) -> dict | None:
+    """The difference from the pushed version in words, and where its numbers lie on a scale, in percent; None without one."""
+    baseline, margin = scores["baseline"], scores["gate"]["margin"]
+    if not baseline or not baseline["compared"]:
+        return None
+    values = {
+        "low": baseline["low"],
+        "value": baseline["difference"],
+        "high": baseline["high"],
+        "margin": -margin,
+        "zero": 0.0,
+    }
+    first, last = min(values.values()), max(values.values())
+    places = {name: 8 + 84 * (value - first) / max(last - first, 1e-9) for name, value in values.items()}
+    return {"text": gate.difference(baseline), "allowed": f"{margin:g}", **places}
+
+
+def _slices(scores: dict) -> list[dict]:
+    """A row for each slice: name, meaning, images, mean IoU, and what that is more or less than on all images."""
+    mean_iou = scores["original_size"]["mean_iou"]
+    rows = [{"name": name, **part} for name, part in scores["slices"].items()]
+    return [
+        {name: row[name] for name in ("name", "meaning", "images", "mean_iou", "pixel_accuracy")}
+        | {"change": None if row["mean_iou"] is None else row["mean_iou"] - mean_iou}
+        for row in rows
+    ]
 
 
 def _mistakes(classes: list[dict], matrix: np.ndarray) -> list[dict]:

@@ -99,7 +99,7 @@ def evaluator(
     mean_iou, where = scores["original_size"]["mean_iou"], f"{split!r} ({images} images)"
     reasons = gate.verdict(config, mean_iou, always_one, thresholds, comparison, where)
     result = {"split": split, "images": images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
-    result |= {"baseline": comparison, "margin": config.margin, "thresholds": thresholds, **scores}
+    result |= {"baseline": comparison, "gate": dataclasses.asdict(config), "thresholds": thresholds, **scores}
     result |= {"commonest_class": always_one, "slices": slices, "boundary_tolerance": config.boundary_tolerance}
     (out / "scores.json").write_text(json.dumps(result, indent=1, allow_nan=False))
 

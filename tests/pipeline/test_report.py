@@ -86,9 +86,15 @@ def artifacts(tmp_path):
                 "training_size": metrics.scores(np.diag([5, 0, 5])) | matrix | OUTLINES | CALIBRATION,
                 "commonest_class": {"name": "road", "mean_iou": 0.267},
                 "boundary_tolerance": 2.0,
+                "gate": {"min_gain": 0.1, "min_mean_iou": 0.0, "margin": 0.03},
+                "baseline": None,
+                "thresholds": [],
+                "slices": {},
             }
         },
-        "infra_validator": {"infra.json": {"blessed": True, "reasons": [], "seconds_per_image": 0.0421}},
+        "infra_validator": {
+            "infra.json": {"blessed": True, "reasons": [], "seconds_per_image": 0.0421, "peak_bytes": 2**30}
+        },
         "pusher": {
             "pushed.json": {
                 "name": "streets",
@@ -198,3 +204,54 @@ def test_each_split_is_shown_with_its_sizes_by_area_and_the_share_of_void(tmp_pa
 def test_a_model_that_did_not_answer_leaves_its_time_out(tmp_path, artifacts):
     change(artifacts["infra_validator"] / "infra.json", blessed=False, seconds_per_image=None)
     assert "served alone" not in written(tmp_path, artifacts)[1].text
+
+
+DARK = {"images": 1, "meaning": "a mean brightness of less than 80 of 255", "mean_iou": 0.312, "pixel_accuracy": 0.75}
+BASELINE = {"version": "3", "compared": True, "mean_iou": 0.8, "iou": [0.9, 0.5, None]}
+
+
+def cells(text, heading):
+    """Text of the first table behind a heading, row by row."""
+    body = re.search(rf">{heading}<.*?<tbody>(.*?)</tbody>", text, re.DOTALL).group(1)
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    return [[re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for row in rows]
+
+
+def test_it_shows_what_the_gate_asked_and_what_was_reached(tmp_path, artifacts):
+    thresholds = [
+        {"name": "iou/car & van", "threshold": 0.5, "score": 0.4, "images": 2, "passed": False},
+        {"name": "iou/sky@size=small", "threshold": 0.5, "score": None, "images": 0, "passed": False},
+        {"name": "expected_calibration_error", "threshold": 0.05, "score": 0.034, "images": 2, "passed": True},
+    ]
+    baseline = BASELINE | {"difference": -0.02, "low": -0.041, "high": 0.001}
+    change(artifacts["evaluator"] / "scores.json", thresholds=thresholds, baseline=baseline)
+    text, page = written(tmp_path, artifacts)
+    iou = metrics.scores(MATRIX)["mean_iou"]
+    assert cells(text, "Gate") == [
+        ["mean_iou above always “road”", "≥ +0.1", f"{iou - 0.267:+.3f}", "2", "passed"],
+        ["mean_iou against version 3, low end of the 95 % interval", "≥ -0.03", "-0.041", "2", "failed"],
+        ["iou/car &amp; van", "≥ 0.5", "0.400", "2", "failed"],
+        ["iou/sky@size=small", "≥ 0.5", "none", "0", "failed"],
+        ["expected_calibration_error", "≤ 0.05", "0.034", "2", "passed"],
+    ]
+    assert "0.020 below version 3 (95 % interval -0.041 to +0.001); 0.03 below is allowed." in page.text
+    road, car, sky = cells(text, "Scores")
+    assert [row[4] for row in (road, car, sky)] == [f"{800 / 860 - 0.9:+.3f}", f"{40 / 100 - 0.5:+.3f}", "\N{EN DASH}"]
+
+
+def test_it_shows_each_slice_against_all_images(tmp_path, artifacts):
+    change(artifacts["evaluator"] / "scores.json", slices={"brightness=dark": DARK})
+    text = written(tmp_path, artifacts)[0]
+    change_of_all = 0.312 - metrics.scores(MATRIX)["mean_iou"]
+    assert cells(text, "Slices") == [
+        ["brightness=dark", DARK["meaning"], "1", "0.312", "", f"{change_of_all:+.3f}", "0.750"]
+    ]
+
+
+def test_a_version_that_was_not_compared_is_named_with_the_reason(tmp_path, artifacts):
+    baseline = {"version": "3", "compared": False, "why": "Its classes are a, b; those of the data are a, c."}
+    change(artifacts["evaluator"] / "scores.json", baseline=baseline)
+    page = written(tmp_path, artifacts)[1]
+    assert f"Not compared with version 3, so the other requirements decide. {baseline['why']}" in page.text
+    change(artifacts["evaluator"] / "scores.json", baseline=None)
+    assert "There is no pushed version to compare with." in written(tmp_path, artifacts)[1].text
