@@ -1,9 +1,9 @@
 """Reads a prepared data set as `tf.data` of images and label maps.
 
 A prepared data set is a folder that `tfds.builder_from_directory` reads, with the features `image` (uint8), `label_map` (uint8
-class ids, 255 where void) and `key`, and the splits train, validation and test. Order and augmentation depend on the seed (the
-order also on `tf.random.set_seed`, where that was called), never on the number of threads. Refused: folders and splits that are
-not there. TensorFlow only, because it reads, decodes and augments with `tf.data`.
+class ids, 255 where void) and `key`, and the splits train, validation and test. Order and augmentation depend on the seed, never
+on the number of threads, on `tf.random.set_seed` or on where a run begins. Refused: folders and splits that are not there.
+TensorFlow only, because it reads, decodes and augments with `tf.data`.
 """
 
 from __future__ import annotations
@@ -62,11 +62,13 @@ def training_set(
     augment: bool = True,
     scale: tuple[float, float] = (0.5, 2.0),
     photometric: bool = True,
+    first: int = 0,
 ) -> tf.data.Dataset:
     """Endless batches of shuffled pairs; `fit` needs `steps_per_epoch`.
 
-    Each pass over the split has its own order. The n-th pair of a run is changed by the draws of (seed, n), so two runs
-    with one seed see the same batches.
+    The order of the n-th pass over the split is drawn from (seed, n), and the n-th pair of a run is changed by the draws of
+    (seed, n), so two runs with one seed see the same batches, and a run that begins at `first` sees what an earlier one with
+    that seed saw from there on.
 
     Args:
         directory: folder of a prepared data set.
@@ -77,6 +79,7 @@ def training_set(
         augment: whether to change the pairs as `kseg.augment.Augment` does; without, they are fitted and padded to `size`.
         scale: smallest and largest factor of the augmentation.
         photometric: whether the augmentation changes the light too.
+        first: number of batches that an earlier run has seen. Passes that lie before are not read.
 
     Returns:
         Data set of (image (B, H, W, C), float32 in [0, 255], label_map (B, H, W), uint8).
@@ -96,14 +99,32 @@ def training_set(
     at_once = min(count, pairs_in_memory(stored))
     if at_once == count:
         stored = stored.cache()
-    shuffled = stored.shuffle(at_once, seed=seed, reshuffle_each_iteration=True).repeat()
+    start = first * batch_size
+    shuffled = _passes(stored, at_once, seed, start // count).skip(start % count)
     change = Augment(size, scale=scale, photometric=photometric) if augment else None
 
     def prepared(step, pair):
         return change(*pair, seed=(seed, step)) if augment else fitted(*pair, size)
 
-    changed = shuffled.enumerate().map(prepared, tf.data.AUTOTUNE)
+    changed = shuffled.enumerate(start).map(prepared, tf.data.AUTOTUNE)
     return changed.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _passes(stored, window: int, seed: int, first: int) -> tf.data.Dataset:
+    """The pairs again and again, each pass in an order of its own, from pass `first` on.
+
+    Shuffling with a seed that `repeat` moves on would depend on how often the data set was opened before.
+    """
+
+    def one_pass(number):
+        tf.random.set_seed(
+            1
+        )  # of this function's graph alone: the caller's shall not matter, and TensorFlow fails on a 0
+        order = tf.random.stateless_uniform((), (seed, number), maxval=2**31 - 1, dtype=tf.int64)
+        return stored.shuffle(window, seed=order, reshuffle_each_iteration=False)
+
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return tf.data.Dataset.counter(first).flat_map(one_pass).apply(endless)
 
 
 def evaluation_set(directory, *, size: tuple[int, int], batch_size: int, split: str = "validation") -> tf.data.Dataset:

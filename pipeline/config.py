@@ -107,6 +107,7 @@ class Trainer:
     strategy: str = "one"
     precision: str = "auto"  # auto: mixed_bfloat16 where the processor computes with it, else float32
     seed: int = 0
+    checkpoint_seconds: float = 10.0  # between two checkpoints from which a killed training goes on
 
 
 @dataclasses.dataclass(frozen=True)

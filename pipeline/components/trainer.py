@@ -2,7 +2,8 @@
 
 Reads the transform artifact. Leaves below `out`: `model.keras` (the segmentor with its best weights on validation),
 `game.keras` (both networks and both optimizers as training ended, where there was a game), `saved_model/` (what is served),
-`history.json`, TensorBoard's `logs/`, and `overlays/` with a sheet of pictures for each epoch. TensorFlow.
+`history.json`, TensorBoard's `logs/`, and `overlays/` with a sheet of pictures for each epoch. What a killed run left below `out`
+is gone on from, bit for bit where the device computes so. TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipeline import networks, progress
 from pipeline.config import Trainer
 
 OVERLAY_IMAGES = 4
+CHECKPOINT, BEST = "checkpoint.npz", "best.weights.h5"  # while training
 
 
 def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
@@ -46,11 +48,13 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
         keras.config.set_dtype_policy(policy)
     if model is not segmentor:
         model.save(out / "game.keras")
-    segmentor.load_weights(out / "best.weights.h5")
-    (out / "best.weights.h5").unlink()
+    segmentor.load_weights(out / BEST)
     segmentor.save(out / "model.keras")
     serving.export(segmentor, out / "saved_model", labels=labels, image_size=tuple(plan["image_size"]))
     (out / "history.json").write_text(json.dumps(history, indent=1))
+    for name in (CHECKPOINT, BEST):  # last, and in this order: a killed run goes on from the first, with the other
+        (out / name).unlink()
+        (out / f".{name}").unlink(missing_ok=True)  # of a run killed while writing
 
 
 def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
@@ -90,8 +94,19 @@ def _schedule(learning_rate: float, steps: int):
 
 
 def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
-    """Runs `fit`; returns its history. The best weights of the segmentor lie at `best.weights.h5` afterwards."""
+    """Runs `fit`; returns its history. The best weights of the segmentor lie at `BEST` afterwards."""
     size, batch = tuple(plan["image_size"]), config.batch_size
+    monitored = "validation" if plan["examples"].get("validation") else "train"
+    validation = data.evaluation_set(transform, split=monitored, size=size, batch_size=batch)
+    images, label_maps = _spread(transform, monitored, size)
+    best = callbacks.BestCheckpoint(out / BEST, segmentor)
+    resume = callbacks.Resume(
+        out / CHECKPOINT,
+        steps_per_epoch=steps,
+        batch=(images[:1], label_maps[:1]),
+        best=best,
+        seconds=config.checkpoint_seconds,
+    )
     training = data.training_set(
         transform,
         size=size,
@@ -99,27 +114,27 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
         seed=config.seed,
         scale=config.scale,
         photometric=config.photometric,
+        first=resume.step,
     )
-    monitored = "validation" if plan["examples"].get("validation") else "train"
-    validation = data.evaluation_set(transform, split=monitored, size=size, batch_size=batch)
-    images, label_maps = _spread(transform, monitored, size)
     terminal = sys.stdout.isatty()
     with progress.handed_over():
-        history = model.fit(
+        model.fit(
             training,
             epochs=config.epochs,
+            initial_epoch=resume.epoch,
             steps_per_epoch=steps,
             validation_data=validation,
             verbose=1 if terminal else 0,
             shuffle=False,  # the data set shuffles
             callbacks=[
-                callbacks.BestCheckpoint(out / "best.weights.h5", segmentor),
+                best,
                 callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=out / "logs" / "overlays"),
                 keras.callbacks.TensorBoard(out / "logs", write_graph=False),
-                *([] if terminal else [_PlainLines(config.epochs)]),
+                *([] if terminal else [_PlainLines(config.epochs, resume.epoch)]),
+                resume,
             ],
         )
-    return {name: [float(value) for value in values] for name, values in history.history.items()}
+    return resume.history
 
 
 def _spread(transform, split, size) -> tuple[np.ndarray, np.ndarray]:
@@ -132,12 +147,13 @@ def _spread(transform, split, size) -> tuple[np.ndarray, np.ndarray]:
 class _PlainLines(keras.callbacks.Callback):
     """One line an epoch where the output is no terminal: what Keras's bar would show, and the time left."""
 
-    def __init__(self, epochs):
+    def __init__(self, epochs, finished):
         super().__init__()
-        self.epochs = epochs
+        self.epochs, self.finished = epochs, finished
 
     def on_train_begin(self, logs=None):
         progress.total(self.epochs)
+        progress.advance(self.finished)
 
     def on_epoch_end(self, epoch, logs=None):
         progress.advance()

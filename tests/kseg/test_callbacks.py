@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kseg.callbacks import BestCheckpoint, Overlays
+from kseg import callbacks
+from kseg.callbacks import BestCheckpoint, Overlays, Resume
 from kseg.games import SegmentationGame
 from kseg.labels import LabelMap
 from kseg.losses import CrossEntropy
@@ -14,17 +15,18 @@ from kseg.metrics import ConfusionMatrix
 from tests.kseg.replicas_case import K, discriminator, pairs, segmentor
 
 IMAGES, IDS = pairs()
+BATCH = (IMAGES[:1], IDS[:1])
 LABELS = LabelMap(("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (0, 1, 2), 255)
 
 
-def fitted(model, callbacks, epochs=2):
+def fitted(model, watching, epochs=2):
     """The history of a short training; the game's discriminator has an optimizer of its own."""
     settings = {"optimizer": "sgd", "loss": CrossEntropy(ignore_class=255), "metrics": [ConfusionMatrix(K)]}
     if isinstance(model, SegmentationGame):
         settings["discriminator_optimizer"] = "sgd"
     model.compile(**settings)
     data = {"validation_data": (IMAGES, IDS), "batch_size": 4, "verbose": 0}
-    return model.fit(IMAGES, IDS, epochs=epochs, callbacks=callbacks, **data).history
+    return model.fit(IMAGES, IDS, epochs=epochs, callbacks=watching, **data).history
 
 
 def test_overlays_are_written_each_epoch_as_png_and_for_tensorboard(tmp_path):
@@ -103,3 +105,83 @@ def test_a_score_that_never_was_a_number_is_an_error(tmp_path):
     best.on_epoch_end(0, {"val_mean_iou": float("nan")})
     with pytest.raises(ValueError, match="val_mean_iou must be a number at some epoch"):
         best.on_train_end()
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends a training as a signal would: in the middle of a step, with an exception."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def trained(folder, inside_a_game, stop_after=10**6):
+    """Three epochs of four steps, with moving statistics, Adam and a schedule; gives all weights and the history."""
+    keras.utils.set_random_seed(3)
+    network = segmentor(batch_normalization=True)
+    network = keras.Model(network.input, keras.layers.Dropout(0.3, name="drop")(network.output), name="segmentor")
+    model = network
+    schedule = keras.optimizers.schedules.CosineDecay(0.05, 12)
+    settings = {"optimizer": keras.optimizers.AdamW(schedule), "metrics": [ConfusionMatrix(K)]}
+    if inside_a_game:
+        model = SegmentationGame(network, discriminator(batch_normalization=True))
+        settings["discriminator_optimizer"] = keras.optimizers.Adam(0.01)
+    model.compile(loss=CrossEntropy(ignore_class=255), **settings)
+    best = BestCheckpoint(folder / "best.weights.h5", network)
+    resume = Resume(folder / "checkpoint.npz", steps_per_epoch=4, batch=BATCH, best=best, seconds=0)
+    batches = tf.data.Dataset.from_tensor_slices((IMAGES, IDS)).repeat().batch(2).skip(resume.step)
+    where = {"steps_per_epoch": 4, "initial_epoch": resume.epoch, "epochs": 3, "validation_data": (IMAGES, IDS)}
+    with tf.device("CPU"):
+        model.fit(batches, callbacks=[best, resume, Stop(stop_after)], verbose=0, **where)
+    network_variables = [variable.numpy() for variable in resume._variables()]
+    network.load_weights(folder / "best.weights.h5")
+    return network_variables, resume.history, best.best, [weight.numpy() for weight in network.weights]
+
+
+@pytest.mark.parametrize("inside_a_game", [False, True])
+def test_a_stopped_training_goes_on_bit_for_bit_from_its_last_step(inside_a_game, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "PAUSE", 0)  # a checkpoint after each step, however long writing takes
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    variables, history, score, best = trained(tmp_path / "whole", inside_a_game)
+    steps = []
+    for stop_after in (2, 1, 3, 5):  # in the first epoch, again there, behind its end, in the last
+        with pytest.raises(KeyboardInterrupt):
+            trained(tmp_path / "parts", inside_a_game, stop_after)
+        steps.append(Resume(tmp_path / "parts" / "checkpoint.npz", steps_per_epoch=4, batch=BATCH).step)
+    assert steps == [2, 3, 6, 11]
+    again = trained(tmp_path / "parts", inside_a_game)
+    assert (again[1], again[2]) == (history, score)
+    assert len(history["val_mean_iou"]) == 3
+    for one, other in zip([*variables, *best], [*again[0], *again[3]], strict=True):
+        np.testing.assert_array_equal(one, other)
+    after_the_end = trained(tmp_path / "parts", inside_a_game)  # killed between the last step and what follows
+    for one, other in zip(variables, after_the_end[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    fitted(segmentor(), [Resume(path, steps_per_epoch=2, batch=BATCH)])
+    with pytest.raises(ValueError, match=r"A checkpoint must be of the model that goes on.*checkpoint\.npz"):
+        fitted(segmentor(channels=3, batch_normalization=True), [Resume(path, steps_per_epoch=2, batch=BATCH)])
+
+
+def test_a_checkpoint_has_its_name_only_when_it_is_whole(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.npz"
+    fitted(segmentor(), [Resume(path, steps_per_epoch=2, batch=BATCH)])
+    before = path.read_bytes()
+
+    def half(file, **arrays):
+        file.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez", half)
+    with pytest.raises(OSError, match="No space left"):
+        fitted(segmentor(), [Resume(path, steps_per_epoch=2, batch=BATCH)], epochs=3)
+    assert path.read_bytes() == before

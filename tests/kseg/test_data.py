@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kseg import data, resizing
 from kseg.labels import VOID
@@ -52,6 +53,43 @@ def test_two_runs_with_one_seed_see_the_same_batches(prepared):
     assert_equal(first, batches(data.training_set(prepared, **settings), 6))
     other = batches(data.training_set(prepared, **settings | {"seed": 5}), 1)
     assert (other[0][0] != first[0][0]).any()
+
+
+@pytest.mark.parametrize("seen", [1, 4, 11])
+def test_a_run_that_begins_later_sees_what_the_first_saw_from_there_on(prepared, seen):
+    settings = {"size": SIZE, "batch_size": 3, "seed": 4}
+    whole = batches(data.training_set(prepared, **settings), seen + 3)
+    assert_equal(batches(data.training_set(prepared, **settings, first=seen), 3), whole[seen:])
+
+
+@pytest.mark.parametrize("global_seed", [0, 5])
+def test_the_seed_of_tensorflow_does_not_matter(prepared, global_seed):
+    settings = {"size": SIZE, "batch_size": 3, "seed": 4}
+    expected = batches(data.training_set(prepared, **settings), 3)
+    tf.random.set_seed(global_seed)
+    assert_equal(batches(data.training_set(prepared, **settings), 3), expected)
+
+
+def test_opening_a_data_set_again_begins_again(prepared):
+    dataset = data.training_set(prepared, size=SIZE, batch_size=3, seed=4)
+    assert_equal(batches(dataset, 4), batches(dataset, 4))
+
+
+def test_a_split_that_fits_into_memory_is_read_once(prepared, monkeypatch):
+    read, pairs = [], data.pairs
+
+    def counted(directory, split):
+        def note(image, label_map):
+            seen = tf.numpy_function(lambda pixels: read.append(1) or pixels, [image], tf.uint8)
+            return tf.ensure_shape(seen, image.shape), label_map
+
+        return pairs(directory, split).map(note)
+
+    monkeypatch.setattr(data, "pairs", counted)
+    dataset = data.training_set(prepared, size=SIZE, batch_size=7, augment=False)
+    judged = len(read)
+    batches(dataset, 5)
+    assert len(read) == judged + 7
 
 
 def test_training_is_endless_and_each_pass_shows_every_pair_in_its_own_order(prepared):
