@@ -1,0 +1,1 @@
+"""Does the adversary help? See `__main__`."""

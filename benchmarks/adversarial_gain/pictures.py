@@ -1,0 +1,88 @@
+"""The two data sets of the comparison, small enough that many runs fit into a day. numpy, Pillow and SciPy."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+
+from benchmarks.adversarial_gain import structure
+from kseg.datasets import image_files, image_folder, streets
+from kseg.labels import LabelMap
+from kseg.resizing import resize_image, resize_label_map
+
+STREETS, CAMVID = f"streets {streets.VERSION}", "camvid"
+STREETS_SIZE, CAMVID_SIZE = (96, 128), (90, 120)
+STREETS_PICTURES = {"train": 256, "validation": 64, "test": 128}
+CAMVID_VOID = 11
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """Examples of one split.
+
+    Attributes:
+        images: uint8 (N, H, W, 3).
+        label_maps: ids, uint8 (N, H, W); 255 where void.
+        cars: of streets, the car that each pixel shows, uint8 (N, H, W); else None.
+    """
+
+    images: np.ndarray
+    label_maps: np.ndarray
+    cars: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What one comparison trains and is measured on.
+
+    Attributes:
+        name: with the version, where there is one.
+        splits: train, and those that are scored.
+        class_names: K of them.
+        impossible: of streets, the neighbours that no picture of train has; else None.
+    """
+
+    name: str
+    splits: dict[str, Pictures]
+    class_names: tuple[str, ...]
+    impossible: np.ndarray | None = None
+
+
+def load(name: str) -> Data:
+    """The data set of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name == STREETS:
+        return of_streets()
+    if name == CAMVID:
+        return of_camvid(pathlib.Path(os.environ.get("KSEG_DATA", "../shared/data")) / "camvid")
+    raise ValueError(f"`name` must be {STREETS!r} or {CAMVID!r}. Received: name={name!r}.")
+
+
+def of_streets() -> Data:
+    """Generated streets of 128 x 96."""
+    splits = {}
+    for split, count in STREETS_PICTURES.items():
+        drawn = [streets.render(streets.scene(index, split=split), STREETS_SIZE) for index in range(count)]
+        fields = ("image", "label_map", "cars")
+        splits[split] = Pictures(*(np.stack([getattr(one, field) for one in drawn]) for field in fields))
+    impossible = structure.impossible_neighbours(splits["train"].label_maps)
+    return Data(STREETS, splits, streets.LABELS.names, impossible)
+
+
+def of_camvid(folder: pathlib.Path) -> Data:
+    """CamVid at 120 x 90, its 11 classes and void; it has no test split here, so validation is what is reported."""
+    labels = LabelMap.from_csv(folder / "classes.csv", ignore_value=CAMVID_VOID)
+    images, label_maps = {}, {}
+    for pair in image_folder.list_pairs(folder).pairs:
+        image, label_map, _ = image_folder.read_pair(pair, labels)
+        image, label_map = image_files.decode_image(image), image_files.decode_image(label_map)[..., 0]
+        images.setdefault(pair.split, []).append(resize_image(image, CAMVID_SIZE))
+        label_maps.setdefault(pair.split, []).append(resize_label_map(label_map, CAMVID_SIZE))
+    splits = {split: Pictures(np.stack(images[split]), np.stack(label_maps[split])) for split in images}
+    return Data(CAMVID, splits, labels.names)

@@ -1,0 +1,97 @@
+"""Which run comes next: first the settings of both arms on validation, then the best of each, measured.
+
+A finished run is a dictionary: what was asked (the fields of `Run`) and what came out (`scores`, `minutes`).
+Runs are lines of one file, so work adds up over days and machines. Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+
+from benchmarks.adversarial_gain.pictures import CAMVID, STREETS
+from benchmarks.adversarial_gain.settings import ADVERSARIAL, PLAIN, Setting
+
+STEPS = {STREETS: 500, CAMVID: 920}  # CamVid: 20 epochs of 46
+SEARCH_SEED = 100
+SEEDS = {STREETS: range(5), CAMVID: range(3)}
+MEASURED = {STREETS: "test", CAMVID: "validation"}
+PLAIN_ARM, LONGER_ARM, ADVERSARIAL_ARM = "plain", "plain, equal minutes", "adversarial"
+ARMS = (PLAIN_ARM, LONGER_ARM, ADVERSARIAL_ARM)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What is asked of one run."""
+
+    data: str
+    arm: str
+    setting: Setting
+    seed: int
+    split: str
+    steps: int
+
+    def key(self) -> str:
+        """Text that is the same for the same run."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+def read(path: pathlib.Path) -> list[dict]:
+    """The finished runs of a file, none where there is no file yet."""
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [row | {"setting": Setting(**row["setting"])} for row in rows]
+
+
+def append(path: pathlib.Path, run: Run, **found) -> None:
+    """Adds a finished run to the file."""
+    with open(path, "a") as file:
+        file.write(json.dumps(dataclasses.asdict(run) | found) + "\n")
+
+
+def key_of(row: dict) -> str:
+    """The key of the run that a row is the answer to."""
+    return Run(**{field.name: row[field.name] for field in dataclasses.fields(Run)}).key()
+
+
+def searched() -> list[Run]:
+    """Every setting of both arms, one of each in turn."""
+    pairs = zip(PLAIN, ADVERSARIAL, strict=True)
+    arms = [(arm, setting) for pair in pairs for arm, setting in zip((PLAIN_ARM, ADVERSARIAL_ARM), pair, strict=True)]
+    return [Run(STREETS, arm, setting, SEARCH_SEED, "validation", STEPS[STREETS]) for arm, setting in arms]
+
+
+def best(rows: list[dict], arm: str) -> Setting:
+    """The setting of an arm with the highest mean IoU on the validation split of streets, among the finished ones."""
+    keys = {run.key() for run in searched() if run.arm == arm}
+    return max((row for row in rows if key_of(row) in keys), key=lambda row: row["scores"]["mean_iou"])["setting"]
+
+
+def measured(data: str, rows: list[dict], ratio: float) -> list[Run]:
+    """The best setting of each arm, for each seed, at equal steps and at equal minutes.
+
+    Args:
+        data: name of the data set.
+        rows: finished runs, the whole search among them.
+        ratio: how many steps the plain arm takes in the time of one of the game's.
+    """
+    plain, adversarial = (best(rows, arm) for arm in (PLAIN_ARM, ADVERSARIAL_ARM))
+    steps = STEPS[data]
+    asked = {
+        PLAIN_ARM: (plain, steps),
+        LONGER_ARM: (plain, round(ratio * steps)),
+        ADVERSARIAL_ARM: (adversarial, steps),
+    }
+    return [
+        Run(data, arm, asked[arm][0], seed, MEASURED[data], steps=asked[arm][1])
+        for seed in SEEDS[data]
+        for arm in (PLAIN_ARM, ADVERSARIAL_ARM, LONGER_ARM)
+    ]
+
+
+def unfinished(runs: list[Run], rows: list[dict]) -> list[Run]:
+    """Those of `runs` that no row answers."""
+    done = {key_of(row) for row in rows}
+    return [run for run in runs if run.key() not in done]

@@ -1,0 +1,126 @@
+"""Tables and a picture of what the runs say. numpy, SciPy and matplotlib."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy import stats
+
+from benchmarks.adversarial_gain.pictures import Data
+from benchmarks.adversarial_gain.plan import (
+    ADVERSARIAL_ARM,
+    ARMS,
+    LONGER_ARM,
+    MEASURED,
+    PLAIN_ARM,
+    SEEDS,
+    STEPS,
+    best,
+    key_of,
+    measured,
+    searched,
+)
+
+SCORES = ("mean_iou", "boundary_f1", "wheels", "lines", "neighbours")
+TITLES = {
+    "mean_iou": "mean IoU",
+    "boundary_f1": "boundary F1",
+    "wheels": "cars with two wheels",
+    "lines": "lines without a gap",
+    "neighbours": "impossible neighbours",
+}
+CONFIDENCE = 0.95
+
+
+def interval(differences) -> tuple[float, float, float]:
+    """Mean of paired differences (N,) and the ends of its 95 % interval by Student's t; infinite of fewer than two.
+
+    Example:
+        >>> [round(value, 3) for value in interval([1.0, 2.0, 3.0])]
+        [2.0, -0.484, 4.484]
+    """
+    values = np.asarray(differences, float)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, -np.inf, np.inf
+    half = stats.t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return mean, float(mean - half), float(mean + half)
+
+
+def values(rows: list[dict], data: Data, arm: str, ratio: float) -> dict[str, np.ndarray]:
+    """Scores (N,) of an arm by seed, those of classes by their names; seeds that not every arm has finished are left out."""
+    wanted = measured(data.name, rows, ratio)
+    answers = {key_of(row): row["scores"] for row in rows}
+    finished = [seed for seed in SEEDS[data.name] if all(run.key() in answers for run in wanted if run.seed == seed)]
+    own = [answers[run.key()] for run in wanted if run.arm == arm and run.seed in finished]
+    names = [name for name in SCORES if not own or name in own[0]]
+    found = {name: np.array([scores[name] for scores in own]) for name in names}
+    classes = {name: np.array([scores["iou"][k] for scores in own], float) for k, name in enumerate(data.class_names)}
+    return found | classes
+
+
+def search_table(rows: list[dict]) -> str:
+    """What each setting scored on validation, as Markdown."""
+    answers = {key_of(row): row for row in rows}
+    chosen = {arm: best(rows, arm) for arm in (PLAIN_ARM, ADVERSARIAL_ARM)}
+    lines = [
+        "| arm | setting | mean IoU | boundary F1 | wheels | lines | neighbours |",
+        "| --- | --- " + "| ---: " * 5 + "|",
+    ]
+    for arm in chosen:
+        for run in (run for run in searched() if run.arm == arm and run.key() in answers):
+            scores = answers[run.key()]["scores"]
+            mark = "**" if run.setting == chosen[arm] else ""
+            cells = [f"{scores[name]:.3f}" if name != "neighbours" else f"{scores[name]:.4f}" for name in SCORES]
+            lines.append(f"| {arm} | {mark}{run.setting}{mark} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def gain_table(rows: list[dict], data: Data, ratio: float) -> str:
+    """Means of the arms and paired differences with their intervals, as Markdown."""
+    arms = {arm: values(rows, data, arm, ratio) for arm in ARMS}
+    seeds = len(arms[PLAIN_ARM]["mean_iou"])
+    lines = [
+        f"{data.name}, {MEASURED[data.name]} split, {seeds} seeds, {STEPS[data.name]} steps; a step of the game takes "
+        f"{ratio:.2f} plain steps, so equal minutes are {round(ratio * STEPS[data.name])} plain steps.",
+        "",
+        "| score | plain | plain, equal minutes | adversarial | gain at equal steps | gain at equal minutes |",
+        "| --- " + "| ---: " * 5 + "|",
+    ]
+    for name, adversarial in arms[ADVERSARIAL_ARM].items():
+        means = [f"{np.mean(arms[arm][name]):.4f}" for arm in ARMS]
+        gains = [interval(adversarial - arms[arm][name]) for arm in (PLAIN_ARM, LONGER_ARM)]
+        cells = means + [f"{mean:+.4f} ({low:+.4f} to {high:+.4f})" for mean, low, high in gains]
+        lines.append(f"| {TITLES.get(name, name)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def picture(rows: list[dict], compared: list[tuple[Data, float]]) -> Figure:
+    """Paired differences with their intervals, a panel for each data set."""
+    counts = [len(values(rows, data, PLAIN_ARM, ratio)) for data, ratio in compared]
+    figure = Figure(figsize=(8, 0.3 * sum(counts) + 1.2 * len(counts)), layout="constrained")
+    panels = figure.subplots(len(compared), 1, squeeze=False, height_ratios=counts)[:, 0]
+    for panel, (data, ratio) in zip(panels, compared, strict=True):
+        arms = {arm: values(rows, data, arm, ratio) for arm in ARMS}
+        names = list(arms[ADVERSARIAL_ARM])
+        for arm, label, colour, shift in (
+            (PLAIN_ARM, "at equal steps", "#1f5fa8", -0.13),
+            (LONGER_ARM, "at equal minutes", "#d1662a", 0.13),
+        ):
+            found = np.array([interval(arms[ADVERSARIAL_ARM][name] - arms[arm][name]) for name in names])
+            at = np.arange(len(names)) + shift
+            panel.errorbar(
+                found[:, 0], at, xerr=[found[:, 0] - found[:, 1], found[:, 2] - found[:, 0]], fmt="o", ms=4, lw=1.5,
+                color=colour, label=label,
+            )  # fmt: skip
+        panel.axvline(0, color="0.4", lw=0.8)
+        panel.set_yticks(range(len(names)), [TITLES.get(name, name) for name in names])
+        panel.invert_yaxis()
+        panel.grid(axis="x", color="0.9")
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.set_xlabel(
+            f"adversarial minus plain, {data.name} {MEASURED[data.name]}: mean of paired differences, 95 % interval"
+        )
+        panel.legend(frameon=False, loc="best", fontsize="small")
+    return figure

@@ -1,0 +1,53 @@
+"""What was tried. Both arms get equally many settings, so that neither wins by having been searched for longer. No framework."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """How one segmentor is trained; the adversary's part counts where `weight` is above 0."""
+
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    dice: float = 0.0  # weight of the Dice loss beside cross-entropy
+    smoothing: float = 0.0  # of the labels in cross-entropy
+    balanced: bool = True  # classes weighted by the root of their rarity
+    weight: float = 0.0  # lambda
+    objective: str = "non_saturating"
+    encoding: str = "basic"
+    discriminator: str = "two_branch"
+    filters: int = 16
+    stride: int = 2  # of what the discriminator sees
+    discriminator_rate: float = 2e-4
+    pretrain: int = 0  # steps that the segmentor learns alone
+    ramp: int = 0  # steps over which lambda grows from 0
+
+    def __str__(self):
+        """What differs from the defaults."""
+        base = Setting()
+        changed = [f"{name} {value}" for name, value in vars(self).items() if value != getattr(base, name)]
+        return ", ".join(changed) or "defaults"
+
+
+PLAIN = (
+    Setting(),
+    Setting(learning_rate=1e-3),
+    Setting(learning_rate=4e-3),
+    Setting(dice=0.5),
+    Setting(smoothing=0.05),
+    Setting(balanced=False),
+    Setting(weight_decay=1e-2),
+    Setting(dice=0.5, learning_rate=4e-3),
+)
+ADVERSARIAL = (
+    Setting(weight=0.1),
+    Setting(weight=0.02),
+    Setting(weight=0.5),
+    Setting(weight=0.1, learning_rate=4e-3),
+    Setting(weight=0.1, encoding="scaling"),
+    Setting(weight=0.1, pretrain=150, ramp=100),
+    Setting(weight=0.1, discriminator="large_fov"),
+    Setting(weight=0.1, discriminator="fully_convolutional", stride=1),
+)

@@ -1,0 +1,139 @@
+"""Trains and scores one segmentor, with or without an adversary, from one seed. TensorFlow."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kseg
+from benchmarks.adversarial_gain import structure
+from benchmarks.adversarial_gain.pictures import Data, Pictures
+from benchmarks.adversarial_gain.settings import Setting
+from kseg import losses, metrics
+from kseg.augment import Augment
+from kseg.class_balance import class_weights
+from kseg.labels import VOID
+
+FILTERS = (16, 32, 64, 128)
+BATCH = 8
+SCALE = (1.0, 1.6)
+TOLERANCE = 1.0  # pixels, of boundary F1
+
+
+def train(data: Data, setting: Setting, seed: int, steps: int) -> tuple[keras.Model, float]:
+    """A segmentor from `seed`: its weights, the order of pictures and their changes are those of every arm.
+
+    Args:
+        data: with a split to train on.
+        setting: of the arm.
+        seed: of everything that is drawn.
+        steps: of 8 pictures each.
+
+    Returns:
+        The trained segmentor, and the seconds that training took after its first step.
+    """
+    model = compiled(data, setting, seed, steps)
+    clock = _Clock()
+    model.fit(batches(data.splits["train"], seed), steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[clock])
+    return getattr(model, "segmentor", model), clock.seconds
+
+
+def compiled(data: Data, setting: Setting, seed: int, steps: int) -> keras.Model:
+    """The U-Net, or the game of it and a discriminator, ready for `fit`; the U-Net's first weights depend on `seed` alone."""
+    keras.utils.set_random_seed(seed)
+    classes = len(data.class_names)
+    segmentor = kseg.UNet(classes, filters=FILTERS, batch_normalization=True)
+    weights = None
+    if setting.balanced:
+        pixels = np.bincount(data.splits["train"].label_maps.ravel(), minlength=256)[:classes]
+        weights = tuple(class_weights(pixels))
+    loss = losses.CrossEntropy(ignore_class=VOID, class_weights=weights, label_smoothing=setting.smoothing)
+    if setting.dice:
+        loss = loss + setting.dice * losses.Dice(ignore_class=VOID)
+    schedule = keras.optimizers.schedules.CosineDecay(setting.learning_rate, steps)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=setting.weight_decay)
+    if not setting.weight:
+        segmentor.compile(optimizer, loss=loss)
+        return segmentor
+    game = kseg.SegmentationGame(
+        segmentor,
+        _discriminator(setting, classes),
+        weight=setting.weight,
+        objective=setting.objective,
+        encoding=setting.encoding,
+        label_stride=setting.stride,
+        schedule=kseg.Schedule(pretrain_player=setting.pretrain, ramp=setting.ramp),
+    )
+    game.compile(optimizer, keras.optimizers.Adam(setting.discriminator_rate, beta_1=0.5), loss=loss)
+    return game
+
+
+def _discriminator(setting, classes):
+    seen = 3 * classes if setting.encoding == "product" else classes
+    networks = kseg.discriminators
+    if setting.discriminator == "two_branch":
+        return networks.TwoBranch(seen, branch_filters=setting.filters)
+    if setting.discriminator == "large_fov":
+        return networks.LargeFOV(seen, input_shape=(None, None, 3), width=setting.filters / 96)
+    if setting.discriminator == "fully_convolutional":
+        return networks.FullyConvolutional(seen, filters=setting.filters)
+    return networks.PatchGAN(seen, filters=setting.filters)
+
+
+def batches(pictures: Pictures, seed: int) -> tf.data.Dataset:
+    """Endless batches; order and changes are functions of `seed`."""
+    size = pictures.label_maps.shape[1:]
+    augment = Augment(size, scale=SCALE, photometric=False)
+    pairs = tf.data.Dataset.from_tensor_slices((pictures.images, pictures.label_maps))
+    pairs = pairs.shuffle(len(pictures.images), seed=seed).repeat().enumerate()
+    changed = pairs.map(lambda step, pair: augment(*pair, seed=(seed, step)), num_parallel_calls=2)
+    return changed.batch(BATCH, drop_remainder=True).prefetch(2)
+
+
+class _Clock(keras.callbacks.Callback):
+    """Seconds between the end of the first step and the end of the last."""
+
+    seconds = 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 0:
+            self.start = time.perf_counter()
+        self.seconds = time.perf_counter() - self.start
+
+
+def cost_ratio(data: Data, plain: Setting, adversarial: Setting, rounds: int = 15) -> float:
+    """Seconds of a step of the game for each second of a plain step: medians, the two taking turns."""
+    models = [compiled(data, setting, seed=0, steps=1) for setting in (plain, adversarial)]
+    stream = iter(batches(data.splits["train"], seed=0))
+    seconds = [[], []]
+    for turn in range(rounds + 2):
+        x, y = next(stream)
+        for model, times in zip(models, seconds, strict=True):
+            start = time.perf_counter()
+            model.train_on_batch(x, y)
+            if turn >= 2:
+                times.append(time.perf_counter() - start)
+    plain_seconds, game_seconds = map(statistics.median, seconds)
+    return game_seconds / plain_seconds
+
+
+def score(model: keras.Model, data: Data, split: str) -> dict[str, float | list[float]]:
+    """Scores on a split.
+
+    Returns:
+        mean_iou, boundary_f1, iou (K,), and on streets wheels, lines, neighbours: of `structure`.
+    """
+    pictures, classes = data.splits[split], len(data.class_names)
+    parts = [pictures.images[at : at + BATCH].astype("float32") for at in range(0, len(pictures.images), BATCH)]
+    predicted = np.concatenate([np.argmax(model.predict_on_batch(part), axis=-1) for part in parts]).astype(np.uint8)
+    scores = metrics.scores(metrics.confusion_matrix(pictures.label_maps, predicted, classes))
+    boundary = metrics.boundary_scores(metrics.boundary_counts(pictures.label_maps, predicted, classes, TOLERANCE))
+    found = {"mean_iou": scores["mean_iou"], "boundary_f1": boundary["boundary_f1"], "iou": scores["iou"]}
+    if data.impossible is None:
+        return found
+    maps = zip(pictures.label_maps, pictures.cars, predicted, strict=True)
+    return found | structure.shares([structure.counted(*one, data.impossible) for one in maps])

@@ -1,0 +1,66 @@
+"""The comparison of arms is fair, goes on where it stopped, and computes its intervals rightly."""
+
+import numpy as np
+import pytest
+
+from benchmarks.adversarial_gain import pictures, plan, report, settings, training
+
+
+def row(run, **scores):
+    return vars(run) | {"scores": {"mean_iou": 0.0, "boundary_f1": 0.0, "iou": [0.5, 0.5]} | scores, "minutes": 1.0}
+
+
+def small_data(classes=("ground", "thing")):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (8, 16, 16, 3), np.uint8)
+    examples = pictures.Pictures(images, (images[..., 0] > 128).astype(np.uint8))
+    return pictures.Data("small", {"train": examples, "validation": examples}, classes)
+
+
+def test_both_arms_have_equally_many_settings_tried_and_the_adversary_is_in_one_of_them():
+    assert len(settings.PLAIN) == len(settings.ADVERSARIAL) >= 8
+    assert not any(setting.weight for setting in settings.PLAIN)
+    assert all(setting.weight for setting in settings.ADVERSARIAL)
+    assert len({*settings.PLAIN, *settings.ADVERSARIAL}) == 2 * len(settings.PLAIN)
+
+
+def test_finished_runs_are_not_asked_again_after_the_file_is_read_anew(tmp_path):
+    first, second, *_ = plan.searched()
+    plan.append(tmp_path / "runs.jsonl", first, minutes=1.0, scores={"mean_iou": 0.5})
+    left = plan.unfinished(plan.searched(), plan.read(tmp_path / "runs.jsonl"))
+    assert first not in left and left[0] == second and len(left) == len(plan.searched()) - 1
+
+
+def test_settings_are_chosen_on_validation_alone_and_measured_with_other_seeds():
+    searched = plan.searched()
+    rows = [row(run, mean_iou=0.1 + 0.1 * (run.setting in (settings.PLAIN[3], settings.ADVERSARIAL[5]))) for run in searched]
+    measured = plan.measured(pictures.STREETS, rows, ratio=1.5)
+    assert {run.split for run in searched} == {"validation"} and {run.split for run in measured} == {"test"}
+    assert {run.setting for run in measured} == {settings.PLAIN[3], settings.ADVERSARIAL[5]}
+    assert not {run.seed for run in searched} & {run.seed for run in measured}
+    steps = {run.arm: run.steps for run in measured}
+    assert steps == {"plain": 500, "plain, equal minutes": 750, "adversarial": 500}
+
+
+def test_the_interval_of_paired_differences_is_students():
+    mean, low, high = report.interval([0.01, 0.02, 0.03, 0.02, 0.02])
+    half = 2.7764451 * np.std([1, 2, 3, 2, 2], ddof=1) / 100 / np.sqrt(5)  # t for 4 degrees of freedom
+    assert (mean, low, high) == pytest.approx((0.02, 0.02 - half, 0.02 + half))
+    assert report.interval([0.01])[1:] == (-np.inf, np.inf)
+
+
+def test_both_arms_begin_with_the_same_weights_and_see_the_same_pictures():
+    data = small_data()
+    plain, game = (training.compiled(data, arm[0], seed=3, steps=2) for arm in (settings.PLAIN, settings.ADVERSARIAL))
+    for one, other in zip(plain.weights, game.segmentor.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    once, again = (next(iter(training.batches(data.splits["train"], seed=3))) for _ in range(2))
+    np.testing.assert_array_equal(once[0], again[0])
+
+
+@pytest.mark.parametrize("setting", [settings.PLAIN[0], settings.ADVERSARIAL[0]], ids=str)
+def test_a_run_trains_and_scores(setting):
+    data = small_data()
+    model, seconds = training.train(data, setting, seed=0, steps=2)
+    scores = training.score(model, data, "validation")
+    assert seconds > 0 and 0 <= scores["mean_iou"] <= 1 and len(scores["iou"]) == 2

@@ -1,0 +1,46 @@
+"""The benchmark of the game's step compares steps that do the same, and reads its table rightly."""
+
+import argparse
+
+import keras
+import numpy as np
+import pytest
+
+from benchmarks import game_step
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(game_step, "SIZE", (16, 16))
+    monkeypatch.setattr(game_step, "BATCH", 2)
+    monkeypatch.setattr(game_step, "segmentor", lambda: game_step.kseg.UNet(game_step.CLASSES, filters=(4, 8)))
+
+
+def test_every_step_moves_the_discriminator_alike(small, monkeypatch):
+    made = []
+    build = game_step.game
+    monkeypatch.setattr(game_step, "game", lambda *size: made.append(build(*size)) or made[-1])
+    x, y = game_step.pictures()
+    for of in (game_step.of_discriminator, game_step.of_game, game_step.of_textbook):
+        keras.utils.set_random_seed(0)
+        of(x, y, 4, 2)()
+    alone, game, textbook = ([weight.numpy() for weight in model.discriminator.weights] for model in made)
+    for one, two, three in zip(alone, game, textbook, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+        np.testing.assert_allclose(one, three, atol=1e-5)
+
+
+def test_steps_take_turns_and_the_first_two_rounds_are_not_counted():
+    order = []
+    found = game_step.seconds({name: lambda name=name: order.append(name) for name in "ab"}, rounds=3)
+    assert order == list("ababababab")
+    assert {name: times.shape for name, times in found.items()} == {"a": (3,), "b": (3,)}
+
+
+def test_the_table_holds_the_game_against_its_parts_and_against_the_textbook():
+    times = {"segmentor": 2.0, "discriminator": 2.0, "game": 4.4, "textbook": 5.5}
+    arguments = argparse.Namespace(filters=4, stride=1, precision="float32", rounds=1)
+    text = game_step.table({name: np.array([value]) for name, value in times.items()}, arguments)
+    assert "| game | 4.400 (4.400 to 4.400) | 1.10 | 0.80 |" in text and text.endswith("held.")
+    slow = game_step.table({name: np.array([value]) for name, value in (times | {"game": 5.0}).items()}, arguments)
+    assert slow.endswith("FAILED.")
