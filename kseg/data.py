@@ -117,9 +117,8 @@ def _passes(stored, window: int, seed: int, first: int) -> tf.data.Dataset:
     """
 
     def one_pass(number):
-        tf.random.set_seed(
-            1
-        )  # of this function's graph alone: the caller's shall not matter, and TensorFlow fails on a 0
+        # Of this function's graph alone: the caller's shall not matter, and TensorFlow fails on a 0.
+        tf.random.set_seed(1)
         order = tf.random.stateless_uniform((), (seed, number), maxval=2**31 - 1, dtype=tf.int64)
         return stored.shuffle(window, seed=order, reshuffle_each_iteration=False)
 
