@@ -32,6 +32,13 @@ DISCRIMINATORS = {  # trainer.discriminator: its module
         "two_branch", "large_fov", "large_fov_light", "small_fov", "small_fov_light", "patch_gan", "fully_convolutional",
     )
 }  # fmt: skip
+CHOICES = {  # settings of the trainer that take one of a few names
+    "model": MODELS,
+    "discriminator": DISCRIMINATORS,
+    "objective": ("non_saturating", "minimax", "least_squares", "hinge"),
+    "encoding": ("basic", "product", "scaling"),
+    "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,10 +109,20 @@ class Trainer:
     encoding: str = "basic"  # of the label maps that it sees, or "product", "scaling"
     discriminator_learning_rate: float = 2e-4
     label_stride: int = 2  # the discriminator sees image and label maps at 1/label_stride of the resolution
+    spectral_normalization: bool = False  # of the discriminator's convolutions
+    objective: str = "non_saturating"  # or "minimax", "least_squares", "hinge"
+    label_smoothing: float = 0.0  # the label of what is real is 1 less this
+    pretrain_segmentor: int = 0  # steps that the segmentor learns alone
+    pretrain_discriminator: int = 0  # steps after these that the discriminator learns alone
+    alternate_every: int = (
+        0  # k: then the discriminator for k steps and the segmentor for k, by turns; 0: both at every step
+    )
+    ramp: int = 0  # steps over which the weight of the verdict then grows from 0
     scale: tuple[float, float] = (0.75, 2.0)  # of the augmentation
     photometric: bool = True
     strategy: str = "one"
     precision: str = "auto"  # auto: mixed_bfloat16 where the processor computes with it, else float32
+    jit: bool = False  # the whole step compiled by XLA; false: as Keras chooses, which is so on a single GPU alone
     seed: int = 0
     checkpoint_seconds: float = 10.0  # between two checkpoints from which a killed training goes on
 
@@ -215,9 +232,9 @@ def chosen_modules(config: Trainer) -> list[str]:
     """Modules of the chosen networks: editing another network retrains nothing.
 
     Raises:
-        ValueError: there is no network of that name.
+        ValueError: there is no network of that name, or another of `CHOICES` is none.
     """
-    for field, known in (("model", MODELS), ("discriminator", DISCRIMINATORS)):
+    for field, known in CHOICES.items():
         name = getattr(config, field)
         if name not in known:
             raise ValueError(f"`{field}` must be one of {', '.join(known)}. Received: trainer.{field}={name}.")

@@ -41,7 +41,8 @@ def discriminator(config: Trainer, num_classes: int, channels: int) -> keras.Mod
     Returns: model from [`image` (B, H, W, C), `label_map` (B, H, W, K), or (B, H, W, C K) for "product"] to logits.
     """
     seen = num_classes * (channels if config.encoding == "product" else 1)
-    return DISCRIMINATORS[config.discriminator](config, seen, input_shape=(None, None, channels))
+    settings = {"input_shape": (None, None, channels), "spectral_normalization": config.spectral_normalization}
+    return DISCRIMINATORS[config.discriminator](config, seen, **settings)
 
 
 def _unet(config, num_classes, **settings):

@@ -45,6 +45,8 @@ FLAGS = {  # what people change most: flag, the setting behind it, and what it m
         "of the discriminator's verdict in the loss; 0: no discriminator",
     ),
     "--strategy": ("trainer.strategy", "devices: one, mirrored, auto"),
+    "--precision": ("trainer.precision", "auto, float32, mixed_bfloat16 or mixed_float16"),
+    "--jit": ("trainer.jit", "true: the training step is compiled by XLA"),
     "--seed": ("trainer.seed", "of weights and of every draw while training"),
     "--root": ("root", "folder of intermediate results"),
     "--push-to": ("push_to", "folder of pushed models"),
@@ -283,7 +285,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", choices=CONFIGS, help="named configuration (default: streets, folder with --data)")
     for flag, (setting, meaning) in FLAGS.items():
         text = f"{meaning} (default: {_shown(setting, defaults)})".replace("%", "%%")
-        parser.add_argument(flag, dest=setting, metavar=flag[2:].upper().replace("-", "_"), help=text)
+        bare = {"nargs": "?", "const": "true"} if defaults["folder"][setting] is False else {}
+        parser.add_argument(flag, dest=setting, metavar=flag[2:].upper().replace("-", "_"), help=text, **bare)
     parser.add_argument(
         "--set", action="append", default=[], metavar="COMPONENT.FIELD=VALUE", help="any setting; may be repeated"
     )

@@ -68,6 +68,7 @@ def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
         ),
         "loss": loss,
         "metrics": [metrics.ConfusionMatrix(labels.num_classes, ignore_class=VOID)],
+        "jit_compile": config.jit or "auto",
     }
     model = segmentor
     if config.adversarial_weight:
@@ -76,6 +77,14 @@ def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
             segmentor,
             discriminator,
             weight=config.adversarial_weight,
+            objective=config.objective,
+            label_smoothing=config.label_smoothing,
+            schedule=games.Schedule(
+                pretrain_player=config.pretrain_segmentor,
+                pretrain_discriminator=config.pretrain_discriminator,
+                alternate_every=config.alternate_every,
+                ramp=config.ramp,
+            ),
             encoding=config.encoding,
             ignore_class=VOID,
             label_stride=config.label_stride,

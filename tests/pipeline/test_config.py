@@ -57,3 +57,18 @@ def test_only_the_chosen_networks_enter_the_recipe():
     assert settings.chosen_modules(game) == ["kseg.models.unet", "kseg.models.discriminators"]
     with pytest.raises(ValueError, match=r"`model` must be one of unet.*trainer.model=vnet"):
         settings.chosen_modules(settings.Trainer(model="vnet"))
+
+
+def test_settings_of_few_names_are_refused_before_the_run_begins():
+    with pytest.raises(ValueError, match=r"`objective` must be one of non_saturating, .*trainer.objective=wgan"):
+        settings.chosen_modules(settings.Trainer(objective="wgan"))
+    with pytest.raises(ValueError, match=r"`precision` must be one of auto, .*trainer.precision=half"):
+        settings.chosen_modules(settings.Trainer(precision="half"))
+
+
+def test_the_names_are_those_that_the_game_knows():
+    from kseg.games.objectives import OBJECTIVES
+    from kseg.label_encodings import ENCODINGS
+
+    assert settings.CHOICES["objective"] == tuple(OBJECTIVES)
+    assert settings.CHOICES["encoding"] == tuple(ENCODINGS)

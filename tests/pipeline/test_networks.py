@@ -48,3 +48,9 @@ def test_every_discriminator_judges_pairs_in_every_encoding(name, encoding, seen
     image = keras.ops.zeros((2, 16, 16, 3))
     verdict = model([image, keras.ops.zeros((2, 16, 16, seen))])
     assert verdict.shape[0] == 2 and verdict.shape[-1] == 1
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_every_discriminator_can_be_normalised_by_its_spectrum(name):
+    model = networks.discriminator(Trainer(discriminator=name, spectral_normalization=True), 5, 3)
+    assert any(isinstance(layer, keras.layers.SpectralNormalization) for layer in model.layers)

@@ -23,6 +23,11 @@ def test_flags_set_settings_and_set_has_the_last_word():
     assert (config.trainer.epochs, config.transform.image_size, config.name, beam) == (4, (48, 64), "x", [])
 
 
+def test_a_flag_of_what_is_off_by_default_needs_no_value():
+    assert [run.parse(argv)[0].trainer.jit for argv in ([], ["--jit"], ["--jit", "false"])] == [False, True, False]
+    assert run.parse(["--precision", "mixed_float16"])[0].trainer.precision == "mixed_float16"
+
+
 def test_without_data_it_is_the_game_on_streets_and_with_data_it_is_not():
     assert run.parse([])[0].trainer.adversarial_weight > 0
     config = run.parse(["--data", "some/photos"])[0]
