@@ -39,8 +39,8 @@ _MODULES = {  # name -> module that is, or that holds, it
         name: f"kseg.{name}"
         for name in (
             "augment", "blocks", "callbacks", "class_balance", "data", "datasets", "densecrf", "distribute", "encoders",
-            "games", "inference", "label_encodings", "labels", "layers", "losses", "metrics", "models", "optimizers", "plots",
-            "receptive_fields", "resizing", "serving",
+            "games", "inference", "label_encodings", "labels", "layers", "losses", "metrics", "models", "optimizers",
+            "outlines", "plots", "receptive_fields", "regions", "resizing", "serving",
         )
     },
 }  # fmt: skip

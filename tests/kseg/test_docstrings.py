@@ -34,7 +34,9 @@ MODULES = (
     "kseg.models.patch_classifier",
     "kseg.models.segnet",
     "kseg.models.unet",
+    "kseg.outlines",
     "kseg.receptive_fields.walk",
+    "kseg.regions",
     "pipeline.duplicates",
     "pipeline.skew",
 )
