@@ -19,6 +19,9 @@ from pipeline.console import native_chatter_dropped, raised_by_us
 from pipeline.picture_files import picture_files
 from pipeline.store import external
 
+REGIONS = ("csv", "json", "geojson", "coco")
+"""What `pipeline.region_files` writes, named here so that --help needs no numpy."""
+
 SETTINGS = "settings.json"
 """In the folder of the answers: what they were made with."""
 
@@ -28,6 +31,9 @@ class Settings:
     """What changes the answers, and so must be the same when a folder of answers is gone on with."""
 
     overlays: bool = False
+    regions: str | None = None
+    min_area: int = 0
+    max_hole: int = 0
     max_pixels: int = 50_000_000
 
 
@@ -60,6 +66,10 @@ def _predict(argv: list[str]) -> int:
         result = predicted.predict(pictures, output, model, settings, beam_options)
     print(f"{'label maps':14}{output / predicted.LABEL_MAPS}  {result.done} new, {result.skipped} finished before")
     print(f"{'class shares':14}{output / predicted.SHARES}")
+    if result.regions:
+        print(f"{'regions':14}{result.regions}")
+    if settings.min_area or settings.max_hole:
+        print(f"{'changed':14}{output / predicted.CHANGED}  {result.changed} pixels")
     if result.unreadable:
         print(f"{'unreadable':14}{output / predicted.UNREADABLE}  {result.unreadable} of {len(pictures)} pictures")
     if result.unreadable == len(pictures):
@@ -115,9 +125,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, help="folder of the answers, made when missing")
     parser.add_argument("--overlays", action="store_true", help="also JPEGs of the classes' colours over the pictures")
     parser.add_argument(
-        "--max-pixels", type=int, default=one.max_pixels, help="of one picture; larger ones are not read"
+        "--regions", choices=REGIONS, help="also the regions of each class, their areas, boxes and outlines"
+    )
+    parser.add_argument(
+        "--min-area",
+        type=_pixels,
+        default=one.min_area,
+        help="pixels; smaller regions are merged into their surroundings",
+    )
+    parser.add_argument(
+        "--max-hole",
+        type=_pixels,
+        default=one.max_hole,
+        help="pixels; holes up to that are filled, whatever is in them",
+    )
+    parser.add_argument(
+        "--max-pixels", type=_pixels, default=one.max_pixels, help="of one picture; larger ones are not read"
     )
     return parser
+
+
+def _pixels(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number of pixels, 0 or more, not {text!r}")
+    return int(text)
 
 
 def saved_model(place: str) -> pathlib.Path:

@@ -24,21 +24,24 @@ from kseg import plots
 from kseg.datasets.image_files import decode_image, stored_image
 from kseg.datasets.pictures import PairError, shown
 from kseg.labels import LabelMap
+from kseg.regions import regions, tidied
 from pipeline import beam as shards
-from pipeline import progress
+from pipeline import progress, region_files
 
 LABEL_MAPS, OVERLAYS, RECORDS = "label_maps", "overlays", "records"
-SHARES, UNREADABLE = "class_shares.csv", "unreadable.csv"
+SHARES, CHANGED, UNREADABLE = "class_shares.csv", "changed_pixels.csv", "unreadable.csv"
 SIGNATURE = "serving_default"
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """How many pictures were labelled now, earlier, and not."""
+    """How many pictures were labelled now, earlier, and not; where their regions lie, and how many pixels tidying changed."""
 
     done: int
     skipped: int
     unreadable: int
+    regions: pathlib.Path | None
+    changed: int
 
 
 def check(model: pathlib.Path):
@@ -89,10 +92,24 @@ def predict(pictures, output: pathlib.Path, model: pathlib.Path, settings, beam_
     outcomes = shards.collected(file)
     unreadable = sorted([o["path"], o["fault"], o["message"]] for o in outcomes if o["outcome"] == "unreadable")
     _write_csv(output / UNREADABLE, [["path", "fault", "message"], *unreadable])
-    records = [record_place(output, picture.key) for picture in pictures]
-    _write_shares(output, (json.loads(place.read_text()) for place in records if place.is_file()), model)
+    labels = LabelMap.load(model / "assets")
+    records = _Records([record_place(output, picture.key) for picture in pictures])
+    _write_shares(output, records, labels)
+    changed = _write_changed(output, records, labels) if settings.min_area or settings.max_hole else 0
+    kind = settings.regions
+    place = region_files.write(output, kind, records, labels) if kind else None
     counted = [sum(o["outcome"] == outcome for o in outcomes) for outcome in ("done", "skipped", "unreadable")]
-    return Result(*counted)
+    return Result(*counted, place, changed)
+
+
+class _Records:
+    """The records of the pictures that are finished, read anew each time, since those of many pictures may fill the memory."""
+
+    def __init__(self, places: list[pathlib.Path]):
+        self._places = places
+
+    def __iter__(self):
+        return (json.loads(place.read_text(encoding="utf-8")) for place in self._places if place.is_file())
 
 
 class Label(beam.DoFn):
@@ -149,6 +166,8 @@ class Label(beam.DoFn):
         return self._model.signatures[SIGNATURE](image=tf.constant(image[np.newaxis]))["label_map"][0].numpy()
 
     def _write(self, key, image, label_map, record):
+        tidy = tidied(label_map, min_area=self._settings.min_area, max_hole=self._settings.max_hole)
+        label_map = tidy.label_map
         picture = Image.frombytes("P", label_map.shape[::-1], label_map.tobytes())
         picture.putpalette(self._labels.palette().tobytes())
         place = self._output / LABEL_MAPS / f"{key}.png"
@@ -158,7 +177,20 @@ class Label(beam.DoFn):
             _save(self._output / OVERLAYS / f"{key}.jpg", _encoded(overlay, "JPEG", quality=90))
         pixels = np.bincount(label_map.ravel(), minlength=self._labels.num_classes).tolist()
         record |= {"key": shown(key), "height": label_map.shape[0], "width": label_map.shape[1], "pixels": pixels}
+        record["moved"] = [[*kind, count] for kind, count in tidy.moved.items()]
+        if self._settings.regions:
+            record |= self._regions(key, label_map)
         _save(record_place(self._output, key), json.dumps(record).encode())
+
+    def _regions(self, key, label_map) -> dict:
+        """What the record says of the regions; as GeoJSON they are a file of their own."""
+        kind, found = self._settings.regions, regions(label_map)
+        described = region_files.described(found, kind, self._labels, label_map.shape)
+        if kind != "geojson":
+            return {"regions": described}
+        collection = {"type": "FeatureCollection", "features": described}
+        _save(self._output / "regions" / f"{key}.geojson", json.dumps(collection).encode())
+        return {}
 
 
 def record_place(output: pathlib.Path, key: pathlib.PurePath) -> pathlib.Path:
@@ -170,7 +202,7 @@ def _finished(place, stamp) -> bool:
     """Whether a picture was labelled since it was last changed."""
     if not place.is_file():
         return False
-    record = json.loads(place.read_text())
+    record = json.loads(place.read_text(encoding="utf-8"))
     return all(record[name] == value for name, value in stamp.items())
 
 
@@ -188,15 +220,25 @@ def _save(place: pathlib.Path, data: bytes):
     unfinished.replace(place)
 
 
-def _write_shares(output, records, model):
+def _write_shares(output, records, labels):
     """One row a picture: its size, and the share of each class in its pixels."""
-    labels = LabelMap.load(model / "assets")
     rows = [["picture", "height", "width", *labels.names]]
     for record in records:
         size = record["height"] * record["width"]
         shares = [f"{count / size:.6f}" for count in record["pixels"]]
         rows.append([record["key"], record["height"], record["width"], *shares])
     _write_csv(output / SHARES, rows)
+
+
+def _write_changed(output, records, labels) -> int:
+    """One row for what tidying moved in a picture from one class to another; returns the pixels of all."""
+    rows = [
+        [record["key"], labels.names[before], labels.names[after], pixels]
+        for record in records
+        for before, after, pixels in record["moved"]
+    ]
+    _write_csv(output / CHANGED, [["picture", "from", "to", "pixels"], *rows])
+    return sum(row[-1] for row in rows)
 
 
 def _write_csv(place: pathlib.Path, rows: list[list]):

@@ -157,7 +157,13 @@ def test_a_file_whose_name_is_no_text_is_labelled(command, pictures, tmp_path):
         ),
         ({"model": "nowhere"}, [], r"`--model` must be a pushed model\. Received: --model nowhere"),
         ({}, ["--overlay"], r"Unknown argument '--overlay'.*Did you mean '--overlays'\?"),
-        ({}, ["--max-pixels", "many"], r"Arguments must be as --help says\..*--max-pixels: invalid int value"),
+        (
+            {},
+            ["--max-pixels", "many"],
+            r"Arguments must be as --help says\..*--max-pixels: must be a whole number of pixels",
+        ),
+        ({}, ["--regions", "xml"], r"--regions: invalid choice: 'xml' \(choose from"),
+        ({}, ["--min-area", "-3"], r"--min-area: must be a whole number of pixels, 0 or more, not '-3'"),
         ({}, ["--", "--direct_num_worker=2"], r"Did you mean '--direct_num_workers'\?"),
     ],
 )
@@ -233,6 +239,61 @@ def test_no_network_of_kseg_is_imported_to_predict(model, pictures, tmp_path):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1] == "[]" and "Traceback" not in run.stderr
+
+
+def test_regions_as_csv_and_json_cover_the_label_maps(command, tmp_path):
+    command("--regions", "csv", "--min-area", "9")
+    command("--regions", "json", "--min-area", "9", output=tmp_path / "json")
+    rows = table(tmp_path / "out" / "regions.csv")
+    by_picture = json.loads((tmp_path / "json" / "regions.json").read_text())
+    assert len(rows) == sum(map(len, by_picture.values())) > 5 and list(by_picture) == [
+        "a/0",
+        "a/2",
+        "a/4",
+        "b/1",
+        "b/3",
+    ]
+    for key, regions in by_picture.items():
+        label_map = np.asarray(Image.open(tmp_path / "out" / "label_maps" / f"{key}.png"))
+        assert sum(region["area"] for region in regions) == label_map.size
+        assert min(region["area"] for region in regions) >= 9
+        areas = [int(row["area"]) for row in rows if row["picture"] == key]
+        assert areas == [region["area"] for region in regions]
+
+
+def test_every_pixel_that_tidying_moves_is_in_a_table(command, tmp_path, capsys):
+    command(output=tmp_path / "plain")
+    command("--min-area", "300", "--max-hole", "40")
+    changed = 0
+    for row in table(tmp_path / "plain" / "class_shares.csv"):
+        name = f"label_maps/{row['picture']}.png"
+        before, after = (np.asarray(Image.open(tmp_path / folder / name)) for folder in ("plain", "out"))
+        changed += int(np.sum(before != after))
+    rows = table(tmp_path / "out" / "changed_pixels.csv")
+    assert changed == sum(int(row["pixels"]) for row in rows) > 0
+    assert f"changed_pixels.csv  {changed} pixels" in capsys.readouterr().out
+
+
+def test_geojson_is_one_file_a_picture_and_coco_one_of_all(command, tmp_path):
+    assert command("--regions", "geojson") == command("--regions", "coco", output=tmp_path / "coco") == 0
+    files = sorted(file.name for file in (tmp_path / "out" / "regions").rglob("*.geojson"))
+    assert files == ["0.geojson", "1.geojson", "2.geojson", "3.geojson", "4.geojson"]
+    features = [
+        feature
+        for file in (tmp_path / "out" / "regions").rglob("*.geojson")
+        for feature in json.loads(file.read_text())["features"]
+    ]
+    coco = json.loads((tmp_path / "coco" / "regions.coco.json").read_text())
+    assert [category["name"] for category in coco["categories"]] == ["ground", "left", "right"]
+    assert [image["id"] for image in coco["images"]] == [1, 2, 3, 4, 5]
+    assert [annotation["id"] for annotation in coco["annotations"]] == list(range(1, len(features) + 1))
+    assert sum(a["area"] for a in coco["annotations"]) == sum(f["properties"]["area"] for f in features)
+
+
+def test_the_kinds_that_help_names_are_those_that_are_written():
+    from pipeline import region_files
+
+    assert predict.REGIONS == region_files.KINDS
 
 
 def test_records_hold_what_the_tables_say(command, tmp_path):
