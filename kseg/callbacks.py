@@ -19,6 +19,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from kseg.games.health import GameHealth as GameHealth  # noqa: E402  (a callback, but of games)
 from kseg.labels import LabelMap  # noqa: E402
 
 PAUSE = 20

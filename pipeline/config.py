@@ -37,6 +37,7 @@ CHOICES = {  # settings of the trainer that take one of a few names
     "discriminator": DISCRIMINATORS,
     "objective": ("non_saturating", "minimax", "least_squares", "hinge"),
     "encoding": ("basic", "product", "scaling"),
+    "on_nonfinite": ("stop", "restore"),
     "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
 
@@ -118,6 +119,7 @@ class Trainer:
         0  # k: then the discriminator for k steps and the segmentor for k, by turns; 0: both at every step
     )
     ramp: int = 0  # steps over which the weight of the verdict then grows from 0
+    on_nonfinite: str = "stop"  # where a game's loss is no number; or "restore": back to the last good state
     scale: tuple[float, float] = (0.75, 2.0)  # of the augmentation
     photometric: bool = True
     strategy: str = "one"

@@ -9,6 +9,7 @@ which takes gradients of parts.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 
 from kseg._backend import require_tensorflow
@@ -16,14 +17,24 @@ from kseg._backend import require_tensorflow
 require_tensorflow(__name__)
 
 import keras  # noqa: E402  (only after the backend is known)
+import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
-from kseg.games.schedules import BOTH, Schedule  # noqa: E402
+from kseg.games.schedules import BOTH, Schedule, Turn  # noqa: E402
 
 FAINTEST = 1e-12
 """Least weight of an image in the discriminator's gradient where one backward pass serves both halves."""
+
+
+@dataclasses.dataclass
+class _Now:
+    """What is under way, in a plain object: Keras looks into whatever a model's own attributes hold, at every assignment."""
+
+    turn: Turn = BOTH
+    evaluating: bool = False
+    batch: object = None
 
 
 class AdversarialGame(keras.Model):
@@ -99,7 +110,7 @@ class AdversarialGame(keras.Model):
                 "discriminator_gradient_norm", "adversarial_share",
             )
         }  # fmt: skip
-        self._turn, self._evaluating = BOTH, False
+        self._now = _Now()
         self.built = True  # both networks are; Keras refuses to load weights into a model that is not marked so
 
     def play(self, x, y):
@@ -170,17 +181,17 @@ class AdversarialGame(keras.Model):
             return tf.function(run, reduce_retracing=relaxed, jit_compile=self.jit_compile, autograph=False)
 
         def step(iterator):
-            batch = next(iterator)
+            self._now.batch = next(iterator)
             # Reading the step waits for the device, so it is read only where it matters.
-            self._turn = BOTH if self.schedule.always_both else self.schedule.turn(int(self.step))
-            return of(self._turn)(batch)
+            self._now.turn = BOTH if self.schedule.always_both else self.schedule.turn(int(self.step))
+            return of(self._now.turn)(self._now.batch)
 
         self.train_function = step
 
     def train_step(self, data):
         """One step on one batch, for whose turn it is. Called by `fit`."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        turn, images = self._turn, ops.shape(keras.tree.flatten(x)[0])[0]
+        turn, images = self._now.turn, ops.shape(keras.tree.flatten(x)[0])[0]
         portion = _portion(images)
         with tf.GradientTape(persistent=True) as tape:
             with contextlib.nullcontext() if turn.player else keras.StatelessScope():
@@ -211,7 +222,7 @@ class AdversarialGame(keras.Model):
         made = [one for one, other in zip(*map(keras.tree.flatten, (fake, real)), strict=True) if one is not other]
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(made)
-            with contextlib.nullcontext() if self._turn.discriminator else keras.StatelessScope():
+            with contextlib.nullcontext() if self._now.turn.discriminator else keras.StatelessScope():
                 on_real, on_fake = (self.discriminator(shown, training=True) for shown in (real, fake))
             objective = OBJECTIVES[self.objective]
             loss = _mean(objective.real(on_real, self.label_smoothing)) + _mean(objective.fake(on_fake))
@@ -222,14 +233,14 @@ class AdversarialGame(keras.Model):
         self._own_metrics["discriminator_accuracy"].update_state(on_real > objective.boundary)
         self._own_metrics["discriminator_accuracy"].update_state(on_fake <= objective.boundary)
 
-        followed = self._turn.player and self.weight
+        followed = self._now.turn.player and self.weight
         variables = self.discriminator.trainable_variables
         moves = None
         seed = self.discriminator_optimizer.scale_loss(portion)
         at_fake = tape.gradient(loss, on_fake, seed)
         for_player = tape.gradient(adversarial, on_fake, self.optimizer.scale_loss(portion))
         sources, seeds = [on_real, on_fake, penalties], [tape.gradient(loss, on_real, seed), at_fake, seed]
-        if followed and self._turn.discriminator and self._judges_each_image_once():
+        if followed and self._now.turn.discriminator and self._judges_each_image_once():
             # An image without weight would leave nothing to scale.
             seeds[1] = ops.where(ops.abs(at_fake) < FAINTEST, FAINTEST, at_fake)
             gradients, moves = tape.gradient(sources, (variables, made), seeds)
@@ -237,9 +248,9 @@ class AdversarialGame(keras.Model):
         else:
             if followed:
                 moves = tape.gradient(on_fake, made, for_player)
-            if self._turn.discriminator:
+            if self._now.turn.discriminator:
                 gradients = tape.gradient(sources, variables, seeds)
-        if self._turn.discriminator:
+        if self._now.turn.discriminator:
             norm = self._own_metrics["discriminator_gradient_norm"]
             self._descend(self.discriminator_optimizer, gradients, variables, norm)
         return made, moves
@@ -264,8 +275,11 @@ class AdversarialGame(keras.Model):
     def _descend(self, optimizer, gradients, variables, norm) -> None:
         """One step of `optimizer`, and the record of how large the gradient was."""
         length = tf.linalg.global_norm(gradients) * _replicas() / optimizer.scale_loss(ops.ones(()))
-        finite = ops.isfinite(length)  # where it is not, a LossScaleOptimizer skips the step and lowers its scale
-        norm.update_state(ops.where(finite, length, 0.0), sample_weight=ops.cast(finite, "float32"))
+        counts = ops.ones(())
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):  # it skips such a step, and lowers its scale
+            counts = ops.cast(ops.isfinite(length), "float32")
+            length = ops.where(ops.isfinite(length), length, 0.0)
+        norm.update_state(length, sample_weight=counts)
         optimizer.apply(gradients, variables)
 
     @property
@@ -276,22 +290,47 @@ class AdversarialGame(keras.Model):
     @property
     def metrics(self):
         """Without the game's own where there is no game: nothing is counted there, and 0.0 would be shown."""
-        own = [] if self._turn.game and not self._evaluating else [id(metric) for metric in self._own_metrics.values()]
+        own = (
+            []
+            if self._now.turn.game and not self._now.evaluating
+            else [id(metric) for metric in self._own_metrics.values()]
+        )
         return [metric for metric in super().metrics if id(metric) not in own]
 
+    @property
+    def metrics_variables(self):
+        """Those of all metrics, of the ones that are not shown at present too: a checkpoint holds them at any step."""
+        return [variable for metric in super().metrics for variable in metric.variables]
+
     def reset_metrics(self):
-        """As `keras.Model.reset_metrics`, those included that are not shown at present."""
+        """As `keras.Model.reset_metrics`; in training, those included that are not shown at present."""
         super().reset_metrics()
-        for metric in self._own_metrics.values():
-            metric.reset_state()
+        if not self._now.evaluating:
+            for metric in self._own_metrics.values():
+                metric.reset_state()
+
+    def measured(self, name: str) -> bool:
+        """Whether the game's own log `name` was counted since the epoch began. Where it was not it shows 0."""
+        return float(self._own_metrics[name].count) > 0
+
+    @property
+    def last_batch(self):
+        """What the last step of `fit` was given, a part for each of (x, y, sample_weight) that there is; None before."""
+
+        def whole(value):
+            parts = self.distribute_strategy.experimental_local_results(value)
+            return np.concatenate([ops.convert_to_numpy(part) for part in parts])
+
+        batch = self._now.batch
+        return None if batch is None else keras.tree.map_structure(whole, batch)
 
     def evaluate(self, *args, **kwargs):
         """As `keras.Model.evaluate`, of the player alone."""
-        self._evaluating = True
+        self._now.evaluating = True
         try:
             return super().evaluate(*args, **kwargs)
         finally:
-            self._evaluating = False
+            self._now.evaluating = False
 
     def get_compile_config(self):
         """What `compile` was given, for `.keras` files."""

@@ -125,6 +125,7 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
         photometric=config.photometric,
         first=resume.step,
     )
+    health = callbacks.GameHealth(out / "nonfinite", on_nonfinite=config.on_nonfinite, say=progress.say)
     terminal = sys.stdout.isatty()
     with progress.handed_over():
         model.fit(
@@ -136,6 +137,7 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
             verbose=1 if terminal else 0,
             shuffle=False,  # the data set shuffles
             callbacks=[
+                *([] if model is segmentor else [health]),
                 best,
                 callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=out / "logs" / "overlays"),
                 keras.callbacks.TensorBoard(out / "logs", write_graph=False),

@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from kseg.callbacks import Resume
 from kseg.games import Schedule
 from kseg.games.schedules import BOTH, DISCRIMINATOR, PLAYER, PLAYER_ALONE
 from tests.kseg.small_game import IDS, IMAGES, assert_equal, compiled, made, moved, weights_of
@@ -86,3 +88,38 @@ def test_while_the_ramp_is_at_0_the_segmentor_learns_its_task_alone():
     for one in (game, alone):
         one.fit(IMAGES, IDS, batch_size=len(IMAGES), shuffle=False, verbose=0)
     assert moved(weights_of(game.segmentor), weights_of(alone.segmentor))
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends a training as a signal would."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def test_a_training_killed_in_any_part_of_the_schedule_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr("kseg.callbacks.PAUSE", 0)
+
+    def trained(folder, stop_after=99):
+        schedule = Schedule(pretrain_player=2, pretrain_discriminator=2, alternate_every=1, ramp=3)
+        game = compiled(made(batch_normalization=True, weight=0.7, schedule=schedule), run_eagerly=True)
+        folder.mkdir(exist_ok=True)
+        resume = Resume(folder / "kept.npz", steps_per_epoch=4, batch=(IMAGES[:1], IDS[:1]), seconds=0)
+        batches = tf.data.Dataset.from_tensor_slices((IMAGES, IDS)).repeat().batch(2).skip(resume.step)
+        where = {"steps_per_epoch": 4, "initial_epoch": resume.epoch, "epochs": 3, "verbose": 0}
+        game.fit(batches, callbacks=[resume, Stop(stop_after)], **where)
+        return weights_of(game), resume.history
+
+    weights, history = trained(tmp_path / "whole")
+    for stop_after in (1, 2, 3, 3):
+        with pytest.raises(KeyboardInterrupt):
+            trained(tmp_path / "parts", stop_after)
+    again, history_again = trained(tmp_path / "parts")
+    assert_equal(again, weights)
+    assert history_again == history

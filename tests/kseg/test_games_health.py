@@ -1,0 +1,133 @@
+"""GameHealth: what it warns of, and what becomes of a loss that is not finite."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from kseg.callbacks import GameHealth
+from kseg.games import Schedule
+from tests.kseg.replicas_case import segmentor
+from tests.kseg.small_game import IDS, IMAGES, assert_equal, compiled, made, weights_of
+
+
+def judged(epochs, patience=3, counted=("adversarial_share", "discriminator_gradient_norm")):
+    """Warnings of epochs given as (accuracy, share, gradient norm)."""
+    said, game = [], made()
+    for name in counted:
+        game._own_metrics[name].update_state(1.0)
+    health = GameHealth("unused", patience=patience, say=said.append)
+    health.set_model(game)
+    for number, (accuracy, share, norm) in enumerate(epochs):
+        logs = {"discriminator_accuracy": accuracy, "adversarial_share": share, "discriminator_gradient_norm": norm}
+        health.on_epoch_end(number, logs)
+    return said
+
+
+def test_a_discriminator_that_is_always_right_and_no_longer_heard_has_won():
+    said = judged([(0.8, 0.1, 1.0)] + [(0.99, 0.004, 1.0)] * 6)
+    assert len(said) == 1
+    assert "has won: it is right in 99% of its judgements, and its verdict makes 0.4% of what" in said[0]
+    assert "label_smoothing=0.1" in said[0]
+
+
+def test_a_discriminator_with_nothing_left_to_learn_has_won():
+    said = judged([(0.8, 0.2, 2.0)] + [(1.0, 0.2, 0.01)] * 3)
+    assert len(said) == 1 and "it has nothing left to learn" in said[0]
+
+
+def test_a_strong_discriminator_that_is_heard_is_not_complained_of():
+    assert judged([(0.97, 0.2, 1.0)] * 9) == []
+
+
+def test_two_epochs_of_it_are_none_of_three_in_a_row():
+    assert judged([(0.99, 0.004, 1.0), (0.99, 0.004, 1.0), (0.8, 0.1, 1.0)] * 3) == []
+
+
+def test_one_that_guesses_from_the_start_has_learned_nothing_but_later_that_is_the_aim():
+    said = judged([(0.5, 0.1, 1.0)] * 5)
+    assert len(said) == 1 and "never right in more than 55% of its judgements" in said[0]
+    assert judged([(0.75, 0.1, 1.0)] + [(0.5, 0.1, 1.0)] * 9) == []
+
+
+def test_a_verdict_that_drowns_the_task_is_named():
+    said = judged([(0.7, 0.95, 1.0)] * 3)
+    assert len(said) == 1 and "it makes 95% of what the player is told. Lower the game's weight" in said[0]
+
+
+def test_what_was_not_measured_is_not_taken_for_0():
+    assert judged([(0.99, 0.0, 0.0)] * 9, counted=()) == []
+
+
+def test_epochs_of_the_player_alone_and_of_the_discriminator_alone_are_watched_without_alarm():
+    said = []
+    game = compiled(made(schedule=Schedule(pretrain_player=4, pretrain_discriminator=4)), run_eagerly=True)
+    health = GameHealth("unused", patience=1, say=said.append)
+    shown = {"batch_size": 2, "epochs": 2, "validation_data": (IMAGES, IDS), "shuffle": False, "verbose": 0}
+    game.fit(IMAGES, IDS, callbacks=[health], **shown)
+    assert not any("won" in text or "drowns" in text for text in said)
+
+
+def poisoned(at):
+    """Batches of two pairs, the image of one of which is no number at batch `at`."""
+    images = IMAGES.copy()
+    images[2 * at] = np.nan
+    return images
+
+
+def fit(game, health, at=2, epochs=1, callbacks=()):
+    settings = {"batch_size": 2, "epochs": epochs, "shuffle": False, "verbose": 0}
+    return game.fit(poisoned(at), IDS, callbacks=[health, *callbacks], **settings)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_batch_saved(tmp_path):
+    with pytest.raises(ValueError, match="must be finite") as caught:
+        fit(compiled(made(), run_eagerly=True), GameHealth(tmp_path / "nonfinite"))
+    path = tmp_path / "nonfinite" / "step_00000002.npz"
+    assert re.search(
+        rf"`\w+` must be finite. Received: \w+=nan at step 2 \[{path} holds the batch\]", str(caught.value)
+    )
+    with np.load(path) as batch:
+        np.testing.assert_array_equal(batch["x"], poisoned(2)[4:6])
+        np.testing.assert_array_equal(batch["y"], IDS[4:6])
+
+
+class Copy(keras.callbacks.Callback):
+    """Weights as they were before and after each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.before, self.after = [], []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.before.append(weights_of(self.model))
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.after.append(weights_of(self.model))
+
+
+def test_or_it_goes_back_to_the_last_good_state_and_on_with_the_next_batch(tmp_path):
+    said, copy = [], Copy()
+    game = compiled(made(batch_normalization=True))
+    health = GameHealth(tmp_path, on_nonfinite="restore", keep_every=1, say=said.append)
+    history = fit(game, health, callbacks=[copy]).history
+    assert_equal(copy.after[2], copy.before[2])  # moving statistics and the step with them
+    assert int(game.step) == 3 and int(game.discriminator_optimizer.iterations) == 3
+    assert all(np.isfinite(value).all() for value in weights_of(game))
+    assert np.isfinite(history["loss"]).all()
+    assert len(said) == 1 and "goes on from its last good state, step 2." in said[0]
+    assert (tmp_path / "step_00000002.npz").exists()
+
+
+def test_what_comes_back_again_and_again_stops_it_after_all(tmp_path):
+    health = GameHealth(tmp_path, on_nonfinite="restore", say=lambda text: None)
+    with pytest.raises(ValueError, match="went back to its last good state 5 times before"):
+        fit(compiled(made(), run_eagerly=True), health, epochs=9)
+
+
+def test_wrong_arguments_and_other_models_are_named():
+    with pytest.raises(ValueError, match=r'`on_nonfinite` must be "stop" or "restore". Received: .*\'ignore\''):
+        GameHealth("unused", on_nonfinite="ignore")
+    with pytest.raises(ValueError, match=r"GameHealth must watch a game. Received: a Functional. Leave it out."):
+        GameHealth("unused").set_model(segmentor())
