@@ -14,6 +14,7 @@ import mmap
 import numpy as np
 
 from kseg.inference.asked import scores_of
+from kseg.inference.averaging import softmax
 
 ANSWERS = ("logits", "probabilities", "label_map")
 WIDTH = 1 / 8
@@ -90,7 +91,7 @@ def predict_tiles(
     for number, row in enumerate(rows):
         for column, scores in _predicted(model, image, row, columns, batch_size):
             if answer == "probabilities":
-                scores = _softmax(scores)
+                scores = softmax(scores)
             if band is None:
                 band = np.zeros((row.size, image.shape[1], scores.shape[-1]), accumulator)
                 out = _output(out, answer, image.shape, scores.shape[-1])
@@ -205,11 +206,6 @@ def _release(array):
             array = array.base
         if isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             array.madvise(mmap.MADV_DONTNEED)
-
-
-def _softmax(scores):
-    powers = np.exp(scores - scores.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
 
 
 def _pair(value) -> tuple[int, int]:

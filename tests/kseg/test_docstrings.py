@@ -11,6 +11,7 @@ import kseg
 MODULES = (
     "kseg.class_balance",
     "kseg.datasets.pairs",
+    "kseg.inference.averaging",
     "kseg.inference.overlap_tile",
     "kseg.inference.sliding_window",
     "kseg.inference.tiles",
