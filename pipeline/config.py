@@ -126,6 +126,9 @@ class Trainer:
     precision: str = "auto"  # auto: mixed_bfloat16 where the processor computes with it, else float32
     jit: bool = False  # the whole step compiled by XLA; false: as Keras chooses, which is so on a single GPU alone
     seed: int = 0
+    deterministic: bool = (
+        True  # one processor, or one device of a kind, computes the same bits again; a few operations refuse
+    )
     checkpoint_seconds: float = 10.0  # between two checkpoints from which a killed training goes on
 
 

@@ -1,7 +1,7 @@
 """python -m pipeline.run: the straight line from a folder of image and mask pairs to a SavedModel that is served.
 
-Arguments are read before anything heavy is imported; a component's module is imported when the component has to work, so
-`--help` and a run in which everything is cached answer at once. What follows a bare `--` goes to Beam.
+Arguments are read before anything heavy is imported, so `--help` and a run in which everything is cached answer at once. The
+components and their order are in `pipeline.line`. What follows a bare `--` goes to Beam.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import functools
-import importlib
 import json
 import os
 import pathlib
@@ -17,11 +16,9 @@ import re
 import sys
 
 from pipeline import config as settings
-from pipeline import gate, versions
+from pipeline import gate, line, versions
 from pipeline.configs import CONFIGS
-from pipeline.console import native_chatter_dropped, raised_by_us
-from pipeline.previous import previous_statistics
-from pipeline.store import Artifact, Outside, Store, external
+from pipeline.console import raised_by_us
 
 NOT_BLESSED = 3
 """Exit status of a run whose model did not pass the gate."""
@@ -59,7 +56,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         argv = sys.argv[1:] if argv is None else argv
         config, beam_options = parse(argv)
-        return roll_back(config) if "--rollback" in argv else line(config, beam_options)
+        if "--rollback" in argv:
+            return roll_back(config)
+        part = asked(argv)
+        paths = line.run(config, beam_options, part)
+        return _conclude(config, paths) if part.whole else 0
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from the components that are finished.", file=sys.stderr)
         return 130
@@ -70,113 +71,11 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
-def line(config: settings.Config, beam_options: list[str]) -> int:
-    """The nine components in order; Python's calls are the graph."""
-    store = Store(config.root)
-    beam = Outside(beam_options)
-    c = config
-    source = _source(config.data)
-    classes = {"classes": external(config.classes)} if config.classes else {}
-    examples = store.run(component("example_gen"), c.example_gen, source=source, **classes, beam_options=beam)
-    gate.check(c.evaluator.thresholds, _class_names(examples.path))
-    statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
-    frozen = {"frozen": external(config.schema)} if config.schema else {}
-    schema = store.run(component("schema_gen"), c.schema_gen, statistics=statistics, examples=examples, **frozen)
-    before = previous_statistics(pathlib.Path(config.push_to, config.name), store.root, statistics)
-    previous = {"previous": before} if before else {}
-    anomalies = store.run(
-        component("example_validator"),
-        c.example_validator,
-        examples=examples,
-        statistics=statistics,
-        schema=schema,
-        **previous,
-    )
-    transform = store.run(
-        component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
-    )
-    model = store.run(
-        component("trainer"), c.trainer, modules=settings.chosen_modules(c.trainer), resume=True, transform=transform
-    )
-    evaluation = store.run(
-        component("evaluator"),
-        c.evaluator,
-        model=model,
-        examples=examples,
-        transform=transform,
-        statistics=statistics,
-        **_baseline(config, model),
-        beam_options=beam,
-    )
-    validation = store.run(
-        component("infra_validator"), c.infra_validator, model=model, examples=examples, transform=transform
-    )
-    target = pathlib.Path(config.push_to)
-    pushed = store.run(
-        component("pusher"),
-        c.pusher,
-        valid=_still_pushed,
-        model=model,
-        evaluation=evaluation,
-        validation=validation,
-        name=Artifact(config.name, config.name),  # pusher works on a place, so its recipe does name it
-        target=Artifact(target, str(target.resolve())),
-        fingerprint=Outside(model.fingerprint),
-    )
-    artifacts = {
-        "example_gen": examples,
-        "statistics_gen": statistics,
-        "schema_gen": schema,
-        "example_validator": anomalies,
-        "transform": transform,
-        "trainer": model,
-        "evaluator": evaluation,
-        "infra_validator": validation,
-        "pusher": pushed,
-    }
-    return _conclude(config, {name: artifact.path for name, artifact in artifacts.items()})
-
-
 def roll_back(config: settings.Config) -> int:
     """Moves the newest version of the model out of the server's sight; returns the exit status."""
     place, newest = versions.roll_back(pathlib.Path(config.push_to, config.name))
     print(f"rolled back   {place}\nnewest        {place.with_name(str(newest))}")
     return 0
-
-
-def component(name: str):
-    """The component `name`, whose module is imported when it is called, not before."""
-
-    def call(out, config, **inputs):
-        with native_chatter_dropped():
-            module = importlib.import_module(call.__module__)
-            if "tensorflow" in sys.modules:
-                sys.modules["tensorflow"].config.list_physical_devices()  # this speaks too, the first time
-        return vars(module)[name](out, config, **inputs)
-
-    call.__name__, call.__module__ = name, f"pipeline.components.{name}"
-    return call
-
-
-def _source(data: str) -> Artifact:
-    """The data as an input; generated and TFDS data are known by their names, files by their content."""
-    return Artifact(data, data) if data == "streets" or data.startswith("tfds:") else external(data)
-
-
-def _class_names(examples: pathlib.Path) -> list[str]:
-    return json.loads((examples / "labels.json").read_text(encoding="utf-8"))["names"]
-
-
-def _baseline(config, model: Artifact) -> dict[str, Artifact]:
-    """The newest pushed version that is another model: what the new one is compared with. None, where that is not wanted."""
-    place = versions.newest_other(pathlib.Path(config.push_to, config.name), model.fingerprint)
-    if place is None or config.evaluator.margin is None:
-        return {}
-    return {"baseline": Artifact(place, versions.fingerprint(place) or external(place).fingerprint)}
-
-
-def _still_pushed(path) -> bool:
-    return importlib.import_module("pipeline.components.pusher").still_pushed(path)
 
 
 def _conclude(config, paths) -> int:
@@ -221,9 +120,8 @@ def _table(scores: dict) -> str:
 
 def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
     """Reads the command line: the settings of the run, and Beam's options, which follow a bare `--`."""
-    ours, beam = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
-    parser = _parser()
-    arguments, unknown = parser.parse_known_args(ours)
+    ours, beam = _parted(argv)
+    arguments, unknown = _parser().parse_known_args(ours)
     if unknown:
         nearest = difflib.get_close_matches(unknown[0].split("=")[0], [*FLAGS, "--set", "--config"], n=1)
         cure = f" Did you mean {nearest[0]!r}?" if nearest else " Beam's own options go behind a bare `--`."
@@ -250,6 +148,25 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
 
         pipeline_options(beam)
     return settings.resolved(config), beam
+
+
+def asked(argv: list[str]) -> line.Part:
+    """Reads which part of the line is asked for.
+
+    Raises:
+        ValueError: the last component comes before the first.
+    """
+    arguments, _ = _parser().parse_known_args(_parted(argv)[0])
+    first = arguments.only or arguments.first or line.COMPONENTS[0]
+    last = arguments.only or arguments.until or line.COMPONENTS[-1]
+    if line.COMPONENTS.index(first) > line.COMPONENTS.index(last):
+        raise ValueError(f"--from must not come behind --until. Received: --from {first} --until {last}.")
+    return line.Part(first, last, tuple(arguments.force), arguments.explain)
+
+
+def _parted(argv: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before a bare `--`, and what behind."""
+    return (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
 
 
 def _settings():
@@ -290,6 +207,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="COMPONENT.FIELD=VALUE", help="any setting; may be repeated"
     )
+    names = {"choices": line.COMPONENTS, "metavar": "COMPONENT"}
+    parser.add_argument("--from", dest="first", help="start here; what comes before must be finished", **names)
+    parser.add_argument("--until", help="end here", **names)
+    parser.add_argument("--only", help="this one alone, on what is finished: --from and --until in one", **names)
+    parser.add_argument("--force", action="append", default=[], help="again, though it is finished; repeat", **names)
+    parser.add_argument("--explain", action="store_true", help="run nothing: say what would run, and why")
     parser.add_argument(
         "--rollback",
         action="store_true",

@@ -22,7 +22,7 @@ import pathlib
 import shutil
 import sys
 
-from pipeline import progress
+from pipeline import explain, progress
 
 FIRST_PARTY = ("kseg", "pipeline")
 
@@ -47,18 +47,23 @@ class Store:
 
     Args:
         root: a local folder, made when missing. Remote ones have no atomic rename and are refused.
+        forced: names of components that compute again though they are finished.
+        required: names of components that must be finished, and are not computed.
+        explain: compute nothing and write nothing; say of each component whether it would run, and why. A result's fingerprint
+            is that of its recipe, so what follows from a result that is not there yet is known all the same.
 
     Raises:
         ValueError: `root` is the address of a remote file system.
     """
 
-    def __init__(self, root):
+    def __init__(self, root, *, forced=(), required=(), explain=False):
         if "://" in str(root):
             raise ValueError(
                 f"`root` must be a local folder, since results are published by rename. Received: root={root}. "
                 "Choose a local --root, and copy the finished folder."
             )
         self.root = pathlib.Path(root)
+        self.forced, self.required, self.explain = frozenset(forced), frozenset(required), explain
 
     def run(self, component, config, *, modules=(), resume=False, valid=None, **inputs) -> Artifact:
         """Returns the artifact of `component(out, config, **inputs)`, made now or earlier.
@@ -70,27 +75,55 @@ class Store:
             resume: keep the scratch folder of a killed run, so that the component can go on from it.
             valid: `valid(path) -> bool`, asked of a cached artifact whose effect lies outside `root`.
             **inputs: `Artifact`s, handed over as paths; `Outside`s, handed over as they are and not hashed.
+
+        Raises:
+            ValueError: the component is `required` and not finished.
         """
+        name = component.__name__
         text = json.dumps(_recipe(component, config, modules, inputs), sort_keys=True, indent=1, allow_nan=False)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()
-        final = self.root / component.__name__ / fingerprint[:16]
-        scratch = self.root / ".scratch" / component.__name__ / fingerprint[:16]
+        final = self.root / name / fingerprint[:16]
+        if self.explain or name in self.required:
+            why = self._why(name, json.loads(text), final, valid)
+            if not self.explain and why:
+                raise ValueError(
+                    f"What comes before must be finished. Received: {name} is not: {why}. Run up to it with --until {name}."
+                )
+            progress.note(name, f"will run: {why}" if why else f"cached  {final}")
+            return Artifact(final, fingerprint)
+        scratch = self.root / ".scratch" / name / fingerprint[:16]
         scratch.parent.mkdir(parents=True, exist_ok=True)
         with _locked(scratch.with_suffix(".lock")):
-            if final.is_dir() and valid is not None and not valid(final):
-                shutil.rmtree(final)
-            if final.is_dir():
-                progress.note(component.__name__, f"cached  {final}")
+            if final.is_dir() and name not in self.forced and (valid is None or valid(final)):
+                progress.note(name, f"cached  {final}")
                 return Artifact(final, fingerprint)
             if not resume:
                 shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(exist_ok=True)
-            with progress.line(component.__name__):
-                component(scratch, config, **{name: _handed_over(value) for name, value in inputs.items()})
+            with progress.line(name):
+                component(scratch, config, **{given: _handed_over(value) for given, value in inputs.items()})
             (scratch / "recipe.json").write_text(text, encoding="utf-8")
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(scratch, final)
+            _publish(scratch, final)
         return Artifact(final, fingerprint)
+
+    def _why(self, name, recipe, final, valid) -> str:
+        """Why the component would run; empty where it is finished."""
+        if not final.is_dir():
+            return "; ".join(explain.reasons(recipe, final.parent))
+        if name in self.forced:
+            return "it is forced"
+        return "" if valid is None or valid(final) else "what it left outside is gone"
+
+
+def _publish(scratch, final):
+    """Gives the finished folder its name, in place of an earlier one."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    earlier = scratch.with_suffix(".old")
+    shutil.rmtree(earlier, ignore_errors=True)
+    if final.is_dir():
+        os.rename(final, earlier)
+    os.rename(scratch, final)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _handed_over(value):

@@ -3,7 +3,7 @@
 Reads the transform artifact. Leaves below `out`: `model.keras` (the segmentor with its best weights on validation),
 `game.keras` (both networks and both optimizers as training ended, where there was a game), `saved_model/` (what is served),
 `history.json`, TensorBoard's `logs/`, and `overlays/` with a sheet of pictures for each epoch. What a killed run left below `out`
-is gone on from, bit for bit where the device computes so. TensorFlow.
+is gone on from, bit for bit with `deterministic`. TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kseg import callbacks, data, distribute, games, losses, metrics, serving
 from kseg.labels import VOID, LabelMap
@@ -36,6 +37,8 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
     plan = json.loads((transform / "plan.json").read_text())
     labels = LabelMap.load(transform)
     keras.utils.set_random_seed(config.seed)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:

@@ -154,6 +154,40 @@ def test_an_artifact_that_is_no_longer_valid_is_made_again(tmp_path):
     assert len(calls) == 2
 
 
+def test_a_forced_component_replaces_its_result_only_when_the_new_one_is_whole(tmp_path):
+    first = Store(tmp_path).run(write_value, Config())
+
+    def fails(out, config):
+        raise ValueError("broken")
+
+    fails.__name__ = "write_value"
+    with pytest.raises(ValueError, match="broken"):
+        Store(tmp_path, forced=["write_value"]).run(fails, Config())
+    assert (first.path / "value.txt").read_text() == "1"
+    (first.path / "value.txt").write_text("spoilt")
+    assert Store(tmp_path, forced=["write_value"]).run(write_value, Config()) == first
+    assert (first.path / "value.txt").read_text() == "1"
+    assert [path.suffix for path in (tmp_path / ".scratch" / "write_value").iterdir()] == [".lock"]
+
+
+def test_a_required_component_is_not_computed(tmp_path):
+    with pytest.raises(ValueError, match=r"Received: write_value is not: there is no earlier result\. Run up to it"):
+        Store(tmp_path, required=["write_value"]).run(write_value, Config())
+    made = Store(tmp_path).run(write_value, Config())
+    assert Store(tmp_path, required=["write_value"]).run(write_value, Config()) == made
+    with pytest.raises(ValueError, match="setting value is 2, was 1"):
+        Store(tmp_path, required=["write_value"]).run(write_value, Config(2))
+
+
+def test_explaining_knows_what_follows_from_a_result_that_is_not_there(tmp_path, capsys):
+    store = Store(tmp_path / "runs", explain=True)
+    first = store.run(write_value, Config())
+    second = store.run(write_value, Config(2), first=first)
+    assert not (tmp_path / "runs").exists()
+    store = Store(tmp_path / "runs")
+    assert store.run(write_value, Config(2), first=store.run(write_value, Config())) == second
+
+
 def test_editing_a_module_imported_inside_a_function_changes_the_recipe(tmp_path, monkeypatch):
     package = tmp_path / "toy"
     package.mkdir()

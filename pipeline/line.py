@@ -1,0 +1,169 @@
+"""The graph of components, and which part of it a command asks for.
+
+A component's module is imported when the component has to work, so that a run in which everything is cached answers at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import pathlib
+import sys
+
+from pipeline import config as settings
+from pipeline import gate, versions
+from pipeline.console import native_chatter_dropped
+from pipeline.previous import previous_statistics
+from pipeline.store import Artifact, Outside, Store, external
+
+COMPONENTS = (
+    "example_gen",
+    "statistics_gen",
+    "schema_gen",
+    "example_validator",
+    "transform",
+    "trainer",
+    "evaluator",
+    "infra_validator",
+    "pusher",
+)
+"""In the order in which they run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The part of the line that a command asks for; all of it by default."""
+
+    first: str = COMPONENTS[0]  # what comes before must be finished
+    last: str = COMPONENTS[-1]  # what comes behind is left alone
+    forced: tuple[str, ...] = ()  # compute again though they are finished
+    explain: bool = False  # run nothing, say what would run and why
+
+    @property
+    def whole(self) -> bool:
+        """Whether it ends with the pusher, and so with a report."""
+        return self.last == COMPONENTS[-1] and not self.explain
+
+
+def run(config: settings.Config, beam_options: list[str], part: Part) -> dict[str, pathlib.Path]:
+    """Runs the part of the line; returns the folder of each artifact.
+
+    Raises:
+        ValueError: something before `part.first` is not finished, or a component refuses what it is given.
+    """
+    before = COMPONENTS[: COMPONENTS.index(part.first)]
+    store, artifacts = Store(config.root, forced=part.forced, required=before, explain=part.explain), {}
+    for name, artifact in steps(config, beam_options, store):
+        artifacts[name] = artifact.path
+        if name == part.last:
+            break
+    return artifacts
+
+
+def steps(config: settings.Config, beam_options: list[str], store: Store):
+    """The nine components in order; Python's calls are the graph.
+
+    Args:
+        config: of the run.
+        beam_options: Beam's command line.
+        store: that runs them.
+
+    Yields:
+        Name and artifact of each, as soon as there is one; a caller that asks no further runs no further.
+    """
+    beam = Outside(beam_options)
+    c = config
+    source = _source(config.data)
+    classes = {"classes": external(config.classes)} if config.classes else {}
+    examples = store.run(component("example_gen"), c.example_gen, source=source, **classes, beam_options=beam)
+    yield "example_gen", examples
+    if not store.explain:
+        gate.check(c.evaluator.thresholds, _class_names(examples.path))
+    statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
+    yield "statistics_gen", statistics
+    frozen = {"frozen": external(config.schema)} if config.schema else {}
+    schema = store.run(component("schema_gen"), c.schema_gen, statistics=statistics, examples=examples, **frozen)
+    yield "schema_gen", schema
+    before = previous_statistics(pathlib.Path(config.push_to, config.name), store.root, statistics)
+    previous = {"previous": before} if before else {}
+    anomalies = store.run(
+        component("example_validator"),
+        c.example_validator,
+        examples=examples,
+        statistics=statistics,
+        schema=schema,
+        **previous,
+    )
+    yield "example_validator", anomalies
+    transform = store.run(
+        component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
+    )
+    yield "transform", transform
+    model = store.run(
+        component("trainer"), c.trainer, modules=settings.chosen_modules(c.trainer), resume=True, transform=transform
+    )
+    yield "trainer", model
+    evaluation = store.run(
+        component("evaluator"),
+        c.evaluator,
+        model=model,
+        examples=examples,
+        transform=transform,
+        statistics=statistics,
+        **_baseline(config, model),
+        beam_options=beam,
+    )
+    yield "evaluator", evaluation
+    validation = store.run(
+        component("infra_validator"), c.infra_validator, model=model, examples=examples, transform=transform
+    )
+    yield "infra_validator", validation
+    target = pathlib.Path(config.push_to)
+    pushed = store.run(
+        component("pusher"),
+        c.pusher,
+        valid=_still_pushed,
+        model=model,
+        evaluation=evaluation,
+        validation=validation,
+        name=Artifact(config.name, config.name),  # pusher works on a place, so its recipe does name it
+        target=Artifact(target, str(target.resolve())),
+        fingerprint=Outside(model.fingerprint),
+    )
+    yield "pusher", pushed
+
+
+def component(name: str):
+    """The component `name`, whose module is imported when it is called, not before."""
+
+    def call(out, config, **inputs):
+        with native_chatter_dropped():
+            module = importlib.import_module(call.__module__)
+            if "tensorflow" in sys.modules:
+                sys.modules["tensorflow"].config.list_physical_devices()  # this speaks too, the first time
+        return vars(module)[name](out, config, **inputs)
+
+    call.__name__, call.__module__ = name, f"pipeline.components.{name}"
+    return call
+
+
+def _source(data: str) -> Artifact:
+    """The data as an input; generated and TFDS data are known by their names, files by their content."""
+    return Artifact(data, data) if data == "streets" or data.startswith("tfds:") else external(data)
+
+
+def _class_names(examples: pathlib.Path) -> list[str]:
+    return json.loads((examples / "labels.json").read_text(encoding="utf-8"))["names"]
+
+
+def _baseline(config, model: Artifact) -> dict[str, Artifact]:
+    """The newest pushed version that is another model: what the new one is compared with. None, where that is not wanted."""
+    place = versions.newest_other(pathlib.Path(config.push_to, config.name), model.fingerprint)
+    if place is None or config.evaluator.margin is None:
+        return {}
+    return {"baseline": Artifact(place, versions.fingerprint(place) or external(place).fingerprint)}
+
+
+def _still_pushed(path) -> bool:
+    return importlib.import_module("pipeline.components.pusher").still_pushed(path)
