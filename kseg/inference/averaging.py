@@ -69,7 +69,7 @@ def ensemble(models: Sequence, *, average: str = "probabilities") -> Callable[[n
     """A model whose answer is the mean of those of several.
 
     Args:
-        models: each as `augmented` takes it, all of the same K classes; exports are read by `saved_model`.
+        models: each as `augmented` takes it, all of the same K classes; exports are read by `SavedModel`.
         average: "probabilities" or "logits".
 
     Returns: callable from images (B, H, W, C) to logits (B, H, W, K), float32.

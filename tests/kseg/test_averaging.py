@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.inference import augmented, ensemble, saved_model
+from kseg.inference import SavedModel, augmented, ensemble
 from kseg.labels import LabelMap
 
 IMAGES = np.random.default_rng(0).uniform(0, 4, (2, 6, 9, 3)).astype(np.float32)
@@ -101,9 +101,9 @@ def test_exports_are_averaged_as_the_networks_are(tmp_path):
         networks.append(kseg.UNet(2, filters=(4, 4)))
         kseg.export(networks[-1], tmp_path / str(seed), labels=labels, image_size=(16, 24))
     images = np.random.default_rng(0).integers(0, 256, (1, 16, 24, 3), np.uint8)
-    exported = ensemble([saved_model(tmp_path / str(seed)) for seed in (1, 2)])(images)
+    exported = ensemble([SavedModel(tmp_path / str(seed)) for seed in (1, 2)])(images)
     np.testing.assert_allclose(softmax(exported), softmax(ensemble(networks)(images)), atol=1e-5)
-    np.testing.assert_allclose(exported, ensemble([saved_model(tmp_path / s) for s in "12"])(images + 0.3), atol=1e-6)
+    np.testing.assert_allclose(exported, ensemble([SavedModel(tmp_path / s) for s in "12"])(images + 0.3), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,11 @@ def test_every_combination_of_views_is_undone():
     for flips, rotation in itertools.product([(), ("horizontal",), ("vertical",)], (0, 90, 180, 270)):
         seen = augmented(lambda images: images, flips=flips, rotations=(rotation,), average="logits")(IMAGES)
         np.testing.assert_allclose(seen, IMAGES, atol=1e-6)
+
+
+def test_a_saved_model_without_the_signature_is_refused(tmp_path):
+    import tensorflow as tf
+
+    tf.saved_model.save(tf.Module(), str(tmp_path / "empty"))
+    with pytest.raises(ValueError, match=r"must have the signature probabilities\. Received: \[\]"):
+        SavedModel(tmp_path / "empty")
