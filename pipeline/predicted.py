@@ -26,11 +26,11 @@ from kseg.datasets.pictures import PairError, shown
 from kseg.labels import LabelMap
 from kseg.regions import regions, tidied
 from pipeline import beam as shards
-from pipeline import progress, region_files
+from pipeline import progress, refinements, region_files
 
 LABEL_MAPS, OVERLAYS, RECORDS = "label_maps", "overlays", "records"
 SHARES, CHANGED, UNREADABLE = "class_shares.csv", "changed_pixels.csv", "unreadable.csv"
-SIGNATURE = "serving_default"
+SIGNATURES = ("probabilities", "serving_default")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +44,19 @@ class Result:
     changed: int
 
 
-def check(model: pathlib.Path):
-    """Reads which signatures a SavedModel has, without loading it.
+def check(models: list[pathlib.Path]):
+    """Reads which signatures SavedModels have, without loading them.
 
     Raises:
-        ValueError: it is damaged, or has not the signature that is asked here.
+        ValueError: one is damaged, has not the signatures that are asked here, or takes other channels than the first.
     """
+    channels = {model: _channels(model) for model in models}
+    if len(set(channels.values())) > 1:
+        shown = ", ".join(f"{number} [{model}]" for model, number in channels.items())
+        raise ValueError(f"Models must take the same channels to be averaged. Received: {shown}.")
+
+
+def _channels(model) -> int:
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -59,21 +66,22 @@ def check(model: pathlib.Path):
         raise ValueError(
             f"A SavedModel must be whole. Received: {model / 'saved_model.pb'} [{error}]. Copy it anew."
         ) from error
-    names = sorted({name for graph in graphs for name in graph.signature_def if not name.startswith("__")})
-    if SIGNATURE not in names:
+    found = {name: signature for graph in graphs for name, signature in graph.signature_def.items() if name[:2] != "__"}
+    if not set(SIGNATURES) <= set(found):
         raise ValueError(
-            f"`--model` must have the signature {SIGNATURE}. Received: {', '.join(names) or 'none'} [{model}]. "
-            "Export it with kseg.export."
+            f"`--model` must have the signatures {' and '.join(SIGNATURES)}. "
+            f"Received: {', '.join(sorted(found)) or 'none'} [{model}]. Export it with kseg.export."
         )
+    return found["probabilities"].inputs["image"].tensor_shape.dim[-1].size
 
 
-def predict(pictures, output: pathlib.Path, model: pathlib.Path, settings, beam_options) -> Result:
+def predict(pictures, output: pathlib.Path, models: list[pathlib.Path], settings, beam_options) -> Result:
     """Labels pictures, and writes the tables of all that are finished.
 
     Args:
         pictures: list of PictureFile.
         output: folder of the answers.
-        model: folder of the SavedModel.
+        models: folders of the SavedModels, whose answers are averaged.
         settings: of `pipeline.predict`.
         beam_options: Beam's command line.
     """
@@ -86,13 +94,13 @@ def predict(pictures, output: pathlib.Path, model: pathlib.Path, settings, beam_
             pipeline
             | "Name pictures" >> beam.Create(work)
             | "Spread" >> beam.Reshuffle()
-            | "Label" >> beam.ParDo(Label(output, model, settings))
+            | "Label" >> beam.ParDo(Label(output, models, settings))
             | "Collect" >> shards.Collect(file)
         )
     outcomes = shards.collected(file)
     unreadable = sorted([o["path"], o["fault"], o["message"]] for o in outcomes if o["outcome"] == "unreadable")
     _write_csv(output / UNREADABLE, [["path", "fault", "message"], *unreadable])
-    labels = LabelMap.load(model / "assets")
+    labels = LabelMap.load(models[0] / "assets")
     records = _Records([record_place(output, picture.key) for picture in pictures])
     _write_shares(output, records, labels)
     changed = _write_changed(output, records, labels) if settings.min_area or settings.max_hole else 0
@@ -117,22 +125,18 @@ class Label(beam.DoFn):
 
     Args:
         output: folder of the answers.
-        model: folder of the SavedModel; loaded once a worker process, whatever its number of threads.
+        models: folders of the SavedModels; loaded once a worker process, whatever its number of threads.
         settings: of `pipeline.predict`.
     """
 
-    def __init__(self, output: pathlib.Path, model: pathlib.Path, settings):
-        self._output, self._model_place, self._settings = output.absolute(), model.absolute(), settings
+    def __init__(self, output: pathlib.Path, models: list[pathlib.Path], settings):
+        self._output, self._models, self._settings = output.absolute(), [model.absolute() for model in models], settings
         self._handle = shared.Shared()
 
     def setup(self):
-        self._labels = LabelMap.load(self._model_place / "assets")
-        self._model = self._handle.acquire(self._load, tag=str(self._model_place))
-
-    def _load(self):
-        import tensorflow as tf  # only where predictions are made: a worker needs seconds to import it
-
-        return tf.saved_model.load(str(self._model_place))
+        self._labels = LabelMap.load(self._models[0] / "assets")
+        self._channels = _channels(self._models[0])
+        self._label_map = self._handle.acquire(lambda: refinements.labeller(self._models, self._settings))
 
     def process(self, names):
         source, key = (pathlib.Path(os.fsdecode(name)) for name in names)
@@ -155,15 +159,8 @@ class Label(beam.DoFn):
 
     def _image(self, source) -> np.ndarray:
         """The picture (H, W, C), uint8, as the model takes it."""
-        channels = self._model.signatures[SIGNATURE].structured_input_signature[1]["image"].shape[-1]
-        stored, _, _ = stored_image(source.read_bytes(), channels, shown(source), self._settings.max_pixels)
+        stored, _, _ = stored_image(source.read_bytes(), self._channels, shown(source), self._settings.max_pixels)
         return decode_image(stored)
-
-    def _label_map(self, image) -> np.ndarray:
-        """Class ids (H, W), uint8."""
-        import tensorflow as tf
-
-        return self._model.signatures[SIGNATURE](image=tf.constant(image[np.newaxis]))["label_map"][0].numpy()
 
     def _write(self, key, image, label_map, record):
         tidy = tidied(label_map, min_area=self._settings.min_area, max_hole=self._settings.max_hole)

@@ -164,6 +164,11 @@ def test_a_file_whose_name_is_no_text_is_labelled(command, pictures, tmp_path):
         ),
         ({}, ["--regions", "xml"], r"--regions: invalid choice: 'xml' \(choose from"),
         ({}, ["--min-area", "-3"], r"--min-area: must be a whole number of pixels, 0 or more, not '-3'"),
+        ({}, ["--scales", "0.5", "1"], r"`--scales` needs `--tile`.*Received: --scales 0\.5 1\.0 without --tile"),
+        ({}, ["--scales", "none"], r"--scales: must be a factor above 0, at most 16, not 'none'"),
+        ({}, ["--rotations", "45"], r"--rotations: invalid choice: 45"),
+        ({}, ["--tile", "big"], r"--tile: must be WIDTHxHEIGHT in pixels, not 'big'"),
+        ({}, ["--tile", "32x24", "--overlap", "24"], r"`--overlap` must be smaller than the tile"),
         ({}, ["--", "--direct_num_worker=2"], r"Did you mean '--direct_num_workers'\?"),
     ],
 )
@@ -214,7 +219,7 @@ def test_a_damaged_or_foreign_saved_model_is_named(command, model, capsys):
     assert "A SavedModel must be whole" in capsys.readouterr().err
     (model / "10" / "saved_model.pb").write_bytes(b"")
     assert command() == 2
-    assert "must have the signature serving_default. Received: none" in capsys.readouterr().err
+    assert "must have the signatures probabilities and serving_default. Received: none" in capsys.readouterr().err
     (model / "10" / "assets" / "labels.json").unlink()
     assert command() == 2
     assert "without assets/labels.json" in capsys.readouterr().err
@@ -291,9 +296,45 @@ def test_geojson_is_one_file_a_picture_and_coco_one_of_all(command, tmp_path):
 
 
 def test_the_kinds_that_help_names_are_those_that_are_written():
-    from pipeline import region_files
+    from pipeline import prediction_settings, region_files
 
-    assert predict.REGIONS == region_files.KINDS
+    assert prediction_settings.REGIONS == region_files.KINDS
+
+
+def test_tiles_views_and_ensembles_give_what_kseg_computes(pictures, model, tmp_path):
+    from kseg import inference
+
+    shutil.copytree(model / "10", tmp_path / "other")
+    more = ["--tile", "32x24", "--overlap", "8", "--flips", "horizontal", "--scales", "1", "2", "--average", "logits"]
+    arguments = ["--input", str(pictures), "--output", str(tmp_path / "out")]
+    assert predict.main(["--model", str(model), str(tmp_path / "other"), *arguments, *more]) == 0
+    served = inference.SavedModel(model / "10")
+    settings = {"tile": (24, 32), "overlap": 8, "stride": 1, "margin": 0}
+    tiles = lambda images: np.stack([inference.predict_tiles(served, image, **settings) for image in images])  # noqa: E731
+    views = inference.augmented(tiles, flips=["horizontal"], scales=(1, 2), average="logits")
+    for file in sorted((tmp_path / "out" / "label_maps").rglob("*.png")):
+        image = np.asarray(Image.open(pictures / file.relative_to(tmp_path / "out" / "label_maps")))
+        expected = views(image[None])[0].argmax(-1)
+        assert (np.asarray(Image.open(file)) == expected).mean() > 0.999  # ties of equal means may fall otherwise
+
+
+def test_tiles_alone_give_what_kseg_computes(command, pictures, model, tmp_path):
+    from kseg import inference
+
+    assert command("--tile", "32x24") == 0
+    served, settings = inference.SavedModel(model / "10"), {"tile": (24, 32), "overlap": 6, "stride": 1, "margin": 0}
+    image = np.asarray(Image.open(pictures / "a" / "0.png"))
+    expected = inference.predict_tiles(served, image, answer="label_map", **settings)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "label_maps" / "a" / "0.png")), expected)
+
+
+def test_models_of_other_classes_are_not_averaged(model, pictures, tmp_path, capsys):
+    shutil.copytree(model / "10", tmp_path / "other")
+    labels = tmp_path / "other" / "assets" / "labels.json"
+    labels.write_text(labels.read_text().replace("left", "west"))
+    arguments = ["--input", str(pictures), "--output", str(tmp_path / "out")]
+    assert predict.main(["--model", str(model), str(tmp_path / "other"), *arguments]) == 2
+    assert "Models must have the same classes to be averaged. Received: ground, left, right" in capsys.readouterr().err
 
 
 def test_records_hold_what_the_tables_say(command, tmp_path):
