@@ -26,6 +26,7 @@ _MODULES = {  # name -> module that is, or that holds, it
     "convolutionalize": "kseg.models.patch_classifier",
     "AdversarialGame": "kseg.games",
     "SegmentationGame": "kseg.games",
+    "GAN": "kseg.games",
     "DenseCRF": "kseg.densecrf",
     "Schedule": "kseg.games",
     "predict_overlap_tile": "kseg.inference",
@@ -35,6 +36,7 @@ _MODULES = {  # name -> module that is, or that holds, it
     "export": "kseg.serving",
     "strategy": "kseg.distribute",
     "discriminators": "kseg.models.discriminators",
+    "generators": "kseg.models.generators",
     **{
         name: f"kseg.{name}"
         for name in (

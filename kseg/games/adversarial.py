@@ -194,7 +194,7 @@ class AdversarialGame(keras.Model):
         turn, images = self._now.turn, ops.shape(keras.tree.flatten(x)[0])[0]
         portion = _portion(images)
         with tf.GradientTape(persistent=True) as tape:
-            with contextlib.nullcontext() if turn.player else keras.StatelessScope():
+            with contextlib.nullcontext() if turn.player else _still(self):
                 y_pred, real, fake = self.play(x, y)
             task = self.compute_loss(x, y, y_pred, sample_weight, training=True)
             penalties = _penalties(self.player)
@@ -222,7 +222,7 @@ class AdversarialGame(keras.Model):
         made = [one for one, other in zip(*map(keras.tree.flatten, (fake, real)), strict=True) if one is not other]
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(made)
-            with contextlib.nullcontext() if self._now.turn.discriminator else keras.StatelessScope():
+            with contextlib.nullcontext() if self._now.turn.discriminator else _still(self.discriminator):
                 on_real, on_fake = (self.discriminator(shown, training=True) for shown in (real, fake))
             objective = OBJECTIVES[self.objective]
             loss = _mean(objective.real(on_real, self.label_smoothing)) + _mean(objective.fake(on_fake))
@@ -340,6 +340,18 @@ class AdversarialGame(keras.Model):
     def compile_from_config(self, config):
         """Compiles as the saved game was."""
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+@contextlib.contextmanager
+def _still(network):
+    """Inside, nothing of `network` moves but the state of its random draws, or each step would draw the same."""
+    with keras.StatelessScope() as scope:
+        yield
+    weights = {id(weight) for weight in network.weights}
+    for variable in network.variables:
+        drawn = scope.get_current_value(variable)
+        if id(variable) not in weights and drawn is not None:
+            variable.assign(drawn)
 
 
 def _mean(values):

@@ -103,8 +103,10 @@ class GameHealth(keras.callbacks.Callback):
         if "discriminator_accuracy" not in logs:  # the player learned alone
             return
         accuracy = logs["discriminator_accuracy"]
-        share = logs["adversarial_share"] if self.model.measured("adversarial_share") else None
-        norm = logs["discriminator_gradient_norm"] if self.model.measured("discriminator_gradient_norm") else None
+        share, norm = (
+            logs.get(name) if self.model.measured(name) else None
+            for name in ("adversarial_share", "discriminator_gradient_norm")
+        )
         self._learned |= accuracy > GUESSING
         self._largest = max(self._largest, norm or 0.0)
         faded = share is not None and share <= FAINT

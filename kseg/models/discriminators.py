@@ -2,6 +2,7 @@
 
 Each takes [`image` (B, H, W, C) in [0, 255], `label_map` (B, H, W, M)], M the channels of the label map's encoding (K classes, or
 C K for "product"); with `input_shape=None` the label map alone. The answer is one logit for each image, or a map of logits.
+`DCGAN` alone judges samples of a GAN.
 """
 
 from __future__ import annotations
@@ -196,6 +197,45 @@ def FullyConvolutional(
     x = _convolution(x, 1, 4, "score", spectral_normalization, strides=2)
     x = Interpolation2D(32, dtype="float32", name="up_image")(x)
     return keras.Model(inputs, CropToMatch(dtype="float32", name="logits")([x, reference]), name=name)
+
+
+def DCGAN(
+    channels: int,
+    *,
+    size: int = 32,
+    filters: int = 64,
+    label_map: bool = False,
+    batch_normalization: bool = True,
+    spectral_normalization: bool = False,
+    name: str = "dcgan_discriminator",
+) -> keras.Model:
+    """Judges images, or label maps, alone: 4x4 convolutions of stride 2 down to 4 x 4, and one logit. For `kseg.GAN`.
+
+    Args:
+        channels: of the image, or K of the label map.
+        size: height and width of the input in pixels.
+        filters: channels of the first convolution; each next one has twice as many.
+        label_map: the input is a label map's probabilities, and no image in [0, 255].
+        batch_normalization: after every convolution but the first, as in the paper.
+        spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
+        name: of the model.
+
+    Returns: model from `sample` (B, size, size, channels) to logits (B, 1), float32.
+
+    Source: Radford et al. 2016 (arXiv:1511.06434), section 3.
+    """
+    x = sample = keras.Input((size, size, channels), name="sample")
+    if not label_map:
+        x = layers.Rescaling(1 / 127.5, offset=-1.0, name="normalization")(x)
+    i = 0
+    while x.shape[1] > 4:
+        i += 1
+        x = _convolution(x, 2 ** (i - 1) * filters, 4, f"conv{i}", spectral_normalization, strides=2)
+        if batch_normalization and i > 1:
+            x = batch_norm(f"norm{i}")(x)
+        x = layers.LeakyReLU(0.2, name=f"relu{i}")(x)
+    x = layers.Flatten(name="flat")(x)
+    return keras.Model(sample, layers.Dense(1, dtype="float32", name="logits")(x), name=name)
 
 
 def _field_of_view(groups, score_size, num_classes, input_shape, width, logits, spectral_normalization, name):

@@ -32,6 +32,7 @@ MODULES = (
     "kseg.models.dilated",
     "kseg.models.fcn",
     "kseg.models.full_resolution",
+    "kseg.models.generators",
     "kseg.models.patch_classifier",
     "kseg.models.segnet",
     "kseg.models.unet",

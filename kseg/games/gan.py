@@ -1,0 +1,111 @@
+"""The game without a task: a generator draws samples from noise, and what it is told is the discriminator's verdict alone.
+
+Refused: a generator whose samples do not fit the discriminator, and `evaluate`. TensorFlow, because the game's step is.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from kseg.games.adversarial import AdversarialGame
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class GAN(AdversarialGame):
+    """A generator G against a discriminator that judges samples.
+
+    `fit` takes batches of real samples, each shaped like one of G's, alone or with targets that nobody looks at; as many samples
+    are drawn for each batch, from normal noise. `predict` takes noise. The logs are those of the game but for `loss`, as there is
+    no task, and `adversarial_share`.
+
+    Args:
+        generator: model from noise (B, Z) to samples (B, ...).
+        discriminator: model from samples (B, ...) to logits (B, ..., 1).
+        objective: "non_saturating", "minimax", "least_squares" or "hinge".
+        seed: of the noise.
+        **kwargs: of `AdversarialGame`: `label_smoothing`, `schedule`, and of `keras.Model`.
+
+    Raises:
+        ValueError: an argument is out of range, or the samples do not fit the discriminator.
+
+    Example:
+        >>> gan = GAN(kseg.generators.DCGAN(3), kseg.discriminators.DCGAN(3))
+        >>> adam = [keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)]
+        >>> gan.compile(*adam)
+        >>> gan.fit(images, batch_size=64, epochs=20)  # (N, 32, 32, 3) in [0, 255]
+        >>> gan.predict(numpy.random.default_rng(0).normal(size=(16, 100)))  # 16 images
+
+    Source: Goodfellow et al. 2014 (arXiv:1406.2661).
+    """
+
+    def __init__(self, generator, discriminator, objective="non_saturating", seed=0, **kwargs):
+        super().__init__(generator, discriminator, weight=1.0, objective=objective, **kwargs)
+        made, judged = tuple(generator.output_shape), tuple(discriminator.input_shape)
+        if len(made) != len(judged) or any(one not in (other, None) for one, other in zip(judged, made, strict=True)):
+            raise ValueError(
+                "`generator` must make samples of the shape that `discriminator` takes. "
+                f"Received: generator.output_shape={made}, discriminator.input_shape={judged}."
+            )
+        self.seed = seed
+
+    @property
+    def generator(self):
+        """The player."""
+        return self.player
+
+    def play(self, x, y=None):
+        """Draws as many samples as there are real ones.
+
+        Args:
+            x: real samples (B, ...).
+            y: nothing that is looked at.
+
+        Returns:
+            The samples made; the real ones; the samples made.
+        """
+        replicas = tf.distribute.get_replica_context()
+        # By the step, so that training that goes on from a file draws what it would have drawn; each replica its own.
+        replica = ops.cast(replicas.replica_id_in_sync_group, "int64")
+        draw = self.step * replicas.num_replicas_in_sync + replica
+        seed = ops.stack([ops.convert_to_tensor(self.seed, "int64"), draw])
+        noise = tf.random.stateless_normal((ops.shape(x)[0], *self.generator.input_shape[1:]), seed)
+        samples = ops.cast(self.generator(noise, training=True), "float32")
+        return samples, ops.cast(x, "float32"), samples
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The generator's penalties; it has no task."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        # Hangs on the samples, which the step asks for gradients.
+        return sum(self.losses, 0.0 * ops.sum(y_pred[:0])) / replicas
+
+    @property
+    def metrics(self):
+        """Without those of a task."""
+        return [metric for metric in super().metrics if metric.name not in ("loss", "adversarial_share")]
+
+    def evaluate(self, *args, **kwargs):
+        """Refused."""
+        raise ValueError(
+            "A GAN has no score to evaluate, so `fit` must be called without validation data. Look at `predict(noise)`."
+        )
+
+    def get_config(self):
+        """Arguments of the constructor."""
+        return {
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "objective": self.objective,
+            "seed": self.seed,
+            "label_smoothing": self.label_smoothing,
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        keys = ("generator", "discriminator", "schedule")
+        return cls(**config | {key: keras.saving.deserialize_keras_object(config[key]) for key in keys})
