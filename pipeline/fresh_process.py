@@ -38,7 +38,7 @@ def main(saved_model: str, requests: str, answers: str):
 
     with tf.Session(graph=tf.Graph()) as session:
         signatures = tf.saved_model.load(session, [tf.saved_model.tag_constants.SERVING], saved_model).signature_def
-        described = {name: describe(signatures[name]) for name in signatures if not name.startswith("__")}
+        described = {name: describe(signatures[name]) for name in sorted(signatures) if not name.startswith("__")}
         serve, seconds = signatures["serve_bytes"], []
         image_bytes, label_map_bytes = serve.inputs["image_bytes"].name, serve.outputs["label_map_bytes"].name
         for request in sorted(pathlib.Path(requests).iterdir()):

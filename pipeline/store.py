@@ -25,6 +25,8 @@ import sys
 from pipeline import explain, progress
 
 FIRST_PARTY = ("kseg", "pipeline")
+SCRATCH, IN_USE = ".scratch", "in_use"
+"""Below `root`: where components work, and in it the file that every run holds, so that nothing is cleared away beneath it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Store:
             )
         self.root = pathlib.Path(root)
         self.forced, self.required, self.explain = frozenset(forced), frozenset(required), explain
+        self._in_use = None
 
     def run(self, component, config, *, modules=(), resume=False, valid=None, **inputs) -> Artifact:
         """Returns the artifact of `component(out, config, **inputs)`, made now or earlier.
@@ -91,8 +94,9 @@ class Store:
                 )
             progress.note(name, f"will run: {why}" if why else f"cached  {final}")
             return Artifact(final, fingerprint)
-        scratch = self.root / ".scratch" / name / fingerprint[:16]
+        scratch = self.root / SCRATCH / name / fingerprint[:16]
         scratch.parent.mkdir(parents=True, exist_ok=True)
+        self._hold()
         with _locked(scratch.with_suffix(".lock")):
             if final.is_dir() and name not in self.forced and (valid is None or valid(final)):
                 progress.note(name, f"cached  {final}")
@@ -105,6 +109,12 @@ class Store:
             (scratch / "recipe.json").write_text(text, encoding="utf-8")
             _publish(scratch, final)
         return Artifact(final, fingerprint)
+
+    def _hold(self):
+        """Says that the store is in use, as long as this object lives; waits while somebody clears it up."""
+        if self._in_use is None:
+            self._in_use = open(self.root / SCRATCH / IN_USE, "w")  # noqa: SIM115  (closed with the store)
+            fcntl.flock(self._in_use, fcntl.LOCK_SH)
 
     def _why(self, name, recipe, final, valid) -> str:
         """Why the component would run; empty where it is finished."""

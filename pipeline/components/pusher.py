@@ -10,6 +10,7 @@ import json
 import pathlib
 
 from pipeline import versions
+from pipeline.ancestry import RECIPE, ancestry, data, read
 from pipeline.config import Pusher
 
 
@@ -60,7 +61,14 @@ def pusher(
     result = {"name": name, "target": str(folder.parent), "fingerprint": fingerprint}
     result |= {"version": None, "pushed": False, "reasons": reasons, "moved_out": moved_out and str(moved_out)}
     if not reasons:
-        lineage = {"fingerprint": fingerprint, "artifact": str(model), "recipe": _recipe(model), "scores": scores}
+        lineage = {
+            "fingerprint": fingerprint,
+            "artifact": str(model),
+            "recipe": read(model / RECIPE) or None,
+            "scores": scores,
+        }
+        lineage |= {"data": data(model), "ancestry": ancestry(model, evaluation, validation)}
+        lineage |= {"verdicts": [evaluation.name, validation.name]}
         result |= {"version": versions.publish(model / "saved_model", folder, lineage), "pushed": True}
         versions.prune(folder, config.keep)
     (out / "pushed.json").write_text(json.dumps(result, indent=1))
@@ -77,9 +85,3 @@ def still_pushed(out: pathlib.Path) -> bool:
         moved_out = versions.rolled_back(folder, record["fingerprint"])
         return (moved_out and str(moved_out)) == record["moved_out"]
     return versions.fingerprint(folder / str(record["version"])) == record["fingerprint"]
-
-
-def _recipe(artifact: pathlib.Path) -> dict | None:
-    """What made the artifact; None where it was made without a store."""
-    path = artifact / "recipe.json"
-    return json.loads(path.read_text()) if path.is_file() else None

@@ -1,0 +1,163 @@
+"""A pushed model says what led to it, and the store is cleared of what no pushed model needs."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+
+import pytest
+
+from pipeline import gc, lineage
+from pipeline.components.pusher import pusher
+from pipeline.config import Pusher
+from pipeline.store import Artifact, Outside, Store, external
+
+SCORES = {
+    "split": "test",
+    "images": 2,
+    "classes": ["ground", "tree"],
+    "blessed": True,
+    "reasons": [],
+    "baseline": None,
+    "original_size": {"mean_iou": 0.4, "iou": [0.8, None]},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    value: int = 1
+
+
+def example_gen(out, config, *, source):
+    (out / "ingestion.json").write_text('{"pairs": {"train": 5, "test": 2}, "quarantined": [{"key": "x"}]}')
+    (out / "labels.json").write_text('{"names": ["ground", "tree"]}')
+
+
+def transform(out, config, *, examples):
+    (out / "plan.json").write_text("{}")
+
+
+def trainer(out, config, *, transform):
+    (out / "saved_model").mkdir()
+    (out / "saved_model" / "saved_model.pb").write_bytes(b"graph")
+
+
+def evaluator(out, config, *, model, scores, **baseline):
+    (out / "scores.json").write_text(json.dumps(scores))
+
+
+def infra_validator(out, config, *, model):
+    (out / "infra.json").write_text('{"blessed": true, "reasons": []}')
+
+
+@pytest.fixture
+def push(tmp_path):
+    """Runs a line of small stand-ins and the real pusher; returns the artifacts by name."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"a")
+
+    def run(epochs=1, baseline=None, keep=9):
+        store = Store(tmp_path / "runs")
+        examples = store.run(example_gen, Settings(), source=external(tmp_path / "photos"))
+        prepared = store.run(transform, Settings(), examples=examples)
+        model = store.run(trainer, Settings(epochs), transform=prepared)
+        scores = SCORES | ({"baseline": {"version": 1, "compared": True}} if baseline else {})
+        compared = {"baseline": baseline} if baseline else {}
+        evaluation = store.run(evaluator, Settings(), model=model, scores=Outside(scores), **compared)
+        validation = store.run(infra_validator, Settings(), model=model)
+        target = tmp_path / "savedmodels"
+        note = store.run(
+            pusher,
+            Pusher(keep=keep),
+            model=model,
+            evaluation=evaluation,
+            validation=validation,
+            name=Artifact("photos", "photos"),
+            target=Artifact(target, str(target)),
+            fingerprint=Outside(model.fingerprint),
+        )
+        return {"examples": examples, "transform": prepared, "model": model, "evaluation": evaluation, "note": note}
+
+    return run
+
+
+def test_the_lineage_of_a_model_names_data_settings_code_versions_scores_and_parent(push, tmp_path, capsys):
+    first = push()
+    push(epochs=2, baseline=first["model"])
+    shutil.rmtree(tmp_path / "runs")  # the pushed version alone knows it
+    said = lineage.lineage(tmp_path / "savedmodels" / "photos" / "2")
+    assert said["data"] == {
+        "pairs": {"train": 5, "test": 2},
+        "set_aside": 1,
+        "classes": ["ground", "tree"],
+        "source": external(tmp_path / "photos").fingerprint,
+    }
+    assert said["settings"]["trainer"] == {"value": 2}
+    assert set(said["code"]) == {"example_gen", "transform", "trainer", "evaluator", "infra_validator"}
+    assert said["versions"]["python"].startswith("3.")
+    assert said["scores"]["original_size"]["mean_iou"] == 0.4
+    assert said["parent"] == {"version": 1, "fingerprint": first["model"].fingerprint}
+    assert lineage.lineage(tmp_path / "savedmodels" / "photos" / "1")["parent"] is None
+
+    assert lineage.main([str(tmp_path / "savedmodels" / "photos" / "2")]) == 0
+    text = capsys.readouterr().out
+    assert "data      train 5, test 2 pairs, 1 set aside; 2 classes\n" in text
+    assert "          iou tree absent\n" in text
+    assert f"parent    version 1, {first['model'].fingerprint}\n" in text
+    assert lineage.main([str(tmp_path / "savedmodels" / "photos" / "2"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == said
+
+
+def test_a_folder_without_a_lineage_is_named(tmp_path, capsys):
+    assert lineage.main([str(tmp_path)]) == 2
+    assert f"error: A pushed version must hold its lineage. Received: no {lineage.LINEAGE} [{tmp_path}]" in (
+        capsys.readouterr().err
+    )
+
+
+def cleared(tmp_path, capsys, *more):
+    status = gc.main(["--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "savedmodels"), *more])
+    return status, capsys.readouterr()
+
+
+def test_what_no_pushed_model_needs_is_listed_and_asked_twice_removed(push, tmp_path, capsys):
+    old, new = push(), push(epochs=2, keep=1)  # the first version is pruned
+    left = tmp_path / "runs" / ".scratch" / "trainer" / "abc"
+    left.mkdir()
+    for asked in ((), ("--delete",)):
+        status, said = cleared(tmp_path, capsys, *asked)
+        listed = {pathlib.Path(row.split()[-1]) for row in said.out.splitlines()[:-1]}
+        assert status == 0 and "--delete --delete removes them" in said.out
+        assert {old["model"].path, old["evaluation"].path, left} <= listed
+        assert all(artifact.path.is_dir() for artifact in (*old.values(), *new.values()))
+    status, said = cleared(tmp_path, capsys, "--delete", "--delete")
+    assert status == 0 and said.out.splitlines()[-1].startswith("Removed 5 folders")
+    assert not any(path.exists() for path in listed)
+    assert all(artifact.path.is_dir() for artifact in new.values())
+    assert "Found 0 folders" in cleared(tmp_path, capsys)[1].out
+
+
+def test_a_model_that_was_rolled_back_is_still_needed(push, tmp_path, capsys):
+    from pipeline.versions import roll_back
+
+    push(), push(epochs=2)
+    roll_back(tmp_path / "savedmodels" / "photos")
+    assert "Found 0 folders" in cleared(tmp_path, capsys)[1].out
+
+
+def test_nothing_is_removed_while_a_run_is_at_work(push, tmp_path, capsys):
+    push()
+
+    def at_work(out, config):
+        status, said = cleared(tmp_path, capsys, "--delete", "--delete")
+        assert (status, said.err) == (
+            2,
+            f"error: No run must be at work. Received: one in {tmp_path / 'runs'}. Wait until it has ended.\n",
+        )
+
+    Store(tmp_path / "runs").run(at_work, Settings())
+
+
+def test_a_folder_that_is_no_store_is_refused(tmp_path, capsys):
+    status, said = cleared(tmp_path, capsys)
+    assert status == 2 and "--root must be the folder of a store" in said.err

@@ -1,0 +1,108 @@
+"""The whole line as people run it, in a process group of its own, on 32 generated streets; and what its artifacts say.
+
+python -m pipeline.run ... --root FOLDER/runs --push-to FOLDER/models
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+from pipeline.line import COMPONENTS
+from tests.conftest import ROOT
+
+SMALL = {
+    "example_gen.streets_train": "20",
+    "example_gen.streets_validation": "6",
+    "example_gen.streets_test": "6",
+    "example_gen.streets_size": "32,48",
+    "example_gen.examples_per_shard": "8",
+    "transform.image_size": "48x32",
+    "transform.examples_per_shard": "8",
+    "trainer.epochs": "3",
+    "trainer.batch_size": "4",
+    "trainer.filters": "4,8",
+    "trainer.discriminator_filters": "4",
+    "trainer.precision": "float32",
+    "trainer.checkpoint_seconds": "0",
+    "evaluator.min_gain": "-1",
+}
+"""Settings of a run that takes seconds: several shards, the game, a checkpoint whenever one is due."""
+
+
+def command(folder: pathlib.Path, *more: str) -> list[str]:
+    """The command line of a small run below `folder`."""
+    places = ["--name", "small", "--root", str(folder / "runs"), "--push-to", str(folder / "models"), "--seed", "7"]
+    return [sys.executable, "-m", "pipeline.run", *places, *(f"--set={k}={v}" for k, v in SMALL.items()), *more]
+
+
+def start(folder: pathlib.Path, *more: str) -> subprocess.Popen:
+    """Starts a small run on one CPU device, alone in its process group."""
+    folder.mkdir(exist_ok=True)
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "COLUMNS": "200"}
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command(folder, *more), cwd=ROOT, env=environment, start_new_session=True, **output)
+
+
+def finish(folder: pathlib.Path, *more: str, status: int = 0) -> str:
+    """Runs to the end; returns what was printed."""
+    process = start(folder, *more)
+    said, _ = process.communicate()
+    assert process.returncode == status, said
+    return said
+
+
+def kill(folder: pathlib.Path, component: str, seconds: float) -> bool:
+    """Starts a run and sends SIGKILL to its group `seconds` after `component` began; whether that came in time."""
+    process = start(folder)
+    scratch = folder / "runs" / ".scratch" / component
+    while process.poll() is None and not any(path.is_dir() for path in scratch.glob("*")):
+        time.sleep(0.01)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def contents(folder: pathlib.Path) -> dict[str, str]:
+    """Digest of each file that lies under a final name, by component and name.
+
+    Over the bytes, but for what says when, where or how fast: dates and addresses of Python objects in a `.keras` archive, the
+    random UUID in a SavedModel's fingerprint.pb, seconds and memory in infra.json, TensorBoard's logs, a pusher's
+    absolute target.
+    """
+    found = {}
+    for name in COMPONENTS:
+        for path in sorted((folder / "runs" / name).glob("*/**/*")):
+            inside = path.relative_to(folder / "runs" / name)
+            if path.is_dir() or inside.parts[1] == "logs" or path.name == "fingerprint.pb":
+                continue
+            if name == "pusher":
+                inside = inside.relative_to(inside.parts[0])
+                if path.name == "recipe.json":
+                    continue
+            found[f"{name}/{inside}"] = hashlib.sha256(_said(path, folder)).hexdigest()[:12]
+    for path in sorted((folder / "models").glob("*/[0-9]*/**/*")):
+        if path.is_file() and path.name != "fingerprint.pb":
+            found[str(path.relative_to(folder))] = hashlib.sha256(_said(path, folder)).hexdigest()[:12]
+    return found
+
+
+def _said(path: pathlib.Path, folder: pathlib.Path) -> bytes:
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            said = b"".join(archive.read(name) for name in ("config.json", "model.weights.h5"))
+        return re.sub(rb'"shared_object_id": \d+', b"", said)
+    data = path.read_bytes().replace(bytes(folder), b"FOLDER")
+    if path.name == "infra.json":
+        measured = ("seconds_per_image", "peak_bytes")
+        return json.dumps({key: value for key, value in json.loads(data).items() if key not in measured}).encode()
+    return data
