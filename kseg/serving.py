@@ -1,12 +1,16 @@
 """Exports a segmentor as a SavedModel that needs nothing but TensorFlow: no kseg, no Keras, no custom object.
 
-Three signatures share one path, which is also what the evaluator measures: the image is fitted into the size that the network
-was trained at (`kseg.resizing`) and padded at the bottom and on the right; the network's probabilities are cropped, resized
-back to the image's own size, and only then the likeliest class is taken.
+The first three signatures share one path, which is also what the evaluator measures: the image is fitted into the size that
+the network was trained at (`kseg.resizing`) and padded at the bottom and on the right; the network's probabilities are cropped,
+resized back to the image's own size, and only then the likeliest class is taken.
 
     serving_default  image (B, H, W, C) uint8                 -> label_map (B, H, W) uint8, confidence (B, H, W) float32
     serve_bytes      image_bytes (B,) JPEG or PNG, any sizes  -> label_map_bytes (B,) PNG, each of its image's size
     probabilities    image (B, H, W, C) uint8                 -> probabilities (B, H, W, K) float32
+    tiles            image (B, H, W, C) uint8                 -> label_map (B, H, W) uint8, confidence (B, H, W) float32
+
+The last one is there on request. It does not fit the image but cuts it into tiles of the network's size, so that a large image
+keeps its detail and memory stays bounded (`kseg.tiles_in_graph`).
 
 The exported graph computes in float32, also where training was in mixed bfloat16: only few processors multiply bfloat16, and
 on others it is slower. So the same label maps come from the Keras model in float32 (`label_maps` here), and nearly the same
@@ -32,9 +36,10 @@ import tensorflow as tf  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
 from kseg.orientation import upright  # noqa: E402
 from kseg.resizing import fit_image_in_graph, resize_in_graph  # noqa: E402
+from kseg.tiles_in_graph import label_map_by_tiles  # noqa: E402
 
 
-def export(model: keras.Model, path, *, labels: LabelMap, image_size: tuple[int, int]) -> None:
+def export(model: keras.Model, path, *, labels: LabelMap, image_size: tuple[int, int], tiles: bool = False) -> None:
     """Writes a SavedModel with the signatures serving_default, serve_bytes and probabilities.
 
     The class names and colours go to `assets/labels.json`. Directories get mode 0755 and files 0644, so that a server running as
@@ -45,6 +50,7 @@ def export(model: keras.Model, path, *, labels: LabelMap, image_size: tuple[int,
         path: directory to write.
         labels: the K classes.
         image_size: (height, width) that images are fitted into before the network sees them, in pixels.
+        tiles: also write the signature "tiles", which cuts images of any size into tiles of `image_size`.
 
     Raises:
         TypeError: the model is not functional.
@@ -61,7 +67,7 @@ def export(model: keras.Model, path, *, labels: LabelMap, image_size: tuple[int,
         file = pathlib.Path(scratch) / "labels.json"
         file.write_text(labels.to_json(), encoding="utf-8")
         served.labels = tf.saved_model.Asset(str(file))
-        tf.saved_model.save(served, str(path), signatures=served.signatures())
+        tf.saved_model.save(served, str(path), signatures=served.signatures(tiles))
     for entry in (path, *path.rglob("*")):
         entry.chmod(0o755 if entry.is_dir() else 0o644)
 
@@ -96,11 +102,12 @@ class Served(tf.Module):
         self._channels = network.inputs[0].shape[-1]
         self._variables = [variable.value for variable in network.variables]  # what the SavedModel has to keep
 
-    def signatures(self) -> dict:
-        """The three functions, traced for every batch and every size."""
+    def signatures(self, tiles: bool = False) -> dict:
+        """The three functions, and `tiles` where it is wanted, traced for every batch and every size."""
         images = tf.TensorSpec((None, None, None, self._channels), tf.uint8, name="image")
         encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
-        return {
+        more = {"tiles": tf.function(self.likeliest_by_tiles, input_signature=[images])} if tiles else {}
+        return more | {
             "serving_default": tf.function(self.likeliest, input_signature=[images]),
             "serve_bytes": tf.function(self.likeliest_of_bytes, input_signature=[encoded]),
             "probabilities": tf.function(self.probabilities, input_signature=[images]),
@@ -119,6 +126,17 @@ class Served(tf.Module):
         padded, fitted = self._padded(image)
         probabilities = self._predict(padded)[:, : fitted[0], : fitted[1]]
         return {"probabilities": resize_in_graph(probabilities, tf.shape(image)[1:3])}
+
+    def likeliest_by_tiles(self, image):
+        """Images (B, H, W, C), uint8, to what `likeliest` answers, by tiles of the network's size; one image after the other."""
+        classes = self._network.outputs[0].shape[-1]
+
+        def answered(one):
+            return label_map_by_tiles(self._predict, one, tile=self._image_size, num_classes=classes)
+
+        kinds = tf.TensorSpec((None, None), tf.uint8), tf.TensorSpec((None, None), tf.float32)
+        label_map, confidence = tf.map_fn(answered, image, fn_output_signature=kinds, parallel_iterations=1)
+        return {"label_map": label_map, "confidence": confidence}
 
     def likeliest_of_bytes(self, image_bytes):
         """Encoded images (B,) to PNGs of class ids (B,), each at its image's own size; the network sees one batch."""

@@ -23,6 +23,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "kseg/_backend.py": {"keras"},
     "kseg/densecrf/*.py": {"tensorflow", "keras"},
     "kseg/resizing.py": {"tensorflow"},
+    "kseg/tiles_in_graph.py": {"tensorflow"},
     "kseg/games/*.py": {"tensorflow", "keras"},
     "kseg/augment.py": {"tensorflow"},
     "kseg/data.py": {"tensorflow", "tensorflow_datasets"},
