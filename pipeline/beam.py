@@ -51,6 +51,9 @@ def _without_advice(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").addFilter(_without_advice)
+logging.getLogger("apache_beam.runners.common").setLevel(
+    logging.CRITICAL
+)  # logs each error with its traceback, then raises it
 
 
 def _refuse_unknown(parser: argparse.ArgumentParser, argv: list[str]):

@@ -1,4 +1,4 @@
-"""What the commands share of their dealings with the person at the keyboard: which errors are theirs, and less chatter.
+"""What the commands share of their dealings with the person at the keyboard: which errors are theirs or the disk's, less chatter.
 
 Standard library only.
 """
@@ -6,6 +6,7 @@ Standard library only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
 import sys
@@ -39,3 +40,34 @@ def raised_by_us(error: BaseException) -> bool:
     return bool(frames) and any(
         ours / package in pathlib.Path(frames[-1].filename).parents for package in ("kseg", "pipeline")
     )
+
+
+_FULL, _CLOSED = (errno.ENOSPC, errno.EDQUOT), (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def fault_of_the_disk(error: BaseException) -> str | None:
+    """What to tell a person whose disk is full or not writable; None where that is not the matter.
+
+    h5py, TensorFlow and Beam raise errors of their own kinds, which say it in words or were raised from one that does.
+    """
+    said = []
+    while error is not None:
+        said.append(error)
+        error = error.__cause__ or error.__context__
+    for numbers, message in (
+        (
+            _FULL,
+            "There must be room on the disk. Received: {}. Make some: `python -m pipeline.gc` lists what no model needs. ",
+        ),
+        (
+            _CLOSED,
+            "Folders must be writable. Received: {}. Choose other ones with --root and --push-to, or ask who owns them. ",
+        ),
+    ):
+        for one in said:
+            number = next((n for n in numbers if getattr(one, "errno", None) == n or os.strerror(n) in str(one)), None)
+            if number is not None:
+                place = f" [{one.filename}]" if getattr(one, "filename", None) else ""
+                kept = "Then give the same command again: what is finished is kept."
+                return message.format(os.strerror(number) + place) + kept
+    return None

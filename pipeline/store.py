@@ -35,6 +35,7 @@ class Artifact:
 
     path: pathlib.Path
     fingerprint: str
+    watched: bool = False  # data from outside, which others may change or remove while they are read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,8 @@ class Store:
             **inputs: `Artifact`s, handed over as paths; `Outside`s, handed over as they are and not hashed.
 
         Raises:
-            ValueError: the component is `required` and not finished.
+            ValueError: the component is `required` and not finished, or data from outside changed while it read them.
+            FileNotFoundError: an input vanished while it worked.
         """
         name = component.__name__
         text = json.dumps(_recipe(component, config, modules, inputs), sort_keys=True, indent=1, allow_nan=False)
@@ -104,9 +106,14 @@ class Store:
             if not resume:
                 shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir(exist_ok=True)
-            with progress.line(name):
-                component(scratch, config, **{given: _handed_over(value) for given, value in inputs.items()})
-            (scratch / "recipe.json").write_text(text, encoding="utf-8")
+            try:
+                with progress.line(name), _inputs_stay(name, inputs):
+                    component(scratch, config, **{given: _handed_over(value) for given, value in inputs.items()})
+                (scratch / "recipe.json").write_text(text, encoding="utf-8")
+            except BaseException:
+                if not resume:  # it would be in the way of others, on a full disk most of all
+                    shutil.rmtree(scratch, ignore_errors=True)
+                raise
             _publish(scratch, final)
         return Artifact(final, fingerprint)
 
@@ -138,6 +145,33 @@ def _publish(scratch, final):
 
 def _handed_over(value):
     return value.path if isinstance(value, Artifact) else value.value
+
+
+@contextlib.contextmanager
+def _inputs_stay(name, inputs):
+    """Refuses what the block made if its inputs were not what the recipe says: nothing wrong is kept under a right name."""
+    there = [value for value in inputs.values() if isinstance(value, Artifact) and pathlib.Path(value.path).exists()]
+    try:
+        yield
+    except Exception as error:
+        _refuse_vanished(name, there, error)
+        raise
+    _refuse_vanished(name, there, None)
+    for value in there:
+        if value.watched and external(value.path).fingerprint != value.fingerprint:
+            raise ValueError(
+                f"Data must not change while they are read. Received: other files or contents after {name} [{value.path}]. "
+                "Give the same command again when nobody writes there."
+            )
+
+
+def _refuse_vanished(name, there, cause):
+    gone = [str(value.path) for value in there if not pathlib.Path(value.path).exists()]
+    if gone:
+        raise FileNotFoundError(
+            f"Inputs must stay while they are read. Received: {', '.join(gone)} vanished while {name} worked. Bring them back "
+            "and give the same command again: what is finished is kept."
+        ) from cause
 
 
 def _recipe(component, config, modules, inputs) -> dict:
@@ -175,7 +209,7 @@ def external(path) -> Artifact:
         name = file.relative_to(path).as_posix() if file != path else ""
         with open(file, "rb") as stream:
             digest.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
-    return Artifact(path, digest.hexdigest())
+    return Artifact(path, digest.hexdigest(), watched=True)
 
 
 def _code(roots) -> tuple[dict[str, str], dict[str, str]]:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def test_a_failing_component_publishes_nothing_and_starts_empty_next_time(tmp_pa
     with pytest.raises(ValueError, match="broken"):
         store.run(component, Config())
     assert not (tmp_path / "runs" / "component").exists()
+    assert [path.suffix for path in (tmp_path / "runs" / ".scratch" / "component").iterdir()] == [".lock"]
     (tmp_path / "mended").touch()
     assert (store.run(component, Config()).path / "half.txt").exists()
 
@@ -186,6 +188,26 @@ def test_explaining_knows_what_follows_from_a_result_that_is_not_there(tmp_path,
     assert not (tmp_path / "runs").exists()
     store = Store(tmp_path / "runs")
     assert store.run(write_value, Config(2), first=store.run(write_value, Config())) == second
+
+
+@pytest.mark.parametrize("what", ["changes", "vanishes", "vanishes with an error"])
+def test_what_was_made_of_data_that_changed_meanwhile_is_not_kept(tmp_path, what):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a").write_text("1")
+
+    def component(out, config, *, source):
+        (source / "a").write_text("2") if what == "changes" else shutil.rmtree(source)
+        if what == "vanishes with an error":
+            raise OSError("cannot read a")
+
+    kind, message = (
+        (ValueError, r"Data must not change while they are read\. Received: other files or contents after component")
+        if what == "changes"
+        else (FileNotFoundError, r"Received: .*/data vanished while component worked\. Bring them back")
+    )
+    with pytest.raises(kind, match=message):
+        Store(tmp_path / "runs").run(component, Config(), source=external(tmp_path / "data"))
+    assert not (tmp_path / "runs" / "component").exists()
 
 
 def test_editing_a_module_imported_inside_a_function_changes_the_recipe(tmp_path, monkeypatch):

@@ -1,0 +1,119 @@
+"""What stops a run from outside gives one clear error, loses nothing, and the same command goes on."""
+
+import contextlib
+import errno
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from pipeline import line
+from pipeline.console import fault_of_the_disk
+
+from .whole_line import contents, finish, start
+
+
+@contextlib.contextmanager
+def mounted(folder: pathlib.Path, *arguments: str):
+    """A file system at `folder`; the test skips where mounting is not permitted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if subprocess.run(["mount", *arguments, str(folder)], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not permitted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+UNTIL = ("--until", "transform")
+
+
+def test_a_full_disk_is_one_error_and_what_is_finished_is_kept(tmp_path):
+    with mounted(tmp_path / "runs", "-t", "tmpfs", "-o", "size=600k", "tmpfs"):
+        (tmp_path / "runs" / "ballast").write_bytes(bytes(300_000))
+        said = finish(tmp_path, *UNTIL, "--set=example_gen.streets_train=200", status=2)
+        assert said.count("error: ") == 1 and "Traceback" not in said, said
+        assert "error: There must be room on the disk. Received: No space left on device" in said
+        assert "Then give the same command again: what is finished is kept." in said
+        assert not (tmp_path / "runs" / "example_gen").exists()
+        finish(tmp_path, "--until", "statistics_gen")
+        kept = contents(tmp_path)
+        (tmp_path / "runs" / "ballast").unlink()
+        finish(tmp_path, *UNTIL)
+        assert kept.items() <= contents(tmp_path).items()
+
+
+def test_a_root_that_is_read_only_is_one_error(tmp_path):
+    finish(tmp_path, "--until", "example_gen")
+    before = contents(tmp_path)
+    with mounted(tmp_path / "runs", "--bind", str(tmp_path / "runs")):
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(tmp_path / "runs")], check=True)
+        said = finish(tmp_path, *UNTIL, status=2)
+    assert said.count("error: ") == 1 and "Traceback" not in said, said
+    assert "error: Folders must be writable. Received: Read-only file system" in said
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("component", ["example_gen", "trainer"])
+def test_ctrl_c_stops_with_a_message_and_leaves_nothing_half_made(component, tmp_path):
+    process = start(tmp_path)
+    scratch = tmp_path / "runs" / ".scratch" / component
+    while process.poll() is None and not any(path.is_dir() for path in scratch.glob("*")):
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert said.rstrip().endswith(
+        "Stopped. The same command goes on: what is finished is kept, training from its last step."
+    )
+    assert "Traceback" not in said
+    made = {name.partition("/")[0] for name in contents(tmp_path)}
+    assert made == set(line.COMPONENTS[: line.COMPONENTS.index(component)])
+
+
+def test_two_runs_of_one_configuration_at_once_end_with_one_result(tmp_path):
+    first, second = start(tmp_path, *UNTIL), start(tmp_path, *UNTIL)
+    said = [process.communicate()[0] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), said
+    for name in line.COMPONENTS[:5]:
+        (artifact,) = (tmp_path / "runs" / name).iterdir()
+        assert (artifact / "recipe.json").is_file()
+        assert sum(f"{name:18}  done in" in one for one in said) == 1
+        assert sum(f"{name:18}  cached" in one for one in said) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/a/b"),
+            "room on the disk. Received: No space left on device [/a/b].",
+        ),
+        (
+            RuntimeError("UNKNOWN: /a/b; No space left on device"),
+            "room on the disk. Received: No space left on device.",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/a"),
+            "must be writable. Received: Read-only file system [/a].",
+        ),
+        (ValueError("shapes differ"), None),
+    ],
+)
+def test_a_fault_of_the_disk_is_known_in_any_librarys_words(error, told):
+    message = fault_of_the_disk(error)
+    assert message is None if told is None else told in message
+
+
+def test_a_fault_of_the_disk_is_found_behind_the_error_that_it_caused():
+    try:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a/b")
+        except OSError as error:
+            raise RuntimeError("a worker failed") from error
+    except RuntimeError as error:
+        assert "[/a/b]" in fault_of_the_disk(error)

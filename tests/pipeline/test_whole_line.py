@@ -1,0 +1,78 @@
+"""The whole line: the same from nothing with one seed, and the same after being killed at any moment."""
+
+import random
+import re
+import shutil
+
+import pytest
+
+from pipeline.line import COMPONENTS
+
+from .whole_line import contents, finish, kill
+
+draw = random.Random(5)
+MOMENTS = [(draw.choice(COMPONENTS), round(draw.random(), 2)) for _ in range(30)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The folder of a whole run, its contents, and how many seconds each component took."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    took = re.findall(r"^(\w+) +done in (\d+) s$", finish(folder), re.MULTILINE)
+    assert [name for name, _ in took] == list(COMPONENTS)
+    return folder, contents(folder), {name: max(0.3, float(seconds)) for name, seconds in took}
+
+
+def before(component, whole, folder):
+    """Makes `folder` a copy of the undisturbed run as it was before `component` began."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
+    shutil.rmtree(folder / "models")
+    (folder / "runs" / "report-small.html").unlink()
+    for name in COMPONENTS[COMPONENTS.index(component) :]:
+        shutil.rmtree(folder / "runs" / name)
+        shutil.rmtree(folder / "runs" / ".scratch" / name)
+
+
+def killed_and_run_again(component, share, undisturbed, folder):
+    """Kills a run when `component` has worked for a share of its time, looks at what lies there, and runs once more."""
+    whole, expected, seconds = undisturbed
+    after = share * seconds[component]
+    before(component, whole, folder)
+    while not kill(folder, component, after):  # the machine was faster than before
+        after /= 2
+        before(component, whole, folder)
+    left = contents(folder)
+    assert left == {name: expected[name] for name in left}  # nothing half-made under a final name
+    finish(folder)
+    again = contents(folder)
+    assert {name for name in expected | again if expected.get(name) != again.get(name)} == set()
+
+
+def test_a_second_run_from_nothing_is_the_same_bit_for_bit(undisturbed, tmp_path):
+    finish(tmp_path / "again", "--", "--direct_num_workers=1")
+    again = contents(tmp_path / "again")
+    assert {name for name in undisturbed[1] | again if undisturbed[1].get(name) != again.get(name)} == set()
+    for kind in (
+        "tfrecord",
+        "statistics.json",
+        "plan.json",
+        "scores.json",
+        "model.keras",
+        "variables.data",
+        "overlays",
+    ):
+        assert any(kind in name for name in again)
+
+
+@pytest.mark.parametrize(
+    ("component", "share"), [("transform", 0.6), ("trainer", 0.8), ("evaluator", 0.5), ("pusher", 0.2)]
+)
+def test_a_killed_run_ends_the_next_time_as_an_undisturbed_one(component, share, undisturbed, tmp_path):
+    killed_and_run_again(component, share, undisturbed, tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("component", "share"), MOMENTS)
+def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(component, share, undisturbed, tmp_path):
+    killed_and_run_again(component, share, undisturbed, tmp_path / "run")
