@@ -27,6 +27,7 @@ _MODULES = {  # name -> module that is, or that holds, it
     "AdversarialGame": "kseg.games",
     "SegmentationGame": "kseg.games",
     "GAN": "kseg.games",
+    "SemiSupervisedGame": "kseg.games",
     "DenseCRF": "kseg.densecrf",
     "Schedule": "kseg.games",
     "predict_overlap_tile": "kseg.inference",

@@ -126,6 +126,10 @@ class AdversarialGame(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must override `play`.")
 
+    def counts(self, x, y):
+        """How much each image counts in the discriminator's half, and in the verdict that the player hears: numbers or (B,)."""
+        return 1.0, 1.0
+
     def call(self, x, training=False):
         """The player alone: what `evaluate` and `predict` see."""
         return self.player(x, training=training)
@@ -201,7 +205,7 @@ class AdversarialGame(keras.Model):
         whole = self.optimizer.scale_loss(portion * _replicas())  # Keras divided the task's loss by the replicas
         wanted = tape.gradient(task, y_pred, whole, unconnected_gradients="zero")
         if turn.game:
-            made, moves = self._judge(real, fake, portion, images)
+            made, moves = self._judge(real, fake, self.counts(x, y), portion, images)
             if moves is not None:
                 wanted = self._joined(wanted, tape.gradient(made, y_pred, moves, unconnected_gradients="zero"))
         if turn.player:
@@ -213,7 +217,7 @@ class AdversarialGame(keras.Model):
         self.step.assign_add(1)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def _judge(self, real, fake, portion, images):
+    def _judge(self, real, fake, counts, portion, images):
         """The discriminator's judgement and, on its turn, its half of the step.
 
         Returns:
@@ -224,14 +228,15 @@ class AdversarialGame(keras.Model):
             tape.watch(made)
             with contextlib.nullcontext() if self._now.turn.discriminator else _still(self.discriminator):
                 on_real, on_fake = (self.discriminator(shown, training=True) for shown in (real, fake))
-            objective = OBJECTIVES[self.objective]
-            loss = _mean(objective.real(on_real, self.label_smoothing)) + _mean(objective.fake(on_fake))
+            objective, (judged, heard) = OBJECTIVES[self.objective], counts
+            loss = _mean(objective.real(on_real, self.label_smoothing), judged) + _mean(objective.fake(on_fake), judged)
             penalties = sum(self.discriminator.losses, ops.zeros(()))
-            adversarial = _mean(objective.player(on_fake))
+            adversarial = _mean(objective.player(on_fake), heard)
         self._own_metrics["discriminator_loss"].update_state(loss + penalties, sample_weight=images)
         self._own_metrics["adversarial_loss"].update_state(adversarial, sample_weight=images)
-        self._own_metrics["discriminator_accuracy"].update_state(on_real > objective.boundary)
-        self._own_metrics["discriminator_accuracy"].update_state(on_fake <= objective.boundary)
+        for right in (on_real > objective.boundary, on_fake <= objective.boundary):
+            share = None if isinstance(judged, float) else judged
+            self._own_metrics["discriminator_accuracy"].update_state(ops.cast(right, "float32"), sample_weight=share)
 
         followed = self._now.turn.player and self.weight
         variables = self.discriminator.trainable_variables
@@ -354,9 +359,11 @@ def _still(network):
             variable.assign(drawn)
 
 
-def _mean(values):
-    """Their mean; 0 of none, which a replica can be left with at the end of the data."""
-    return ops.sum(values) / ops.cast(ops.maximum(ops.size(values), 1), values.dtype)
+def _mean(values, counts):
+    """Their mean, each image's times what it counts; 0 of none, which a replica can be left with at the end of the data."""
+    if not isinstance(counts, float):
+        counts = ops.reshape(counts, [-1] + [1] * (len(values.shape) - 1))
+    return ops.sum(values * counts) / ops.cast(ops.maximum(ops.size(values), 1), values.dtype)
 
 
 def _replicas() -> int:

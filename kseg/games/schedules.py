@@ -73,6 +73,11 @@ class Schedule:
         """Whether every step is alike."""
         return not (self.pretrain_player or self.pretrain_discriminator or self.alternate_every)
 
+    @property
+    def begins(self) -> int:
+        """The first step of the game, behind all pretraining."""
+        return self.pretrain_player + self.pretrain_discriminator
+
     def turn(self, step: int) -> Turn:
         """Who learns at this step, counted from 0."""
         if step < self.pretrain_player:
@@ -88,7 +93,7 @@ class Schedule:
         """The share of its weight, in [0, 1], that the verdict has at this step, an integer or a tensor."""
         if not self.ramp:
             return 1.0
-        played = ops.cast(step - self.pretrain_player - self.pretrain_discriminator, "float32")
+        played = ops.cast(step - self.begins, "float32")
         return ops.clip(played / self.ramp, 0.0, 1.0)
 
     def get_config(self):

@@ -87,18 +87,26 @@ class SegmentationGame(AdversarialGame):
             truth and prediction alone where the discriminator has one input.
         """
         logits = self.segmentor(x, training=True)
+        return logits, *self.shown(x, y, logits)
+
+    def shown(self, x, y, logits):
+        """What the discriminator is shown: as real, and as fake. As `play` returns them."""
         ids = ops.cast(ops.squeeze(y, axis=-1) if len(y.shape) == 4 else y, "int32")
         truth = ops.one_hot(ids, logits.shape[-1], dtype="float32")
         prediction = ops.softmax(ops.cast(logits, "float32"))
         if self.ignore_class is not None:
-            valid = ops.cast(ops.not_equal(ids, self.ignore_class), "float32")[..., None]
-            truth, prediction = truth * valid, prediction * valid
+            truth = truth * ops.cast(ops.not_equal(ids, self.ignore_class), "float32")[..., None]
+            prediction = prediction * ops.cast(self.judged_pixels(ids), "float32")[..., None]
         image = ops.cast(x, "float32")
         truth, prediction = (self._coarse(maps) for maps in ENCODINGS[self.encoding](truth, prediction, image))
         if len(self.discriminator.inputs) == 1:
-            return logits, truth, prediction
+            return truth, prediction
         image = self._coarse(image)
-        return logits, [image, truth], [image, prediction]
+        return [image, truth], [image, prediction]
+
+    def judged_pixels(self, ids):
+        """Pixels (B, H, W), bool, of the prediction that the discriminator sees."""
+        return ops.not_equal(ids, self.ignore_class)
 
     def _coarse(self, maps):
         """Means over squares of `label_stride` pixels; the last ones are smaller where H or W is no multiple."""
