@@ -43,7 +43,7 @@ _MODULES = {  # name -> module that is, or that holds, it
         for name in (
             "augment", "blocks", "callbacks", "class_balance", "data", "datasets", "densecrf", "distribute", "encoders",
             "games", "inference", "label_encodings", "labels", "layers", "losses", "metrics", "models", "optimizers",
-            "outlines", "plots", "receptive_fields", "regions", "resizing", "serving",
+            "outlines", "plots", "receptive_fields", "regions", "resizing", "serving", "superpixels",
         )
     },
 }  # fmt: skip

@@ -22,6 +22,7 @@ class Settings:
     rotations: tuple[int, ...] = (0,)
     scales: tuple[float, ...] = (1.0,)
     average: str = "probabilities"
+    superpixels: int = 0
     overlays: bool = False
     regions: str | None = None
     min_area: int = 0
@@ -115,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     argument("--rotations", "degrees to average over", nargs="+", type=int, choices=(0, 90, 180, 270))
     argument("--scales", "factors to average over; with --tile", nargs="+", type=_factor)
     argument("--average", "of what the mean is taken", choices=("probabilities", "logits"))
+    argument(
+        "--superpixels", "so many of like colour a picture, whose pixels vote on one class; 0: none do", type=_pixels
+    )
     argument("--overlays", "also JPEGs of the classes' colours over the pictures", action="store_true")
     argument("--regions", "also the regions of each class, their areas, boxes and outlines", choices=REGIONS)
     argument("--min-area", "pixels; smaller regions are merged into their surroundings", type=_pixels)

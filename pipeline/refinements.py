@@ -1,6 +1,7 @@
 """How `pipeline.predict` gets from a picture to its label map: one pass of the SavedModel, or what its arguments ask for.
 
     picture -> views (flips, rotations, scales) -> tiles -> models -> mean of the models -> tiles blended -> mean of the views
+            -> likeliest class -> vote of superpixels
 
 Scales lie outside of the tiles, since a SavedModel fits what it is shown into one size. No TensorFlow until a model is loaded.
 """
@@ -12,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kseg import inference
+from kseg import inference, superpixels
 
 
 def labeller(places: list[pathlib.Path], settings) -> Callable[[np.ndarray], np.ndarray]:
@@ -22,6 +23,14 @@ def labeller(places: list[pathlib.Path], settings) -> Callable[[np.ndarray], np.
         places: folders of SavedModels of the same classes.
         settings: of `pipeline.predict`.
     """
+    label = _averaged(places, settings)
+    if not settings.superpixels:
+        return label
+    return lambda image: superpixels.vote(label(image), superpixels.superpixels(image, number=settings.superpixels))
+
+
+def _averaged(places, settings):
+    """The label map of the models and views that are averaged."""
     models = [inference.SavedModel(place) for place in places]
     model = models[0] if len(models) == 1 else inference.ensemble(models, average=settings.average)
     views = {"flips": settings.flips, "rotations": settings.rotations, "scales": settings.scales}

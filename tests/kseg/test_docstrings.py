@@ -39,6 +39,7 @@ MODULES = (
     "kseg.outlines",
     "kseg.receptive_fields.walk",
     "kseg.regions",
+    "kseg.superpixels",
     "pipeline.duplicates",
     "pipeline.skew",
 )

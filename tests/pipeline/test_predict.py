@@ -318,6 +318,19 @@ def test_tiles_views_and_ensembles_give_what_kseg_computes(pictures, model, tmp_
         assert (np.asarray(Image.open(file)) == expected).mean() > 0.999  # ties of equal means may fall otherwise
 
 
+def test_superpixels_vote_on_the_label_map_of_the_model(command, pictures, tmp_path):
+    from kseg import superpixels
+
+    command(output=tmp_path / "plain")
+    assert command("--superpixels", "30") == 0
+    for key in ("a/0", "b/1"):
+        before, after = (
+            np.asarray(Image.open(tmp_path / folder / "label_maps" / f"{key}.png")) for folder in ("plain", "out")
+        )
+        ids = superpixels.superpixels(np.asarray(Image.open(pictures / f"{key}.png")), number=30)
+        np.testing.assert_array_equal(after, superpixels.vote(before, ids))
+
+
 def test_tiles_alone_give_what_kseg_computes(command, pictures, model, tmp_path):
     from kseg import inference
 
