@@ -149,8 +149,14 @@ def component(name: str):
 
 
 def _source(data: str) -> Artifact:
-    """The data as an input; generated and TFDS data are known by their names, files by their content."""
-    return Artifact(data, data) if data == "streets" or data.startswith("tfds:") else external(data)
+    """The data as an input: generated ones are known by their name, all others by their content, those of TFDS too."""
+    if data == "streets":
+        return Artifact(data, data)
+    if not data.startswith("tfds:"):
+        return external(data)
+    from pipeline.tfds_builder import tfds_builder
+
+    return Artifact(data, external(tfds_builder(data.removeprefix("tfds:")).data_dir).fingerprint)
 
 
 def _class_names(examples: pathlib.Path) -> list[str]:

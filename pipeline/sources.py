@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import difflib
 import functools
-import os
 import pathlib
 
 import apache_beam as beam
@@ -24,6 +22,7 @@ from kseg.datasets.pictures import PairError, shown
 from kseg.labels import LabelMap
 from pipeline import progress
 from pipeline.config import ExampleGen
+from pipeline.tfds_builder import tfds_builder
 
 TABLE = "value,name,red,green,blue\n0,road,128,64,128\n1,car,64,0,128\n255,void,0,0,0"
 
@@ -129,7 +128,7 @@ def prepared_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -
     Raises:
         ValueError: TFDS has no such data set prepared, or it lacks a feature, a training split or names of classes.
     """
-    builder = _tfds_builder(name)
+    builder = tfds_builder(name)
     features, names = builder.info.features, (config.image_feature, config.mask_feature)
     for setting, feature in zip(("image_feature", "mask_feature"), names, strict=True):
         if feature not in features or not hasattr(features[feature], "encoding_format"):
@@ -165,28 +164,6 @@ def _tfds_ids(builder, split) -> list[str]:
     info = builder.info.splits[split]
     numbered = zip(sorted(info.filenames), info.shard_lengths, strict=True)
     return [f"{name}__{number}" for name, count in numbered for number in range(count)]
-
-
-def _tfds_builder(name):
-    import tensorflow_datasets as tfds
-
-    address = name if "/" in name else name.replace(":", "/", 1)
-    data_dir = os.environ.get("TFDS_DATA_DIR")
-    try:
-        builder = tfds.builder(address, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
-        known = tfds.list_builders(with_community_datasets=False)
-        nearest = difflib.get_close_matches(name.split("/")[0].split(":")[0], known, n=1)
-        cure = (
-            f"Did you mean {nearest[0]!r}?" if nearest else "Say with TFDS_DATA_DIR where it lies, if it is prepared."
-        )
-        raise ValueError(f"TFDS must know the data set. Received: tfds:{name} [{data_dir}]. {cure}") from error
-    if not builder.is_prepared():
-        raise ValueError(
-            f"The data set must be prepared, since a run downloads nothing. Received: tfds:{name} [{builder.data_dir}]. "
-            f"Run `tfds build {address}`, or say with TFDS_DATA_DIR where it lies."
-        )
-    return builder
 
 
 def _named_classes(features, config, name) -> LabelMap:

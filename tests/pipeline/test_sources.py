@@ -1,12 +1,14 @@
 """TFDS data sets as a source, on a small one that is prepared here."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from kseg.datasets.image_files import decode_image
 from kseg.labels import LabelMap
+from pipeline import run
 from pipeline.components.example_gen import example_gen
 from pipeline.config import ExampleGen
 
@@ -70,6 +72,23 @@ def ingest(tmp_path, monkeypatch, data_dir):
         return out, json.loads((out / "ingestion.json").read_text())
 
     return run
+
+
+def test_a_tfds_data_set_is_known_by_its_content_and_not_by_its_name_or_place(monkeypatch, data_dir, tmp_path, capsys):
+    def explained(place):
+        monkeypatch.setenv("TFDS_DATA_DIR", str(place))
+        status = run.main(["--data", "tfds:tiny_pets:named", "--root", str(tmp_path / "runs"), *asked])
+        assert status == 0
+        return capsys.readouterr().out.split("\n")[0]
+
+    asked = ("--until", "example_gen")
+    explained(data_dir)
+    asked = ("--until", "example_gen", "--explain")
+    shutil.copytree(data_dir, tmp_path / "elsewhere")
+    assert explained(tmp_path / "elsewhere").split()[:2] == ["example_gen", "cached"]
+    shard = next((tmp_path / "elsewhere" / "tiny_pets" / "named").rglob("*train.tfrecord*"))
+    shard.write_bytes(shard.read_bytes() + b" ")
+    assert explained(tmp_path / "elsewhere") == "example_gen         will run: input source changed"
 
 
 def test_a_tfds_data_set_keeps_its_bytes_splits_and_names(ingest, data_dir):

@@ -1,0 +1,36 @@
+"""A data set that TFDS has prepared, by its name; nothing is downloaded. TFDS is imported when it is asked, TensorFlow never."""
+
+from __future__ import annotations
+
+import difflib
+import os
+
+
+def tfds_builder(name: str):
+    """The builder of a data set that TFDS has prepared, below $TFDS_DATA_DIR or TFDS's own default.
+
+    Args:
+        name: "<name>", "<name>:<configuration>", or TFDS's own "<name>/<configuration>:<version>".
+
+    Raises:
+        ValueError: TFDS has no such data set, or has not prepared it.
+    """
+    import tensorflow_datasets as tfds
+
+    address = name if "/" in name else name.replace(":", "/", 1)
+    data_dir = os.environ.get("TFDS_DATA_DIR")
+    try:
+        builder = tfds.builder(address, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        known = tfds.list_builders(with_community_datasets=False)
+        nearest = difflib.get_close_matches(name.split("/")[0].split(":")[0], known, n=1)
+        cure = (
+            f"Did you mean {nearest[0]!r}?" if nearest else "Say with TFDS_DATA_DIR where it lies, if it is prepared."
+        )
+        raise ValueError(f"TFDS must know the data set. Received: tfds:{name} [{data_dir}]. {cure}") from error
+    if not builder.is_prepared():
+        raise ValueError(
+            f"The data set must be prepared, since a run downloads nothing. Received: tfds:{name} [{builder.data_dir}]. "
+            f"Run `tfds build {address}`, or say with TFDS_DATA_DIR where it lies."
+        )
+    return builder
