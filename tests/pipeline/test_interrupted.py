@@ -86,6 +86,18 @@ def test_two_runs_of_one_configuration_at_once_end_with_one_result(tmp_path):
         assert sum(f"{name:18}  cached" in one for one in said) == 1
 
 
+def test_runs_of_different_configurations_at_once_share_what_is_the_same_and_nothing_else(tmp_path):
+    other = (*UNTIL, "--set=transform.image_size=24x16")
+    both = [start(tmp_path / "both", *UNTIL), start(tmp_path / "both", *other)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    finish(tmp_path / "alone", *UNTIL)
+    finish(tmp_path / "alone", *other)
+    assert contents(tmp_path / "both") == contents(tmp_path / "alone")
+    counts = [len(list((tmp_path / "both" / "runs" / name).iterdir())) for name in line.COMPONENTS[:5]]
+    assert counts == [1, 1, 1, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
