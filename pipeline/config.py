@@ -142,6 +142,7 @@ class Evaluator:
     margin: float | None = 0.03  # mean IoU by which the model may lie below the pushed one, surely; none: not compared
     thresholds: dict[str, float] = dataclasses.field(default_factory=dict)  # by name, see pipeline/gate.py
     boundary_tolerance: float = 2.0  # pixels by which a predicted outline may lie beside the true one
+    refinements: tuple[str, ...] = ()  # scored beside the model as it is served, see pipeline/refinements.py
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,6 +82,7 @@ def _contents(name: str, artifacts: dict[str, pathlib.Path]) -> dict:
         "classes": classes,
         "checks": checks(scores),
         "interval": _interval(scores),
+        "refinements": scores.get("refinements", {}),
         "slices": _slices(scores),
         "confusion": _embedded(plots.confusion_matrix(matrix, labels)),
         "mistakes": _mistakes(classes, matrix),

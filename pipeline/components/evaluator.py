@@ -26,8 +26,9 @@ from kseg import metrics
 from kseg.datasets.image_files import decode_image
 from kseg.labels import VOID, LabelMap
 from pipeline import beam as shards
-from pipeline import gate, progress
+from pipeline import gate, progress, refinements
 from pipeline.config import Evaluator
+from pipeline.prediction_settings import Settings
 from pipeline.scored_images import ScoredImages
 
 IMAGES_A_BATCH = 4
@@ -65,9 +66,11 @@ def evaluator(
     """
     labels = LabelMap.load(examples)
     gate.check(config.thresholds, labels.names)
+    size = json.loads((transform / "plan.json").read_text())["image_size"] if config.refinements else None
+    refined = {name: refinements.named(name, size) for name in config.refinements}
     split, images = _split(config.split, examples)
     incomparable = _incomparable(baseline, labels.names) if baseline else None
-    progress.total((3 if baseline and not incomparable else 2) * images)
+    progress.total((len(refined) + (3 if baseline and not incomparable else 2)) * images)
     count = functools.partial(Count, num_classes=labels.num_classes, tolerance=config.boundary_tolerance)
     original = _counted(out, examples, split, count(model / "saved_model", "serve_bytes"), beam_options)
     fitted = _counted(out, transform, split, count(model / "saved_model", "serving_default"), beam_options)
@@ -95,11 +98,26 @@ def evaluator(
     elif baseline:
         theirs = _counted(out, examples, split, count(baseline, "serve_bytes"), beam_options)
         comparison = {"version": baseline.name, "compared": True} | compared(original.images, theirs.images)
+    beside = {}
+    for name, settings in refined.items():
+        theirs = _counted(
+            out, examples, split, count(model / "saved_model", "serve_bytes", refined=settings), beam_options
+        )
+        known = {key: theirs.images.scores()[key] for key in ("mean_iou", "boundary_f1", "iou")}
+        beside[name] = known | {
+            key: compared(theirs.images, original.images)[key] for key in ("difference", "low", "high")
+        }
     thresholds = gate.measured(config.thresholds, every.scores(), slices, labels.names, images)
     mean_iou, where = scores["original_size"]["mean_iou"], f"{split!r} ({images} images)"
     reasons = gate.verdict(config, mean_iou, always_one, thresholds, comparison, where)
     result = {"split": split, "images": images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
-    result |= {"baseline": comparison, "gate": dataclasses.asdict(config), "thresholds": thresholds, **scores}
+    result |= {
+        "refinements": beside,
+        "baseline": comparison,
+        "gate": dataclasses.asdict(config),
+        "thresholds": thresholds,
+        **scores,
+    }
     result |= {"commonest_class": always_one, "slices": slices, "boundary_tolerance": config.boundary_tolerance}
     (out / "scores.json").write_text(json.dumps(result, indent=1, allow_nan=False))
 
@@ -193,22 +211,33 @@ class Count(beam.DoFn):
         signature: "serve_bytes", which is sent what is stored, or "serving_default", which is sent pixels one by one.
         num_classes: K.
         tolerance: of boundaries, in pixels.
+        refined: settings of `pipeline.predict`, by which the model is asked instead of by the signature; None: by that.
     """
 
-    def __init__(self, saved_model: pathlib.Path, signature: str, num_classes: int, tolerance: float):
-        self._saved_model, self._handle = str(saved_model), shared.Shared()
+    def __init__(
+        self,
+        saved_model: pathlib.Path,
+        signature: str,
+        num_classes: int,
+        tolerance: float,
+        refined: Settings | None = None,
+    ):
+        self._saved_model, self._handle, self._refined = str(saved_model), shared.Shared(), refined
         self._signature, self._num_classes, self._tolerance = signature, num_classes, tolerance
 
     def setup(self):
-        self._model = self._handle.acquire(self._load, tag=self._saved_model)
+        self._model = self._handle.acquire(self._load, tag=f"{self._saved_model} {self._refined}")
 
     def _load(self):
         import tensorflow as tf  # only where predictions are made: a worker needs seconds to import it
 
+        if self._refined:
+            return refinements.labeller([pathlib.Path(self._saved_model)], self._refined)
         return tf.saved_model.load(self._saved_model)
 
     def process(self, pairs):
         answer = {"serve_bytes": self._of_bytes, "serving_default": self._of_pixels}[self._signature]
+        answer = self._of_refined if self._refined else answer
         answers = answer([image_bytes for _, image_bytes, _ in pairs])
         for (key, image_bytes, mask_bytes), (label_map, confidence) in zip(pairs, answers, strict=True):
             truth = _ids(mask_bytes)
@@ -231,6 +260,11 @@ class Count(beam.DoFn):
         answers = self._model.signatures["serve_bytes"](image_bytes=tf.constant(images))
         for answer in answers["label_map_bytes"].numpy():
             yield _ids(answer), None
+
+    def _of_refined(self, images):
+        """Label map (H, W) of each image, and no confidence."""
+        for image_bytes in images:
+            yield self._model(decode_image(image_bytes)), None
 
     def _of_pixels(self, images):
         """Label map and confidence (H, W) of each image; one by one, since their sizes differ."""

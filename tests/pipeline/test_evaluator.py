@@ -201,3 +201,31 @@ def test_a_version_of_other_classes_is_not_compared_and_the_scores_say_why(evalu
     scores = evaluate(baseline=baseline)
     assert (scores["baseline"]["compared"], scores["blessed"]) == (False, True)
     assert scores["baseline"]["why"].startswith(why)
+
+
+def test_refinements_are_scored_beside_the_model_on_the_same_images(evaluate, finished):
+    from kseg import inference
+    from kseg.superpixels import superpixels, vote
+
+    scores = evaluate(refinements=("flips", "superpixels", "tiles"))
+    assert list(scores["refinements"]) == ["flips", "superpixels", "tiles"]
+    model = inference.SavedModel(finished.trainer / "saved_model")
+    matrix = sum(
+        metrics.confusion_matrix(truth, vote(model.label_map(image), superpixels(image, number=1000)), 3)
+        for image, truth in finished.pairs["test"]
+    )
+    voted = scores["refinements"]["superpixels"]
+    assert voted["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"])
+    for row in scores["refinements"].values():
+        assert row["difference"] == pytest.approx(row["mean_iou"] - scores["original_size"]["mean_iou"])
+        assert row["low"] <= row["difference"] <= row["high"]
+    # The colours tell the classes, so at the scale of the mask the model makes fewer mistakes than after resizing.
+    assert scores["refinements"]["tiles"]["difference"] > 0
+
+
+def test_a_refinement_that_is_not_known_is_refused_before_anything_is_predicted(evaluate, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"`refinements` must be of flips.*evaluator\.refinements=flip\. Did you mean 'flips'\?"
+    ):
+        evaluate(refinements=("flip",))
+    assert not (tmp_path / "scores.json").exists()

@@ -255,3 +255,11 @@ def test_a_version_that_was_not_compared_is_named_with_the_reason(tmp_path, arti
     assert f"Not compared with version 3, so the other requirements decide. {baseline['why']}" in page.text
     change(artifacts["evaluator"] / "scores.json", baseline=None)
     assert "There is no pushed version to compare with." in written(tmp_path, artifacts)[1].text
+
+
+def test_refinements_stand_beside_the_model_as_it_is_served(tmp_path, artifacts):
+    row = {"mean_iou": 0.5432, "boundary_f1": 0.61, "iou": [0.5], "difference": 0.0123, "low": -0.001, "high": 0.02}
+    change(artifacts["evaluator"] / "scores.json", refinements={"flips": row})
+    report.write(tmp_path / "report.html", name="photos", artifacts=artifacts)
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>flips</td>" in page and "0.543" in page and "as it is served" in page
