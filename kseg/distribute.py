@@ -1,7 +1,7 @@
-"""Where a training runs: one device, or all devices of this machine in step.
+"""Where a training runs: one device, all devices of this machine in step, or those of several machines.
 
 `strategy(name)` gives the `tf.distribute` strategy in whose scope networks are built and compiled. Names that are not known are
-refused. TensorFlow, because `tf.distribute` is its own.
+refused, and several machines without a list of them. TensorFlow, because `tf.distribute` is its own.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from kseg._backend import require_tensorflow
 
 require_tensorflow(__name__)
 
+import json  # noqa: E402
+import os  # noqa: E402
+
 import tensorflow as tf  # noqa: E402 - after the check, whose message is clearer than what would follow
 
-STRATEGIES = ("one", "mirrored", "auto")
+STRATEGIES = ("one", "mirrored", "multiworker", "auto")
 
 
 def strategy(name: str = "auto") -> tf.distribute.Strategy:
@@ -20,14 +23,16 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
 
     Args:
         name: "one": a single device, TensorFlow's choice; "mirrored": a copy of the networks on each GPU, or where there is no
-            GPU on each logical CPU device, every batch split among them; "auto": mirrored where there is more than one such
-            device, else one.
+            GPU on each logical CPU device, every batch split among them; "multiworker": the same over the machines that
+            `TF_CONFIG` lists, where each runs the same program, with its own index in `TF_CONFIG`; "auto": mirrored where
+            there is more than one such device, else one.
 
     Returns:
-        A strategy; its `scope()` goes around building and compiling.
+        A strategy; its `scope()` goes around building and compiling. Make that of several machines before anything else is
+        computed. Batches are the whole batches of all machines: every machine reads the same data and takes its part.
 
     Raises:
-        ValueError: there is no such name.
+        ValueError: there is no such name, or `TF_CONFIG` lists no workers.
 
     Example:
         >>> with strategy("auto").scope():
@@ -36,7 +41,20 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
     """
     if name not in STRATEGIES:
         raise ValueError(f"A strategy must be one of {', '.join(STRATEGIES)}. Received: name={name!r}.")
+    if name == "multiworker":
+        if not json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {}).get("worker"):
+            raise ValueError(
+                "TF_CONFIG must list the machines of a multiworker training. "
+                f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')}. Set it on each of two to, for example, "
+                '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}.'
+            )
+        return tf.distribute.MultiWorkerMirroredStrategy()
     devices = [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
     if name == "one" or (name == "auto" and len(devices) == 1):
         return tf.distribute.get_strategy()
     return tf.distribute.MirroredStrategy(devices)
+
+
+def several_machines() -> bool:
+    """Whether the strategy in whose scope this is asked spans several machines."""
+    return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)

@@ -38,6 +38,7 @@ CHOICES = {  # settings of the trainer that take one of a few names
     "objective": ("non_saturating", "minimax", "least_squares", "hinge"),
     "encoding": ("basic", "product", "scaling"),
     "on_nonfinite": ("stop", "restore"),
+    "strategy": ("one", "mirrored", "auto"),
     "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
 

@@ -21,8 +21,10 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
+from kseg.distribute import several_machines  # noqa: E402
+from kseg.games import replicas  # noqa: E402
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
-from kseg.games.schedules import BOTH, Schedule, Turn  # noqa: E402
+from kseg.games.schedules import BOTH, Schedule, Turn, still  # noqa: E402
 
 FAINTEST = 1e-12
 """Least weight of an image in the discriminator's gradient where one backward pass serves both halves."""
@@ -192,17 +194,29 @@ class AdversarialGame(keras.Model):
 
         self.train_function = step
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Keras's, but where several machines play: it fails there (3.15), and both networks are built already."""
+        with self.distribute_strategy.scope():
+            several = several_machines()
+        if not several:
+            super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+
+    def test_step(self, data):
+        """Keras's; between machines it reduces logs over an axis, which scalars do not have."""
+        logs = super().test_step(data)
+        return keras.tree.map_structure(lambda value: value[None], logs) if several_machines() else logs
+
     def train_step(self, data):
         """One step on one batch, for whose turn it is. Called by `fit`."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         turn, images = self._now.turn, ops.shape(keras.tree.flatten(x)[0])[0]
-        portion = _portion(images)
+        portion = replicas.portion(images)
         with tf.GradientTape(persistent=True) as tape:
-            with contextlib.nullcontext() if turn.player else _still(self):
+            with contextlib.nullcontext() if turn.player else still(self):
                 y_pred, real, fake = self.play(x, y)
             task = self.compute_loss(x, y, y_pred, sample_weight, training=True)
-            penalties = _penalties(self.player)
-        whole = self.optimizer.scale_loss(portion * _replicas())  # Keras divided the task's loss by the replicas
+            penalties = replicas.penalties(self.player)
+        whole = self.optimizer.scale_loss(portion * replicas.number())  # Keras divided the task's loss by the replicas
         wanted = tape.gradient(task, y_pred, whole, unconnected_gradients="zero")
         if turn.game:
             made, moves = self._judge(real, fake, self.counts(x, y), portion, images)
@@ -213,7 +227,7 @@ class AdversarialGame(keras.Model):
             variables = self.player.trainable_variables
             gradients = tape.gradient([source for source, _ in sources], variables, [seed for _, seed in sources])
             self._descend(self.optimizer, gradients, variables, self._own_metrics["gradient_norm"])
-        super().metrics[0].update_state(task * _replicas(), sample_weight=images)  # Keras's own tracker of "loss"
+        super().metrics[0].update_state(task * replicas.number(), sample_weight=images)  # Keras's own tracker of "loss"
         self.step.assign_add(1)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
@@ -226,12 +240,14 @@ class AdversarialGame(keras.Model):
         made = [one for one, other in zip(*map(keras.tree.flatten, (fake, real)), strict=True) if one is not other]
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(made)
-            with contextlib.nullcontext() if self._now.turn.discriminator else _still(self.discriminator):
+            with contextlib.nullcontext() if self._now.turn.discriminator else still(self.discriminator):
                 on_real, on_fake = (self.discriminator(shown, training=True) for shown in (real, fake))
             objective, (judged, heard) = OBJECTIVES[self.objective], counts
-            loss = _mean(objective.real(on_real, self.label_smoothing), judged) + _mean(objective.fake(on_fake), judged)
+            loss = replicas.mean(objective.real(on_real, self.label_smoothing), judged) + replicas.mean(
+                objective.fake(on_fake), judged
+            )
             penalties = sum(self.discriminator.losses, ops.zeros(()))
-            adversarial = _mean(objective.player(on_fake), heard)
+            adversarial = replicas.mean(objective.player(on_fake), heard)
         self._own_metrics["discriminator_loss"].update_state(loss + penalties, sample_weight=images)
         self._own_metrics["adversarial_loss"].update_state(adversarial, sample_weight=images)
         for right in (on_real > objective.boundary, on_fake <= objective.boundary):
@@ -279,7 +295,7 @@ class AdversarialGame(keras.Model):
 
     def _descend(self, optimizer, gradients, variables, norm) -> None:
         """One step of `optimizer`, and the record of how large the gradient was."""
-        length = tf.linalg.global_norm(gradients) * _replicas() / optimizer.scale_loss(ops.ones(()))
+        length = tf.linalg.global_norm(gradients) * replicas.number() / optimizer.scale_loss(ops.ones(()))
         counts = ops.ones(())
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):  # it skips such a step, and lowers its scale
             counts = ops.cast(ops.isfinite(length), "float32")
@@ -295,12 +311,9 @@ class AdversarialGame(keras.Model):
     @property
     def metrics(self):
         """Without the game's own where there is no game: nothing is counted there, and 0.0 would be shown."""
-        own = (
-            []
-            if self._now.turn.game and not self._now.evaluating
-            else [id(metric) for metric in self._own_metrics.values()]
-        )
-        return [metric for metric in super().metrics if id(metric) not in own]
+        shown = self._now.turn.game and not self._now.evaluating
+        hidden = [] if shown else [id(metric) for metric in self._own_metrics.values()]
+        return [metric for metric in super().metrics if id(metric) not in hidden]
 
     @property
     def metrics_variables(self):
@@ -345,39 +358,3 @@ class AdversarialGame(keras.Model):
     def compile_from_config(self, config):
         """Compiles as the saved game was."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-
-
-@contextlib.contextmanager
-def _still(network):
-    """Inside, nothing of `network` moves but the state of its random draws, or each step would draw the same."""
-    with keras.StatelessScope() as scope:
-        yield
-    weights = {id(weight) for weight in network.weights}
-    for variable in network.variables:
-        drawn = scope.get_current_value(variable)
-        if id(variable) not in weights and drawn is not None:
-            variable.assign(drawn)
-
-
-def _mean(values, counts):
-    """Their mean, each image's times what it counts; 0 of none, which a replica can be left with at the end of the data."""
-    if not isinstance(counts, float):
-        counts = ops.reshape(counts, [-1] + [1] * (len(values.shape) - 1))
-    return ops.sum(values * counts) / ops.cast(ops.maximum(ops.size(values), 1), values.dtype)
-
-
-def _replicas() -> int:
-    return tf.distribute.get_strategy().num_replicas_in_sync
-
-
-def _portion(images):
-    """This replica's share of the whole batch: gradients of means, so weighted, add up to that of the mean over all images."""
-    if _replicas() == 1:
-        return ops.ones(())
-    images = ops.cast(images, "float32")
-    return images / tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, images)
-
-
-def _penalties(network):
-    """Regularisation of `network`, a share for each replica."""
-    return sum(network.losses, 0.0) / _replicas()

@@ -5,11 +5,16 @@ Refused: a generator whose samples do not fit the discriminator, and `evaluate`.
 
 from __future__ import annotations
 
-import keras
-import tensorflow as tf
-from keras import ops
+from kseg._backend import require_tensorflow
 
-from kseg.games.adversarial import AdversarialGame
+require_tensorflow(__name__)
+
+import keras  # noqa: E402  (only after the backend is known)
+import tensorflow as tf  # noqa: E402
+from keras import ops  # noqa: E402
+
+from kseg.games import replicas  # noqa: E402
+from kseg.games.adversarial import AdversarialGame  # noqa: E402
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -65,10 +70,10 @@ class GAN(AdversarialGame):
         Returns:
             The samples made; the real ones; the samples made.
         """
-        replicas = tf.distribute.get_replica_context()
+        here = tf.distribute.get_replica_context()
         # By the step, so that training that goes on from a file draws what it would have drawn; each replica its own.
-        replica = ops.cast(replicas.replica_id_in_sync_group, "int64")
-        draw = self.step * replicas.num_replicas_in_sync + replica
+        replica = ops.cast(here.replica_id_in_sync_group, "int64")
+        draw = self.step * replicas.number() + replica
         seed = ops.stack([ops.convert_to_tensor(self.seed, "int64"), draw])
         noise = tf.random.stateless_normal((ops.shape(x)[0], *self.generator.input_shape[1:]), seed)
         samples = ops.cast(self.generator(noise, training=True), "float32")
@@ -76,9 +81,8 @@ class GAN(AdversarialGame):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The generator's penalties; it has no task."""
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         # Hangs on the samples, which the step asks for gradients.
-        return sum(self.losses, 0.0 * ops.sum(y_pred[:0])) / replicas
+        return sum(self.losses, 0.0 * ops.sum(y_pred[:0])) / replicas.number()
 
     @property
     def metrics(self):

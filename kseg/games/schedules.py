@@ -5,6 +5,7 @@ Refused: steps that are no whole numbers.
 
 from __future__ import annotations
 
+import contextlib
 import typing
 
 import keras
@@ -105,3 +106,18 @@ class Schedule:
     def from_config(cls, config):
         """The inverse of `get_config`."""
         return cls(**config)
+
+
+@contextlib.contextmanager
+def still(network):
+    """For a network whose turn it is not: inside, nothing of it moves but the state of its random draws.
+
+    It runs as in training, moving statistics stay, and each step draws anew.
+    """
+    with keras.StatelessScope() as scope:
+        yield
+    weights = {id(weight) for weight in network.weights}
+    for variable in network.variables:
+        drawn = scope.get_current_value(variable)
+        if id(variable) not in weights and drawn is not None:
+            variable.assign(drawn)

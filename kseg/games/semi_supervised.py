@@ -7,11 +7,11 @@ step is.
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from kseg import losses
-from kseg.games.adversarial import _still
+from kseg.games import replicas
+from kseg.games.schedules import still
 from kseg.games.segmentation import SegmentationGame
 from kseg.labels import VOID
 
@@ -104,7 +104,7 @@ class SemiSupervisedGame(SegmentationGame):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
         if not (training and self._now.turn.game):
             return loss
-        with _still(self.discriminator):
+        with still(self.discriminator):
             verdict = ops.sigmoid(self.discriminator(self.shown(x, y, y_pred)[1], training=True))[..., 0]
         for axis in (1, 2):
             verdict = ops.repeat(verdict, self.label_stride, axis=axis)
@@ -115,9 +115,8 @@ class SemiSupervisedGame(SegmentationGame):
         joins = ops.logical_and(verdict > self.threshold, unlabelled[:, None, None])
         answers = ops.where(joins, ops.argmax(y_pred, axis=-1), VOID)
         begun = ops.cast(self.step >= self.schedule.begins + self.regions_from, "float32")
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         regions = losses.CrossEntropy(ignore_class=VOID)(answers, y_pred)
-        return loss + self.region_weight * begun * regions / replicas
+        return loss + self.region_weight * begun * regions / replicas.number()
 
     def _labelled(self, y):
         """Whether any pixel of each image has a class: (B,), bool."""

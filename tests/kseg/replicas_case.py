@@ -2,6 +2,7 @@
 one process fails ("Shape mismatch in the collective instance").
 
     python replicas_case.py mirrored 1 result.npz     # two logical CPU devices, with batch normalisation
+    python replicas_case.py multiworker 0 result.npz  # one device, for each process that TF_CONFIG lists
 """
 
 import sys
@@ -51,9 +52,10 @@ def train(strategy_name: str, batch_normalization: bool) -> dict[str, np.ndarray
     from kseg.losses import CrossEntropy, Dice
     from kseg.metrics import ConfusionMatrix
 
+    devices = strategy(strategy_name)  # before anything is computed
     keras.utils.set_random_seed(0)
     images, ids = pairs(count=7)
-    with strategy(strategy_name).scope():
+    with devices.scope():
         mean_iou = ConfusionMatrix(K)
         networks = segmentor(batch_normalization), discriminator(batch_normalization)
         game = SegmentationGame(*networks, weight=0.5, name="game")
@@ -73,7 +75,8 @@ def train(strategy_name: str, batch_normalization: bool) -> dict[str, np.ndarray
 if __name__ == "__main__":
     import tensorflow as tf
 
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    if sys.argv[1] == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     tf.config.set_visible_devices([], "GPU")
     np.savez(sys.argv[3], **train(sys.argv[1], sys.argv[2] == "1"))

@@ -23,5 +23,14 @@ def test_mirrored_has_a_replica_for_each_device():
 
 
 def test_an_unknown_strategy_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"must be one of one, mirrored, auto. Received: name='multiworker'"):
+    with pytest.raises(ValueError, match=r"must be one of one, mirrored, multiworker, auto. Received: name='all'"):
+        strategy("all")
+
+
+@pytest.mark.parametrize("listed", [None, "", '{"task": {"type": "worker", "index": 0}}'])
+def test_several_machines_must_be_listed(listed, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if listed is not None:
+        monkeypatch.setenv("TF_CONFIG", listed)
+    with pytest.raises(ValueError, match=r"TF_CONFIG must list the machines.*Set it on each of two to, for example, "):
         strategy("multiworker")

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 import kseg
+from kseg.datasets import streets
 from kseg.games import GAN, Schedule
 from tests.kseg.small_game import assert_equal, moved, weights_of
 
@@ -55,6 +56,33 @@ def test_on_a_toy_distribution_the_discriminator_leads_at_first_and_then_can_onl
     assert samples.std() == pytest.approx(REAL.std(), rel=0.1)
     shares = [0.05, 0.25, 0.5, 0.75, 0.95]
     np.testing.assert_allclose(np.quantile(samples, shares), np.quantile(REAL, shares), atol=0.25)
+
+
+def spread(samples):
+    """Mean distance of each sample from the next."""
+    return np.abs(samples[1:] - samples[:-1]).mean()
+
+
+@pytest.mark.slow
+def test_on_label_maps_of_streets_samples_come_to_lie_like_them_and_to_differ_from_each_other():
+    ids = np.stack([streets.draw(index, split="train", size=(32, 32))[1] for index in range(128)])
+    real = np.eye(9, dtype=np.float32)[np.minimum(ids, 8)]  # void is a ninth class here
+    real = np.concatenate([real, real[:, :, ::-1]])
+    keras.utils.set_random_seed(0)
+    generator = kseg.generators.DCGAN(9, noise=32, filters=16, label_map=True)
+    gan = GAN(generator, kseg.discriminators.DCGAN(9, filters=16, label_map=True), label_smoothing=0.1)
+    gan.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), keras.optimizers.Adam(4e-4, beta_1=0.5))
+    noise = np.random.default_rng(0).normal(size=(256, 32)).astype(np.float32)
+    layout = real.mean(axis=0)
+
+    def off(samples):
+        return np.abs(samples.mean(axis=0) - layout).mean()
+
+    before = gan.predict(noise, verbose=0)
+    gan.fit(real, batch_size=32, epochs=160, verbose=0)
+    after = gan.predict(noise, verbose=0)
+    assert off(after) < 0.75 * off(before)
+    assert spread(after) > 0.3 * spread(real) > 10 * spread(before)
 
 
 def test_fit_logs_the_game_and_no_task_and_predict_draws_samples():

@@ -1,7 +1,9 @@
 """The game on two replicas is the game on one: 20 steps, void unevenly spread, an uneven last batch."""
 
+import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -11,20 +13,53 @@ import pytest
 from tests.kseg.replicas_case import train
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+CASE = ROOT / "tests" / "kseg" / "replicas_case.py"
 
 
-@pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
-def test_two_replicas_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
-    command = [sys.executable, ROOT / "tests" / "kseg" / "replicas_case.py", "mirrored", str(int(batch_normalization))]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*command, tmp_path / "two.npz"], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    two, one = dict(np.load(tmp_path / "two.npz")), train("one", batch_normalization)
+def assert_same(two, one, tolerance):
+    """Logs, counts and weights of a training on two replicas are those of one."""
     assert (int(two.pop("replicas")), int(one.pop("replicas"))) == (2, 1)
     assert two.keys() == one.keys()
     assert one["weights/game/step"] == 20
     for name in one:
-        if not any(word in name for word in ("norm", "share")) or name.startswith(
-            "weights"
+        if name.startswith("weights") or not any(
+            word in name for word in ("norm", "share")
         ):  # means of each replica's own
             np.testing.assert_allclose(two[name], one[name], rtol=0, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
+def test_two_replicas_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
+    command = [sys.executable, CASE, "mirrored", str(int(batch_normalization)), tmp_path / "two.npz"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert_same(dict(np.load(tmp_path / "two.npz")), train("one", batch_normalization), tolerance)
+
+
+def free_ports(count):
+    """Ports of this machine that nobody uses at present."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
+def test_two_machines_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
+    """Two processes on the loopback device, each of which ends with all weights."""
+    workers, processes = [f"127.0.0.1:{port}" for port in free_ports(2)], []
+    for index in range(2):
+        listed = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CONFIG": json.dumps(listed)}
+        command = [sys.executable, CASE, "multiworker", str(int(batch_normalization)), tmp_path / f"{index}.npz"]
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True))
+    said = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    one = train("one", batch_normalization)
+    for index in range(2):
+        assert_same(dict(np.load(tmp_path / f"{index}.npz")), dict(one), tolerance)
