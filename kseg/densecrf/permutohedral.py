@@ -15,10 +15,14 @@ Source: Adams, Baek and Davis 2010, "Fast High-Dimensional Filtering Using the P
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from kseg._backend import require_tensorflow
 
-import tensorflow as tf
+require_tensorflow(__name__)
+
+import math  # noqa: E402  (only after the backend is known)
+from typing import NamedTuple  # noqa: E402
+
+import tensorflow as tf  # noqa: E402
 
 
 class Lattice(NamedTuple):
