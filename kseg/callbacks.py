@@ -125,14 +125,15 @@ class Resume(keras.callbacks.Callback):
 
     `keras.callbacks.BackupAndRestore` starts the epoch again from its beginning, forgets the best score and the history, and can
     be killed between its two files. Kept here: every variable of the model (weights, moving statistics, seeds), of its optimizers
-    (a game has two) and of its metrics, the step, the history, and the best score of `best`. It gets its name when it
-    is whole. The data must go on too: `training_set(..., first=resume.step)`.
+    (a game has two) and of its metrics, the step, the history, and the best score of `best`. It gets its name when it is whole.
+    The data must go on too: `training_set(..., first=resume.step)`. On several devices the weights are the same bits as well, but
+    not the training scores of the interrupted epoch, since Keras deals a kept sum out to the devices anew.
 
     Args:
         path: file to write, `*.npz`; where it exists, training goes on from it.
         steps_per_epoch: of `fit`.
-        batch: inputs and targets of any example, as `fit` gets them, by which the variables of metrics are made; Keras would make
-            them in the first step, too late to put kept values into them.
+        batch: inputs and targets of a batch as large as `fit` gets them, by which the variables of metrics are made; Keras would
+            make them in the first step, too late to put kept values into them.
         best: callback that keeps the best weights. Put it before this one in the list, and what stops training behind.
         seconds: between two checkpoints, at least; the end of an epoch is always one, and in between writing them takes less than
             a twentieth of the time.
@@ -142,7 +143,7 @@ class Resume(keras.callbacks.Callback):
 
     Example:
         >>> best = BestCheckpoint("best.weights.h5", model)
-        >>> resume = Resume("checkpoint.npz", steps_per_epoch=64, batch=(images[:1], label_maps[:1]), best=best)
+        >>> resume = Resume("checkpoint.npz", steps_per_epoch=64, batch=(images, label_maps), best=best)
         >>> batches = training_set("prepared", size=(96, 128), batch_size=8, first=resume.step)
         >>> model.fit(batches, steps_per_epoch=64, initial_epoch=resume.epoch, epochs=20, callbacks=[best, resume], ...)
         >>> resume.history["loss"]  # of all 20 epochs

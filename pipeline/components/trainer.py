@@ -115,7 +115,7 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
     resume = callbacks.Resume(
         out / CHECKPOINT,
         steps_per_epoch=steps,
-        batch=(images[:1], label_maps[:1]),
+        batch=tuple(np.repeat(part[:1], batch, axis=0) for part in (images, label_maps)),
         best=best,
         seconds=config.checkpoint_seconds,
     )
