@@ -42,8 +42,9 @@ def paired_difference(
 
     Example:
         >>> counts, other_counts = np.array([[9, 10], [8, 10], [7, 10]]), np.array([[7, 10], [5, 10], [4, 10]])
-        >>> paired_difference(counts, other_counts, lambda pixels: pixels[0] / pixels[1])  # 24/30 - 16/30; 2/10 to 3/10
-        Difference(value=0.2666666666666666, low=0.2, high=0.30000000000000004)
+        >>> found = paired_difference(counts, other_counts, lambda pixels: pixels[0] / pixels[1])
+        >>> [round(float(number), 3) for number in (found.value, found.low, found.high)]  # 24/30 - 16/30; 2/10 to 3/10
+        [0.267, 0.2, 0.3]
 
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 13.3 (percentile interval).
     """
