@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         return _conclude(config, paths) if part.whole else 0
     except KeyboardInterrupt:
         print(
-            "\nStopped. The same command goes on: what is finished is kept, training from its last step.",
+            "\nStopped. The same command goes on: what is finished is kept, training from its last checkpoint.",
             file=sys.stderr,
         )
         return 130

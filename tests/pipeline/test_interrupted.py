@@ -68,7 +68,7 @@ def test_ctrl_c_stops_with_a_message_and_leaves_nothing_half_made(component, tmp
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert said.rstrip().endswith(
-        "Stopped. The same command goes on: what is finished is kept, training from its last step."
+        "Stopped. The same command goes on: what is finished is kept, training from its last checkpoint."
     )
     assert "Traceback" not in said
     made = {name.partition("/")[0] for name in contents(tmp_path)}
