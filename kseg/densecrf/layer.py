@@ -157,17 +157,17 @@ class DenseCRF(keras.layers.Layer):
         for _ in range(self.iterations):
             beliefs = tf.nn.softmax(refined)
             messages = [
-                weight * gaussian_filter(grid, beliefs)
+                gaussian_filter(grid, beliefs, weight)
                 for weight, grid in zip(self._weights_of_kernels, grids, strict=True)
             ]
-            refined = unary + self._agreement(tf.add_n(messages))
+            refined = tf.add_n([unary, *self._agreements(messages)])
         return tf.reshape(refined, shape)
 
-    def _agreement(self, message):
-        """-message mu^T; of Potts' mu = 1 - identity only the identity matters, the rest is the same for every class."""
-        return (
-            message if self._costs is None else -tf.matmul(message, tf.convert_to_tensor(self._costs), transpose_b=True)
-        )
+    def _agreements(self, messages):
+        """-message mu^T of each; of Potts' mu = 1 - identity only the identity matters, the rest is the same for every class."""
+        if self._costs is None:
+            return messages
+        return [-tf.matmul(tf.add_n(messages), tf.convert_to_tensor(self._costs), transpose_b=True)]
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, dtype="float32")

@@ -80,28 +80,22 @@ def lattice(features: tf.Tensor) -> Lattice:
     )
 
 
-def gaussian_filter(grid: Lattice, values: tf.Tensor) -> tf.Tensor:
-    """Sums values over all pixels, weighted by the Gaussian between their features, up to one constant factor.
+def gaussian_filter(grid: Lattice, values: tf.Tensor, factor=1.0) -> tf.Tensor:
+    """Sums values over all pixels, weighted by the Gaussian between their features, up to one constant.
 
-    Splat and slice are each other's transposes and each direction's blur is its own, so that the gradient is the same filter with
-    the directions in reverse. It is written so, because what TensorFlow would derive keeps a copy of every value per corner and
-    per direction, and computes gradients of the weights that nobody asks for.
+    Splat and slice are each other's transposes and each direction's blur is its own, and the gradients are written so: what
+    TensorFlow would derive keeps a copy of every value per corner and per direction, and computes gradients of the lattice's
+    weights that nobody asks for.
 
     Args:
         grid: the lattice of N pixels.
         values: (N, K), float32.
+        factor: a scalar that multiplies the answer, where it is cheap: at the points of the lattice, which are few.
 
     Returns:
         (N, K), float32.
     """
-
-    @tf.custom_gradient
-    def filtered(values):
-        return _filtered(grid, values, grid.neighbours), lambda upstream: _filtered(
-            grid, upstream, grid.neighbours[::-1]
-        )
-
-    return filtered(values)
+    return _product(grid, factor * _blur(_product(grid, values, splat=True), grid.neighbours), splat=False)
 
 
 def normalized(grid: Lattice) -> Lattice:
@@ -173,16 +167,28 @@ def _neighbours(points: tf.Tensor, steps: tf.Tensor, count: tf.Tensor) -> list[t
     return pairs
 
 
-def _filtered(grid: Lattice, values: tf.Tensor, neighbours) -> tf.Tensor:
-    """Splat, blur along the directions in the order of `neighbours`, slice."""
-    shape = tf.cast(tf.stack([grid.pixels, tf.size(neighbours[0][0])]), tf.int64)
+def _product(grid: Lattice, dense: tf.Tensor, splat: bool) -> tf.Tensor:
+    """Values of pixels (N, K) onto points (M, K), or back; the gradient is the other of the two."""
+    shape = tf.cast(tf.stack([grid.pixels, tf.size(grid.neighbours[0][0])]), tf.int64)
 
-    def product(dense, transposed):
-        return tf.raw_ops.SparseTensorDenseMatMul(
-            a_indices=grid.indices, a_values=grid.weights, a_shape=shape, b=dense, adjoint_a=transposed
+    @tf.custom_gradient
+    def product(dense):
+        # The operation behind tf.sparse.sparse_dense_matmul, which insists on indices of 64 bits: half the memory to read.
+        answer = tf.raw_ops.SparseTensorDenseMatMul(
+            a_indices=grid.indices, a_values=grid.weights, a_shape=shape, b=dense, adjoint_a=splat
         )
+        return answer, lambda upstream: _product(grid, upstream, not splat)
 
-    at_points = product(values, transposed=True)
-    for following, previous in neighbours:
-        at_points += 0.5 * (tf.gather(at_points, following) + tf.gather(at_points, previous))
-    return product(at_points, transposed=False)
+    return product(dense)
+
+
+def _blur(values: tf.Tensor, neighbours) -> tf.Tensor:
+    """Values (M, K) after (1/2, 1, 1/2) along each direction in turn; the gradient takes the directions in reverse."""
+
+    @tf.custom_gradient
+    def blur(values):
+        for following, previous in neighbours:
+            values += 0.5 * (tf.gather(values, following) + tf.gather(values, previous))
+        return values, lambda upstream: _blur(upstream, neighbours[::-1])
+
+    return blur(values)
