@@ -33,13 +33,22 @@ import keras  # noqa: E402  (only after the backend is known)
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+import kseg  # noqa: E402  (DenseCRF by its lazy name: an export without it does not depend on it)
 from kseg.labels import LabelMap  # noqa: E402
 from kseg.orientation import upright  # noqa: E402
 from kseg.resizing import fit_image_in_graph, resize_in_graph  # noqa: E402
 from kseg.tiles_in_graph import label_map_by_tiles  # noqa: E402
 
 
-def export(model: keras.Model, path, *, labels: LabelMap, image_size: tuple[int, int], tiles: bool = False) -> None:
+def export(
+    model: keras.Model,
+    path,
+    *,
+    labels: LabelMap,
+    image_size: tuple[int, int],
+    tiles: bool = False,
+    crf: bool | dict = False,
+) -> None:
     """Writes a SavedModel with the signatures serving_default, serve_bytes and probabilities.
 
     The class names and colours go to `assets/labels.json`. Directories get mode 0755 and files 0644, so that a server running as
@@ -51,10 +60,12 @@ def export(model: keras.Model, path, *, labels: LabelMap, image_size: tuple[int,
         labels: the K classes.
         image_size: (height, width) that images are fitted into before the network sees them, in pixels.
         tiles: also write the signature "tiles", which cuts images of any size into tiles of `image_size`.
+        crf: whether `kseg.DenseCRF` refines the probabilities, at the image's own size (of `tiles`, in each tile): True for its
+            default settings, a dict for others, such as `settings` in what `python -m pipeline.tune_crf` writes.
 
     Raises:
-        TypeError: the model is not functional.
-        ValueError: the model's channels, classes or output size do not fit.
+        TypeError: the model is not functional, or DenseCRF has no such setting.
+        ValueError: the model's channels, classes or output size do not fit, or a setting of DenseCRF does not.
 
     Example:
         >>> export(model, "savedmodels/streets/1", labels=labels, image_size=(96, 128))
@@ -62,7 +73,7 @@ def export(model: keras.Model, path, *, labels: LabelMap, image_size: tuple[int,
         >>> served(image=images)["label_map"]
     """
     path = pathlib.Path(path)
-    served = Served(in_float32(checked(model, labels, image_size)), image_size)
+    served = Served(in_float32(checked(model, labels, image_size)), image_size, crf)
     with tempfile.TemporaryDirectory() as scratch:
         file = pathlib.Path(scratch) / "labels.json"
         file.write_text(labels.to_json(), encoding="utf-8")
@@ -93,14 +104,20 @@ class Served(tf.Module):
     Args:
         network: functional model in float32 from an image (B, H, W, C) to logits (B, H, W, K).
         image_size: (height, width) that images are fitted into, in pixels.
+        crf: whether DenseCRF refines the probabilities, or its settings.
     """
 
-    def __init__(self, network: keras.Model, image_size: tuple[int, int]):
+    def __init__(self, network: keras.Model, image_size: tuple[int, int], crf: bool | dict = False):
         super().__init__()
+        self._refine = None
+        if crf is not False:
+            self._refine = kseg.DenseCRF(**({} if crf is True else crf), from_logits=False)
+            self._refine.build([network.outputs[0].shape, network.inputs[0].shape])
         self._network = network
         self._image_size = tuple(image_size)
         self._channels = network.inputs[0].shape[-1]
-        self._variables = [variable.value for variable in network.variables]  # what the SavedModel has to keep
+        weights = [*network.variables, *(self._refine.variables if self._refine else [])]
+        self._variables = [variable.value for variable in weights]  # what the SavedModel has to keep
 
     def signatures(self, tiles: bool = False) -> dict:
         """The three functions, and `tiles` where it is wanted, traced for every batch and every size."""
@@ -125,14 +142,18 @@ class Served(tf.Module):
         """Images (B, H, W, C), uint8, to probabilities (B, H, W, K), float32, at the images' own size."""
         padded, fitted = self._padded(image)
         probabilities = self._predict(padded)[:, : fitted[0], : fitted[1]]
-        return {"probabilities": resize_in_graph(probabilities, tf.shape(image)[1:3])}
+        return {"probabilities": self._resized(probabilities, image)}
 
     def likeliest_by_tiles(self, image):
         """Images (B, H, W, C), uint8, to what `likeliest` answers, by tiles of the network's size; one image after the other."""
         classes = self._network.outputs[0].shape[-1]
 
+        def predict(tile):
+            probabilities = self._predict(tile)
+            return self._refine([probabilities, tile]) if self._refine else probabilities
+
         def answered(one):
-            return label_map_by_tiles(self._predict, one, tile=self._image_size, num_classes=classes)
+            return label_map_by_tiles(predict, one, tile=self._image_size, num_classes=classes)
 
         kinds = tf.TensorSpec((None, None), tf.uint8), tf.TensorSpec((None, None), tf.float32)
         label_map, confidence = tf.map_fn(answered, image, fn_output_signature=kinds, parallel_iterations=1)
@@ -141,25 +162,37 @@ class Served(tf.Module):
     def likeliest_of_bytes(self, image_bytes):
         """Encoded images (B,) to PNGs of class ids (B,), each at its image's own size; the network sees one batch."""
 
-        def prepared(encoded):
+        def decoded(encoded):
             # Integer-accurate and for PNGs too: the same pixels as Pillow's, which tf.io.decode_image misses by up to 6.
             image = tf.io.decode_jpeg(encoded, channels=self._channels, dct_method="INTEGER_ACCURATE")
-            image = upright(image, encoded)
+            return upright(image, encoded)
+
+        def prepared(encoded):
+            image = decoded(encoded)
             padded, fitted = self._padded(image)
             return padded, fitted, tf.shape(image)[:2]
 
         def answered(example):
-            probabilities, fitted, size = example
-            resized = resize_in_graph(probabilities[: fitted[0], : fitted[1]], size)
+            encoded, probabilities, fitted, size = example
+            probabilities = probabilities[: fitted[0], : fitted[1]]
+            if self._refine:  # decoded anew, since images of several sizes are no batch
+                resized = self._resized(probabilities[None], decoded(encoded)[None])[0]
+            else:
+                resized = resize_in_graph(probabilities, size)
             return tf.io.encode_png(tf.cast(tf.argmax(resized, axis=-1), tf.uint8)[..., None])
 
         size = tf.TensorSpec((2,), tf.int32)
         image = tf.TensorSpec((*self._image_size, self._channels), tf.float32)
         images, fitted, sizes = tf.map_fn(prepared, image_bytes, fn_output_signature=(image, size, size))
-        examples = (self._predict(images), fitted, sizes)
+        examples = (image_bytes, self._predict(images), fitted, sizes)
         # One at a time: the probabilities of a photograph of 12 megapixels and 21 classes take 1 GB.
         answers = tf.map_fn(answered, examples, fn_output_signature=tf.string, parallel_iterations=1)
         return {"label_map_bytes": answers}
+
+    def _resized(self, probabilities, image):
+        """Probabilities (B, h, w, K) at the size of the images (B, H, W, C), uint8, and refined where that was asked for."""
+        resized = resize_in_graph(probabilities, tf.shape(image)[1:3])
+        return self._refine([resized, image]) if self._refine else resized
 
     def _padded(self, image):
         """Images (..., H, W, C), uint8, fitted and padded to (..., height, width, C), float32; and the fitted size (2,)."""

@@ -38,6 +38,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "pipeline/sources.py": {"apache_beam", "tensorflow_datasets"},
     "pipeline/tfds_builder.py": {"tensorflow_datasets"},
     "pipeline/fresh_process.py": {"tensorflow"},
+    "pipeline/tune_crf.py": {"tensorflow"},
     "pipeline/predicted.py": {"apache_beam", "tensorflow"},
     "pipeline/networks.py": {"keras"},
     "pipeline/components/*.py": HEAVY,

@@ -171,13 +171,15 @@ def _product(grid: Lattice, dense: tf.Tensor, splat: bool) -> tf.Tensor:
     """Values of pixels (N, K) onto points (M, K), or back; the gradient is the other of the two."""
     shape = tf.cast(tf.stack([grid.pixels, tf.size(grid.neighbours[0][0])]), tf.int64)
 
+    def multiplied(dense, transposed):
+        # The operation behind tf.sparse.sparse_dense_matmul, which insists on indices of 64 bits: half the memory to read.
+        return tf.raw_ops.SparseTensorDenseMatMul(
+            a_indices=grid.indices, a_values=grid.weights, a_shape=shape, b=dense, adjoint_a=transposed
+        )
+
     @tf.custom_gradient
     def product(dense):
-        # The operation behind tf.sparse.sparse_dense_matmul, which insists on indices of 64 bits: half the memory to read.
-        answer = tf.raw_ops.SparseTensorDenseMatMul(
-            a_indices=grid.indices, a_values=grid.weights, a_shape=shape, b=dense, adjoint_a=splat
-        )
-        return answer, lambda upstream: _product(grid, upstream, not splat)
+        return multiplied(dense, splat), lambda upstream: multiplied(upstream, not splat)
 
     return product(dense)
 
@@ -185,10 +187,13 @@ def _product(grid: Lattice, dense: tf.Tensor, splat: bool) -> tf.Tensor:
 def _blur(values: tf.Tensor, neighbours) -> tf.Tensor:
     """Values (M, K) after (1/2, 1, 1/2) along each direction in turn; the gradient takes the directions in reverse."""
 
-    @tf.custom_gradient
-    def blur(values):
+    def blurred(values, neighbours):
         for following, previous in neighbours:
             values += 0.5 * (tf.gather(values, following) + tf.gather(values, previous))
-        return values, lambda upstream: _blur(upstream, neighbours[::-1])
+        return values
+
+    @tf.custom_gradient
+    def blur(values):
+        return blurred(values, neighbours), lambda upstream: blurred(upstream, neighbours[::-1])
 
     return blur(values)

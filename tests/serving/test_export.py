@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import kseg
 from kseg import serving
 from kseg.labels import LabelMap
 
@@ -197,6 +198,44 @@ def test_a_fresh_process_without_kseg_answers_alike_also_in_a_session_of_tensorf
     answer = np.load(tmp_path / "answer.npz")
     np.testing.assert_array_equal(answer["loaded"], expected[0])
     np.testing.assert_array_equal(answer["session"], expected[0])
+
+
+CRF = {"iterations": 3, "smoothness_weight": 1.0, "appearance_colour_sigma": 40.0, "appearance_weight": 2.0}
+
+
+@pytest.fixture(scope="module")
+def refined(models, tmp_path_factory):
+    """An export whose answers DenseCRF refines."""
+    folder = tmp_path_factory.mktemp("refined") / "1"
+    serving.export(models[3], folder, labels=LABELS, image_size=SIZE, crf=CRF)
+    return folder
+
+
+def test_an_export_with_a_crf_refines_the_probabilities_at_the_images_own_size(refined, signatures):
+    signature = tf.saved_model.load(refined).signatures["probabilities"]
+    changed = 0
+    for shape in (SIZE, (37, 61), (1, 1)):
+        images = tf.constant(np.stack([scene(*shape, seed=seed) for seed in range(2)]))
+        plain = signatures[3]["probabilities"](image=images)["probabilities"]
+        expected = kseg.DenseCRF(**CRF, from_logits=False)([plain, images]).numpy()
+        seen = signature(image=images)["probabilities"]
+        # A pixel on the border of two simplices may fall to either, by how the graph rounds: 1e-3 seen.
+        np.testing.assert_allclose(seen, expected, atol=5e-3)
+        changed += np.count_nonzero(expected.argmax(-1) != plain.numpy().argmax(-1))
+    assert changed > 100
+
+
+def test_a_fresh_process_without_kseg_refines_alike(refined, tmp_path):
+    jpeg = encoded(scene(75, 100), "JPEG")
+    (tmp_path / "scene.jpg").write_bytes(jpeg)
+    (tmp_path / "fresh.py").write_text(FRESH)
+    command = [sys.executable, "-I", "fresh.py", str(refined), "scene.jpg", "answer.npz"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
+    signature = tf.saved_model.load(refined).signatures["serving_default"]
+    expected = signature(image=tf.constant(decoded(jpeg, "RGB")[None]))["label_map"][0]
+    answer = np.load(tmp_path / "answer.npz")
+    np.testing.assert_array_equal(answer["loaded"], expected)
+    np.testing.assert_array_equal(answer["session"], expected)
 
 
 def dtypes(function):
