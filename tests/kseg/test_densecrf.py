@@ -55,7 +55,7 @@ def test_it_answers_what_the_usual_implementation_answers_on_real_images(referen
     layer = kseg.DenseCRF(**SETTINGS[parameters])
     answer = layer([-reference[f"unary_{crop}"][None], reference[f"image_{crop}"][None]]).numpy()[0]
     expected = reference[f"probabilities_{crop}_{parameters}"]
-    assert np.abs(answer - expected).max() < 0.005  # 0.0018 seen, 4e-6 in most
+    assert np.abs(answer - expected).max() < 0.005  # 0.0018 seen, below 6e-6 in eight of the twelve
     best = np.sort(expected, axis=-1)
     certain = best[..., -1] - best[..., -2] > 0.01
     assert certain.mean() > 0.9

@@ -207,7 +207,7 @@ CRF = {"iterations": 3, "smoothness_weight": 1.0, "appearance_colour_sigma": 40.
 def refined(models, tmp_path_factory):
     """An export whose answers DenseCRF refines."""
     folder = tmp_path_factory.mktemp("refined") / "1"
-    serving.export(models[3], folder, labels=LABELS, image_size=SIZE, crf=CRF)
+    serving.export(models[3], folder, labels=LABELS, image_size=SIZE, crf=CRF, tiles=True)
     return folder
 
 
@@ -225,17 +225,27 @@ def test_an_export_with_a_crf_refines_the_probabilities_at_the_images_own_size(r
     assert changed > 100
 
 
-def test_a_fresh_process_without_kseg_refines_alike(refined, tmp_path):
-    jpeg = encoded(scene(75, 100), "JPEG")
-    (tmp_path / "scene.jpg").write_bytes(jpeg)
-    (tmp_path / "fresh.py").write_text(FRESH)
-    command = [sys.executable, "-I", "fresh.py", str(refined), "scene.jpg", "answer.npz"]
+FRESH_TILES = """
+import importlib.util, sys
+import numpy as np
+import tensorflow as tf
+path, image, answer = sys.argv[1:]
+loaded = tf.saved_model.load(path)
+found = {name: loaded.signatures[name](image=tf.constant(np.load(image)))["label_map"] for name in ("serving_default", "tiles")}
+np.savez(answer, importable=importlib.util.find_spec("kseg") is not None, **found)
+"""
+
+
+def test_a_fresh_process_without_kseg_refines_alike_whole_or_by_tiles(refined, tmp_path):
+    images = scene(50, 70)[None]
+    np.save(tmp_path / "images.npy", images)
+    (tmp_path / "fresh.py").write_text(FRESH_TILES)
+    command = [sys.executable, "-I", "fresh.py", str(refined), "images.npy", "answer.npz"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
-    signature = tf.saved_model.load(refined).signatures["serving_default"]
-    expected = signature(image=tf.constant(decoded(jpeg, "RGB")[None]))["label_map"][0]
-    answer = np.load(tmp_path / "answer.npz")
-    np.testing.assert_array_equal(answer["loaded"], expected)
-    np.testing.assert_array_equal(answer["session"], expected)
+    answer, loaded = np.load(tmp_path / "answer.npz"), tf.saved_model.load(refined)
+    assert not answer["importable"]
+    for name in ("serving_default", "tiles"):
+        np.testing.assert_array_equal(answer[name], loaded.signatures[name](image=tf.constant(images))["label_map"])
 
 
 def dtypes(function):
