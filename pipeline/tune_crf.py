@@ -210,9 +210,13 @@ def _label_maps(answered, settings: dict | None):
 
     import kseg
 
-    refine = tf.function(kseg.DenseCRF(**settings, from_logits=False)) if settings else None
+    if settings:
+        kinds = [tf.TensorSpec((1, None, None, array.shape[-1])) for array in answered[0][:2]]
+        refine = tf.function(
+            kseg.DenseCRF(**settings, from_logits=False), input_signature=[kinds]
+        )  # one trace of any size
     for probabilities, image, truth in answered:
-        if refine:
+        if settings:
             inputs = [tf.constant(array[None], tf.float32) for array in (probabilities, image)]
             probabilities = refine(inputs)[0].numpy()
         yield probabilities.argmax(axis=-1), truth
