@@ -65,7 +65,9 @@ def train(strategy_name: str, batch_normalization: bool) -> dict[str, np.ndarray
             loss=CrossEntropy(255, class_weights=[1, 2, 3]) + 0.5 * Dice(255),
             metrics=[mean_iou],
         )
-    history = game.fit(images, ids, batch_size=4, epochs=10, shuffle=False, validation_data=(images, ids), verbose=0)
+    say = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print("epoch", epoch, flush=True))
+    settings = {"batch_size": 4, "epochs": 10, "shuffle": False, "verbose": 0, "callbacks": [say]}
+    history = game.fit(images, ids, validation_data=(images, ids), **settings)
     result = {"replicas": np.array(game.distribute_strategy.num_replicas_in_sync)}
     result |= {f"logs/{name}": np.array(values) for name, values in history.history.items()}
     result |= {f"weights/{weight.path}": keras.ops.convert_to_numpy(weight) for weight in game.weights}

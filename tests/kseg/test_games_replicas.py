@@ -48,18 +48,38 @@ def free_ports(count):
     return ports
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
-def test_two_machines_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
-    """Two processes on the loopback device, each of which ends with all weights."""
+def started(batch_normalization, folder):
+    """Two processes on the loopback device, each of which ends with all weights in a file."""
     workers, processes = [f"127.0.0.1:{port}" for port in free_ports(2)], []
     for index in range(2):
         listed = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CONFIG": json.dumps(listed)}
-        command = [sys.executable, CASE, "multiworker", str(int(batch_normalization)), tmp_path / f"{index}.npz"]
-        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True))
+        command = [sys.executable, CASE, "multiworker", str(int(batch_normalization)), folder / f"{index}.npz"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes))
+    return processes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
+def test_two_machines_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
+    processes = started(batch_normalization, tmp_path)
     said = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     one = train("one", batch_normalization)
     for index in range(2):
         assert_same(dict(np.load(tmp_path / f"{index}.npz")), dict(one), tolerance)
+
+
+@pytest.mark.slow
+def test_when_one_machine_dies_the_other_stops_within_60_seconds_and_says_which(tmp_path):
+    left, dying = started(False, tmp_path)
+    assert dying.stdout.readline() == "epoch 0\n"
+    dying.kill()
+    try:
+        _, said = left.communicate(timeout=60)
+    finally:
+        left.kill()
+        dying.communicate()
+    assert left.returncode == 1
+    assert "task:1" in said and "UnavailableError" in said
