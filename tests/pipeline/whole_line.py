@@ -76,8 +76,8 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
     """Digest of each file that lies under a final name, by component and name.
 
     Over the bytes, but for what says when, where or how fast: dates and addresses of Python objects in a `.keras` archive, the
-    random UUID in a SavedModel's fingerprint.pb, seconds and memory in infra.json, TensorBoard's logs, a pusher's
-    absolute target.
+    random UUID in a SavedModel's fingerprint.pb and names in its graph, seconds and memory in infra.json, TensorBoard's logs, a
+    pusher's absolute target.
     """
     found = {}
     for name in COMPONENTS:
@@ -101,8 +101,25 @@ def _said(path: pathlib.Path, folder: pathlib.Path) -> bytes:
         with zipfile.ZipFile(path) as archive:
             said = b"".join(archive.read(name) for name in ("config.json", "model.weights.h5"))
         return re.sub(rb'"shared_object_id": \d+', b"", said)
+    if path.name == "saved_model.pb":
+        return _graph(path.read_bytes())
     data = path.read_bytes().replace(bytes(folder), b"FOLDER")
     if path.name == "infra.json":
         measured = ("seconds_per_image", "peak_bytes")
         return json.dumps({key: value for key, value in json.loads(data).items() if key not in measured}).encode()
     return data
+
+
+def _graph(data: bytes) -> bytes:
+    """Every operation of a SavedModel with its constants, types and shapes; not its names, which count what was traced before."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    graph = saved_model_pb2.SavedModel.FromString(data).meta_graphs[0].graph_def
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    kinds = ("type", "i", "f", "b", "shape", "tensor")
+
+    def said(node):
+        values = {name: value for name, value in node.attr.items() if value.WhichOneof("value") in kinds}
+        return f"{node.op} {[(name, values[name].SerializeToString(deterministic=True)) for name in sorted(values)]}"
+
+    return "\n".join(sorted(map(said, nodes))).encode()
