@@ -12,6 +12,8 @@ resized back to the image's own size, and only then the likeliest class is taken
 The last one is there on request. It does not fit the image but cuts it into tiles of the network's size, so that a large image
 keeps its detail and memory stays bounded (`kseg.tiles_in_graph`).
 
+With `crf`, a DenseCRF refines what is resized back before the likeliest class is taken, and each tile's probabilities in `tiles`.
+
 The exported graph computes in float32, also where training was in mixed bfloat16: only few processors multiply bfloat16, and
 on others it is slower. So the same label maps come from the Keras model in float32 (`label_maps` here), and nearly the same
 ones from the model as it was trained. TensorFlow Serving's gRPC takes messages of 4 MB unless told otherwise: `probabilities`
