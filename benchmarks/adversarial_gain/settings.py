@@ -37,9 +37,6 @@ PLAIN = (
     Setting(learning_rate=4e-3),
     Setting(dice=0.5),
     Setting(smoothing=0.05),
-    Setting(balanced=False),
-    Setting(weight_decay=1e-2),
-    Setting(dice=0.5, learning_rate=4e-3),
 )
 ADVERSARIAL = (
     Setting(weight=0.1),
@@ -47,7 +44,4 @@ ADVERSARIAL = (
     Setting(weight=0.5),
     Setting(weight=0.1, learning_rate=4e-3),
     Setting(weight=0.1, encoding="scaling"),
-    Setting(weight=0.1, pretrain=150, ramp=100),
-    Setting(weight=0.1, discriminator="large_fov"),
-    Setting(weight=0.1, discriminator="fully_convolutional", stride=1),
 )
