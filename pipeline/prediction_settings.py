@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 
+from pipeline import crf_settings
 from pipeline.config import image_size
 
 REGIONS = ("csv", "json", "geojson", "coco")
@@ -22,6 +23,7 @@ class Settings:
     rotations: tuple[int, ...] = (0,)
     scales: tuple[float, ...] = (1.0,)
     average: str = "probabilities"
+    crf: dict[str, float] | None = None
     superpixels: int = 0
     overlays: bool = False
     regions: str | None = None
@@ -117,6 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     argument("--scales", "factors to average over; with --tile", nargs="+", type=_factor)
     argument("--average", "of what the mean is taken", choices=("probabilities", "logits"))
     argument(
+        "--crf",
+        "refine by DenseCRF with these settings, at the picture's own size: a file that pipeline.tune_crf wrote, a JSON "
+        "object, or auto, which suits coarse networks",
+        type=_crf,
+        metavar="auto|JSON|FILE",
+    )
+    argument(
         "--superpixels", "so many of like colour a picture, whose pixels vote on one class; 0: none do", type=_pixels
     )
     argument("--overlays", "also JPEGs of the classes' colours over the pictures", action="store_true")
@@ -132,6 +141,13 @@ def _size(text: str) -> tuple[int, int]:
         return image_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, not {text!r}") from error
+
+
+def _crf(text: str) -> dict[str, float]:
+    try:
+        return crf_settings.read(text)
+    except (ValueError, OSError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _factor(text: str) -> float:

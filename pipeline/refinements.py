@@ -1,7 +1,7 @@
 """How `pipeline.predict` gets from a picture to its label map: one pass of the SavedModel, or what its arguments ask for.
 
     picture -> views (flips, rotations, scales) -> tiles -> models -> mean of the models -> tiles blended -> mean of the views
-            -> likeliest class -> vote of superpixels
+            -> DenseCRF -> likeliest class -> vote of superpixels
 
 Scales lie outside of the tiles, since a SavedModel fits what it is shown into one size. No TensorFlow until a model is loaded.
 """
@@ -65,13 +65,15 @@ def _averaged(places, settings):
     model = models[0] if len(models) == 1 else inference.ensemble(models, average=settings.average)
     views = {"flips": settings.flips, "rotations": settings.rotations, "scales": settings.scales}
     several = views != {"flips": (), "rotations": (0,), "scales": (1.0,)}
-    if settings.tile and not several:
+    if settings.tile and not several and not settings.crf:
         return lambda image: _tiled(model, image, settings, "label_map")
     if settings.tile:
         one = model
         model = lambda images: np.stack([_tiled(one, image, settings, "logits") for image in images])  # noqa: E731
     if several:
         model = inference.augmented(model, average=settings.average, **views)
+    if settings.crf:
+        model = inference.refined(model, **settings.crf)
     if model is models[0]:
         return model.label_map
     return lambda image: model(image[np.newaxis])[0].argmax(-1).astype(np.uint8)

@@ -29,6 +29,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "kseg/data.py": {"tensorflow", "tensorflow_datasets"},
     "kseg/distribute.py": {"tensorflow"},
     "kseg/callbacks.py": {"tensorflow", "keras"},
+    "kseg/inference/refined.py": {"tensorflow"},
     "kseg/inference/saved_models.py": {"tensorflow"},
     "kseg/serving.py": {"tensorflow", "keras"},
     "kseg/orientation.py": {"tensorflow"},

@@ -1,11 +1,13 @@
-"""Prediction beyond one forward pass: sliding windows, tiles, several views of an image, several models.
+"""Prediction beyond one forward pass: sliding windows, tiles, several views of an image, several models, DenseCRF.
 
 A *model* here is whatever turns images (B, H, W, C) into logits (B, H, W, K): a Keras model, asked by `predict_on_batch`, or any
-other callable, so that what one function of this package returns can be given to the next. numpy only, but for `SavedModel`.
+other callable, so that what one function of this package returns can be given to the next. numpy only, but for
+`SavedModel` and `refined`.
 """
 
 from kseg.inference.averaging import augmented, ensemble
 from kseg.inference.overlap_tile import overlap_tiles, predict_overlap_tile
+from kseg.inference.refined import refined
 from kseg.inference.saved_models import SavedModel
 from kseg.inference.sliding_window import predict_windows, windows
 from kseg.inference.tiles import predict_tiles
@@ -18,5 +20,6 @@ __all__ = [
     "predict_overlap_tile",
     "predict_tiles",
     "predict_windows",
+    "refined",
     "windows",
 ]

@@ -354,3 +354,39 @@ def test_records_hold_what_the_tables_say(command, tmp_path):
     command()
     record = json.loads((tmp_path / "out" / "records" / "a" / "0.json").read_text())
     assert record["key"] == "a/0" and sum(record["pixels"]) == record["height"] * record["width"]
+
+
+CRF = '{"iterations": 3, "appearance_colour_sigma": 30, "appearance_weight": 3}'
+
+
+def test_dense_crf_refines_what_views_and_tiles_say_and_superpixels_vote_on_that(command, pictures, model, tmp_path):
+    from kseg import inference, superpixels
+    from pipeline import crf_settings
+
+    assert command("--crf", CRF, output=tmp_path / "whole") == 0
+    assert command("--crf", CRF, "--tile", "32x24", "--flips", "horizontal", "--superpixels", "30") == 0
+    served, settings = inference.SavedModel(model / "10"), {"tile": (24, 32), "overlap": 6, "stride": 1, "margin": 0}
+    tiles = lambda images: np.stack([inference.predict_tiles(served, image, **settings) for image in images])  # noqa: E731
+    views = inference.augmented(tiles, flips=["horizontal"])
+    changed = 0
+    for key in ("a/0", "b/1"):
+        image = np.asarray(Image.open(pictures / f"{key}.png"))
+        whole, out = (
+            np.asarray(Image.open(tmp_path / folder / "label_maps" / f"{key}.png")) for folder in ("whole", "out")
+        )
+        expected = inference.refined(served, **crf_settings.read(CRF))(image[None])[0].argmax(-1)
+        assert (whole == expected).mean() > 0.999  # a pixel on the border of two simplices may fall to either
+        changed += np.count_nonzero(whole != served.label_map(image))
+        expected = inference.refined(views, **crf_settings.read(CRF))(image[None])[0].argmax(-1)
+        voted = superpixels.vote(expected, superpixels.superpixels(image, number=30))
+        assert (out == voted).mean() > 0.99
+    assert changed > 0
+
+
+def test_the_settings_of_dense_crf_are_part_of_what_answers_were_made_with(command, tmp_path, capsys):
+    assert command("--crf", "auto") == 0
+    (tmp_path / "crf.json").write_text(json.dumps({"settings": {"iterations": 2}, "trials": []}))
+    assert command("--crf", str(tmp_path / "crf.json")) == 2
+    assert "settings.json, which differs in crf" in capsys.readouterr().err
+    made_with = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert made_with["crf"]["appearance_position_sigma"] == 20
