@@ -33,7 +33,9 @@ def test_finished_runs_are_not_asked_again_after_the_file_is_read_anew(tmp_path)
 
 def test_settings_are_chosen_on_validation_alone_and_measured_with_other_seeds():
     searched = plan.searched()
-    rows = [row(run, mean_iou=0.1 + 0.1 * (run.setting in (settings.PLAIN[3], settings.ADVERSARIAL[4]))) for run in searched]
+    rows = [
+        row(run, mean_iou=0.1 + 0.1 * (run.setting in (settings.PLAIN[3], settings.ADVERSARIAL[4]))) for run in searched
+    ]
     measured = plan.measured(pictures.STREETS, rows, ratio=1.5)
     assert {run.split for run in searched} == {"validation"} and {run.split for run in measured} == {"test"}
     assert {run.setting for run in measured} == {settings.PLAIN[3], settings.ADVERSARIAL[4]}

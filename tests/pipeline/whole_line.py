@@ -3,6 +3,7 @@
 python -m pipeline.run ... --root FOLDER/runs --push-to FOLDER/models
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -43,11 +44,14 @@ def command(folder: pathlib.Path, *more: str) -> list[str]:
 
 
 def start(folder: pathlib.Path, *more: str) -> subprocess.Popen:
-    """Starts a small run on one CPU device, alone in its process group."""
+    """Starts a small run on one CPU device, alone in its process group; it hears Ctrl-C where tests run in the background too."""
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "COLUMNS": "200"}
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command(folder, *more), cwd=ROOT, env=environment, start_new_session=True, **output)
+    hears = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(
+        command(folder, *more), cwd=ROOT, env=environment, start_new_session=True, preexec_fn=hears, **output
+    )
 
 
 def finish(folder: pathlib.Path, *more: str, status: int = 0) -> str:
