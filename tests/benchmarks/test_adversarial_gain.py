@@ -1,5 +1,7 @@
 """The comparison of arms is fair, goes on where it stopped, and computes its intervals rightly."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -66,3 +68,17 @@ def test_a_run_trains_and_scores(setting):
     model, seconds = training.train(data, setting, seed=0, steps=2)
     scores = training.score(model, data, "validation")
     assert seconds > 0 and 0 <= scores["mean_iou"] <= 1 and len(scores["iou"]) == 2
+
+
+def test_the_table_holds_the_seeds_that_every_arm_has_finished_and_their_paired_differences():
+    data = dataclasses.replace(small_data(), name=pictures.STREETS)
+    rows = [row(run, mean_iou=0.5) for run in plan.searched()]
+    rows.append(vars(plan.Run(pictures.STREETS, "cost", settings.ADVERSARIAL[0], 0, "train", 1)) | {"ratio": 1.2})
+    gains = {"plain": 0.0, "plain, equal minutes": 0.01, "adversarial": 0.03}
+    runs = [run for run in plan.measured(pictures.STREETS, rows, ratio=1.2) if run.seed < 3]
+    rows += [row(run, mean_iou=0.5 + 0.1 * run.seed + gains[run.arm]) for run in runs[:-1]]  # of seed 2, two arms
+    text = report.gain_table(rows, data, ratio=1.2)
+    assert "2 seeds, 500 steps; a step of the game takes 1.20 plain steps, so equal minutes are 600 plain steps" in text
+    assert (
+        "| mean IoU | 0.5500 | 0.5600 | 0.5800 | +0.0300 (+0.0300 to +0.0300) | +0.0200 (+0.0200 to +0.0200) |" in text
+    )

@@ -21,7 +21,7 @@ NETWORKS = {  # name: network, picture height and width, steps
     ),
     "segnet": (lambda: kseg.SegNet(8, width=0.25), (64, 96), 300),
     "segnet_basic": (lambda: kseg.SegNetBasic(8, width=0.5), (64, 96), 300),
-    "deeplabv3": (lambda: kseg.DeepLabV3(8, depth=50, width=0.125, output_stride=8, dropout=0.0), (288, 384), 500),
+    "deeplabv3": (lambda: kseg.DeepLabV3(8, depth=50, width=0.125, output_stride=8, dropout=0.0), (288, 384), 600),
     "deeplabv3plus": (lambda: kseg.DeepLabV3Plus(8, depth=50, width=0.25, dropout=0.0), (128, 192), 500),
     "pspnet": (lambda: kseg.PSPNet(8, depth=50, width=0.125, dropout=0.0), (288, 384), 600),
     "patch_classifier": (
