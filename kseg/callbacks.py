@@ -179,9 +179,11 @@ class Resume(keras.callbacks.Callback):
         self._restore()
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Puts it back once more, since Keras empties the metrics just before."""
-        self._restore()
-        self._kept, self._short = None, self.step % self.steps_per_epoch > 0
+        """Puts it back once more in the middle of an epoch, since Keras empties the metrics just before; at its start rightly."""
+        self._short = self.step % self.steps_per_epoch > 0
+        if self._short:
+            self._restore()
+        self._kept = None
 
     def _restore(self):
         if self._kept is None:
