@@ -150,7 +150,8 @@ def test_a_stopped_training_goes_on_bit_for_bit_from_its_last_step(inside_a_game
     (tmp_path / "parts").mkdir()
     variables, history, score, best = trained(tmp_path / "whole", inside_a_game)
     steps = []
-    for stop_after in (2, 1, 3, 2, 3):  # in the first epoch, again there, behind its end, at the end of the next, in the last
+    # In the first epoch, again there, behind its end, at the end of the next, and in the last.
+    for stop_after in (2, 1, 3, 2, 3):
         with pytest.raises(KeyboardInterrupt):
             trained(tmp_path / "parts", inside_a_game, stop_after)
         steps.append(Resume(tmp_path / "parts" / "checkpoint.npz", steps_per_epoch=4, batch=BATCH).step)
