@@ -1,4 +1,4 @@
-"""What the commands share of their dealings with the person at the keyboard: which errors are theirs or the disk's, less chatter.
+"""What the commands share of their dealings with the person at the keyboard: Ctrl-C, whose an error is, less chatter.
 
 Standard library only.
 """
@@ -9,8 +9,10 @@ import contextlib
 import errno
 import os
 import pathlib
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 
 
@@ -31,6 +33,32 @@ def native_chatter_dropped():
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def interrupted_afterwards():
+    """Lets the block end before Ctrl-C strikes: libraries that try imports would swallow it, and the work would go on."""
+    heard = []
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if ours:
+        signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    if heard:
+        raise KeyboardInterrupt
+
+
+def stopped(how_to_go_on: str) -> int:
+    """Says that Ctrl-C stopped the command; returns its exit status, 130."""
+    exec("")  # where it struck inside an `exec`, Python remembers that until the next, and would end by the signal
+    print(f"\nStopped. {how_to_go_on}", file=sys.stderr)
+    return 130
 
 
 def raised_by_us(error: BaseException) -> bool:

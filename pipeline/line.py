@@ -13,7 +13,7 @@ import sys
 
 from pipeline import config as settings
 from pipeline import gate, versions
-from pipeline.console import native_chatter_dropped
+from pipeline.console import interrupted_afterwards, native_chatter_dropped
 from pipeline.previous import previous_statistics
 from pipeline.store import Artifact, Outside, Store, external
 
@@ -138,7 +138,7 @@ def component(name: str):
     """The component `name`, whose module is imported when it is called, not before."""
 
     def call(out, config, **inputs):
-        with native_chatter_dropped():
+        with interrupted_afterwards(), native_chatter_dropped():
             module = importlib.import_module(call.__module__)
             if "tensorflow" in sys.modules:
                 sys.modules["tensorflow"].config.list_physical_devices()  # this speaks too, the first time

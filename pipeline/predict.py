@@ -13,7 +13,7 @@ import pathlib
 import sys
 
 from pipeline import progress, versions
-from pipeline.console import native_chatter_dropped, raised_by_us
+from pipeline.console import interrupted_afterwards, native_chatter_dropped, raised_by_us, stopped
 from pipeline.picture_files import picture_files
 from pipeline.prediction_settings import parse
 from pipeline.store import external
@@ -28,8 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _predict(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from the pictures that are finished.", file=sys.stderr)
-        return 130
+        return stopped("The same command goes on from the pictures that are finished.")
     except (ValueError, OSError) as error:
         if not raised_by_us(error):
             raise
@@ -43,7 +42,7 @@ def _predict(argv: list[str]) -> int:
     models = [saved_model(place) for place in arguments.model]
     _check_classes(models)
     pictures = picture_files(arguments.input, output)
-    with native_chatter_dropped():
+    with interrupted_afterwards(), native_chatter_dropped():
         from pipeline import predicted
 
         predicted.check(models)

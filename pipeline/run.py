@@ -18,7 +18,7 @@ import sys
 from pipeline import config as settings
 from pipeline import gate, line, versions
 from pipeline.configs import CONFIGS
-from pipeline.console import fault_of_the_disk, raised_by_us
+from pipeline.console import fault_of_the_disk, raised_by_us, stopped
 
 NOT_BLESSED = 3
 """Exit status of a run whose model did not pass the gate."""
@@ -62,11 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         paths = line.run(config, beam_options, part)
         return _conclude(config, paths) if part.whole else 0
     except KeyboardInterrupt:
-        print(
-            "\nStopped. The same command goes on: what is finished is kept, training from its last checkpoint.",
-            file=sys.stderr,
-        )
-        return 130
+        return stopped("The same command goes on: what is finished is kept, training from its last checkpoint.")
     except Exception as error:
         told = fault_of_the_disk(error) or (
             isinstance(error, ValueError | OSError) and raised_by_us(error) and str(error)

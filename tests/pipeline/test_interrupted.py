@@ -6,12 +6,14 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
 from pipeline import line
-from pipeline.console import fault_of_the_disk
+from pipeline.console import fault_of_the_disk, interrupted_afterwards
+from tests.conftest import ROOT
 
 from .whole_line import contents, finish, start
 
@@ -73,6 +75,39 @@ def test_ctrl_c_stops_with_a_message_and_leaves_nothing_half_made(component, tmp
     assert "Traceback" not in said
     made = {name.partition("/")[0] for name in contents(tmp_path)}
     assert made == set(line.COMPONENTS[: line.COMPONENTS.index(component)])
+
+
+def test_ctrl_c_waits_for_an_import_that_would_swallow_it():
+    went_on = False
+    # the third swallows it, as libraries do that try imports
+    with pytest.raises(KeyboardInterrupt), interrupted_afterwards(), contextlib.suppress(BaseException):
+        signal.raise_signal(signal.SIGINT)
+        went_on = True
+    assert went_on
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_stays_ignored_where_the_shell_said_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupted_afterwards():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_inside_an_exec_ends_with_the_documented_status_too():
+    script = """
+import sys
+from pipeline.console import stopped
+try:
+    exec("raise KeyboardInterrupt")
+except KeyboardInterrupt:
+    sys.exit(stopped("Go on."))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "\nStopped. Go on.\n")
 
 
 def test_two_runs_of_one_configuration_at_once_end_with_one_result(tmp_path):
