@@ -250,6 +250,7 @@ def _source(module: str) -> str | None:
     return None
 
 
+@functools.cache
 def _imports(source: str) -> set[str]:
     """Names that the source imports anywhere, inside functions too; `from a import b` counts as a and a.b."""
     names = set()
