@@ -26,7 +26,10 @@ MEMORY = 2**30
 
 SAMPLE = 8  # pairs from which the size of a split is judged
 
+as_written = tf.autograph.experimental.do_not_convert  # no Python `if` or loop here depends on a tensor: faster to start
 
+
+@as_written
 def pairs(directory, split: str) -> tf.data.Dataset:
     """The pairs of one split, as they are stored and in the order in which they are stored.
 
@@ -52,6 +55,7 @@ def pairs(directory, split: str) -> tf.data.Dataset:
     return stored.map(lambda example: (example["image"], example["label_map"][..., 0]), tf.data.AUTOTUNE)
 
 
+@as_written
 def training_set(
     directory,
     *,
@@ -126,6 +130,7 @@ def _passes(stored, window: int, seed: int, first: int) -> tf.data.Dataset:
     return tf.data.Dataset.counter(first).flat_map(one_pass).apply(endless)
 
 
+@as_written
 def evaluation_set(directory, *, size: tuple[int, int], batch_size: int, split: str = "validation") -> tf.data.Dataset:
     """Every pair of a split once, in stored order, fitted into `size` and padded at the bottom and on the right.
 

@@ -26,13 +26,15 @@ SMALL = {
     "example_gen.examples_per_shard": "8",
     "transform.image_size": "48x32",
     "transform.examples_per_shard": "8",
-    "trainer.epochs": "3",
+    "trainer.epochs": "2",
     "trainer.batch_size": "4",
     "trainer.filters": "4,8",
+    "trainer.discriminator": "small_fov_light",
     "trainer.discriminator_filters": "4",
     "trainer.precision": "float32",
     "trainer.checkpoint_seconds": "0",
     "evaluator.min_gain": "-1",
+    "infra_validator.samples": "1",
 }
 """Settings of a run that takes seconds: several shards, the game, a checkpoint whenever one is due."""
 
