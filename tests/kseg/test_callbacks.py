@@ -13,6 +13,7 @@ from kseg.labels import LabelMap
 from kseg.losses import CrossEntropy
 from kseg.metrics import ConfusionMatrix
 from tests.kseg.replicas_case import K, discriminator, pairs, segmentor
+from tests.kseg.stop import Stop
 
 IMAGES, IDS = pairs()
 BATCH = (IMAGES[:1], IDS[:1])
@@ -105,19 +106,6 @@ def test_a_score_that_never_was_a_number_is_an_error(tmp_path):
     best.on_epoch_end(0, {"val_mean_iou": float("nan")})
     with pytest.raises(ValueError, match="val_mean_iou must be a number at some epoch"):
         best.on_train_end()
-
-
-class Stop(keras.callbacks.Callback):
-    """Ends a training as a signal would: in the middle of a step, with an exception."""
-
-    def __init__(self, after):
-        super().__init__()
-        self.left = after
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.left -= 1
-        if self.left < 0:
-            raise KeyboardInterrupt
 
 
 def trained(folder, inside_a_game, stop_after=10**6):

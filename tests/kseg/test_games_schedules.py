@@ -9,6 +9,7 @@ from kseg.callbacks import Resume
 from kseg.games import Schedule
 from kseg.games.schedules import BOTH, DISCRIMINATOR, PLAYER, PLAYER_ALONE
 from tests.kseg.small_game import IDS, IMAGES, assert_equal, compiled, made, moved, weights_of
+from tests.kseg.stop import Stop
 
 
 def turns(steps, **settings):
@@ -88,19 +89,6 @@ def test_while_the_ramp_is_at_0_the_segmentor_learns_its_task_alone():
     for one in (game, alone):
         one.fit(IMAGES, IDS, batch_size=len(IMAGES), shuffle=False, verbose=0)
     assert moved(weights_of(game.segmentor), weights_of(alone.segmentor))
-
-
-class Stop(keras.callbacks.Callback):
-    """Ends a training as a signal would."""
-
-    def __init__(self, after):
-        super().__init__()
-        self.left = after
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.left -= 1
-        if self.left < 0:
-            raise KeyboardInterrupt
 
 
 def test_a_training_killed_in_any_part_of_the_schedule_goes_on_bit_for_bit(tmp_path, monkeypatch):

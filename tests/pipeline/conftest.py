@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kseg.labels import VOID, LabelMap
+from tests.prepared_pairs import write_prepared
 
 IMAGE_SIZE = (24, 32)
 LABELS = LabelMap(("ground", "left", "right"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
@@ -39,37 +40,6 @@ def pair(index: int) -> tuple[np.ndarray, np.ndarray]:
     return image, label_map
 
 
-def write_examples(folder: pathlib.Path, splits: dict[str, list], labels=LABELS) -> pathlib.Path:
-    """Writes pairs (image, label_map) by split as a prepared data set; returns its folder."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    features = tfds.features.FeaturesDict(
-        {
-            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
-            "label_map": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
-            "key": tfds.features.Text(),
-        }
-    )
-    folder.mkdir()
-    for split, pairs in splits.items():
-        with tf.io.TFRecordWriter(str(folder / f"drawn-{split}.tfrecord-00000-of-00001")) as file:
-            for number, (image, label_map) in enumerate(pairs):
-                example = {"image": image, "label_map": label_map[..., None], "key": f"{number:03}"}
-                file.write(features.serialize_example(features.encode_example(example)))
-    template = tfds.core.ShardedFileTemplate(folder, dataset_name="drawn", filetype_suffix="tfrecord")
-    tfds.folder_dataset.write_metadata(
-        data_dir=folder,
-        features=features,
-        split_infos=[
-            tfds.core.SplitInfo(split, shard_lengths=[len(pairs)], num_bytes=0, filename_template=template)
-            for split, pairs in splits.items()
-        ],
-    )
-    (folder / "labels.json").write_text(labels.to_json())
-    return folder
-
-
 def nearest_colour():
     """A Keras model that needs no training: the logit of a class falls with the squared distance to its colour."""
     import keras
@@ -97,9 +67,9 @@ def finished(tmp_path_factory) -> Line:
 
     small = {split: [fitted(*pair) for pair in pairs] for split, pairs in splits.items()}
     line = Line(
-        examples=write_examples(folder / "examples", splits),
+        examples=write_prepared(folder / "examples", splits, LABELS),
         statistics=folder / "statistics",
-        transform=write_examples(folder / "transform", small),
+        transform=write_prepared(folder / "transform", small, LABELS),
         trainer=folder / "trainer",
         image_size=IMAGE_SIZE,
         pairs=splits,
@@ -121,4 +91,4 @@ def finished(tmp_path_factory) -> Line:
 def void_examples(tmp_path) -> pathlib.Path:
     """A prepared data set in which no pixel has a class."""
     image, label_map = pair(0)
-    return write_examples(tmp_path / "void", {"test": [(image, np.full_like(label_map, VOID))]})
+    return write_prepared(tmp_path / "void", {"test": [(image, np.full_like(label_map, VOID))]}, LABELS)

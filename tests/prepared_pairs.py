@@ -1,0 +1,41 @@
+"""Writes prepared data sets, as the pipeline does, for the tests."""
+
+import pathlib
+
+import numpy as np
+
+from kseg.labels import LabelMap
+
+
+def write_prepared(
+    folder: pathlib.Path, splits: dict[str, list[tuple[np.ndarray, np.ndarray]]], labels: LabelMap
+) -> pathlib.Path:
+    """Writes pairs of image (H, W, C) and label map (H, W), uint8, by split, with keys 000, 001, ...; returns the folder."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    ((first, _), *_), *_ = splits.values()
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(None, None, first.shape[-1]), encoding_format="png"),
+            "label_map": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
+            "key": tfds.features.Text(),
+        }
+    )
+    folder.mkdir(exist_ok=True)
+    for split, pairs in splits.items():
+        with tf.io.TFRecordWriter(str(folder / f"drawn-{split}.tfrecord-00000-of-00001")) as file:
+            for number, (image, label_map) in enumerate(pairs):
+                example = {"image": image, "label_map": label_map[..., None], "key": f"{number:03}"}
+                file.write(features.serialize_example(features.encode_example(example)))
+    template = tfds.core.ShardedFileTemplate(folder, dataset_name="drawn", filetype_suffix="tfrecord")
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=features,
+        split_infos=[
+            tfds.core.SplitInfo(split, shard_lengths=[len(pairs)], num_bytes=0, filename_template=template)
+            for split, pairs in splits.items()
+        ],
+    )
+    (folder / "labels.json").write_text(labels.to_json())
+    return folder
