@@ -13,6 +13,7 @@ The last one is there on request. It does not fit the image but cuts it into til
 keeps its detail and memory stays bounded (`kseg.tiles_in_graph`).
 
 With `crf`, a DenseCRF refines what is resized back before the likeliest class is taken, and each tile's probabilities in `tiles`.
+`assets/export.json` says so (`kseg.exported`).
 
 The exported graph computes in float32, also where training was in mixed bfloat16: only few processors multiply bfloat16, and
 on others it is slower. So the same label maps come from the Keras model in float32 (`label_maps` here), and nearly the same
@@ -24,6 +25,7 @@ lack a score for each class or return another size than the image's. TensorFlow 
 
 from __future__ import annotations
 
+import json
 import pathlib
 import tempfile
 
@@ -36,6 +38,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 import kseg  # noqa: E402  (DenseCRF by its lazy name: an export without it does not depend on it)
+from kseg import exported  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
 from kseg.orientation import upright  # noqa: E402
 from kseg.resizing import fit_image_in_graph, resize_in_graph  # noqa: E402
@@ -49,12 +52,13 @@ def export(
     labels: LabelMap,
     image_size: tuple[int, int],
     tiles: bool = False,
-    crf: bool | dict = False,
+    crf: bool | dict | None = None,
 ) -> None:
     """Writes a SavedModel with the signatures serving_default, serve_bytes and probabilities.
 
-    The class names and colours go to `assets/labels.json`. Directories get mode 0755 and files 0644, so that a server running as
-    another user can read them. An earlier export at `path` is overwritten.
+    The class names and colours go to `assets/labels.json`, the size and what refines the answers to `assets/export.json`.
+    Directories get mode 0755 and files 0644, so that a server running as another user can read them. An earlier export at `path`
+    is overwritten.
 
     Args:
         model: functional segmentor from an image (B, H, W, C), C = 1 or 3, to logits (B, H, W, K).
@@ -77,26 +81,45 @@ def export(
     path = pathlib.Path(path)
     served = Served(in_float32(checked(model, labels, image_size)), image_size, crf)
     with tempfile.TemporaryDirectory() as scratch:
-        file = pathlib.Path(scratch) / "labels.json"
-        file.write_text(labels.to_json(), encoding="utf-8")
-        served.labels = tf.saved_model.Asset(str(file))
+        made_with = {"image_size": list(image_size), "tiles": tiles, "crf": _crf_settings(crf)}
+        served.labels = _asset(scratch, "labels.json", labels.to_json())
+        served.made_with = _asset(scratch, exported.FILE, json.dumps(made_with, indent=1))
         tf.saved_model.save(served, str(path), signatures=served.signatures(tiles))
     for entry in (path, *path.rglob("*")):
         entry.chmod(0o755 if entry.is_dir() else 0o644)
 
 
-def label_maps(model: keras.Model, image_size: tuple[int, int], images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _asset(folder, name: str, text: str):
+    """A text file that is copied into the SavedModel."""
+    file = pathlib.Path(folder) / name
+    file.write_text(text, encoding="utf-8")
+    return tf.saved_model.Asset(str(file))
+
+
+def _crf_settings(crf: bool | dict | None) -> dict | None:
+    """Every setting of the DenseCRF that `crf` means, defaults too; None: there is none."""
+    if crf in (False, None):
+        return None
+    settings = kseg.DenseCRF(**({} if crf is True else crf)).get_config()
+    fixed = ("name", "trainable", "dtype", "from_logits", "activation")
+    return {name: value for name, value in settings.items() if name not in fixed}
+
+
+def label_maps(
+    model: keras.Model, image_size: tuple[int, int], images: np.ndarray, crf: bool | dict | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """What the signature serving_default of an export of `model` answers, computed by Keras.
 
     Args:
         model: functional segmentor from an image (B, H, W, C) to logits (B, H, W, K).
         image_size: (height, width) that images are fitted into, in pixels.
         images: (B, H, W, C), uint8.
+        crf: as `export` takes it.
 
     Returns:
         label_map (B, H, W), uint8, and confidence (B, H, W), float32: the probability of that class.
     """
-    answer = Served(in_float32(model), image_size).likeliest(tf.constant(images))
+    answer = Served(in_float32(model), image_size, crf).likeliest(tf.constant(images))
     return answer["label_map"].numpy(), answer["confidence"].numpy()
 
 
@@ -109,10 +132,10 @@ class Served(tf.Module):
         crf: whether DenseCRF refines the probabilities, or its settings.
     """
 
-    def __init__(self, network: keras.Model, image_size: tuple[int, int], crf: bool | dict = False):
+    def __init__(self, network: keras.Model, image_size: tuple[int, int], crf: bool | dict | None = None):
         super().__init__()
         self._refine = None
-        if crf is not False:
+        if crf not in (False, None):
             self._refine = kseg.DenseCRF(**({} if crf is True else crf), from_logits=False)
             self._refine.build([network.outputs[0].shape, network.inputs[0].shape])
         self._network = network

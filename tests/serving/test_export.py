@@ -1,5 +1,6 @@
 """The exported SavedModel: its signatures agree with Keras and with each other, and it needs neither kseg nor Keras."""
 
+import inspect
 import io
 import os
 import stat
@@ -13,6 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 import kseg
+from kseg import exported as described
 from kseg import serving
 from kseg.labels import LabelMap
 
@@ -207,7 +209,7 @@ CRF = {"iterations": 3, "smoothness_weight": 1.0, "appearance_colour_sigma": 40.
 def refined(models, tmp_path_factory):
     """An export whose answers DenseCRF refines."""
     folder = tmp_path_factory.mktemp("refined") / "1"
-    serving.export(models[3], folder, labels=LABELS, image_size=SIZE, crf=CRF, tiles=True)
+    serving.export(models[3], folder, labels=LABELS, image_size=SIZE, crf=CRF)
     return folder
 
 
@@ -225,6 +227,14 @@ def test_an_export_with_a_crf_refines_the_probabilities_at_the_images_own_size(r
     assert changed > 100
 
 
+@pytest.fixture(scope="module")
+def refined_by_default(models, tmp_path_factory):
+    """An export whose answers, whole or by tiles, DenseCRF refines with the settings that it has by default."""
+    folder = tmp_path_factory.mktemp("refined_by_default") / "1"
+    kseg.export(models[3], folder, labels=LABELS, image_size=SIZE, crf=True, tiles=True)
+    return folder
+
+
 FRESH_TILES = """
 import importlib.util, sys
 import numpy as np
@@ -236,16 +246,41 @@ np.savez(answer, importable=importlib.util.find_spec("kseg") is not None, **foun
 """
 
 
-def test_a_fresh_process_without_kseg_refines_alike_whole_or_by_tiles(refined, tmp_path):
-    images = scene(50, 70)[None]
+def test_a_fresh_process_without_kseg_refines_alike_whole_or_by_tiles(models, refined_by_default, tmp_path):
+    images = scene(50, 70, seed=3)[None]
     np.save(tmp_path / "images.npy", images)
     (tmp_path / "fresh.py").write_text(FRESH_TILES)
-    command = [sys.executable, "-I", "fresh.py", str(refined), "images.npy", "answer.npz"]
+    command = [sys.executable, "-I", "fresh.py", str(refined_by_default), "images.npy", "answer.npz"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
-    answer, loaded = np.load(tmp_path / "answer.npz"), tf.saved_model.load(refined)
+    answer, loaded = np.load(tmp_path / "answer.npz"), tf.saved_model.load(refined_by_default)
     assert not answer["importable"]
     for name in ("serving_default", "tiles"):
         np.testing.assert_array_equal(answer[name], loaded.signatures[name](image=tf.constant(images))["label_map"])
+    plain, _ = serving.label_maps(models[3], SIZE, images)
+    assert len(np.unique(answer["serving_default"])) > 1 and (answer["serving_default"] != plain).any()
+
+
+def test_keras_refines_as_the_export_does(models, refined):
+    images = scene(37, 61, seed=3)[None]
+    expected, _ = serving.label_maps(models[3], SIZE, images, crf=CRF)
+    seen = tf.saved_model.load(refined).signatures["serving_default"](image=tf.constant(images))["label_map"]
+    plain, _ = serving.label_maps(models[3], SIZE, images)
+    assert (seen == expected).numpy().mean() > 0.999  # see above: the border of two simplices
+    assert (plain != expected).mean() > 0.01
+
+
+def test_an_export_says_what_it_was_made_with(exported, refined, refined_by_default):
+    assert described.settings(exported[3]) == {"image_size": [24, 32], "tiles": False, "crf": None}
+    of_layer = inspect.signature(kseg.DenseCRF).parameters
+    defaults = {name: of_layer[name].default for name in (*CRF, "smoothness_sigma", "compatibility")}
+    found = described.settings(refined_by_default)
+    assert found["tiles"] and found["crf"].items() >= defaults.items()
+    assert described.settings(refined)["crf"].items() >= (defaults | CRF).items()
+    assert kseg.DenseCRF(**found["crf"]).get_config().items() >= defaults.items()
+
+
+def test_what_was_exported_before_exports_said_so_is_taken_for_unrefined(tmp_path):
+    assert described.settings(tmp_path) == {"image_size": None, "tiles": False, "crf": None}
 
 
 def dtypes(function):
