@@ -32,6 +32,9 @@ DISCRIMINATORS = {  # trainer.discriminator: its module
         "two_branch", "large_fov", "large_fov_light", "small_fov", "small_fov_light", "patch_gan", "fully_convolutional",
     )
 }  # fmt: skip
+CRF = "kseg.densecrf"
+"""The module of DenseCRF, which enters the recipes of what refines by it."""
+
 CHOICES = {  # settings of the trainer that take one of a few names
     "model": MODELS,
     "discriminator": DISCRIMINATORS,
@@ -131,6 +134,10 @@ class Trainer:
         True  # one processor, or one device of a kind, computes the same bits again; a few operations refuse
     )
     checkpoint_seconds: float = 10.0  # between two checkpoints from which a killed training goes on
+    crf: dict[str, float] | None = (
+        None  # of DenseCRF, which then refines what is served: auto, JSON or a file of tune_crf
+    )
+    tiles: bool = False  # what is served labels large images by tiles, too: the signature "tiles"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +150,8 @@ class Evaluator:
     margin: float | None = 0.03  # mean IoU by which the model may lie below the pushed one, surely; none: not compared
     thresholds: dict[str, float] = dataclasses.field(default_factory=dict)  # by name, see pipeline/gate.py
     boundary_tolerance: float = 2.0  # pixels by which a predicted outline may lie beside the true one
-    refinements: tuple[str, ...] = ()  # scored beside the model as it is served, see pipeline/refinements.py
+    refinements: tuple[str, ...] = ()  # scored beside the model as it is served, see pipeline/refinement_settings.py
+    crf: dict[str, float] | None = None  # of the refinement crf, as trainer.crf; none: auto
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +244,7 @@ def _computes_bfloat16() -> bool:
 
 
 def chosen_modules(config: Trainer) -> list[str]:
-    """Modules of the chosen networks: editing another network retrains nothing.
+    """Modules of the chosen networks, and of DenseCRF where it is exported: editing another network retrains nothing.
 
     Raises:
         ValueError: there is no network of that name, or another of `CHOICES` is none.
@@ -245,7 +253,11 @@ def chosen_modules(config: Trainer) -> list[str]:
         name = getattr(config, field)
         if name not in known:
             raise ValueError(f"`{field}` must be one of {', '.join(known)}. Received: trainer.{field}={name}.")
-    return [MODELS[config.model], *([DISCRIMINATORS[config.discriminator]] if config.adversarial_weight else [])]
+    return [
+        MODELS[config.model],
+        *([DISCRIMINATORS[config.discriminator]] if config.adversarial_weight else []),
+        *([CRF] if config.crf is not None else []),
+    ]
 
 
 def image_size(text: str) -> tuple[int, int]:

@@ -107,6 +107,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
     evaluation = store.run(
         component("evaluator"),
         c.evaluator,
+        modules=[settings.CRF] if "crf" in c.evaluator.refinements else [],
         model=model,
         examples=examples,
         transform=transform,
@@ -116,7 +117,12 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
     )
     yield "evaluator", evaluation
     validation = store.run(
-        component("infra_validator"), c.infra_validator, model=model, examples=examples, transform=transform
+        component("infra_validator"),
+        c.infra_validator,
+        modules=[settings.CRF] if c.trainer.crf is not None else [],
+        model=model,
+        examples=examples,
+        transform=transform,
     )
     yield "infra_validator", validation
     target = pathlib.Path(config.push_to)

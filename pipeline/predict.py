@@ -12,7 +12,7 @@ import os
 import pathlib
 import sys
 
-from pipeline import progress, versions
+from pipeline import progress, refinement_settings, versions
 from pipeline.console import interrupted_afterwards, native_chatter_dropped, raised_by_us, stopped
 from pipeline.picture_files import picture_files
 from pipeline.prediction_settings import parse
@@ -41,6 +41,8 @@ def _predict(argv: list[str]) -> int:
     output = pathlib.Path(arguments.output)
     models = [saved_model(place) for place in arguments.model]
     _check_classes(models)
+    for model in models if settings.crf else []:
+        refinement_settings.check_unrefined(model, "Leave --crf away.")
     pictures = picture_files(arguments.input, output)
     with interrupted_afterwards(), native_chatter_dropped():
         from pipeline import predicted

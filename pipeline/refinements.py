@@ -8,42 +8,12 @@ Scales lie outside of the tiles, since a SavedModel fits what it is shown into o
 
 from __future__ import annotations
 
-import difflib
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
 from kseg import inference, superpixels
-from pipeline.prediction_settings import Settings
-
-SCORED = {  # what evaluator.refinements may name, as settings of `pipeline.predict`; a tile has the size of training
-    "flips": {"flips": ("horizontal",)},
-    "turns": {"flips": ("horizontal",), "rotations": (0, 90, 180, 270)},
-    "tiles": {"tile": True},
-    "scales": {"tile": True, "scales": (0.75, 1.0, 1.25)},
-    "superpixels": {"superpixels": 1000},
-}
-
-
-def named(name: str, image_size: tuple[int, int]) -> Settings:
-    """The settings of a refinement that evaluator scores.
-
-    Args:
-        name: of `SCORED`.
-        image_size: (height, width) that the model was trained at, pixels.
-
-    Raises:
-        ValueError: there is no such refinement.
-    """
-    if name not in SCORED:
-        nearest = difflib.get_close_matches(name, SCORED, n=1)
-        cure = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        raise ValueError(f"`refinements` must be of {', '.join(SCORED)}. Received: evaluator.refinements={name}.{cure}")
-    settings = dict(SCORED[name])
-    if settings.pop("tile", False):
-        settings |= {"tile": tuple(image_size), "overlap": min(image_size) // 4}
-    return Settings(**settings)
 
 
 def labeller(places: list[pathlib.Path], settings) -> Callable[[np.ndarray], np.ndarray]:

@@ -15,7 +15,7 @@ import shlex
 import jinja2
 import numpy as np
 
-from kseg import plots
+from kseg import exported, plots
 from kseg.labels import LabelMap
 from pipeline import gate
 
@@ -83,6 +83,8 @@ def _contents(name: str, artifacts: dict[str, pathlib.Path]) -> dict:
         "checks": checks(scores),
         "interval": _interval(scores),
         "refinements": scores.get("refinements", {}),
+        "unlabelled": scores.get("unlabelled", {}),
+        "exported": exported.settings(artifacts["trainer"] / "saved_model"),
         "slices": _slices(scores),
         "confusion": _embedded(plots.confusion_matrix(matrix, labels)),
         "mistakes": _mistakes(classes, matrix),

@@ -16,7 +16,7 @@ import re
 import sys
 
 from pipeline import config as settings
-from pipeline import gate, line, versions
+from pipeline import crf_settings, gate, line, refinement_settings, versions
 from pipeline.configs import CONFIGS
 from pipeline.console import fault_of_the_disk, raised_by_us, stopped
 
@@ -48,6 +48,10 @@ FLAGS = {  # what people change most: flag, the setting behind it, and what it m
     "--root": ("root", "folder of intermediate results"),
     "--push-to": ("push_to", "folder of pushed models"),
 }
+
+
+CRF_SETTINGS = ("trainer.crf", "evaluator.crf")
+"""Settings that are written as `pipeline.predict --crf` is: auto, a JSON object, or a file that holds one."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -142,6 +146,7 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
             f"A model's name must be made of letters, digits, '_', '-' and '.'. Received: name={config.name!r}."
         )
     settings.chosen_modules(config.trainer)
+    refinement_settings.check(config)
     gate.check(config.evaluator.thresholds)
     if not config.data:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
@@ -181,10 +186,12 @@ def _name(data: str) -> str:
     return re.sub(r"[^\w-]+", "_", stem).strip("_-") or "model"
 
 
-def _assignment(text: str) -> tuple[str, str]:
+def _assignment(text: str) -> tuple[str, object]:
     setting, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"--set must be COMPONENT.FIELD=VALUE. Received: --set {text}.")
+    if setting in CRF_SETTINGS and value.lower() not in ("none", ""):
+        return setting, crf_settings.read(value)  # so that the content of a file enters the recipe, not its place
     return setting, value
 
 

@@ -96,12 +96,14 @@ def tune(arguments: argparse.Namespace) -> dict:
     """The best of the candidates by mean IoU on the first images, and its gain on the others.
 
     Raises:
-        ValueError: there is no such model or split, or no image is left to report on.
+        ValueError: there is no such model or split, the model refines itself, or no image is left to report on.
     """
     from kseg.labels import LabelMap
     from pipeline.predict import saved_model
+    from pipeline.refinement_settings import check_unrefined
 
     model, data = saved_model(arguments.model), pathlib.Path(arguments.data)
+    check_unrefined(model, "Tune one that was exported without: trained with trainer.crf=none, or by kseg.export.")
     pairs = stored_pairs(data, arguments.split)[:: arguments.every]
     searched = arguments.search_images or len(pairs) // 2
     if not 0 < searched < len(pairs):

@@ -41,6 +41,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "pipeline/fresh_process.py": {"tensorflow"},
     "pipeline/tune_crf.py": {"tensorflow"},
     "pipeline/predicted.py": {"apache_beam", "tensorflow"},
+    "pipeline/counted_pairs.py": {"apache_beam", "tensorflow"},
     "pipeline/networks.py": {"keras"},
     "pipeline/components/*.py": HEAVY,
 }

@@ -4,34 +4,28 @@ What is judged is what will be served: the stored bytes of each image go through
 comes back is counted against the mask at its original size. The transformed pairs are scored beside it at the training size,
 through `serving_default`, whose confidences show whether the model is as often right as it claims. Each image becomes counts,
 and counts are summed over shards and workers; those that every score follows from are kept for each image, so that slices are
-scored too, and the pushed model is compared image by image. A model that fails is not an error: the verdict
-(`pipeline/gate.py`) says so, and nothing is pushed.
-Beam; TensorFlow only in the workers that predict.
+scored too, and the pushed model is compared image by image. Refinements are scored beside it, on request; beside the vote of
+superpixels also the best that any labelling of them could score, and of larger regions that no label was needed for: so one sees
+what they leave to gain, and what was learned from labels. A model that fails is not an error: the verdict (`pipeline/gate.py`)
+says so, and nothing is pushed. Beam.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import json
 import pathlib
 
-import apache_beam as beam
 import numpy as np
-from apache_beam.utils import shared
-from PIL import Image
 
 from kseg import metrics
-from kseg.datasets.image_files import decode_image
-from kseg.labels import VOID, LabelMap
+from kseg.labels import LabelMap
 from pipeline import beam as shards
-from pipeline import gate, progress, refinements
+from pipeline import gate, progress, refinement_settings
 from pipeline.config import Evaluator
-from pipeline.prediction_settings import Settings
+from pipeline.counted_pairs import Count, CountBest, Counted, counted
 from pipeline.scored_images import ScoredImages
-
-IMAGES_A_BATCH = 4
 
 
 def evaluator(
@@ -47,6 +41,7 @@ def evaluator(
 ):
     """Writes `out/scores.json`: scores and matrices at both sizes, slices, the commonest class's score, blessed and reasons.
 
+    "refinements" and "unlabelled", the bounds of regions, are empty where `config.refinements` does not ask for them.
     Beside it lies `images.npz`, the table of `ScoredImages` at original size.
 
     A score is null where it has no meaning, such as the boundary F1 of images that show one class each.
@@ -62,18 +57,22 @@ def evaluator(
         beam_options: Beam's command line.
 
     Raises:
-        ValueError: the data set has no such split, the split has no labelled pixel, or a threshold names nothing.
+        ValueError: the data set has no such split, the split has no labelled pixel, a threshold or refinement names nothing, or
+            the model refines itself by the DenseCRF that is to be scored beside it.
     """
     labels = LabelMap.load(examples)
     gate.check(config.thresholds, labels.names)
     size = json.loads((transform / "plan.json").read_text())["image_size"] if config.refinements else None
-    refined = {name: refinements.named(name, size) for name in config.refinements}
+    refined = {name: refinement_settings.named(name, size, config.crf) for name in config.refinements}
+    if "crf" in refined:
+        refinement_settings.check_unrefined(model / "saved_model", "Leave crf out of evaluator.refinements.")
     split, images = _split(config.split, examples)
     incomparable = _incomparable(baseline, labels.names) if baseline else None
-    progress.total((len(refined) + (3 if baseline and not incomparable else 2)) * images)
+    rounds = 2 + len(refined) + bool(baseline and not incomparable) + (2 if "superpixels" in refined else 0)
+    progress.total(rounds * images)
     count = functools.partial(Count, num_classes=labels.num_classes, tolerance=config.boundary_tolerance)
-    original = _counted(out, examples, split, count(model / "saved_model", "serve_bytes"), beam_options)
-    fitted = _counted(out, transform, split, count(model / "saved_model", "serving_default"), beam_options)
+    original = counted(out, examples, split, count(model / "saved_model", "serve_bytes"), beam_options)
+    fitted = counted(out, transform, split, count(model / "saved_model", "serving_default"), beam_options)
     matrix = original.matrix
     if not matrix.any():
         raise ValueError(
@@ -96,23 +95,35 @@ def evaluator(
     if incomparable:
         comparison = {"version": baseline.name, "compared": False, "why": incomparable}
     elif baseline:
-        theirs = _counted(out, examples, split, count(baseline, "serve_bytes"), beam_options)
+        theirs = counted(out, examples, split, count(baseline, "serve_bytes"), beam_options)
         comparison = {"version": baseline.name, "compared": True} | compared(original.images, theirs.images)
     beside = {}
     for name, settings in refined.items():
-        theirs = _counted(
+        theirs = counted(
             out, examples, split, count(model / "saved_model", "serve_bytes", refined=settings), beam_options
         )
-        known = {key: theirs.images.scores()[key] for key in ("mean_iou", "boundary_f1", "iou")}
-        beside[name] = known | {
+        beside[name] = _known(theirs) | {
             key: compared(theirs.images, original.images)[key] for key in ("difference", "low", "high")
         }
+        if settings.crf:
+            beside[name]["settings"] = settings.crf
+    unlabelled = {}
+    for name in ("superpixels", "merged_by_colour") if "superpixels" in refined else ():
+        best = CountBest(
+            labels.num_classes,
+            config.boundary_tolerance,
+            superpixels=refined["superpixels"].superpixels,
+            merged=name == "merged_by_colour",
+        )
+        theirs = counted(out, examples, split, best, beam_options)
+        unlabelled[name] = _known(theirs) | {"regions": float(theirs.images.counts["regions"].mean())}
     thresholds = gate.measured(config.thresholds, every.scores(), slices, labels.names, images)
     mean_iou, where = scores["original_size"]["mean_iou"], f"{split!r} ({images} images)"
     reasons = gate.verdict(config, mean_iou, always_one, thresholds, comparison, where)
     result = {"split": split, "images": images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
     result |= {
         "refinements": beside,
+        "unlabelled": unlabelled,
         "baseline": comparison,
         "gate": dataclasses.asdict(config),
         "thresholds": thresholds,
@@ -169,123 +180,15 @@ def _commonest_class(statistics: pathlib.Path) -> int:
     return int(np.argmax(counts))
 
 
-@dataclasses.dataclass(frozen=True)
-class Counted:
-    """One model's answers on one split: the confusion matrix (K, K), int64, and the images one by one."""
-
-    matrix: np.ndarray
-    images: ScoredImages
+def _known(found: Counted) -> dict:
+    """The scores that the table of refinements shows."""
+    scores = found.images.scores()
+    return {key: scores[key] for key in ("mean_iou", "boundary_f1", "iou")}
 
 
-def _counted(out, directory, split, count, beam_options) -> Counted:
-    """What `count` counts in all pairs of the split; matrices are summed by Beam, the small rest is kept for each image."""
-    sums, rows = out / "sums.jsonl", out / "rows.jsonl"
-    with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
-        counted = (
-            pipeline
-            | "Read" >> shards.ReadExamples(directory, split)
-            | "Batch" >> beam.BatchElements(min_batch_size=IMAGES_A_BATCH, max_batch_size=IMAGES_A_BATCH)
-            | "Predict and count" >> beam.ParDo(count).with_outputs("images", main="matrices")
-        )
-        _ = (
-            counted.matrices
-            | "Sum" >> beam.CombineGlobally(shards.SumCounts())
-            | "As lists" >> beam.Map(np.ndarray.tolist)
-            | "Collect sum" >> shards.Collect(sums)
-        )
-        _ = counted.images | "Collect images" >> shards.Collect(rows)
-    (matrix,) = shards.collected(sums)
-    return Counted(np.array(matrix, np.int64), ScoredImages.of(shards.collected(rows)))
-
-
-def _scores(counted: Counted) -> dict:
+def _scores(found: Counted) -> dict:
     """Every score, None where it has no meaning, and the matrix."""
-    return counted.images.scores() | {"matrix": counted.matrix.tolist()}
-
-
-class Count(beam.DoFn):
-    """Batches of stored pairs to the confusion matrix of each, and as "images" one row of `ScoredImages.of` for each.
-
-    Args:
-        saved_model: folder of the export; loaded once a worker process, whatever its number of threads.
-        signature: "serve_bytes", which is sent what is stored, or "serving_default", which is sent pixels one by one.
-        num_classes: K.
-        tolerance: of boundaries, in pixels.
-        refined: settings of `pipeline.predict`, by which the model is asked instead of by the signature; None: by that.
-    """
-
-    def __init__(
-        self,
-        saved_model: pathlib.Path,
-        signature: str,
-        num_classes: int,
-        tolerance: float,
-        refined: Settings | None = None,
-    ):
-        self._saved_model, self._handle, self._refined = str(saved_model), shared.Shared(), refined
-        self._signature, self._num_classes, self._tolerance = signature, num_classes, tolerance
-
-    def setup(self):
-        self._model = self._handle.acquire(self._load, tag=f"{self._saved_model} {self._refined}")
-
-    def _load(self):
-        import tensorflow as tf  # only where predictions are made: a worker needs seconds to import it
-
-        if self._refined:
-            return refinements.labeller([pathlib.Path(self._saved_model)], self._refined)
-        return tf.saved_model.load(self._saved_model)
-
-    def process(self, pairs):
-        answer = {"serve_bytes": self._of_bytes, "serving_default": self._of_pixels}[self._signature]
-        answer = self._of_refined if self._refined else answer
-        answers = answer([image_bytes for _, image_bytes, _ in pairs])
-        for (key, image_bytes, mask_bytes), (label_map, confidence) in zip(pairs, answers, strict=True):
-            truth = _ids(mask_bytes)
-            matrix = metrics.confusion_matrix(truth, label_map, self._num_classes)
-            counts = {
-                "classes": metrics.class_counts(matrix),
-                "boundary": metrics.boundary_counts(truth, label_map, self._num_classes, self._tolerance),
-            }
-            if confidence is not None:
-                counts["calibration"] = metrics.calibration_counts(truth, label_map, confidence, self._num_classes)
-            row = {"key": key, "traits": traits(decode_image(image_bytes), truth)}
-            yield matrix
-            yield beam.pvalue.TaggedOutput("images", row | {"counts": {n: c.tolist() for n, c in counts.items()}})
-            progress.advance()
-
-    def _of_bytes(self, images):
-        """Label map (H, W) of each image, and no confidence."""
-        import tensorflow as tf
-
-        answers = self._model.signatures["serve_bytes"](image_bytes=tf.constant(images))
-        for answer in answers["label_map_bytes"].numpy():
-            yield _ids(answer), None
-
-    def _of_refined(self, images):
-        """Label map (H, W) of each image, and no confidence."""
-        for image_bytes in images:
-            yield self._model(decode_image(image_bytes)), None
-
-    def _of_pixels(self, images):
-        """Label map and confidence (H, W) of each image; one by one, since their sizes differ."""
-        import tensorflow as tf
-
-        for image_bytes in images:
-            image = tf.constant(decode_image(image_bytes)[np.newaxis])
-            answer = self._model.signatures["serving_default"](image=image)
-            yield answer["label_map"][0].numpy(), answer["confidence"][0].numpy()
-
-
-def _ids(png: bytes) -> np.ndarray:
-    """A label map (H, W), uint8, from its PNG."""
-    return np.asarray(Image.open(io.BytesIO(png)))
-
-
-def traits(image: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """What slices go by, of one image (H, W, C), uint8, and its mask (H, W)."""
-    grey = np.asarray(Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).convert("L"))
-    classes = np.unique(truth[truth != VOID])
-    return {"size": truth.size, "brightness": float(grey.mean()), "classes": len(classes)}
+    return found.images.scores() | {"matrix": found.matrix.tolist()}
 
 
 def always(class_id: int, matrix: np.ndarray) -> np.ndarray:

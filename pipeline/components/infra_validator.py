@@ -4,8 +4,9 @@ A fresh `python -I` is started in an empty folder outside the checkout with `pip
 of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can lend a hand. It loads the
 SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`. Here, signatures
 are held against the ones that are promised; label maps against the sizes of their images, the classes, and what `model.keras`
-says; time and memory against bounds. A model that fails is not an error: the verdict says so, with what the process said.
-TensorFlow, since the Keras model answers in this process.
+says; time and memory against bounds. An export that says that DenseCRF refines it (`export.json`) must do just that: the Keras
+model's answers are then refined with these settings before they are compared. A model that fails is not an error: the verdict
+says so, with what the process said. TensorFlow, since the Keras model answers in this process.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import kseg.layers  # noqa: F401  (registers the classes that `model.keras` names)
-from kseg import data, serving
+from kseg import data, exported, serving
 from kseg.labels import LabelMap
 from pipeline import fresh_process, progress
 from pipeline.config import InfraValidator
@@ -70,10 +71,11 @@ def infra_validator(
     else:
         segmentor = keras.saving.load_model(model / "model.keras", compile=False)
         image_size = tuple(json.loads((transform / "plan.json").read_text())["image_size"])
-        agreement = _agreement(segmentor, image_size, images, label_maps)
+        made_with = exported.settings(model / "saved_model")
+        agreement = _agreement(segmentor, image_size, made_with["crf"], images, label_maps)
         num_classes = LabelMap.load(examples).num_classes
         reasons = [
-            *_wrong_signatures(answer["signatures"], segmentor.input_shape[-1], num_classes),
+            *_wrong_signatures(answer["signatures"], segmentor.input_shape[-1], num_classes, made_with["tiles"]),
             *_wrong_label_maps(images, label_maps, num_classes),
             *exceeded(config, answer["seconds_per_image"], answer["peak_bytes"], f"{len(images)} images"),
         ]
@@ -91,11 +93,12 @@ def infra_validator(
     (out / "infra.json").write_text(json.dumps(result, indent=1))
 
 
-def promised(channels: int, num_classes: int) -> dict:
-    """The signatures of every exported model, as `fresh_process.describe` writes them."""
+def promised(channels: int, num_classes: int, tiles: bool = False) -> dict:
+    """The signatures of every exported model, and `tiles` where it was asked for, as `fresh_process.describe` writes them."""
     image = {"image": ["uint8", [None, None, None, channels]]}
     outputs = {"label_map": ["uint8", [None, None, None]], "confidence": ["float32", [None, None, None]]}
-    return {
+    more = {"tiles": {"inputs": image, "outputs": outputs}} if tiles else {}
+    return more | {
         "serving_default": {"inputs": image, "outputs": outputs},
         "serve_bytes": {
             "inputs": {"image_bytes": ["string", [None]]},
@@ -108,10 +111,10 @@ def promised(channels: int, num_classes: int) -> dict:
     }
 
 
-def _wrong_signatures(found: dict, channels: int, num_classes: int) -> list[str]:
+def _wrong_signatures(found: dict, channels: int, num_classes: int, tiles: bool) -> list[str]:
     return [
         f"Signature {name!r} must be {json.dumps(expected)}. Received: {json.dumps(found.get(name))}."
-        for name, expected in promised(channels, num_classes).items()
+        for name, expected in promised(channels, num_classes, tiles).items()
         if found.get(name) != expected
     ]
 
@@ -192,14 +195,18 @@ def _asked_elsewhere(saved_model: pathlib.Path, images: list[bytes]) -> tuple[di
 
 
 def _agreement(
-    segmentor: keras.Model, image_size: tuple[int, int], images: list[bytes], label_maps: list[np.ndarray]
+    segmentor: keras.Model,
+    image_size: tuple[int, int],
+    crf: dict | None,
+    images: list[bytes],
+    label_maps: list[np.ndarray],
 ) -> float:
-    """Share of pixels at which the Keras model says the same; a label map of another size agrees nowhere."""
+    """Share of pixels at which the Keras model, refined alike, says the same; a label map of another size agrees nowhere."""
     mode = "L" if segmentor.input_shape[-1] == 1 else "RGB"
     same = pixels = 0
     for image_bytes, answered in zip(images, label_maps, strict=True):
         image = np.atleast_3d(Image.open(io.BytesIO(image_bytes)).convert(mode))
-        expected = serving.label_maps(segmentor, image_size, image[np.newaxis])[0][0]
+        expected = serving.label_maps(segmentor, image_size, image[np.newaxis], crf)[0][0]
         same += int(np.sum(answered == expected)) if answered.shape == expected.shape else 0
         pixels += expected.size
         progress.advance()

@@ -53,7 +53,14 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
         model.save(out / "game.keras")
     segmentor.load_weights(out / BEST)
     segmentor.save(out / "model.keras")
-    serving.export(segmentor, out / "saved_model", labels=labels, image_size=tuple(plan["image_size"]))
+    serving.export(
+        segmentor,
+        out / "saved_model",
+        labels=labels,
+        image_size=tuple(plan["image_size"]),
+        tiles=config.tiles,
+        crf=config.crf,
+    )
     (out / "history.json").write_text(json.dumps(history, indent=1))
     for name in (CHECKPOINT, BEST):  # last, and in this order: a killed run goes on from the first, with the other
         (out / name).unlink()

@@ -12,6 +12,7 @@ from tests.prepared_pairs import write_prepared
 
 IMAGE_SIZE = (24, 32)
 LABELS = LabelMap(("ground", "left", "right"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
+CRF = {"iterations": 2, "appearance_colour_sigma": 60.0}
 SIZES = [(40, 56), (56, 40), (37, 61), (48, 64), (20, 28)]
 
 
@@ -85,6 +86,19 @@ def finished(tmp_path_factory) -> Line:
     model.save(line.trainer / "model.keras")
     serving.export(model, line.trainer / "saved_model", labels=LABELS, image_size=IMAGE_SIZE)
     return line
+
+
+@pytest.fixture(scope="session")
+def refining(finished, tmp_path_factory) -> pathlib.Path:
+    """An artifact of the trainer whose export labels by tiles, too, and refines by DenseCRF with `CRF`."""
+    from kseg import serving
+
+    folder = tmp_path_factory.mktemp("refining") / "trainer"
+    folder.mkdir()
+    model = nearest_colour()
+    model.save(folder / "model.keras")
+    serving.export(model, folder / "saved_model", labels=LABELS, image_size=IMAGE_SIZE, tiles=True, crf=CRF)
+    return folder
 
 
 @pytest.fixture

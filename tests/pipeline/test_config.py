@@ -55,6 +55,8 @@ def test_only_the_chosen_networks_enter_the_recipe():
     assert settings.chosen_modules(plain) == ["kseg.models.fcn"]
     game = settings.Trainer(model="unet", adversarial_weight=0.1)
     assert settings.chosen_modules(game) == ["kseg.models.unet", "kseg.models.discriminators"]
+    refined = settings.Trainer(crf={"iterations": 5})
+    assert settings.chosen_modules(refined) == ["kseg.models.unet", "kseg.densecrf"]
     with pytest.raises(ValueError, match=r"`model` must be one of unet.*trainer.model=vnet"):
         settings.chosen_modules(settings.Trainer(model="vnet"))
 

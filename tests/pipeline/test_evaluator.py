@@ -216,11 +216,50 @@ def test_refinements_are_scored_beside_the_model_on_the_same_images(evaluate, fi
     )
     voted = scores["refinements"]["superpixels"]
     assert voted["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"])
+    assert voted["mean_iou"] < scores["unlabelled"]["superpixels"]["mean_iou"] <= 1
+    assert scores["unlabelled"]["merged_by_colour"]["regions"] < scores["unlabelled"]["superpixels"]["regions"]
     for row in scores["refinements"].values():
         assert row["difference"] == pytest.approx(row["mean_iou"] - scores["original_size"]["mean_iou"])
         assert row["low"] <= row["difference"] <= row["high"]
     # The colours tell the classes, so at the scale of the mask the model makes fewer mistakes than after resizing.
     assert scores["refinements"]["tiles"]["difference"] > 0
+
+
+def test_dense_crf_is_scored_with_its_settings_beside_the_model_as_it_is_served(evaluate, finished):
+    from kseg import inference
+
+    crf = {"iterations": 3, "appearance_colour_sigma": 30.0, "appearance_weight": 3.0}
+    scores = evaluate(refinements=("crf",), crf=crf)
+    row = scores["refinements"]["crf"]
+    assert row["settings"] == crf
+    refined = inference.refined(inference.SavedModel(finished.trainer / "saved_model"), **crf)
+    said = [refined(image[None])[0].argmax(-1) for image, _ in finished.pairs["test"]]
+    truths = [truth for _, truth in finished.pairs["test"]]
+    matrix = sum(metrics.confusion_matrix(*maps, 3) for maps in zip(truths, said, strict=True))
+    boundaries = sum(metrics.boundary_counts(*maps, 3, 2.0) for maps in zip(truths, said, strict=True))
+    assert row["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"], abs=2e-3)  # borders of simplices
+    assert row["boundary_f1"] == pytest.approx(metrics.boundary_scores(boundaries)["boundary_f1"], abs=1e-2)
+    assert row["difference"] == pytest.approx(row["mean_iou"] - scores["original_size"]["mean_iou"])
+    assert row["low"] <= row["difference"] <= row["high"] and row["difference"] != 0
+
+
+def test_a_model_that_refines_itself_is_scored_so_and_refused_where_it_would_be_refined_again(
+    evaluate, finished, refining
+):
+    from kseg import inference
+
+    refined = inference.SavedModel(refining / "saved_model")
+    matrix = sum(
+        metrics.confusion_matrix(truth, refined.label_map(image), 3) for image, truth in finished.pairs["test"]
+    )
+    scores = evaluate(model=refining)
+    assert scores["original_size"]["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"], abs=2e-3)
+    with pytest.raises(ValueError, match=r"must not be refined twice\. Received: .*crf=\{.*Leave crf out of"):
+        evaluate(model=refining, refinements=("crf",))
+
+
+def test_bounds_of_regions_are_not_computed_where_no_superpixels_vote(evaluate):
+    assert evaluate(refinements=("flips",))["unlabelled"] == {}
 
 
 def test_a_refinement_that_is_not_known_is_refused_before_anything_is_predicted(evaluate, tmp_path):

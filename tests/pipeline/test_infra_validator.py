@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from kseg import exported
 from pipeline import fresh_process
 from pipeline.components.infra_validator import exceeded, infra_validator, promised
 from pipeline.config import InfraValidator
@@ -42,6 +43,22 @@ def test_an_export_that_answers_elsewhere_as_keras_does_here_is_blessed(validate
     assert verdict["signatures"] == promised(channels=3, num_classes=3)
     assert verdict["seconds_per_image"] > 0
     assert 2**27 < verdict["peak_bytes"] < 2**32  # TensorFlow, and not the process of this test
+
+
+def test_an_export_that_refines_and_tiles_agrees_with_keras_refined_alike(validate, refining):
+    verdict = validate(trainer=refining)
+    assert (verdict["blessed"], verdict["reasons"]) == (True, [])
+    assert verdict["agreement"] >= 0.999
+    assert verdict["signatures"] == promised(channels=3, num_classes=3, tiles=True)
+
+
+def test_an_export_that_refines_without_saying_so_is_not_blessed(validate, refining, tmp_path):
+    trainer = shutil.copytree(refining, tmp_path / "trainer")
+    made_with = trainer / "saved_model" / "assets" / exported.FILE
+    made_with.write_text(json.dumps(json.loads(made_with.read_text()) | {"crf": None}))
+    verdict = validate(trainer=trainer)
+    assert not verdict["blessed"] and verdict["agreement"] < 0.999
+    assert verdict["reasons"][0].startswith("The SavedModel's label maps must agree with the Keras model's on 99.9%")
 
 
 def test_an_export_with_other_weights_than_the_keras_model_is_not_blessed(validate, trainer):

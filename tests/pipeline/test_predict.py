@@ -390,3 +390,17 @@ def test_the_settings_of_dense_crf_are_part_of_what_answers_were_made_with(comma
     assert "settings.json, which differs in crf" in capsys.readouterr().err
     made_with = json.loads((tmp_path / "out" / "settings.json").read_text())
     assert made_with["crf"]["appearance_position_sigma"] == 20
+
+
+def test_a_model_that_refines_itself_labels_so_and_is_not_refined_again(command, refining, pictures, tmp_path, capsys):
+    from kseg import inference
+
+    assert command(model=refining / "saved_model") == 0
+    image = np.asarray(Image.open(pictures / "a" / "0.png"))
+    label_map = np.asarray(Image.open(tmp_path / "out" / "label_maps" / "a" / "0.png"))
+    assert (label_map == inference.SavedModel(refining / "saved_model").label_map(image)).mean() > 0.999
+    capsys.readouterr()
+    assert command("--crf", "auto", model=refining / "saved_model", output=tmp_path / "twice") == 2
+    said = capsys.readouterr().err
+    assert "A model must not be refined twice. Received: " in said and "Leave --crf away." in said
+    assert not (tmp_path / "twice").exists()

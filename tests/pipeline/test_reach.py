@@ -38,6 +38,7 @@ def reached(tmp_path, monkeypatch):
         ("kseg.datasets.streets", line.COMPONENTS),
         ("pipeline.schema", ("schema_gen", "example_validator")),
         ("pipeline.fresh_process", ("infra_validator", "pusher")),
+        ("pipeline.crf_settings", ("evaluator", "pusher")),
         ("pipeline.predict", ()),
         ("pipeline.run", ()),
     ],
@@ -58,9 +59,37 @@ def test_another_version_of_a_package_reaches_what_imports_it_and_what_follows(p
     [
         ("trainer.epochs=3", AFTER_TRAINER),
         ("evaluator.min_gain=0.2", ("evaluator", "pusher")),
+        ("evaluator.refinements=crf", ("evaluator", "pusher")),
+        ("trainer.crf=auto", AFTER_TRAINER),
         ("pusher.keep=2", ("pusher",)),
     ],
 )
 def test_a_setting_reaches_its_component_and_what_follows(setting, components, tmp_path):
     before, after = fingerprints(tmp_path), fingerprints(tmp_path, "--set", setting)
     assert tuple(name for name in before if before[name] != after[name]) == components
+
+
+def test_the_code_of_dense_crf_reaches_what_refines_by_it(tmp_path, monkeypatch):
+    source = store._source
+    for settings, components in (
+        ((), ()),
+        (("--set", "evaluator.refinements=crf"), ("evaluator", "pusher")),
+        (("--set", "trainer.crf=auto"), AFTER_TRAINER),
+    ):
+        before = fingerprints(tmp_path, *settings)
+        with monkeypatch.context() as edited:
+            edited.setattr(store, "_source", lambda name: source(name) and source(name) + "\n" * ("densecrf" in name))
+            after = fingerprints(tmp_path, *settings)
+        assert tuple(name for name in before if before[name] != after[name]) == components
+
+
+def test_the_content_of_a_file_of_settings_counts_and_not_its_place(tmp_path):
+    def of(name, text):
+        (tmp_path / name).write_text(text)
+        more = "--set", "evaluator.refinements=crf", "--set", f"evaluator.crf={tmp_path / name}"
+        return fingerprints(tmp_path, *more)
+
+    one = of("one.json", '{"settings": {"iterations": 3}, "model": "a"}')
+    assert of("two.json", '{"settings": {"iterations": 3}, "model": "b"}') == one
+    other = of("one.json", '{"settings": {"iterations": 4}, "model": "a"}')
+    assert tuple(name for name in one if one[name] != other[name]) == ("evaluator", "pusher")

@@ -263,3 +263,32 @@ def test_refinements_stand_beside_the_model_as_it_is_served(tmp_path, artifacts)
     report.write(tmp_path / "report.html", name="photos", artifacts=artifacts)
     page = (tmp_path / "report.html").read_text()
     assert "<td>flips</td>" in page and "0.543" in page and "as it is served" in page
+
+
+def test_bounds_of_regions_and_the_settings_of_dense_crf_are_said(tmp_path, artifacts):
+    row = {"mean_iou": 0.5432, "boundary_f1": 0.61, "iou": [0.5], "difference": 0.0123, "low": -0.001, "high": 0.02}
+    bounds = {"iou": [0.5], "boundary_f1": 0.8765}
+    change(
+        artifacts["evaluator"] / "scores.json",
+        refinements={"superpixels": row, "crf": row | {"settings": {"iterations": 7}}},
+        unlabelled={
+            "superpixels": bounds | {"mean_iou": 0.9124, "regions": 981.4},
+            "merged_by_colour": bounds | {"mean_iou": 0.4321, "regions": 37.0},
+        },
+    )
+    text, page = written(tmp_path, artifacts)
+    said = " ".join(page.text.split())
+    assert "The best that any labelling of these superpixels could score: mean IoU 0.912, boundary F1 0.876" in said
+    assert "981 superpixels an image" in said and "mean IoU 0.432 at best" in said and "37 regions an image" in said
+    assert '{"iterations": 7}' in said
+    crf = [row for row in cells(text, "Refined") if row[0] == "crf"]
+    assert crf == [["crf", "0.543", "+0.012", "-0.001 to +0.020", "0.610"]]
+
+
+def test_a_model_that_refines_itself_says_so(tmp_path, artifacts):
+    assert "refines its answers itself" not in written(tmp_path, artifacts)[1].text
+    assets = artifacts["trainer"] / "saved_model" / "assets"
+    assets.mkdir(parents=True)
+    (assets / "export.json").write_text(json.dumps({"image_size": [24, 32], "tiles": True, "crf": {"iterations": 7}}))
+    said = " ".join(written(tmp_path, artifacts)[1].text.split())
+    assert 'refines its answers itself, by DenseCRF with {"iterations": 7}' in said

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pipeline import run
+from pipeline import crf_settings, run
 
 
 def test_help_imports_no_framework():
@@ -44,6 +44,14 @@ def test_without_data_it_is_the_game_on_streets_and_with_data_it_is_not():
         (["--config", "camvid"], "--data must name a folder"),
         (["--set", 'evaluator.thresholds={"mean_io": 0.5}'], r"Did you mean 'mean_iou'\?"),
         (["--model", "unett"], "`model` must be one of unet"),
+        (["--set", "evaluator.refinements=flips,crff"], r"evaluator.refinements=crff\. Did you mean 'crf'\?"),
+        (["--set", 'trainer.crf={"iteration": 3}'], r"Received: iteration=3 \[crf\]\. Did you mean 'iterations'\?"),
+        (["--set", "trainer.crf=nowhere.json"], "must be auto, a JSON object or a file that holds one"),
+        (["--set", "evaluator.crf=auto"], r"must be given with evaluator.refinements=crf.*Received: .*=none"),
+        (
+            ["--set", "evaluator.refinements=flips,crf", "--set", "trainer.crf=auto"],
+            r"must not be refined twice\. Received: trainer.crf, and crf in evaluator.refinements",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused_with_status_2(argv, message, capsys):
@@ -51,6 +59,17 @@ def test_wrong_arguments_are_refused_with_status_2(argv, message, capsys):
         run.parse(argv)
     assert run.main(argv) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_settings_of_dense_crf_are_read_as_predict_reads_them(tmp_path):
+    (tmp_path / "crf.json").write_text('{"model": "x", "settings": {"iterations": 7}, "trials": []}')
+    for component, more in (("trainer", []), ("evaluator", ["--set", "evaluator.refinements=crf"])):
+        for text, changed in (("auto", {}), ('{"iterations": 3}', {"iterations": 3})):
+            config, _ = run.parse([*more, "--set", f"{component}.crf={text}"])
+            assert getattr(config, component).crf == crf_settings.AUTO | changed
+        config, _ = run.parse([*more, "--set", f"{component}.crf={tmp_path / 'crf.json'}"])
+        assert getattr(config, component).crf == crf_settings.AUTO | {"iterations": 7}
+        assert getattr(run.parse([*more, "--set", f"{component}.crf=none"])[0], component).crf is None
 
 
 def test_rollback_trains_nothing_and_says_what_is_served_now(tmp_path, capsys):

@@ -47,11 +47,12 @@ def test_no_weight_that_is_searched_is_zero_and_the_draw_depends_on_the_seed():
     assert all(setting[f"{kernel}_weight"] > 0 for setting in settings for kernel in ("smoothness", "appearance"))
 
 
-def test_what_cannot_be_searched_is_refused(command, capsys, tmp_path):
+def test_what_cannot_be_searched_is_refused(command, refining, capsys, tmp_path):
     for changed, more, message in (
         ({}, ["--search-images", "5"], "Received: 5 of 5 images of 'test'"),
         ({"data": tmp_path}, [], "must be a prepared data set with a split 'test'"),
         ({"model": tmp_path}, [], "there is no saved_model.pb"),
+        ({"model": refining / "saved_model"}, [], "must not be refined twice"),
     ):
         assert command(*more, **changed) == (2, None)
         assert message in capsys.readouterr().err

@@ -1,11 +1,13 @@
 """The whole line: the same from nothing with one seed, and the same after being killed at any moment."""
 
+import json
 import random
 import re
 import shutil
 
 import pytest
 
+from kseg import exported
 from pipeline.line import COMPONENTS
 
 from .whole_line import contents, finish, kill
@@ -70,6 +72,26 @@ def test_a_second_run_from_nothing_is_the_same_bit_for_bit(undisturbed, tmp_path
 )
 def test_a_killed_run_ends_the_next_time_as_an_undisturbed_one(component, share, undisturbed, tmp_path):
     killed_and_run_again(component, share, undisturbed, tmp_path / "run")
+
+
+def test_a_model_that_refines_itself_goes_through_the_line_and_is_pushed_so(undisturbed, tmp_path):
+    before("trainer", undisturbed[0], tmp_path / "run")
+    crf = {"iterations": 2, "appearance_colour_sigma": 8}
+    settings = {"trainer.epochs": 1, "trainer.tiles": "true", "trainer.crf": json.dumps(crf)}
+    chosen = [f"--set={name}={value}" for name, value in settings.items()]
+    said = finish(tmp_path / "run", *chosen, "--set=evaluator.refinements=superpixels")
+    assert re.search(r"transform +cached", said)
+    runs, pushed = tmp_path / "run" / "runs", tmp_path / "run" / "models" / "small" / "1"
+    made_with = exported.settings(pushed)
+    assert made_with["tiles"] and made_with["crf"].items() >= crf.items()
+    (infra,), (scores,) = (
+        list((runs / name).glob(f"*/{file}.json"))
+        for name, file in (("infra_validator", "infra"), ("evaluator", "scores"))
+    )
+    verdict = json.loads(infra.read_text())
+    assert verdict["agreement"] >= 0.999 and "tiles" in verdict["signatures"]
+    assert json.loads(scores.read_text())["unlabelled"]["superpixels"]["mean_iou"] > 0.8
+    assert "refines its answers itself" in (runs / "report-small.html").read_text()
 
 
 @pytest.mark.slow
