@@ -50,16 +50,16 @@ def overlay_sheet(images: np.ndarray, truths: np.ndarray, predictions: np.ndarra
     entries = list(zip(labels.names, labels.colours, strict=True))
     if (truths == VOID).any():
         entries.append(("void (darkened image)", (60, 60, 60)))
-    legend = _legend(entries, width)
+    legend_below = legend(entries, width)
     heading = TEXT + 2 * MARGIN
-    sheet = Image.new("RGB", (width, heading + len(rows) * (rows[0][0].height + MARGIN) + legend.height), PAPER)
+    sheet = Image.new("RGB", (width, heading + len(rows) * (rows[0][0].height + MARGIN) + legend_below.height), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(TEXT)
     for column, title in enumerate(("image", "truth", "prediction")):
         left = MARGIN + column * (rows[0][0].width + MARGIN)
         draw.text((left + rows[0][0].width / 2, heading / 2), title, INK, font, anchor="mm")
         for row, panels in enumerate(rows):
             sheet.paste(panels[column], (left, heading + row * (panels[column].height + MARGIN)))
-    sheet.paste(legend, (0, sheet.height - legend.height))
+    sheet.paste(legend_below, (0, sheet.height - legend_below.height))
     return sheet
 
 
@@ -98,9 +98,15 @@ def _painted(image: np.ndarray, ids: np.ndarray, labels: LabelMap) -> np.ndarray
     return np.where((ids == VOID)[..., None], 0.5 * image, painted).astype(np.uint8)
 
 
-def _legend(entries: list[tuple[str, tuple]], width: int) -> Image.Image:
-    """A patch of colour beside each name, in as many lines as they need."""
-    font, step = ImageFont.load_default(TEXT), TEXT + MARGIN
+def legend(entries: list[tuple[str, tuple[int, int, int]]], width: int, size: int = TEXT) -> Image.Image:
+    """A patch of colour beside each name, in as many lines as they need.
+
+    Args:
+        entries: (name, (red, green, blue)).
+        width: of the picture, pixels.
+        size: of the text, pixels.
+    """
+    font, step = ImageFont.load_default(size), size + MARGIN
     places, left, top = [], MARGIN, MARGIN // 2
     for name, _ in entries:
         length = step + font.getlength(name) + MARGIN
@@ -108,12 +114,12 @@ def _legend(entries: list[tuple[str, tuple]], width: int) -> Image.Image:
             left, top = MARGIN, top + step
         places.append((left, top))
         left += length
-    legend = Image.new("RGB", (width, top + step), PAPER)
-    draw = ImageDraw.Draw(legend)
+    picture = Image.new("RGB", (width, top + step), PAPER)
+    draw = ImageDraw.Draw(picture)
     for (left, top), (name, colour) in zip(places, entries, strict=True):
-        draw.rectangle((left, top, left + TEXT, top + TEXT), fill=tuple(colour), outline=INK)
-        draw.text((left + step - MARGIN / 2, top + TEXT / 2), name, INK, font, anchor="lm")
-    return legend
+        draw.rectangle((left, top, left + size, top + size), fill=tuple(colour), outline=INK)
+        draw.text((left + step - MARGIN / 2, top + size / 2), name, INK, font, anchor="lm")
+    return picture
 
 
 def confusion_matrix(matrix: np.ndarray, labels: LabelMap) -> Image.Image:

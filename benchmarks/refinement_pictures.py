@@ -1,0 +1,248 @@
+"""What DenseCRF changes, as a picture: the image that it mends most, the one that it spoils most, and a typical one.
+
+    python -m benchmarks.refinement_pictures --model savedmodels/NAME --data runs/example_gen/<fingerprint> --crf crf.json \\
+        --out refined.png
+
+Every image of the split is labelled as the model is served, and again with its probabilities refined, as `pipeline.predict --crf`
+does. Images are ordered by the change of their accuracy (share of labelled pixels that are right): the last, the first and the
+median are drawn, so no hand chose them. Above stands the gain on all images, with its 95 % interval. Source images are drawn
+only with --show-source: photographs of a data set are not ours to publish. The text can be read where the picture is shown 480
+pixels wide.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from kseg import inference, metrics, plots
+from kseg.datasets.image_files import decode_image
+from kseg.labels import VOID, LabelMap
+from pipeline import crf_settings, progress
+from pipeline.predict import saved_model
+from pipeline.refinement_settings import check_unrefined
+from pipeline.tune_crf import stored_pairs
+
+WIDTH, MARGIN, TEXT = 1200, 12, 29  # pixels
+MENDED, SPOILT, WRONG, SAME = (0, 158, 90), (214, 39, 40), (150, 150, 150), (222, 222, 222)
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One image before and after refinement.
+
+    Attributes:
+        key: of the pair.
+        image: (H, W, C), uint8.
+        truth: (H, W), class ids, 255 where void.
+        before: (H, W), class ids as the model is served.
+        after: (H, W), class ids, refined.
+    """
+
+    key: str
+    image: np.ndarray
+    truth: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+
+    @property
+    def accuracies(self) -> tuple[float, float]:
+        """Share of the labelled pixels that are right, before and after; 0 where there is none."""
+        labelled = self.truth != VOID
+        right = (np.count_nonzero(labelled & (ids == self.truth)) for ids in (self.before, self.after))
+        return tuple(number / max(1, np.count_nonzero(labelled)) for number in right)
+
+    @property
+    def changes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where labelled pixels were mended, and where they were spoilt: two masks (H, W)."""
+        was, is_, labelled = self.before == self.truth, self.after == self.truth, self.truth != VOID
+        return labelled & ~was & is_, labelled & was & ~is_
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Draws and prints; returns the exit status: 0 done, 2 a wrong argument."""
+    arguments = _parser().parse_args(argv)
+    try:
+        model, settings = saved_model(arguments.model), crf_settings.read(arguments.crf)
+        check_unrefined(model, "Draw one that was exported without.")
+        pairs = stored_pairs(arguments.data, arguments.split)[:: arguments.every]
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    labels = LabelMap.load(arguments.data)
+    with progress.line("images"):
+        examples = refined(model, settings, pairs)
+    gains = {
+        "mean IoU": gain(examples, labels.num_classes, _class_counts, _mean_iou),
+        "boundary F1": gain(examples, labels.num_classes, metrics.boundary_counts, _boundary_f1),
+    }
+    for name, said in gains.items():
+        print(f"{name:12}{said} on {len(examples)} images of {arguments.split!r}")
+    rows = chosen(examples)
+    for title, example in rows:
+        print(f"{example.key}: {caption(title, example)}")
+    head = f"{len(examples)} images: mean IoU {gains['mean IoU']}"
+    sheet = drawn(rows, labels, head, arguments.show_source)
+    sheet.quantize(256, dither=Image.Dither.NONE).save(arguments.out, optimize=True)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.refinement_pictures",
+        description=__doc__.partition("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--model", required=True, help="pushed model, of which the newest version is taken, or a version"
+    )
+    parser.add_argument(
+        "--data", required=True, type=pathlib.Path, help="prepared data set: the folder that example_gen wrote"
+    )
+    parser.add_argument("--split", default="test", help="whose images are compared")
+    parser.add_argument("--every", type=int, default=1, help="take one image of this many, where time is short")
+    parser.add_argument("--crf", default="auto", metavar="auto|JSON|FILE", help="settings, as of pipeline.predict")
+    parser.add_argument("--out", required=True, metavar="FILE.png", help="the picture")
+    parser.add_argument(
+        "--show-source", action="store_true", help="draw the source images, too; only where they may be published"
+    )
+    return parser
+
+
+def refined(model: pathlib.Path, settings: dict[str, float], pairs) -> list[Example]:
+    """Each stored pair as the model is served, and refined with `settings`."""
+    served = inference.SavedModel(model)
+    refine = inference.refined(served, **settings)
+    examples = []
+    progress.total(len(pairs))
+    for key, image_bytes, mask_bytes in pairs:
+        image, truth = decode_image(image_bytes), np.asarray(Image.open(io.BytesIO(mask_bytes)))
+        after = refine(image[np.newaxis])[0].argmax(axis=-1).astype(np.uint8)
+        examples.append(Example(key, image, truth, served.label_map(image), after))
+        progress.advance()
+    return examples
+
+
+def gain(examples: list[Example], num_classes: int, count, score) -> str:
+    """The score of all images before and after in words, with the 95 % interval of the difference over images."""
+    before, after = (
+        np.stack([count(example.truth, getattr(example, when), num_classes) for example in examples])
+        for when in ("before", "after")
+    )
+    found = metrics.paired_difference(after, before, score)
+    scores = " to ".join(f"{score(counts.sum(axis=0)):.3f}" for counts in (before, after))
+    return f"{scores} ({found.value:+.3f}, 95 % interval {found.low:+.3f} to {found.high:+.3f})"
+
+
+def _class_counts(truth, label_map, num_classes):
+    return metrics.class_counts(metrics.confusion_matrix(truth, label_map, num_classes))
+
+
+def _mean_iou(counts) -> float:
+    return metrics.scores_of_counts(counts)["mean_iou"]
+
+
+def _boundary_f1(counts) -> float:
+    return metrics.boundary_scores(counts)["boundary_f1"]
+
+
+def chosen(examples: list[Example]) -> list[tuple[str, Example]]:
+    """The image whose accuracy rises most, the median one, and the one whose accuracy falls most, each once, with a title."""
+    ordered = sorted(examples, key=lambda example: example.accuracies[1] - example.accuracies[0])
+    places = {len(ordered) - 1: "most mended", len(ordered) // 2: "typical", 0: "most spoilt"}
+    return [(places[place], ordered[place]) for place in sorted(places, reverse=True)]
+
+
+def caption(title: str, example: Example) -> str:
+    """What refinement did to one image, in words."""
+    before, after = example.accuracies
+    mended, spoilt = (np.count_nonzero(mask) for mask in example.changes)
+    return f"{title}: {100 * before:.1f} to {100 * after:.1f} % of pixels right; {mended} mended, {spoilt} spoilt"
+
+
+def drawn(rows: list[tuple[str, Example]], labels: LabelMap, head: str, show_source: bool) -> Image.Image:
+    """One row an image: (source,) truth, labels before and after, and what changed; names of the colours below.
+
+    Args:
+        rows: title and example of each.
+        labels: names and colours.
+        head: the line above.
+        show_source: whether the source images are drawn.
+    """
+    titles = [*(["source"] if show_source else []), "truth", "network", "refined", "changed"]
+    width = (WIDTH - MARGIN * (len(titles) + 1)) // len(titles)
+    strips = []
+    for title, example in rows:
+        panels = [labels.colour(ids) for ids in (example.truth, example.before, example.after)]
+        panels = [*([_rgb(example.image)] if show_source else []), *panels, changed(example)]
+        strips += [_line([caption(title, example)]), _row([_scaled(panel, width) for panel in panels])]
+    colours = list(zip(labels.names, labels.colours, strict=True))
+    if any((example.truth == VOID).any() for _, example in rows):
+        colours.append(("void", labels.void_colour))
+    told = [("mended", MENDED), ("spoilt", SPOILT), ("wrong before and after", WRONG), ("as before", SAME)]
+    parts = [
+        _line([head]),
+        _line(titles),
+        *strips,
+        *(plots.legend(entries, WIDTH, TEXT) for entries in (told, colours)),
+    ]
+    return _stacked(parts)
+
+
+def changed(example: Example) -> np.ndarray:
+    """Colours (H, W, 3), uint8, of what refinement mended and spoilt; grey elsewhere, darker where it stayed wrong."""
+    mended, spoilt = example.changes
+    wrong = (example.truth != VOID) & (example.after != example.truth) & ~spoilt
+    return np.select([mask[..., None] for mask in (mended, spoilt, wrong)], [MENDED, SPOILT, WRONG], SAME).astype(
+        np.uint8
+    )
+
+
+def _rgb(image):
+    return np.broadcast_to(image, (*image.shape[:2], 3))
+
+
+def _scaled(panel: np.ndarray, width: int) -> Image.Image:
+    """A panel of that width: pixels stay pixels where it grows, and are averaged where it shrinks."""
+    picture = Image.fromarray(np.ascontiguousarray(panel))
+    kind = Image.Resampling.NEAREST if picture.width <= width else Image.Resampling.BOX
+    return picture.resize((width, round(picture.height * width / picture.width)), kind)
+
+
+def _row(panels: list[Image.Image]) -> Image.Image:
+    row = Image.new("RGB", (WIDTH, max(panel.height for panel in panels) + MARGIN), plots.PAPER)
+    for place, panel in enumerate(panels):
+        row.paste(panel, (MARGIN + place * (panel.width + MARGIN), 0))
+    return row
+
+
+def _line(texts: list[str]) -> Image.Image:
+    """Texts side by side: one begins at the left, several are centred over their columns."""
+    line = Image.new("RGB", (WIDTH, TEXT + MARGIN), plots.PAPER)
+    draw, font = ImageDraw.Draw(line), ImageFont.load_default(TEXT)
+    for place, text in enumerate(texts):
+        left, anchor = (MARGIN, "lm") if len(texts) == 1 else (WIDTH * (place + 0.5) / len(texts), "mm")
+        draw.text((left, line.height / 2), text, plots.INK, font, anchor=anchor)
+    return line
+
+
+def _stacked(parts: list[Image.Image]) -> Image.Image:
+    sheet = Image.new("RGB", (WIDTH, sum(part.height for part in parts) + MARGIN), plots.PAPER)
+    top = MARGIN // 2
+    for part in parts:
+        sheet.paste(part, (0, top))
+        top += part.height
+    return sheet
+
+
+if __name__ == "__main__":
+    sys.exit(main())
