@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     argument(
         "--crf",
         "refine by DenseCRF with these settings, at the picture's own size: a file that pipeline.tune_crf wrote, a JSON "
-        "object, or auto, which suits coarse networks",
+        "object, or auto, which suits coarse networks; refused where a model was exported with DenseCRF",
         type=_crf,
         metavar="auto|JSON|FILE",
     )

@@ -203,6 +203,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__.split("\n\n")[0],
         epilog="settings of --set and their defaults:\n"
         + "\n".join(f"  {name} = {_shown(name, defaults)}" for name in defaults["folder"] if "." in name)
+        + f"\n\n{' and '.join(CRF_SETTINGS)} are auto, a JSON object, or a file that pipeline.tune_crf wrote; the first refines\n"
+        f"what is served. evaluator.refinements are of {', '.join(refinement_settings.SCORED)}."
         + "\n\nnamed configurations of --config:\n"
         + "\n".join(f"  {name:12} {function.__doc__.splitlines()[0]}" for name, function in CONFIGS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -3,7 +3,8 @@
 The validation images, in the order of their keys, are cut in two: the first part is searched, the second says what the best
 setting gains, with an interval over images; a gain on the images that were searched would be flattery. The model answers once;
 every setting refines the same probabilities. Settings are drawn at random from a grid in which no weight is 0, after the two that
-the literature uses most, so the answer may well be that no setting helps.
+the literature uses most, so the answer may well be that no setting helps. What is written is read by `pipeline.predict --crf`,
+and by the settings `evaluator.crf` and `trainer.crf` of `pipeline.run`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ def test_help_imports_no_framework():
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert answer.splitlines()[-1] == "[]"
     assert "--adversarial-weight" in answer and "trainer.epochs = 80" in answer
+    assert "evaluator.refinements are of flips, turns, tiles, scales, superpixels, crf." in answer
 
 
 def test_flags_set_settings_and_set_has_the_last_word():
