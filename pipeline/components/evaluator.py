@@ -25,7 +25,11 @@ from pipeline import beam as shards
 from pipeline import gate, progress, refinement_settings
 from pipeline.config import Evaluator
 from pipeline.counted_pairs import Count, CountBest, Counted, counted
+from pipeline.prediction_settings import Settings
 from pipeline.scored_images import ScoredImages
+
+BOUNDS = {"superpixels": False, "merged_by_colour": True}
+"""Divisions of which the best labels are scored: whether neighbouring superpixels of like colour are one region."""
 
 
 def evaluator(
@@ -68,10 +72,11 @@ def evaluator(
         refinement_settings.check_unrefined(model / "saved_model", "Leave crf out of evaluator.refinements.")
     split, images = _split(config.split, examples)
     incomparable = _incomparable(baseline, labels.names) if baseline else None
-    rounds = 2 + len(refined) + bool(baseline and not incomparable) + (2 if "superpixels" in refined else 0)
+    rounds = 2 + len(refined) + bool(baseline and not incomparable) + len(BOUNDS) * ("superpixels" in refined)
     progress.total(rounds * images)
     count = functools.partial(Count, num_classes=labels.num_classes, tolerance=config.boundary_tolerance)
-    original = counted(out, examples, split, count(model / "saved_model", "serve_bytes"), beam_options)
+    ask = functools.partial(counted, out, examples, split, beam_options=beam_options)
+    original = ask(count(model / "saved_model", "serve_bytes"))
     fitted = counted(out, transform, split, count(model / "saved_model", "serving_default"), beam_options)
     matrix = original.matrix
     if not matrix.any():
@@ -95,28 +100,16 @@ def evaluator(
     if incomparable:
         comparison = {"version": baseline.name, "compared": False, "why": incomparable}
     elif baseline:
-        theirs = counted(out, examples, split, count(baseline, "serve_bytes"), beam_options)
+        theirs = ask(count(baseline, "serve_bytes"))
         comparison = {"version": baseline.name, "compared": True} | compared(original.images, theirs.images)
-    beside = {}
-    for name, settings in refined.items():
-        theirs = counted(
-            out, examples, split, count(model / "saved_model", "serve_bytes", refined=settings), beam_options
-        )
-        beside[name] = _known(theirs) | {
-            key: compared(theirs.images, original.images)[key] for key in ("difference", "low", "high")
-        }
-        if settings.crf:
-            beside[name]["settings"] = settings.crf
+    beside = {
+        name: _beside(ask(count(model / "saved_model", "serve_bytes", refined=settings)), original, settings)
+        for name, settings in refined.items()
+    }
     unlabelled = {}
-    for name in ("superpixels", "merged_by_colour") if "superpixels" in refined else ():
-        best = CountBest(
-            labels.num_classes,
-            config.boundary_tolerance,
-            superpixels=refined["superpixels"].superpixels,
-            merged=name == "merged_by_colour",
-        )
-        theirs = counted(out, examples, split, best, beam_options)
-        unlabelled[name] = _known(theirs) | {"regions": float(theirs.images.counts["regions"].mean())}
+    if "superpixels" in refined:
+        number, settings = refined["superpixels"].superpixels, (labels.num_classes, config.boundary_tolerance)
+        unlabelled = {name: _bound(ask(CountBest(*settings, number, merged))) for name, merged in BOUNDS.items()}
     thresholds = gate.measured(config.thresholds, every.scores(), slices, labels.names, images)
     mean_iou, where = scores["original_size"]["mean_iou"], f"{split!r} ({images} images)"
     reasons = gate.verdict(config, mean_iou, always_one, thresholds, comparison, where)
@@ -180,7 +173,19 @@ def _commonest_class(statistics: pathlib.Path) -> int:
     return int(np.argmax(counts))
 
 
-def _known(found: Counted) -> dict:
+def _beside(refined: Counted, original: Counted, settings: Settings) -> dict:
+    """Scores of a refinement, the difference of its mean IoU from that without, its 95 % interval, and settings of DenseCRF."""
+    difference = compared(refined.images, original.images)
+    found = _shown(refined) | {key: difference[key] for key in ("difference", "low", "high")}
+    return found | ({"settings": settings.crf} if settings.crf else {})
+
+
+def _bound(best: Counted) -> dict:
+    """Scores of the best labels of regions, and how many regions an image has on average."""
+    return _shown(best) | {"regions": float(best.images.counts["regions"].mean())}
+
+
+def _shown(found: Counted) -> dict:
     """The scores that the table of refinements shows."""
     scores = found.images.scores()
     return {key: scores[key] for key in ("mean_iou", "boundary_f1", "iou")}
