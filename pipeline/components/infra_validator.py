@@ -32,7 +32,8 @@ from pipeline import fresh_process, progress
 from pipeline.config import InfraValidator
 
 AGREEMENT = 0.999
-"""Share of pixels on which the two must agree: where two classes tie within rounding, other kernels may decide otherwise."""
+"""Share of pixels on which the two must agree: where two classes tie within rounding, other kernels may decide otherwise, and
+DenseCRF may put a pixel on the border of two simplices of its lattice into either (docs/refinement.md)."""
 
 TIMEOUT = 600
 """Seconds after which the process counts as hung."""
