@@ -50,7 +50,8 @@ def crf(size: tuple[int, int], classes: int, iterations: int):
     width, height = size
     image = streets.draw(0, split="test", size=(height, width))[0][None].astype(np.float32)
     logits = tf.random.stateless_normal((1, height, width, classes), seed=(1, 1))
-    refine = tf.function(kseg.DenseCRF(iterations))
+    sigmas = {"smoothness_sigma": 3, "appearance_position_sigma": 80, "appearance_colour_sigma": 13}
+    refine = tf.function(kseg.DenseCRF(iterations, **sigmas, smoothness_weight=3, appearance_weight=10))
     return lambda: refine([logits, image])[0, 0, 0].numpy()
 
 

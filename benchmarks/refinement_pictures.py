@@ -5,8 +5,8 @@
 
 Every image of the split is labelled as the model is served, and again with its probabilities refined, as `pipeline.predict --crf`
 does. Images are ordered by the change of their accuracy (share of labelled pixels that are right): the last, the first and the
-median are drawn, so no hand chose them. Above stands the gain on all images, with its 95 % interval. Source images are drawn
-only with --show-source: photographs of a data set are not ours to publish. The text can be read where the picture is shown 480
+median are drawn, so no hand chose them. Above stands the gain on all images, with its 95 % interval. Images and true masks are
+drawn only with --show-data: those of a data set are not ours to publish. The text can be read where the picture is shown 480
 pixels wide.
 """
 
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         model, settings = saved_model(arguments.model), crf_settings.read(arguments.crf)
         check_unrefined(model, "Draw one that was exported without.")
-        pairs = stored_pairs(arguments.data, arguments.split)[:: arguments.every]
+        pairs = stored_pairs(arguments.data, arguments.split)[arguments.skip :: arguments.every]
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     for title, example in rows:
         print(f"{example.key}: {caption(title, example)}")
     head = f"{len(examples)} images: mean IoU {gains['mean IoU']}"
-    sheet = drawn(rows, labels, head, arguments.show_source)
+    sheet = drawn(rows, labels, head, arguments.show_data)
     sheet.quantize(256, dither=Image.Dither.NONE).save(arguments.out, optimize=True)
     return 0
 
@@ -109,11 +109,14 @@ def _parser() -> argparse.ArgumentParser:
         "--data", required=True, type=pathlib.Path, help="prepared data set: the folder that example_gen wrote"
     )
     parser.add_argument("--split", default="test", help="whose images are compared")
+    parser.add_argument(
+        "--skip", type=int, default=0, help="leave out so many images at the front: those that tune_crf searched"
+    )
     parser.add_argument("--every", type=int, default=1, help="take one image of this many, where time is short")
     parser.add_argument("--crf", default="auto", metavar="auto|JSON|FILE", help="settings, as of pipeline.predict")
     parser.add_argument("--out", required=True, metavar="FILE.png", help="the picture")
     parser.add_argument(
-        "--show-source", action="store_true", help="draw the source images, too; only where they may be published"
+        "--show-data", action="store_true", help="draw images and true masks, too; only where they may be published"
     )
     return parser
 
@@ -156,9 +159,14 @@ def _boundary_f1(counts) -> float:
 
 
 def chosen(examples: list[Example]) -> list[tuple[str, Example]]:
-    """The image whose accuracy rises most, the median one, and the one whose accuracy falls most, each once, with a title."""
-    ordered = sorted(examples, key=lambda example: example.accuracies[1] - example.accuracies[0])
-    places = {len(ordered) - 1: "most mended", len(ordered) // 2: "typical", 0: "most spoilt"}
+    """The image whose accuracy rises most, the median one, and the one whose accuracy rises least, each once, with a title."""
+
+    def rise(example):
+        return example.accuracies[1] - example.accuracies[0]
+
+    ordered = sorted(examples, key=rise)
+    last = "most spoilt" if rise(ordered[0]) < 0 else "least mended"
+    places = {len(ordered) - 1: "most mended", len(ordered) // 2: "typical", 0: last}
     return [(places[place], ordered[place]) for place in sorted(places, reverse=True)]
 
 
@@ -169,24 +177,24 @@ def caption(title: str, example: Example) -> str:
     return f"{title}: {100 * before:.1f} to {100 * after:.1f} % of pixels right; {mended} mended, {spoilt} spoilt"
 
 
-def drawn(rows: list[tuple[str, Example]], labels: LabelMap, head: str, show_source: bool) -> Image.Image:
-    """One row an image: (source,) truth, labels before and after, and what changed; names of the colours below.
+def drawn(rows: list[tuple[str, Example]], labels: LabelMap, head: str, show_data: bool) -> Image.Image:
+    """One row an image: (image, truth,) labels before and after, and what changed; names of the colours below.
 
     Args:
         rows: title and example of each.
         labels: names and colours.
         head: the line above.
-        show_source: whether the source images are drawn.
+        show_data: whether images and true masks are drawn.
     """
-    titles = [*(["source"] if show_source else []), "truth", "network", "refined", "changed"]
+    titles = [*(["image", "truth"] if show_data else []), "network", "refined", "changed"]
     width = (WIDTH - MARGIN * (len(titles) + 1)) // len(titles)
     strips = []
     for title, example in rows:
-        panels = [labels.colour(ids) for ids in (example.truth, example.before, example.after)]
-        panels = [*([_rgb(example.image)] if show_source else []), *panels, changed(example)]
+        data = [_rgb(example.image), labels.colour(example.truth)] if show_data else []
+        panels = [*data, labels.colour(example.before), labels.colour(example.after), changed(example)]
         strips += [_line([caption(title, example)]), _row([_scaled(panel, width) for panel in panels])]
     colours = list(zip(labels.names, labels.colours, strict=True))
-    if any((example.truth == VOID).any() for _, example in rows):
+    if show_data and any((example.truth == VOID).any() for _, example in rows):
         colours.append(("void", labels.void_colour))
     told = [("mended", MENDED), ("spoilt", SPOILT), ("wrong before and after", WRONG), ("as before", SAME)]
     parts = [

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.counted_pairs import CountBest, counted
+from tests.prepared_pairs import write_prepared
 
-from .conftest import LABELS, write_examples
+from .conftest import LABELS
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def best(tmp_path):
     truth = np.repeat([[1, 1, 1, 1, 2, 2, 2, 2]], 8, axis=0).astype(np.uint8)
     image = np.array(LABELS.colours, np.uint8)[truth]
     truth[2:4, :2] = 2  # 4 of the 32 pixels that look left are right
-    examples = write_examples(tmp_path / "examples", {"test": [(image, truth)]})
+    examples = write_prepared(tmp_path / "examples", {"test": [(image, truth)]}, LABELS)
     return lambda merged: counted(tmp_path, examples, "test", CountBest(3, 2.0, superpixels=1000, merged=merged), [])
 
 

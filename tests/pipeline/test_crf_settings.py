@@ -19,13 +19,13 @@ def test_they_may_be_auto_json_or_what_tune_crf_wrote(tmp_path):
     assert crf_settings.read(str(tmp_path / "plain.json"))["appearance_weight"] == 4
 
 
-def test_what_they_name_are_arguments_of_dense_crf_and_all_that_are_numbers():
-    numbers = [
-        name
+def test_auto_is_the_default_of_dense_crf_for_every_argument_that_is_a_number():
+    numbers = {
+        name: argument.default
         for name, argument in inspect.signature(kseg.DenseCRF).parameters.items()
         if isinstance(argument.default, (int, float)) and not isinstance(argument.default, bool)
-    ]
-    assert list(crf_settings.AUTO) == numbers
+    }
+    assert numbers == crf_settings.AUTO
 
 
 @pytest.mark.parametrize(
