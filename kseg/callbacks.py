@@ -19,6 +19,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from kseg.distribute import keeps, several_machines  # noqa: E402
 from kseg.games.health import GameHealth as GameHealth  # noqa: E402  (a callback, but of games)
 from kseg.labels import LabelMap  # noqa: E402
 
@@ -127,7 +128,8 @@ class Resume(keras.callbacks.Callback):
     be killed between its two files. Kept here: every variable of the model (weights, moving statistics, seeds), of its optimizers
     (a game has two) and of its metrics, the step, the history, and the best score of `best`. It gets its name when it is whole.
     The data must go on too: `training_set(..., first=resume.step)`. On several devices the weights are the same bits as well, but
-    not the training scores of the interrupted epoch, since Keras deals a kept sum out to the devices anew.
+    not the training scores of the interrupted epoch, since Keras deals a kept sum out to the devices anew. Of several machines
+    the chief writes the file and all read it; it counts the chief's part of those scores.
 
     Args:
         path: file to write, `*.npz`; where it exists, training goes on from it.
@@ -203,7 +205,9 @@ class Resume(keras.callbacks.Callback):
         self.step += 1
         if self.step % self.steps_per_epoch == 0:
             self.model.stop_training |= self._short  # `fit` would give an epoch begun earlier all its steps
-        elif time.monotonic() - self._last >= max(self.seconds, PAUSE * self._cost):
+        elif keeps(self.model.distribute_strategy) and time.monotonic() - self._last >= max(
+            self.seconds, PAUSE * self._cost
+        ):
             self._write()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -212,7 +216,8 @@ class Resume(keras.callbacks.Callback):
             self.history.setdefault(name, []).append(float(value))
         if self._short:
             self.model.stop_training = False
-        self._write()
+        if keeps(self.model.distribute_strategy):
+            self._write()
 
     def _variables(self) -> list:
         """Everything that a step changes, in an order that the model's code decides."""
@@ -223,11 +228,18 @@ class Resume(keras.callbacks.Callback):
         found += self.model.metrics_variables
         return list({id(variable): variable for variable in found}.values())
 
+    def _value(self, variable) -> np.ndarray:
+        """The variable as it is here: what other machines have counted would have to be asked of all at one moment."""
+        strategy = self.model.distribute_strategy
+        if several_machines(strategy) and variable.synchronization == "on_read":
+            return sum(part.numpy() for part in strategy.experimental_local_results(variable.value))
+        return keras.ops.convert_to_numpy(variable)
+
     def _write(self):
         start = time.monotonic()
         best = None if self.best is None else self.best.best
         about = {"step": self.step, "history": self.history, "best": None if best is None else float(best)}
-        arrays = {f"{n:05}": keras.ops.convert_to_numpy(variable) for n, variable in enumerate(self._variables())}
+        arrays = {f"{n:05}": self._value(variable) for n, variable in enumerate(self._variables())}
         unfinished = self.path.with_name(f".{self.path.name}")
         with open(unfinished, "wb") as file:
             np.savez(file, about=np.array(json.dumps(about)), **arrays)

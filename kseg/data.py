@@ -113,7 +113,7 @@ def training_set(
         return change(*pair, seed=(seed, step)) if augment else fitted(*pair, size)
 
     changed = shuffled.enumerate(start).map(prepared, tf.data.AUTOTUNE)
-    return changed.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return _parted_by_batches(changed.batch(batch_size, drop_remainder=True))
 
 
 def _passes(stored, window: int, seed: int, first: int) -> tf.data.Dataset:
@@ -150,7 +150,14 @@ def evaluation_set(directory, *, size: tuple[int, int], batch_size: int, split: 
         ValueError: the data set has no such split.
     """
     fit = pairs(directory, split).map(lambda image, label_map: fitted(image, label_map, size), tf.data.AUTOTUNE)
-    return fit.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return _parted_by_batches(fit.batch(batch_size))
+
+
+def _parted_by_batches(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Several machines each take their part of every batch; TensorFlow would part the files, and so change what a batch is."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 def fitted(image, label_map, size: tuple[int, int]):

@@ -10,9 +10,12 @@ from kseg._backend import require_tensorflow
 
 require_tensorflow(__name__)
 
+import functools  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402 - after the check, whose message is clearer than what would follow
 
 STRATEGIES = ("one", "mirrored", "multiworker", "auto")
@@ -29,7 +32,8 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
 
     Returns:
         A strategy; its `scope()` goes around building and compiling. Make that of several machines before anything else is
-        computed. Batches are the whole batches of all machines: every machine reads the same data and takes its part.
+        computed; a process has one of these. Batches are the whole batches of all machines: every machine reads the same
+        data and takes its part.
 
     Raises:
         ValueError: there is no such name, or `TF_CONFIG` lists no workers.
@@ -48,13 +52,64 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
                 f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')}. Set it on each of two to, for example, "
                 '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}.'
             )
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _machines()
     devices = [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
     if name == "one" or (name == "auto" and len(devices) == 1):
         return tf.distribute.get_strategy()
     return tf.distribute.MirroredStrategy(devices)
 
 
-def several_machines() -> bool:
-    """Whether the strategy in whose scope this is asked spans several machines."""
-    return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+@functools.cache
+def _machines() -> tf.distribute.Strategy:
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def several_machines(strategy: tf.distribute.Strategy | None = None) -> bool:
+    """Whether `strategy`, or the one in whose scope this is asked, spans several machines."""
+    return isinstance(strategy or tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def keeps(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes what is kept: of several machines only the chief."""
+    return strategy.extended.should_checkpoint
+
+
+def everywhere(strategy: tf.distribute.Strategy, value: float) -> list[float]:
+    """`value` as each replica's process has it, by replica. All processes must ask at the same point of their work."""
+    each = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([value], tf.float64))
+    return np.asarray(strategy.gather(each, axis=0)).tolist()
+
+
+class BetweenMachines(keras.Model):
+    """A network by itself, ready for `fit` between machines, which fails there for a plain `keras.Model` (Keras 3.15).
+
+    Keras would reduce a whole batch at once to build what is built already, and logs over an axis that scalars do not have. The
+    layers are those of the network that it was made of, so training it trains that network.
+
+    Example:
+        >>> with strategy("multiworker").scope():
+        ...     segmentor = kseg.UNet(21)
+        ...     model = BetweenMachines(segmentor.input, segmentor.output)
+        ...     model.compile("adam", kseg.losses.CrossEntropy(ignore_class=255))
+    """
+
+    def compile(self, *args, **kwargs):
+        """As `keras.Model.compile`; makes the optimizer's variables, too."""
+        super().compile(*args, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing is left to build."""
+
+    def train_step(self, data):
+        """Keras's, whose logs get an axis."""
+        return with_axis(super().train_step(data))
+
+    def test_step(self, data):
+        """Keras's, whose logs get an axis."""
+        return with_axis(super().test_step(data))
+
+
+def with_axis(logs):
+    """`logs` with an axis of length 1: between machines Keras 3.15 reduces them over one."""
+    return keras.tree.map_structure(lambda value: value[None], logs)

@@ -27,7 +27,7 @@ MAY = {  # the first pattern that matches a module's path -> which of HEAVY it m
     "kseg/games/*.py": {"tensorflow", "keras"},
     "kseg/augment.py": {"tensorflow"},
     "kseg/data.py": {"tensorflow", "tensorflow_datasets"},
-    "kseg/distribute.py": {"tensorflow"},
+    "kseg/distribute.py": {"tensorflow", "keras"},
     "kseg/callbacks.py": {"tensorflow", "keras"},
     "kseg/inference/refined.py": {"tensorflow"},
     "kseg/inference/saved_models.py": {"tensorflow"},

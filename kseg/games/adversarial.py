@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
-from kseg.distribute import several_machines  # noqa: E402
+from kseg.distribute import several_machines, with_axis  # noqa: E402
 from kseg.games import replicas  # noqa: E402
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
 from kseg.games.schedules import BOTH, Schedule, Turn, still  # noqa: E402
@@ -204,7 +204,7 @@ class AdversarialGame(keras.Model):
     def test_step(self, data):
         """Keras's; between machines it reduces logs over an axis, which scalars do not have."""
         logs = super().test_step(data)
-        return keras.tree.map_structure(lambda value: value[None], logs) if several_machines() else logs
+        return with_axis(logs) if several_machines() else logs
 
     def train_step(self, data):
         """One step on one batch, for whose turn it is. Called by `fit`."""
@@ -329,7 +329,7 @@ class AdversarialGame(keras.Model):
 
     def measured(self, name: str) -> bool:
         """Whether the game's own log `name` was counted since the epoch began. Where it was not it shows 0."""
-        return float(self._own_metrics[name].count) > 0
+        return float(ops.convert_to_numpy(self._own_metrics[name].count)) > 0
 
     @property
     def last_batch(self):

@@ -48,7 +48,8 @@ class GameHealth(keras.callbacks.Callback):
     `TerminateOnNaN` does.
 
     Args:
-        directory: where batches are written, `step_00000017.npz` with arrays `x` and `y`; made when needed.
+        directory: where batches are written, `step_00000017.npz` with arrays `x` and `y`; made when needed. None: they are not,
+            as on all machines but one of several, each of which holds its part of a batch.
         on_nonfinite: "stop" or "restore".
         patience: epochs in a row before a warning.
         keep_every: steps between good states, which are kept in memory; the beginning of each epoch is one too.
@@ -73,7 +74,8 @@ class GameHealth(keras.callbacks.Callback):
         super().__init__()
         if on_nonfinite not in ("stop", "restore"):
             raise ValueError(f'`on_nonfinite` must be "stop" or "restore". Received: on_nonfinite={on_nonfinite!r}.')
-        self.directory, self.on_nonfinite = pathlib.Path(directory), on_nonfinite
+        self.directory = None if directory is None else pathlib.Path(directory)
+        self.on_nonfinite = on_nonfinite
         self.patience, self.keep_every, self.say = patience, keep_every, say
         self._streaks, self._learned, self._largest = {}, False, 0.0
         self._good, self._returns = None, 0
@@ -123,8 +125,8 @@ class GameHealth(keras.callbacks.Callback):
 
     def _caught(self, name, value):
         step = int(self.model.step) - 1
-        path = self._save_batch(step)
-        found = f"`{name}` must be finite. Received: {name}={value} at step {step} [{path} holds the batch]."
+        place = "" if self.directory is None else f" [{self._save_batch(step)} holds the batch]"
+        found = f"`{name}` must be finite. Received: {name}={value} at step {step}{place}."
         cure = "Look at the batch; lower the learning rates or the game's weight, or clip gradients (clipnorm)"
         if self.on_nonfinite == "stop":
             raise ValueError(f'{found} {cure}, or go back each time with on_nonfinite="restore".')

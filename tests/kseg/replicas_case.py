@@ -49,6 +49,7 @@ def train(strategy_name: str, batch_normalization: bool) -> dict[str, np.ndarray
     """20 steps of both networks under SGD, batches of 4 and a last one of 3; returns logs, counts and final weights."""
     from kseg.distribute import strategy
     from kseg.games import SegmentationGame
+    from kseg.games.health import GameHealth
     from kseg.losses import CrossEntropy, Dice
     from kseg.metrics import ConfusionMatrix
 
@@ -66,7 +67,7 @@ def train(strategy_name: str, batch_normalization: bool) -> dict[str, np.ndarray
             metrics=[mean_iou],
         )
     say = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print("epoch", epoch, flush=True))
-    settings = {"batch_size": 4, "epochs": 10, "shuffle": False, "verbose": 0, "callbacks": [say]}
+    settings = {"batch_size": 4, "epochs": 10, "shuffle": False, "verbose": 0, "callbacks": [GameHealth(None), say]}
     history = game.fit(images, ids, validation_data=(images, ids), **settings)
     result = {"replicas": np.array(game.distribute_strategy.num_replicas_in_sync)}
     result |= {f"logs/{name}": np.array(values) for name, values in history.history.items()}

@@ -93,6 +93,11 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch_saved(tmp_path):
         np.testing.assert_array_equal(batch["y"], IDS[4:6])
 
 
+def test_without_a_folder_no_batch_is_saved_and_none_is_named():
+    with pytest.raises(ValueError, match=r"must be finite. Received: \w+=nan at step 2\. Look"):
+        fit(compiled(made(), run_eagerly=True), GameHealth(None))
+
+
 class Copy(keras.callbacks.Callback):
     """Weights as they were before and after each step."""
 
