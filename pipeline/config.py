@@ -41,7 +41,7 @@ CHOICES = {  # settings of the trainer that take one of a few names
     "objective": ("non_saturating", "minimax", "least_squares", "hinge"),
     "encoding": ("basic", "product", "scaling"),
     "on_nonfinite": ("stop", "restore"),
-    "strategy": ("one", "mirrored", "auto"),
+    "strategy": ("one", "mirrored", "multiworker", "auto"),
     "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
 
@@ -180,6 +180,7 @@ class Config:
     schema: str | None = None  # a frozen schema.json; None: inferred
     root: str = "runs"
     push_to: str = "savedmodels"
+    wait_for_machines: float = 300.0  # seconds that a machine of several waits for the others before training
     example_gen: ExampleGen = ExampleGen()
     statistics_gen: StatisticsGen = StatisticsGen()
     schema_gen: SchemaGen = SchemaGen()

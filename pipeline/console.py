@@ -70,6 +70,12 @@ def raised_by_us(error: BaseException) -> bool:
     )
 
 
+def told(error: Exception) -> str | None:
+    """What to tell a person of what is theirs or the disk's to mend; None where it is neither."""
+    ours = isinstance(error, ValueError | OSError) and raised_by_us(error)
+    return fault_of_the_disk(error) or (str(error) if ours else None)
+
+
 _FULL, _CLOSED = (errno.ENOSPC, errno.EDQUOT), (errno.EROFS, errno.EACCES, errno.EPERM)
 
 

@@ -12,7 +12,7 @@ import pathlib
 import sys
 
 from pipeline import config as settings
-from pipeline import gate, versions
+from pipeline import gate, machines, versions
 from pipeline.console import interrupted_afterwards, native_chatter_dropped
 from pipeline.previous import previous_statistics
 from pipeline.store import Artifact, Outside, Store, external
@@ -70,7 +70,8 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
         store: that runs them.
 
     Yields:
-        Name and artifact of each, as soon as there is one; a caller that asks no further runs no further.
+        Name and artifact of each, as soon as there is one; a caller that asks no further runs no further. Of several machines
+        that train together, those that are not the chief end with the trainer, and have no artifact of it.
     """
     beam = Outside(beam_options)
     c = config
@@ -100,9 +101,13 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
         component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
     )
     yield "transform", transform
-    model = store.run(
-        component("trainer"), c.trainer, modules=settings.chosen_modules(c.trainer), resume=True, transform=transform
-    )
+    training, networks = component("trainer"), settings.chosen_modules(c.trainer)
+    if c.trainer.strategy == "multiworker":
+        training = machines.together(training, config.wait_for_machines)
+        if not (machines.here().chief or store.explain):
+            store.join(training, c.trainer, modules=networks, transform=transform)
+            return
+    model = store.run(training, c.trainer, modules=networks, resume=True, transform=transform)
     yield "trainer", model
     evaluation = store.run(
         component("evaluator"),

@@ -76,6 +76,17 @@ def handed_over():
 
 
 @contextlib.contextmanager
+def continued(name: str):
+    """Takes up, without showing the time by itself, the line that another process has opened for `name` and handed over."""
+    global _line
+    _line = _Line(name)
+    try:
+        yield
+    finally:
+        _line = None
+
+
+@contextlib.contextmanager
 def line(name: str, stream=None):
     """Shows `name` while the block works: rewritten in place on a terminal, a plain line now and then elsewhere."""
     global _line

@@ -16,12 +16,14 @@ import re
 import sys
 
 from pipeline import config as settings
-from pipeline import crf_settings, gate, line, refinement_settings, versions
+from pipeline import crf_settings, gate, line, machines, refinement_settings, versions
 from pipeline.configs import CONFIGS
-from pipeline.console import fault_of_the_disk, raised_by_us, stopped
+from pipeline.console import stopped, told
 
 NOT_BLESSED = 3
 """Exit status of a run whose model did not pass the gate."""
+LOST = 4
+"""Exit status of a run that trained together with other machines, of which one is gone or never came."""
 
 FLAGS = {  # what people change most: flag, the setting behind it, and what it means
     "--data": ("data", "folder or CSV of image and mask pairs, tfds:NAME, or streets (generated)"),
@@ -41,7 +43,10 @@ FLAGS = {  # what people change most: flag, the setting behind it, and what it m
         "trainer.adversarial_weight",
         "of the discriminator's verdict in the loss; 0: no discriminator",
     ),
-    "--strategy": ("trainer.strategy", "devices: one, mirrored, auto"),
+    "--strategy": (
+        "trainer.strategy",
+        "one device, mirrored: all of this machine, multiworker: of all machines in TF_CONFIG, auto",
+    ),
     "--precision": ("trainer.precision", "auto, float32, mixed_bfloat16 or mixed_float16"),
     "--jit": ("trainer.jit", "true: the training step is compiled by XLA"),
     "--seed": ("trainer.seed", "of weights and of every draw while training"),
@@ -55,7 +60,7 @@ CRF_SETTINGS = ("trainer.crf", "evaluator.crf")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the line; returns the exit status: 0 pushed or cached, 2 a wrong setting or input, 3 not blessed."""
+    """Runs the line; returns the exit status: 0 pushed or cached, 2 a wrong setting or input, 3 not blessed, 4 a machine lost."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         argv = sys.argv[1:] if argv is None else argv
@@ -64,16 +69,17 @@ def main(argv: list[str] | None = None) -> int:
             return roll_back(config)
         part = asked(argv)
         paths = line.run(config, beam_options, part)
-        return _conclude(config, paths) if part.whole else 0
+        return _conclude(config, paths) if part.whole and "pusher" in paths else 0
     except KeyboardInterrupt:
         return stopped("The same command goes on: what is finished is kept, training from its last checkpoint.")
+    except machines.Lost as error:
+        print(f"error: {error}", file=sys.stderr)
+        return LOST
     except Exception as error:
-        told = fault_of_the_disk(error) or (
-            isinstance(error, ValueError | OSError) and raised_by_us(error) and str(error)
-        )
-        if not told:
+        message = told(error)
+        if not message:
             raise
-        print(f"error: {told}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         return 2
 
 
@@ -147,6 +153,8 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
         )
     settings.chosen_modules(config.trainer)
     refinement_settings.check(config)
+    if config.trainer.strategy == "multiworker":
+        machines.here()
     gate.check(config.evaluator.thresholds)
     if not config.data:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")

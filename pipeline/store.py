@@ -85,8 +85,7 @@ class Store:
             FileNotFoundError: an input vanished while it worked.
         """
         name = component.__name__
-        text = json.dumps(_recipe(component, config, modules, inputs), sort_keys=True, indent=1, allow_nan=False)
-        fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        text, fingerprint = _named(component, config, modules, inputs)
         final = self.root / name / fingerprint[:16]
         if self.explain or name in self.required:
             why = self._why(name, json.loads(text), final, valid)
@@ -96,7 +95,7 @@ class Store:
                 )
             progress.note(name, f"will run: {why}" if why else f"cached  {final}")
             return Artifact(final, fingerprint)
-        scratch = self.root / SCRATCH / name / fingerprint[:16]
+        scratch = self._scratch(name, fingerprint)
         scratch.parent.mkdir(parents=True, exist_ok=True)
         self._hold()
         with _locked(scratch.with_suffix(".lock")):
@@ -117,6 +116,30 @@ class Store:
             _publish(scratch, final)
         return Artifact(final, fingerprint)
 
+    def join(self, component, config, *, modules=(), **inputs):
+        """Takes part in what another machine runs by `run` with these arguments, unless it is finished; keeps nothing.
+
+        Args:
+            component: is given the folder in which the other one works, to read from.
+            config: as of `run`.
+            modules: as of `run`.
+            **inputs: as of `run`.
+        """
+        name = component.__name__
+        _, fingerprint = _named(component, config, modules, inputs)
+        final = self.root / name / fingerprint[:16]
+        if name in self.required or (final.is_dir() and name not in self.forced):
+            progress.note(name, f"cached  {final}")
+            return
+        scratch = self._scratch(name, fingerprint)
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        self._hold()
+        with progress.line(name), _inputs_stay(name, inputs):
+            component(scratch, config, **{given: _handed_over(value) for given, value in inputs.items()})
+
+    def _scratch(self, name, fingerprint) -> pathlib.Path:
+        return self.root / SCRATCH / name / fingerprint[:16]
+
     def _hold(self):
         """Says that the store is in use, as long as this object lives; waits while somebody clears it up."""
         if self._in_use is None:
@@ -130,6 +153,12 @@ class Store:
         if name in self.forced:
             return "it is forced"
         return "" if valid is None or valid(final) else "what it left outside is gone"
+
+
+def _named(component, config, modules, inputs) -> tuple[str, str]:
+    """The recipe as text, and its fingerprint."""
+    text = json.dumps(_recipe(component, config, modules, inputs), sort_keys=True, indent=1, allow_nan=False)
+    return text, hashlib.sha256(text.encode()).hexdigest()
 
 
 def _publish(scratch, final):

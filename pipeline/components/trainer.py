@@ -3,7 +3,7 @@
 Reads the transform artifact. Leaves below `out`: `model.keras` (the segmentor with its best weights on validation),
 `game.keras` (both networks and both optimizers as training ended, where there was a game), `saved_model/` (what is served),
 `history.json`, TensorBoard's `logs/`, and `overlays/` with a sheet of pictures for each epoch. What a killed run left below `out`
-is gone on from, bit for bit with `deterministic`. TensorFlow.
+is gone on from, bit for bit with `deterministic`. Several machines get the same `out`; the chief alone writes there. TensorFlow.
 """
 
 from __future__ import annotations
@@ -42,14 +42,18 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
-        with distribute.strategy(config.strategy).scope():
+        devices = distribute.strategy(config.strategy)
+        _refuse_uneven(config.batch_size, devices.num_replicas_in_sync)
+        with devices.scope():
             segmentor = networks.segmentor(config, labels.num_classes, plan["channels"])
             steps = max(1, plan["examples"]["train"] // config.batch_size)
             model = _compiled(segmentor, config, plan, labels, steps)
         history = _fit(model, segmentor, out, config, plan, labels, transform, steps)
     finally:
         keras.config.set_dtype_policy(policy)
-    if model is not segmentor:
+    if not distribute.keeps(devices):
+        return
+    if isinstance(model, games.SegmentationGame):
         model.save(out / "game.keras")
     segmentor.load_weights(out / BEST)
     segmentor.save(out / "model.keras")
@@ -81,6 +85,8 @@ def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
         "jit_compile": config.jit or "auto",
     }
     model = segmentor
+    if distribute.several_machines():
+        model = distribute.BetweenMachines(segmentor.input, segmentor.output, name=segmentor.name)
     if config.adversarial_weight:
         discriminator = networks.discriminator(config, labels.num_classes, plan["channels"])
         model = games.SegmentationGame(
@@ -115,8 +121,10 @@ def _schedule(learning_rate: float, steps: int):
 def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
     """Runs `fit`; returns its history. The best weights of the segmentor lie at `BEST` afterwards."""
     size, batch = tuple(plan["image_size"]), config.batch_size
+    devices, game = model.distribute_strategy, isinstance(model, games.SegmentationGame)
     monitored = "validation" if plan["examples"].get("validation") else "train"
-    validation = data.evaluation_set(transform, split=monitored, size=size, batch_size=batch)
+    shared = _shared_batch(plan["examples"][monitored], batch, devices.num_replicas_in_sync)
+    validation = data.evaluation_set(transform, split=monitored, size=size, batch_size=shared)
     images, label_maps = _spread(transform, monitored, size)
     best = callbacks.BestCheckpoint(out / BEST, segmentor)
     resume = callbacks.Resume(
@@ -135,7 +143,18 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
         photometric=config.photometric,
         first=resume.step,
     )
-    health = callbacks.GameHealth(out / "nonfinite", on_nonfinite=config.on_nonfinite, say=progress.say)
+    several = distribute.several_machines(devices)
+    if several:
+        _refuse_different(distribute.everywhere(devices, resume.step), "steps")
+    keeps = distribute.keeps(devices)
+    kept = [
+        best,
+        callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=out / "logs" / "overlays"),
+        keras.callbacks.TensorBoard(out / "logs", write_graph=False),
+    ]
+    health = callbacks.GameHealth(
+        out / "nonfinite" if keeps else None, on_nonfinite=config.on_nonfinite, say=progress.say
+    )
     terminal = sys.stdout.isatty()
     with progress.handed_over():
         model.fit(
@@ -147,15 +166,56 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
             verbose=1 if terminal else 0,
             shuffle=False,  # the data set shuffles
             callbacks=[
-                *([] if model is segmentor else [health]),
-                best,
-                callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=out / "logs" / "overlays"),
-                keras.callbacks.TensorBoard(out / "logs", write_graph=False),
+                *([health] if game else []),
+                *([_Alike(segmentor, devices)] if several else []),
+                *(kept if keeps else []),
                 *([] if terminal else [_PlainLines(config.epochs, resume.epoch)]),
                 resume,
             ],
         )
     return resume.history
+
+
+def _refuse_uneven(batch_size: int, replicas: int):
+    if batch_size % replicas:
+        raise ValueError(
+            "`batch_size` must be a multiple of the number of devices, so that each gets as many images. "
+            f"Received: trainer.batch_size={batch_size} on {replicas} devices."
+        )
+
+
+def _refuse_different(values: list[float], what: str):
+    if max(values) - min(values) > 1e-3 * max(map(abs, values)):  # machines of several kinds round differently
+        raise ValueError(
+            f"All machines must go on from the same checkpoint. Received: {what} {', '.join(f'{value:g}' for value in values)}. "
+            "Give all of them the same --root, on a file system that they share."
+        )
+
+
+class _Alike(keras.callbacks.Callback):
+    """Refuses to train several machines whose weights differ."""
+
+    def __init__(self, segmentor, devices):
+        super().__init__()
+        self.segmentor, self.devices = segmentor, devices
+
+    def on_epoch_begin(self, epoch, logs=None):
+        size = sum(float(np.abs(weight).sum()) for weight in self.segmentor.get_weights())
+        _refuse_different(distribute.everywhere(self.devices, size), "weights of the sizes")
+
+
+def _shared_batch(images: int, batch_size: int, replicas: int) -> int:
+    """The batch size nearest to `batch_size` whose last batch has an image for every device, or is not there.
+
+    TensorFlow's convolution on processors gives nothing at all a wrong number of channels (oneDNN, 2.21).
+    """
+    sizes = sorted(range(replicas, min(images, 2 * batch_size) + 1), key=lambda size: (abs(size - batch_size), size))
+    for size in sizes:
+        if not 0 < images % size < replicas:
+            return size
+    raise ValueError(
+        f"Validation must have an image for each device. Received: {images} images on {replicas} devices. Take fewer devices."
+    )
 
 
 def _spread(transform, split, size) -> tuple[np.ndarray, np.ndarray]:

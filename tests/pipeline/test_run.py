@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pipeline import crf_settings, run
+from pipeline import console, crf_settings, run
 
 
 def test_help_imports_no_framework():
@@ -135,6 +135,6 @@ def test_an_error_of_a_library_is_not_disguised_as_the_users():
         try:
             exec(code, {"__name__": "elsewhere"})
         except ValueError as error:
-            return run.raised_by_us(error)
+            return console.raised_by_us(error)
 
     assert not raised("int('x')")

@@ -45,10 +45,13 @@ def command(folder: pathlib.Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "pipeline.run", *places, *(f"--set={k}={v}" for k, v in SMALL.items()), *more]
 
 
-def start(folder: pathlib.Path, *more: str) -> subprocess.Popen:
-    """Starts a small run on one CPU device, alone in its process group; it hears Ctrl-C where tests run in the background too."""
+def start(folder: pathlib.Path, *more: str, **variables: str) -> subprocess.Popen:
+    """Starts a small run on one CPU device, alone in its process group; it hears Ctrl-C where tests run in the background too.
+
+    `variables` enter its environment.
+    """
     folder.mkdir(exist_ok=True)
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "COLUMNS": "200"}
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "COLUMNS": "200"} | variables
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     hears = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen(

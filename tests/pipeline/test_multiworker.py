@@ -1,0 +1,214 @@
+"""Training on two machines, here two processes on the loopback device: what one machine trains, and what ends it in between.
+
+python -m pipeline.run --strategy multiworker ..., in each with its own TF_CONFIG
+"""
+
+import json
+import os
+import signal
+import socket
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import kseg.layers  # noqa: F401  (Keras finds the layers of stored networks once they are imported)
+from pipeline import machines, run
+
+from .whole_line import finish, start
+
+UNEVEN = "--set=example_gen.streets_validation=7"  # two batches: 4 images, then 3, of which one machine gets 2 and the other 1
+LONG = ("--set=trainer.epochs=40", "--adversarial-weight", "0", "--learning-rate", "1e-4", "--until", "trainer", UNEVEN)
+
+
+def addresses(count=2):
+    """Ports of this machine that nobody uses at present."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    places = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    return places
+
+
+def listed(places, index):
+    """TF_CONFIG of the machine of that index."""
+    return json.dumps({"cluster": {"worker": places}, "task": {"type": "worker", "index": index}})
+
+
+def started(folder, *more, each=((), ())):
+    """Both machines; `each` has further arguments for each."""
+    places = addresses()
+    return [
+        start(folder, "--strategy", "multiworker", *more, *own, TF_CONFIG=listed(places, index))
+        for index, own in enumerate(each)
+    ]
+
+
+def ended(processes):
+    """Waits for all of them; returns status and output of each."""
+    said = [process.communicate()[0] for process in processes]
+    return [process.returncode for process in processes], said
+
+
+def trained(folder, strategy):
+    """Weights and history of the finished training by that strategy."""
+    for recipe in (folder / "runs" / "trainer").glob("*/recipe.json"):
+        if json.loads(recipe.read_text())["config"]["strategy"] == strategy:
+            weights = keras.saving.load_model(recipe.parent / "model.keras", compile=False).get_weights()
+            return weights, json.loads((recipe.parent / "history.json").read_text())
+    raise AssertionError(f"nothing was trained by {strategy}")
+
+
+def assert_alike(two, one, tolerance):
+    """Weights are the same but for rounding, which AdamW passes on: 9e-7 apart was seen after 15 steps, 3e-5 after 200."""
+    for of_two, of_one in zip(two, one, strict=True):
+        np.testing.assert_allclose(of_two, of_one, rtol=0, atol=tolerance)
+
+
+def until_it_trains(folder, both):
+    """Waits until the chief has kept the state of two epochs; returns the place."""
+    scratch = folder / "runs" / ".scratch" / "trainer"
+    while all(process.poll() is None for process in both):
+        for path in scratch.glob("*/checkpoint.npz"):
+            with np.load(path) as kept:
+                about = json.loads(str(kept["about"]))
+            if len(about["history"].get("val_loss", ())) > 1:
+                return path
+        time.sleep(0.05)
+    raise AssertionError(ended(both))
+
+
+@pytest.mark.parametrize("weight", ["0", pytest.param("0.1", marks=pytest.mark.slow)])
+def test_two_machines_train_what_one_trains_and_the_chief_alone_keeps_it(weight, tmp_path):
+    arguments = ("--adversarial-weight", weight, UNEVEN, "--learning-rate", "1e-4", "--until", "trainer")
+    status, said = ended(started(tmp_path, *arguments))
+    assert status == [0, 0], said
+    assert "worker 1 has taken part; worker 0 keeps the model and goes on" in said[1]
+    finish(tmp_path, *arguments, "--strategy", "one")
+    (two, history), (one, expected) = trained(tmp_path, "multiworker"), trained(tmp_path, "one")
+    assert history.keys() == expected.keys()
+    for name in ("loss", "val_loss", "val_mean_iou"):
+        np.testing.assert_allclose(history[name], expected[name], rtol=1e-4, err_msg=name)
+    assert_alike(two, one, 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dying", [0, 1])
+def test_when_a_machine_is_killed_the_other_says_so_within_60_seconds_and_both_go_on(dying, tmp_path):
+    both = started(tmp_path, *LONG)
+    path = until_it_trains(tmp_path, both)
+    both[dying].kill()
+    said, _ = both[1 - dying].communicate(timeout=60)
+    both[dying].communicate()
+    assert both[1 - dying].returncode == 4, said
+    assert said.count("error: ") == 1 and "Traceback" not in said, said
+    assert "error: All machines must stay until training ends. Received: " in said
+    assert "Start the same command on all of them again: training goes on from its last checkpoint." in said
+    with np.load(path) as kept:
+        before = json.loads(str(kept["about"]))["history"]["val_loss"]
+    status, said = ended(started(tmp_path, *LONG))
+    assert status == [0, 0], said
+    weights, history = trained(tmp_path, "multiworker")
+    assert len(history["val_loss"]) == 40 and history["val_loss"][: len(before)] == before
+    assert not any(f" {epoch + 1} of 40" in both for both in said for epoch in range(len(before))), said
+    finish(tmp_path, *LONG, "--strategy", "one")
+    assert_alike(weights, trained(tmp_path, "one")[0], 2e-4)
+
+
+@pytest.mark.slow
+def test_machines_that_do_not_share_the_root_are_refused_where_one_would_go_on_and_the_other_begin(tmp_path):
+    both = started(tmp_path, *LONG)
+    until_it_trains(tmp_path, both)
+    for process in both:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    status, said = ended(started(tmp_path, *LONG, each=((), ("--root", str(tmp_path / "own")))))
+    assert status == [2, 2], said
+    for one in said:
+        assert "error: All machines must go on from the same checkpoint. Received: steps " in one, one
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_one_machine_ends_the_other_with_a_message(tmp_path):
+    left, stopped = both = started(tmp_path, *LONG)
+    until_it_trains(tmp_path, both)
+    os.killpg(stopped.pid, signal.SIGINT)
+    (status, other), said = ended([stopped, left])
+    assert (status, other) == (130, 4), said
+    assert said[0].rstrip().endswith("training from its last checkpoint.") and "Traceback" not in "".join(said)
+    assert "Received: worker 0: no answer from worker 1." in said[1]
+
+
+@pytest.mark.parametrize("index", [1, pytest.param(0, marks=pytest.mark.slow)])
+def test_a_machine_that_never_comes_is_named_after_the_time_that_was_set(index, tmp_path):
+    places = addresses()
+    process = start(
+        tmp_path,
+        "--strategy=multiworker",
+        "--until=trainer",
+        "--set=wait_for_machines=15",
+        TF_CONFIG=listed(places, index),
+    )
+    (status,), (said,) = ended([process])
+    assert status == 4 and "Traceback" not in said, said
+    other = 1 - index
+    assert f"Received: worker {index} waited 15 s for worker {other} [{places[other]}]. Start the same command" in said
+
+
+GOOD = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "{",
+        "[]",
+        json.dumps(GOOD | {"cluster": {"worker": ["a:1"]}}),
+        json.dumps(GOOD | {"cluster": {"worker": ["a", "b"]}}),
+        json.dumps(GOOD | {"cluster": {"worker": "a:1"}}),
+        json.dumps(GOOD | {"task": {"type": "worker", "index": 2}}),
+        json.dumps(GOOD | {"task": {"type": "evaluator", "index": 0}}),
+        json.dumps({"cluster": GOOD["cluster"]}),
+    ],
+)
+def test_a_list_that_does_not_say_where_the_machines_are_is_refused_before_anything_runs(wrong, monkeypatch, capsys):
+    monkeypatch.setenv("TF_CONFIG", wrong)
+    assert run.main(["--strategy", "multiworker"]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: TF_CONFIG must list at least two machines") and not said.out
+    assert f"Received: TF_CONFIG={wrong}. Set it on the first of two to, for example, {machines.EXAMPLE}." in said.err
+
+
+def test_the_example_in_the_message_is_right():
+    first = machines.here(machines.EXAMPLE)
+    assert first == machines.Machine("worker 0", True, {"worker 0": "host1:12345", "worker 1": "host2:12345"})
+
+
+def test_a_chief_that_is_named_goes_before_the_workers():
+    named = {"cluster": {"worker": ["b:2"], "chief": ["a:1"]}, "task": {"type": "worker", "index": 0}}
+    assert not machines.here(json.dumps(named)).chief
+    assert machines.here(json.dumps(named | {"task": {"type": "chief", "index": 0}})).chief
+
+
+@pytest.mark.parametrize(
+    "images, batch_size, replicas", [(7, 4, 2), (9, 4, 2), (7, 4, 4), (1, 1, 1), (3, 8, 1), (2, 8, 2), (701, 8, 3)]
+)
+def test_every_device_gets_an_image_of_every_validation_batch(images, batch_size, replicas):
+    from pipeline.components.trainer import _shared_batch
+
+    size = _shared_batch(images, batch_size, replicas)
+    rest = images % size
+    assert replicas <= size <= 2 * batch_size and (rest == 0 or rest >= replicas)
+    if not 0 < images % batch_size < replicas and batch_size <= images:
+        assert size == batch_size
+
+
+def test_what_cannot_be_shared_evenly_is_refused():
+    from pipeline.components.trainer import _refuse_uneven, _shared_batch
+
+    with pytest.raises(ValueError, match=r"must be a multiple of the number of devices.*batch_size=8 on 3 devices"):
+        _refuse_uneven(8, 3)
+    with pytest.raises(ValueError, match=r"must have an image for each device. Received: 1 images on 2 devices"):
+        _shared_batch(1, 4, 2)
