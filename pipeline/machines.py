@@ -91,13 +91,14 @@ def together(component, wait: float):
         with progress.handed_over():
             process.start()
             said.close()
+            machine = here()
+            progress.say(f"{machine.name} waits for the other machines")
             try:
                 _expect("met", heard, process, wait)
                 _expect("done", heard, process, None)
             finally:
                 process.kill()  # of itself it would wait for the other machines to end
                 process.join()
-        machine = here()
         if not machine.chief:
             progress.say(f"{machine.name} has taken part; {next(iter(machine.addresses))} keeps the model and goes on")
 
@@ -114,7 +115,7 @@ def _expect(what, heard, process, seconds):
         raise Lost(
             f"All machines must be started. Received: {machine.name} waited {seconds:.0f} s for {places}. "
             "Start the same command on all of them, with the same code, data and settings, each with its own TF_CONFIG; "
-            "wait_for_machines says how long one waits."
+            "--set wait_for_machines=SECONDS says how long one waits."
         )
     try:
         word, text = heard.recv()

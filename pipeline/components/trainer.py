@@ -146,12 +146,13 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
     several = distribute.several_machines(devices)
     if several:
         _refuse_different(distribute.everywhere(devices, resume.step), "steps")
-    keeps = distribute.keeps(devices)
-    kept = [
-        best,
-        callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=out / "logs" / "overlays"),
-        keras.callbacks.TensorBoard(out / "logs", write_graph=False),
-    ]
+    keeps, kept = distribute.keeps(devices), []
+    if keeps:
+        kept = [
+            best,
+            callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=out / "logs" / "overlays"),
+            keras.callbacks.TensorBoard(out / "logs", write_graph=False),
+        ]
     health = callbacks.GameHealth(
         out / "nonfinite" if keeps else None, on_nonfinite=config.on_nonfinite, say=progress.say
     )
@@ -168,7 +169,7 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
             callbacks=[
                 *([health] if game else []),
                 *([_Alike(segmentor, devices)] if several else []),
-                *(kept if keeps else []),
+                *kept,
                 *([] if terminal else [_PlainLines(config.epochs, resume.epoch)]),
                 resume,
             ],

@@ -15,6 +15,8 @@ import pytest
 
 import kseg.layers  # noqa: F401  (Keras finds the layers of stored networks once they are imported)
 from pipeline import machines, run
+from pipeline.line import COMPONENTS
+from pipeline.store import SCRATCH
 
 from .whole_line import finish, start
 
@@ -79,18 +81,34 @@ def until_it_trains(folder, both):
     raise AssertionError(ended(both))
 
 
-@pytest.mark.parametrize("weight", ["0", pytest.param("0.1", marks=pytest.mark.slow)])
-def test_two_machines_train_what_one_trains_and_the_chief_alone_keeps_it(weight, tmp_path):
-    arguments = ("--adversarial-weight", weight, UNEVEN, "--learning-rate", "1e-4", "--until", "trainer")
-    status, said = ended(started(tmp_path, *arguments))
-    assert status == [0, 0], said
-    assert "worker 1 has taken part; worker 0 keeps the model and goes on" in said[1]
-    finish(tmp_path, *arguments, "--strategy", "one")
-    (two, history), (one, expected) = trained(tmp_path, "multiworker"), trained(tmp_path, "one")
+def assert_one_trains_the_same(folder, *arguments):
+    """Trains on one device, too, and compares."""
+    finish(folder, *arguments, "--until", "trainer", "--strategy", "one")
+    (two, history), (one, expected) = trained(folder, "multiworker"), trained(folder, "one")
     assert history.keys() == expected.keys()
     for name in ("loss", "val_loss", "val_mean_iou"):
         np.testing.assert_allclose(history[name], expected[name], rtol=1e-4, err_msg=name)
     assert_alike(two, one, 1e-5)
+
+
+def test_two_machines_train_what_one_trains_and_the_chief_alone_writes_while_they_do(tmp_path):
+    arguments, own = ("--adversarial-weight", "0", UNEVEN, "--learning-rate", "1e-4"), tmp_path / "own"
+    status, said = ended(started(tmp_path, *arguments, "--until", "trainer", each=((), ("--root", str(own)))))
+    assert status == [0, 0], said
+    assert "worker 1 has taken part; worker 0 keeps the model and goes on" in said[1]
+    assert {path.name for path in own.iterdir()} == {SCRATCH, *COMPONENTS[: COMPONENTS.index("trainer")]}
+    assert not list((own / SCRATCH / "trainer").iterdir())
+    assert_one_trains_the_same(tmp_path, *arguments)
+
+
+@pytest.mark.slow
+def test_two_machines_play_the_game_that_one_plays_and_the_chief_pushes_it(tmp_path):
+    arguments = ("--adversarial-weight", "0.1", UNEVEN, "--learning-rate", "1e-4")
+    status, said = ended(started(tmp_path, *arguments))
+    assert status == [0, 0], said
+    assert "SavedModel" in said[0] and "SavedModel" not in said[1]
+    assert (tmp_path / "models" / "small" / "1" / "saved_model.pb").is_file()
+    assert_one_trains_the_same(tmp_path, *arguments)
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def finish(folder: pathlib.Path, *more: str, status: int = 0) -> str:
     """Runs to the end; returns what was printed."""
     process = start(folder, *more)
     said, _ = process.communicate()
-    assert process.returncode == status, said
+    assert process.returncode == status, f"status {process.returncode}\n{said}"
     return said
 
 
