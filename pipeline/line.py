@@ -13,7 +13,7 @@ import sys
 
 from pipeline import config as settings
 from pipeline import gate, machines, versions
-from pipeline.console import interrupted_afterwards, native_chatter_dropped
+from pipeline.console import imports
 from pipeline.previous import previous_statistics
 from pipeline.store import Artifact, Outside, Store, external
 
@@ -149,7 +149,7 @@ def component(name: str):
     """The component `name`, whose module is imported when it is called, not before."""
 
     def call(out, config, **inputs):
-        with interrupted_afterwards(), native_chatter_dropped():
+        with imports():
             module = importlib.import_module(call.__module__)
             if "tensorflow" in sys.modules:
                 sys.modules["tensorflow"].config.list_physical_devices()  # this speaks too, the first time

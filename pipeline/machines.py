@@ -147,7 +147,7 @@ def _work(said, name, out, config, inputs):
     try:
         from pipeline import line
 
-        with console.native_chatter_dropped():
+        with console.imports():
             from kseg import distribute
 
             distribute.tf.config.list_physical_devices()

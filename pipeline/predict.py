@@ -13,7 +13,7 @@ import pathlib
 import sys
 
 from pipeline import progress, refinement_settings, versions
-from pipeline.console import interrupted_afterwards, native_chatter_dropped, raised_by_us, stopped
+from pipeline.console import imports, raised_by_us, stopped
 from pipeline.picture_files import picture_files
 from pipeline.prediction_settings import parse
 from pipeline.store import external
@@ -44,7 +44,7 @@ def _predict(argv: list[str]) -> int:
     for model in models if settings.crf else []:
         refinement_settings.check_unrefined(model, "Leave --crf away.")
     pictures = picture_files(arguments.input, output)
-    with interrupted_afterwards(), native_chatter_dropped():
+    with imports():
         from pipeline import predicted
 
         predicted.check(models)
