@@ -1,9 +1,9 @@
 """What an export says about itself, in `assets/export.json` beside its classes. Standard library only.
 
-    {"image_size": [height, width], "tiles": false, "crf": null}
+    {"image_size": [height, width], "flips": [], "rotations": [0], "tiles": false, "crf": null}
 
-`crf` holds the settings of the DenseCRF that the export refines its answers with, or null. Whoever refines a model's answers
-reads it first: what refines itself would be refined twice.
+`flips` and `rotations` are the views whose answers are averaged; `crf` holds the settings of the DenseCRF that the export refines
+its answers with, or null. Whoever refines a model's answers reads it first: what refines itself would be refined twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FILE = "export.json"
 
 
 def settings(path) -> dict:
-    """What the export at `path` was made with: "image_size" [height, width] in pixels, "tiles" and "crf".
+    """What the export at `path` was made with: "image_size" [height, width] in pixels, "flips", "rotations", "tiles" and "crf".
 
     Exports from before there was such a file, and SavedModels of others, refine nothing as far as is known: their size is None.
 
@@ -24,5 +24,5 @@ def settings(path) -> dict:
     """
     file = pathlib.Path(path) / "assets" / FILE
     if not file.is_file():
-        return {"image_size": None, "tiles": False, "crf": None}
+        return {"image_size": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
     return json.loads(file.read_text(encoding="utf-8"))

@@ -12,7 +12,8 @@ resized back to the image's own size, and only then the likeliest class is taken
 The last one is there on request. It does not fit the image but cuts it into tiles of the network's size, so that a large image
 keeps its detail and memory stays bounded (`kseg.tiles_in_graph`).
 
-With `crf`, a DenseCRF refines what is resized back before the likeliest class is taken, and each tile's probabilities in `tiles`.
+With `flips` and `rotations` the network sees what it is shown in several ways, and its probabilities are averaged. With `crf`, a
+DenseCRF refines what is resized back before the likeliest class is taken, and each tile's probabilities in `tiles`.
 `assets/export.json` says so (`kseg.exported`).
 
 The exported graph computes in float32, also where training was in mixed bfloat16: only few processors multiply bfloat16, and
@@ -28,6 +29,7 @@ from __future__ import annotations
 import json
 import pathlib
 import tempfile
+from collections.abc import Sequence
 
 from kseg._backend import require_tensorflow
 
@@ -39,6 +41,7 @@ import tensorflow as tf  # noqa: E402
 
 import kseg  # noqa: E402  (DenseCRF by its lazy name: an export without it does not depend on it)
 from kseg import exported  # noqa: E402
+from kseg.inference.averaging import turns  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
 from kseg.orientation import upright  # noqa: E402
 from kseg.resizing import fit_image_in_graph, resize_in_graph  # noqa: E402
@@ -51,6 +54,8 @@ def export(
     *,
     labels: LabelMap,
     image_size: tuple[int, int],
+    flips: Sequence[str] = (),
+    rotations: Sequence[int] = (0,),
     tiles: bool = False,
     crf: bool | dict | None = None,
 ) -> None:
@@ -65,6 +70,8 @@ def export(
         path: directory to write.
         labels: the K classes.
         image_size: (height, width) that images are fitted into before the network sees them, in pixels.
+        flips: of "horizontal" and "vertical": the network sees the image so, too, and its probabilities are averaged.
+        rotations: multiples of 90 degrees, likewise; every combination costs one more pass of the network.
         tiles: also write the signature "tiles", which cuts images of any size into tiles of `image_size`.
         crf: whether `kseg.DenseCRF` refines the probabilities, at the image's own size (of `tiles`, in each tile): True for its
             default settings, a dict for others, such as `settings` in what `python -m pipeline.tune_crf` writes.
@@ -79,9 +86,10 @@ def export(
         >>> served(image=images)["label_map"]
     """
     path = pathlib.Path(path)
-    served = Served(in_float32(checked(model, labels, image_size)), image_size, crf)
+    served = Served(in_float32(checked(model, labels, image_size)), image_size, flips, rotations, crf)
     with tempfile.TemporaryDirectory() as scratch:
-        made_with = {"image_size": list(image_size), "tiles": tiles, "crf": _crf_settings(crf)}
+        made_with = {"image_size": list(image_size), "flips": list(flips), "rotations": list(rotations)}
+        made_with |= {"tiles": tiles, "crf": _crf_settings(crf)}
         served.labels = _asset(scratch, "labels.json", labels.to_json())
         served.made_with = _asset(scratch, exported.FILE, json.dumps(made_with, indent=1))
         tf.saved_model.save(served, str(path), signatures=served.signatures(tiles))
@@ -106,7 +114,13 @@ def _crf_settings(crf: bool | dict | None) -> dict | None:
 
 
 def label_maps(
-    model: keras.Model, image_size: tuple[int, int], images: np.ndarray, crf: bool | dict | None = None
+    model: keras.Model,
+    image_size: tuple[int, int],
+    images: np.ndarray,
+    *,
+    flips: Sequence[str] = (),
+    rotations: Sequence[int] = (0,),
+    crf: bool | dict | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the signature serving_default of an export of `model` answers, computed by Keras.
 
@@ -114,12 +128,14 @@ def label_maps(
         model: functional segmentor from an image (B, H, W, C) to logits (B, H, W, K).
         image_size: (height, width) that images are fitted into, in pixels.
         images: (B, H, W, C), uint8.
+        flips: as `export` takes them.
+        rotations: as `export` takes them.
         crf: as `export` takes it.
 
     Returns:
         label_map (B, H, W), uint8, and confidence (B, H, W), float32: the probability of that class.
     """
-    answer = Served(in_float32(model), image_size, crf).likeliest(tf.constant(images))
+    answer = Served(in_float32(model), image_size, flips, rotations, crf).likeliest(tf.constant(images))
     return answer["label_map"].numpy(), answer["confidence"].numpy()
 
 
@@ -129,11 +145,21 @@ class Served(tf.Module):
     Args:
         network: functional model in float32 from an image (B, H, W, C) to logits (B, H, W, K).
         image_size: (height, width) that images are fitted into, in pixels.
+        flips: that the network sees, too.
+        rotations: that it sees, in degrees.
         crf: whether DenseCRF refines the probabilities, or its settings.
     """
 
-    def __init__(self, network: keras.Model, image_size: tuple[int, int], crf: bool | dict | None = None):
+    def __init__(
+        self,
+        network: keras.Model,
+        image_size: tuple[int, int],
+        flips: Sequence[str] = (),
+        rotations: Sequence[int] = (0,),
+        crf: bool | dict | None = None,
+    ):
         super().__init__()
+        self._turns = turns(flips, rotations)
         self._refine = None
         if crf not in (False, None):
             self._refine = kseg.DenseCRF(**({} if crf is True else crf), from_logits=False)
@@ -233,7 +259,23 @@ class Served(tf.Module):
     def _predict(self, image):
         """Images (B, height, width, C), float32, to probabilities (B, height, width, K), float32."""
         image = tf.ensure_shape(image, (None, *self._image_size, self._channels))
-        return tf.nn.softmax(self._network(image, training=False))
+        views = [self._predict_turned(image, axes, quarters) for axes, quarters in self._turns]
+        return views[0] if len(views) == 1 else tf.add_n(views) / len(views)
+
+    def _predict_turned(self, image, axes, quarters):
+        """Probabilities of the image reversed along axes, then turned against the clock; they are turned back."""
+        logits = self._network(_turned(_reversed(image, axes), quarters), training=False)
+        return _reversed(_turned(tf.nn.softmax(logits), -quarters), axes)
+
+
+def _reversed(values, axes):
+    return tf.reverse(values, axes) if axes else values
+
+
+def _turned(values, quarters):
+    """(B, H, W, C) turned by quarters against the clock, as `np.rot90` does."""
+    values = tf.transpose(values, (0, 2, 1, 3)) if quarters % 2 else values
+    return _reversed(values, ((), (1,), (1, 2), (2,))[quarters % 4])
 
 
 def in_float32(model: keras.Model) -> keras.Model:

@@ -137,6 +137,8 @@ class Trainer:
     crf: dict[str, float] | None = (
         None  # of DenseCRF, which then refines what is served: auto, JSON or a file of tune_crf
     )
+    flips: tuple[str, ...] = ()  # horizontal, vertical: views that what is served averages, for one more pass each
+    rotations: tuple[int, ...] = (0,)  # degrees, likewise
     tiles: bool = False  # what is served labels large images by tiles, too: the signature "tiles"
 
 

@@ -1,6 +1,6 @@
 """What may refine a model's answers, by the names that settings use; what does not go together is refused before anything runs.
 
-`evaluator.refinements` names ways that are scored beside the model as it is served; `trainer.crf` puts a DenseCRF into the export
+`evaluator.refinements` names ways that are scored beside the model as it is served; those of `trainer` are put into the export
 itself. Refined twice is refined wrongly. Standard library only.
 """
 
@@ -22,6 +22,9 @@ SCORED = {  # what evaluator.refinements may name, as settings of `pipeline.pred
     "superpixels": {"superpixels": 1000},
     "crf": {"crf": crf_settings.AUTO},
 }
+
+VIEWS = {"flips": ("horizontal", "vertical"), "rotations": (0, 90, 180, 270)}
+"""What trainer.flips and trainer.rotations may name."""
 
 
 def named(name: str, image_size: tuple[int, int], crf: dict[str, float] | None = None) -> Settings:
@@ -50,6 +53,11 @@ def check(config: Config):
     Raises:
         ValueError: these settings do not go together.
     """
+    for name, known in VIEWS.items():
+        if not set(given := getattr(config.trainer, name)) <= set(known):
+            raise ValueError(
+                f"`{name}` must be of {', '.join(map(str, known))}. Received: trainer.{name}={','.join(map(str, given))}."
+            )
     chosen = config.evaluator.refinements
     for name in chosen:
         _check_name(name)

@@ -52,11 +52,11 @@ def augmented(
 
     Source: Krizhevsky et al. 2012, section 4.1, for flips; multiple scales as in DeepLabv3 (Chen et al. 2017), section 4.
     """
-    _check(flips, rotations, scales, average)
-    turns = _turns(flips, rotations)
+    _check(scales, average)
+    views_of = turns(flips, rotations)
 
     def views(images):
-        for (axes, quarters), scale in itertools.product(turns, scales):
+        for (axes, quarters), scale in itertools.product(views_of, scales):
             size = images.shape[1:3]
             seen = _resized(images, [max(1, round(side * scale)) for side in size]) if scale != 1 else images
             scores = scores_of(model, np.rot90(np.flip(seen, axes), quarters, (1, 2)))
@@ -80,7 +80,7 @@ def ensemble(models: Sequence, *, average: str = "probabilities") -> Callable[[n
     Source: Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation using deep ensembles",
         section 2.4.
     """
-    _check((), (0,), (1.0,), average)
+    _check((1.0,), average)
     if not models:
         raise ValueError("`models` must hold at least one model. Received: none.")
     return lambda images: mean((scores_of(model, images) for model in models), average)
@@ -114,19 +114,26 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return powers / powers.sum(-1, keepdims=True)
 
 
-def _check(flips, rotations, scales, average):
-    if isinstance(flips, str) or not set(flips) <= set(FLIPS):
-        raise ValueError(f"`flips` must be of {', '.join(FLIPS)}. Received: flips={flips!r}.")
-    if not rotations or any(rotation % 90 for rotation in rotations):
-        raise ValueError(f"`rotations` must be multiples of 90 degrees. Received: rotations={rotations!r}.")
+def _check(scales, average):
     if not scales or min(scales) <= 0:
         raise ValueError(f"`scales` must be factors above 0. Received: scales={scales!r}.")
     if average not in AVERAGES:
         raise ValueError(f"`average` must be one of {', '.join(AVERAGES)}. Received: average={average!r}.")
 
 
-def _turns(flips, rotations) -> list[tuple[tuple[int, ...], int]]:
-    """(axes to flip, then quarters to turn), each once: a flip along both axes is half a turn."""
+def turns(flips: Sequence[str], rotations: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
+    """All combinations of flips and rotations as `augmented` takes them, each once: a flip along both axes is half a turn.
+
+    Returns:
+        (axes of (B, H, W, C) to reverse, then quarters to turn) of each.
+
+    Raises:
+        ValueError: a flip or a rotation is none.
+    """
+    if isinstance(flips, str) or not set(flips) <= set(FLIPS):
+        raise ValueError(f"`flips` must be of {', '.join(FLIPS)}. Received: flips={flips!r}.")
+    if not rotations or any(rotation % 90 for rotation in rotations):
+        raise ValueError(f"`rotations` must be multiples of 90 degrees. Received: rotations={rotations!r}.")
     found = {}
     for number in range(len(flips) + 1):
         for chosen in itertools.combinations(sorted(FLIPS[flip] for flip in set(flips)), number):

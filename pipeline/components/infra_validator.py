@@ -73,7 +73,7 @@ def infra_validator(
         segmentor = keras.saving.load_model(model / "model.keras", compile=False)
         image_size = tuple(json.loads((transform / "plan.json").read_text())["image_size"])
         made_with = exported.settings(model / "saved_model")
-        agreement = _agreement(segmentor, image_size, made_with["crf"], images, label_maps)
+        agreement = _agreement(segmentor, image_size, made_with, images, label_maps)
         num_classes = LabelMap.load(examples).num_classes
         reasons = [
             *_wrong_signatures(answer["signatures"], segmentor.input_shape[-1], num_classes, made_with["tiles"]),
@@ -198,16 +198,17 @@ def _asked_elsewhere(saved_model: pathlib.Path, images: list[bytes]) -> tuple[di
 def _agreement(
     segmentor: keras.Model,
     image_size: tuple[int, int],
-    crf: dict | None,
+    made_with: dict,
     images: list[bytes],
     label_maps: list[np.ndarray],
 ) -> float:
-    """Share of pixels at which the Keras model, refined alike, says the same; a label map of another size agrees nowhere."""
+    """Share of pixels at which the Keras model, asked alike, says the same; a label map of another size agrees nowhere."""
     mode = "L" if segmentor.input_shape[-1] == 1 else "RGB"
+    alike = {name: made_with[name] for name in ("flips", "rotations", "crf")}
     same = pixels = 0
     for image_bytes, answered in zip(images, label_maps, strict=True):
         image = np.atleast_3d(Image.open(io.BytesIO(image_bytes)).convert(mode))
-        expected = serving.label_maps(segmentor, image_size, image[np.newaxis], crf)[0][0]
+        expected = serving.label_maps(segmentor, image_size, image[np.newaxis], **alike)[0][0]
         same += int(np.sum(answered == expected)) if answered.shape == expected.shape else 0
         pixels += expected.size
         progress.advance()

@@ -62,6 +62,8 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
         out / "saved_model",
         labels=labels,
         image_size=tuple(plan["image_size"]),
+        flips=config.flips,
+        rotations=config.rotations,
         tiles=config.tiles,
         crf=config.crf,
     )

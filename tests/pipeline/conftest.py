@@ -90,14 +90,15 @@ def finished(tmp_path_factory) -> Line:
 
 @pytest.fixture(scope="session")
 def refining(finished, tmp_path_factory) -> pathlib.Path:
-    """An artifact of the trainer whose export labels by tiles, too, and refines by DenseCRF with `CRF`."""
+    """An artifact of the trainer whose export averages two views, labels by tiles, too, and refines by DenseCRF with `CRF`."""
     from kseg import serving
 
     folder = tmp_path_factory.mktemp("refining") / "trainer"
     folder.mkdir()
     model = nearest_colour()
     model.save(folder / "model.keras")
-    serving.export(model, folder / "saved_model", labels=LABELS, image_size=IMAGE_SIZE, tiles=True, crf=CRF)
+    ways = {"flips": ("horizontal",), "tiles": True, "crf": CRF}
+    serving.export(model, folder / "saved_model", labels=LABELS, image_size=IMAGE_SIZE, **ways)
     return folder
 
 

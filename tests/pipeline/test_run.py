@@ -47,6 +47,8 @@ def test_without_data_it_is_the_game_on_streets_and_with_data_it_is_not():
         (["--model", "unett"], "`model` must be one of unet"),
         (["--set", "evaluator.refinements=flips,crff"], r"evaluator.refinements=crff\. Did you mean 'crf'\?"),
         (["--set", 'trainer.crf={"iteration": 3}'], r"Received: iteration=3 \[crf\]\. Did you mean 'iterations'\?"),
+        (["--set", "trainer.flips=left"], r"`flips` must be of horizontal, vertical\. Received: trainer\.flips=left\."),
+        (["--set", "trainer.rotations=45"], r"`rotations` must be of 0, 90, 180, 270\."),
         (["--set", "trainer.crf=nowhere.json"], "must be auto, a JSON object or a file that holds one"),
         (["--set", "evaluator.crf=auto"], r"must be given with evaluator.refinements=crf.*Received: .*=none"),
         (

@@ -15,7 +15,7 @@ from PIL import Image
 
 import kseg
 from kseg import exported as described
-from kseg import serving
+from kseg import inference, serving
 from kseg.labels import LabelMap
 
 LABELS = LabelMap(("ground", "car", "sky"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
@@ -269,8 +269,59 @@ def test_keras_refines_as_the_export_does(models, refined):
     assert (plain != expected).mean() > 0.01
 
 
-def test_an_export_says_what_it_was_made_with(exported, refined, refined_by_default):
-    assert described.settings(exported[3]) == {"image_size": [24, 32], "tiles": False, "crf": None}
+VIEWS = {"flips": ("horizontal", "vertical"), "rotations": (0, 90)}  # all eight ways to lay an image down
+
+
+@pytest.fixture(scope="module")
+def turned(models, tmp_path_factory):
+    """An export that averages over eight views."""
+    folder = tmp_path_factory.mktemp("turned") / "1"
+    serving.export(models[3], folder, labels=LABELS, image_size=SIZE, tiles=True, **VIEWS)
+    return folder
+
+
+def test_an_export_with_views_averages_what_the_network_says_of_each(models, turned):
+    images = np.stack([scene(*SIZE, seed=seed) for seed in range(2)])
+    logits = inference.augmented(models[3], **VIEWS)(images.astype(np.float32))
+    signature = tf.saved_model.load(turned).signatures["probabilities"]
+    seen = signature(image=tf.constant(images))["probabilities"]
+    np.testing.assert_allclose(seen, tf.nn.softmax(logits), atol=1e-5)
+    plain = tf.nn.softmax(models[3](images.astype(np.float32)))
+    assert np.abs(seen - plain).max() > 0.01
+
+
+def test_all_signatures_of_an_export_with_views_agree(models, turned):
+    image = scene(2 * SIZE[0], 2 * SIZE[1], seed=5)
+    loaded = tf.saved_model.load(turned).signatures
+    expected, _ = serving.label_maps(models[3], SIZE, image[None], **VIEWS)
+    np.testing.assert_array_equal(loaded["serving_default"](image=tf.constant(image[None]))["label_map"], expected)
+    answer = loaded["serve_bytes"](image_bytes=tf.constant([tf.io.encode_png(image).numpy()]))["label_map_bytes"]
+    np.testing.assert_array_equal(tf.io.decode_png(answer[0])[..., 0], expected[0])
+
+
+def test_tiles_of_an_export_with_flips_answer_a_flipped_image_by_the_flipped_answer(turned):
+    tiles = tf.saved_model.load(turned).signatures["tiles"]
+    image = scene(36, 48, seed=6)[None]  # two steps of 18 and of 24: tiles lie alike from both ends
+    straight, flipped = (tiles(image=tf.constant(seen)) for seen in (image, image[:, :, ::-1]))
+    np.testing.assert_allclose(flipped["confidence"][:, :, ::-1], straight["confidence"], atol=1e-5)
+    np.testing.assert_array_equal(flipped["label_map"][:, :, ::-1], straight["label_map"])
+    assert len(np.unique(straight["label_map"])) > 1
+
+
+def test_a_view_that_there_is_not_is_refused(models, tmp_path):
+    for views, message in (({"flips": ["left"]}, "`flips` must be of"), ({"rotations": [45]}, "multiples of 90")):
+        with pytest.raises(ValueError, match=message):
+            serving.export(models[3], tmp_path / "1", labels=LABELS, image_size=SIZE, **views)
+
+
+def test_an_export_says_what_it_was_made_with(exported, turned, refined, refined_by_default):
+    plain = {"image_size": [24, 32], "flips": [], "rotations": [0], "tiles": False, "crf": None}
+    assert described.settings(exported[3]) == plain
+    assert described.settings(turned) == plain | {
+        "flips": ["horizontal", "vertical"],
+        "rotations": [0, 90],
+        "tiles": True,
+    }
     of_layer = inspect.signature(kseg.DenseCRF).parameters
     defaults = {name: of_layer[name].default for name in (*CRF, "smoothness_sigma", "compatibility")}
     found = described.settings(refined_by_default)
@@ -280,7 +331,8 @@ def test_an_export_says_what_it_was_made_with(exported, refined, refined_by_defa
 
 
 def test_what_was_exported_before_exports_said_so_is_taken_for_unrefined(tmp_path):
-    assert described.settings(tmp_path) == {"image_size": None, "tiles": False, "crf": None}
+    unknown = {"image_size": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
+    assert described.settings(tmp_path) == unknown
 
 
 def dtypes(function):
