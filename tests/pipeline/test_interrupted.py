@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import pathlib
 import signal
@@ -77,7 +78,16 @@ def test_ctrl_c_stops_with_a_message_and_leaves_nothing_half_made(component, tmp
     assert made == set(line.COMPONENTS[: line.COMPONENTS.index(component)])
 
 
-def test_ctrl_c_waits_for_an_import_that_would_swallow_it():
+@pytest.fixture
+def answering():
+    """Sets what SIGINT does for one test, and back: where tests run in the background, a shell has it ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    yield functools.partial(signal.signal, signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_waits_for_an_import_that_would_swallow_it(answering):
+    answering(signal.default_int_handler)
     went_on = False
     # the third swallows it, as libraries do that try imports
     with pytest.raises(KeyboardInterrupt), interrupted_afterwards(), contextlib.suppress(BaseException):
@@ -87,14 +97,11 @@ def test_ctrl_c_waits_for_an_import_that_would_swallow_it():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_stays_ignored_where_the_shell_said_so():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with interrupted_afterwards():
-            signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+def test_ctrl_c_stays_ignored_where_the_shell_said_so(answering):
+    answering(signal.SIG_IGN)
+    with interrupted_afterwards():
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_an_interrupt_inside_an_exec_ends_with_the_documented_status_too():
