@@ -106,7 +106,7 @@ class Count(beam.DoFn):
             truth, more = _ids(pair[2]), {}
             if confidence is not None:
                 more["calibration"] = metrics.calibration_counts(truth, label_map, confidence, self._num_classes)
-            yield from _outputs(pair, label_map, self._num_classes, self._tolerance, more)
+            yield from _outputs(pair, truth, label_map, self._num_classes, self._tolerance, more)
 
     def _of_bytes(self, images):
         """Label map (H, W) of each image, and no confidence."""
@@ -151,14 +151,13 @@ class CountBest(beam.DoFn):
             ids = superpixels(image, number=self._superpixels)
             if self._merged:
                 ids = merged_by_colour(image, ids, threshold=MERGED_BELOW)
-            best, more = best_labels(ids, _ids(pair[2])), {"regions": np.array([ids.max() + 1])}
-            yield from _outputs(pair, best, self._num_classes, self._tolerance, more)
+            truth, more = _ids(pair[2]), {"regions": np.array([ids.max() + 1])}
+            yield from _outputs(pair, truth, best_labels(ids, truth), self._num_classes, self._tolerance, more)
 
 
-def _outputs(pair, label_map, num_classes, tolerance, more):
+def _outputs(pair, truth, label_map, num_classes, tolerance, more):
     """The matrix of one pair, and its row with the counts `more`."""
-    key, image_bytes, mask_bytes = pair
-    truth = _ids(mask_bytes)
+    key, image_bytes, _ = pair
     matrix = metrics.confusion_matrix(truth, label_map, num_classes)
     counts = {
         "classes": metrics.class_counts(matrix),
