@@ -40,7 +40,5 @@ setup(
         "jinja2>=3.1",
         "rich>=13",
     ],
-    extras_require={
-        "test": ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6", "scikit-learn>=1.6", "ruff>=0.12", "setuptools"]
-    },
+    extras_require={"test": ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6", "ruff>=0.12", "setuptools"]},
 )

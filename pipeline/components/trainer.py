@@ -79,8 +79,9 @@ def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
     if config.dice_weight:
         loss = loss + config.dice_weight * losses.Dice(ignore_class=VOID)
     settings = {
-        "optimizer": keras.optimizers.AdamW(
-            _schedule(config.learning_rate, config.epochs * steps), weight_decay=config.weight_decay
+        "optimizer": keras.optimizers.Adam(
+            _schedule(config.learning_rate, config.epochs * steps),
+            weight_decay=config.weight_decay or None,  # apart from the moments, as in AdamW, which must decay something
         ),
         "loss": loss,
         "metrics": [metrics.ConfusionMatrix(labels.num_classes, ignore_class=VOID)],

@@ -1,4 +1,7 @@
-"""What tensorflow-addons offered for segmentation, held against what stands in its place: see write_vectors.py."""
+"""What tensorflow-addons offered for segmentation, held against what stands in its place, and scores against scikit-learn's.
+
+See write_vectors.py.
+"""
 
 import importlib.util
 import pathlib
@@ -11,6 +14,8 @@ from scipy import ndimage
 
 from kseg.layers import MaxPoolingWithIndices2D, MaxUnpooling2D
 from kseg.losses import Focal
+from kseg.metrics import confusion_matrix
+from kseg.metrics import scores as scores_of
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +83,20 @@ def test_tensorflow_addons_stays_out_of_the_projects_own_environment():
     for file in ("requirements.lock", "setup.py", "tests/backends/requirements.txt"):
         assert "addons" not in (root / file).read_text()
     assert not importlib.util.find_spec("tensorflow_addons")
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_scores_are_those_of_scikit_learn(vectors, number):
+    answers = {name: answer[number] for name, answer in vectors("scores").items()}
+    matrix = confusion_matrix(answers["truth"], answers["said"], 9)
+    np.testing.assert_array_equal(matrix, answers["matrix"])
+    result = scores_of(matrix)
+    for name in ("precision", "recall", "dice"):
+        np.testing.assert_allclose(np.array(result[name], float), answers[name], rtol=0, atol=1e-9)  # None becomes NaN
+    np.testing.assert_allclose([value or 0 for value in result["iou"]], answers["iou"], rtol=0, atol=1e-9)
+    assert result["iou"][8] is None
+    occurring = matrix.sum(axis=1)
+    assert result["mean_iou"] == pytest.approx(answers["iou"][:8].mean(), abs=1e-9)
+    assert result["mean_accuracy"] == pytest.approx(answers["recall"][:7].mean(), abs=1e-9)
+    assert result["pixel_accuracy"] == pytest.approx(answers["pixel_accuracy"], abs=1e-9)
+    assert result["frequency_weighted_iou"] == pytest.approx(np.average(answers["iou"], weights=occurring), abs=1e-9)

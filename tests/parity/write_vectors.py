@@ -1,13 +1,15 @@
-"""Writes what tensorflow-addons answers to random questions to vectors.npz, beside this file.
+"""Writes what tensorflow-addons and scikit-learn answer to random questions to vectors.npz, beside this file.
 
-`make parity` runs it in an environment of its own (requirements.txt here), since tensorflow-addons ended in May 2024 and cannot
-be imported beside Keras 3. `test_parity.py` holds kseg, Keras and SciPy against these answers everywhere. Arrays are named
-<operation>_<what>; inputs are stored with the answers, so that no generator of random numbers has to be the same.
+`make parity` runs it in an environment of its own (requirements.txt here): tensorflow-addons ended in May 2024 and cannot be
+imported beside Keras 3, and Keras imports scikit-learn wherever it is installed, which no user of kseg needs. `test_parity.py`
+holds kseg, Keras and SciPy against these answers everywhere. Arrays are named <operation>_<what>; inputs are stored with the
+answers, so that no generator of random numbers has to be the same.
 """
 
 import pathlib
 
 import numpy as np
+import sklearn.metrics
 import tensorflow as tf
 import tensorflow_addons as tfa
 
@@ -82,10 +84,33 @@ def spectral(draw):
     return answers
 
 
+def scores(draw):
+    """Of 9 classes, five times: 4 and 6 are never said, 7 is never true, 8 is neither; 255 is void. NaN where undefined."""
+    truth, said = draw.choice([*range(7), 255], (5, 2, 31, 43)), draw.choice([0, 1, 2, 3, 5, 7], (5, 2, 31, 43))
+    answers = {"truth": truth.astype(np.uint8), "said": said.astype(np.uint8)}
+    classes = {"labels": list(range(9))}
+    of_each = classes | {"average": None, "zero_division": np.nan}
+    found = []
+    for pair in zip(truth, said, strict=True):
+        labelled = [ids[pair[0] != 255] for ids in pair]
+        precision, recall, dice, _ = sklearn.metrics.precision_recall_fscore_support(*labelled, **of_each)
+        found.append(
+            {
+                "matrix": sklearn.metrics.confusion_matrix(*labelled, **classes),
+                "precision": precision,
+                "recall": recall,
+                "dice": dice,
+                "iou": sklearn.metrics.jaccard_score(*labelled, **classes, average=None, zero_division=0),
+                "pixel_accuracy": sklearn.metrics.accuracy_score(*labelled),
+            }
+        )
+    return answers | {name: np.stack([answer[name] for answer in found]) for name in found[0]}
+
+
 def main():
     """Asks everything and writes the answers."""
     vectors = {}
-    for seed, ask in enumerate((max_unpooling, focal, components, distance, spectral)):
+    for seed, ask in enumerate((max_unpooling, focal, components, distance, spectral, scores)):
         answers = ask(np.random.default_rng(seed))
         vectors |= {f"{ask.__name__}_{name}": np.asarray(answer) for name, answer in answers.items()}
     np.savez_compressed(VECTORS, **vectors)

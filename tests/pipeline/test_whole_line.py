@@ -52,7 +52,7 @@ def killed_and_run_again(component, share, undisturbed, folder):
 
 
 def test_a_second_run_from_nothing_is_the_same_bit_for_bit(undisturbed, tmp_path):
-    finish(tmp_path / "again", "--", "--direct_num_workers=1")
+    finish(tmp_path / "again", "--", "--direct_num_workers=2")
     again = contents(tmp_path / "again")
     assert {name for name in undisturbed[1] | again if undisturbed[1].get(name) != again.get(name)} == set()
     for kind in (

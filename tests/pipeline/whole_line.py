@@ -32,6 +32,7 @@ SMALL = {
     "trainer.discriminator": "small_fov_light",
     "trainer.discriminator_filters": "4",
     "trainer.precision": "float32",
+    "trainer.weight_decay": "0",
     "trainer.checkpoint_seconds": "0",
     "evaluator.min_gain": "-1",
     "infra_validator.samples": "1",
@@ -40,9 +41,10 @@ SMALL = {
 
 
 def command(folder: pathlib.Path, *more: str) -> list[str]:
-    """The command line of a small run below `folder`."""
+    """The command line of a small run below `folder`; with one thread of Beam, unless `more` ends with options of Beam."""
     places = ["--name", "small", "--root", str(folder / "runs"), "--push-to", str(folder / "models"), "--seed", "7"]
-    return [sys.executable, "-m", "pipeline.run", *places, *(f"--set={k}={v}" for k, v in SMALL.items()), *more]
+    beam = [] if "--" in more else ["--", "--direct_num_workers=1"]
+    return [sys.executable, "-m", "pipeline.run", *places, *(f"--set={k}={v}" for k, v in SMALL.items()), *more, *beam]
 
 
 def start(folder: pathlib.Path, *more: str, **variables: str) -> subprocess.Popen:
