@@ -2,6 +2,7 @@
 
     python -m benchmarks.adversarial_gain --minutes 60      # goes on where it stopped; finished runs are added to the file
     python -m benchmarks.adversarial_gain --minutes 0       # only prints the tables, and draws the picture, of what is finished
+    python -m benchmarks.adversarial_gain --discriminators  # narrower and coarser ones, on the validation split, and their cost
 
 Both arms train a U-Net from the same seeds: the same first weights, pictures, changes and steps. On streets each arm has
 equally many settings tried on the validation split with one seed; the best by mean IoU is then measured on the test split with
@@ -12,6 +13,7 @@ as many more steps as fit into the minutes of the game. Differences are means of
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import pathlib
 import time
@@ -22,15 +24,23 @@ import keras
 
 from benchmarks.adversarial_gain import plan, report, training
 from benchmarks.adversarial_gain.pictures import CAMVID, STREETS, Data, load
+from benchmarks.adversarial_gain.settings import DISCRIMINATORS
 from pipeline.config import Config, resolved
 
 RATIO_ARM = "cost"
 
 
-def ratio_of(data: Data, path: pathlib.Path) -> float:
-    """How many plain steps one step of the game takes, measured once for each pair of settings and kept in the file."""
+def ratio_of(data: Data, path: pathlib.Path, **changes: int) -> float:
+    """How many plain steps one step of the game takes, measured once for each pair of settings and kept in the file.
+
+    Args:
+        data: what is trained on.
+        path: of the file.
+        changes: of the best setting of the game.
+    """
     rows = plan.read(path)
     plain, adversarial = (plan.best(rows, arm) for arm in (plan.PLAIN_ARM, plan.ADVERSARIAL_ARM))
+    adversarial = dataclasses.replace(adversarial, **changes)
     asked = plan.Run(data.name, RATIO_ARM, adversarial, 0, "train", 1)
     found = [row["ratio"] for row in rows if plan.key_of(row) == asked.key()]
     if not found:
@@ -52,6 +62,16 @@ def work(runs: list[plan.Run], data: Data, path: pathlib.Path, until: float) -> 
     return True
 
 
+def compare_discriminators(path: pathlib.Path, until: float) -> None:
+    """Trains with each discriminator while there is time, measures what their steps cost, and prints the table."""
+    data = load(STREETS)
+    work(plan.discriminators(plan.read(path)), data, path, until)
+    costs = {
+        (filters, stride): ratio_of(data, path, filters=filters, stride=stride) for filters, stride in DISCRIMINATORS
+    }
+    print(report.discriminator_table(plan.read(path), costs))
+
+
 def main() -> None:
     """Works for the given time, prints the tables, and draws the picture once there is something to compare."""
     parser = argparse.ArgumentParser(
@@ -62,6 +82,7 @@ def main() -> None:
         "--file", type=pathlib.Path, default=pathlib.Path("docs/adversarial_gain.jsonl"), help="of runs"
     )
     parser.add_argument("--data", nargs="*", default=[STREETS, CAMVID], choices=[STREETS, CAMVID])
+    parser.add_argument("--discriminators", action="store_true", help="compare these instead of the arms")
     parser.add_argument("--picture", type=pathlib.Path, default=pathlib.Path("docs/adversarial_gain.png"))
     arguments = parser.parse_args()
     until = time.monotonic() + 60 * arguments.minutes
@@ -69,6 +90,9 @@ def main() -> None:
     searched = work(plan.searched(), load(STREETS), arguments.file, until)
     if plan.read(arguments.file):
         print(report.search_table(plan.read(arguments.file)), end="\n\n")
+    if arguments.discriminators:
+        compare_discriminators(arguments.file, until if searched else 0.0)
+        return
     compared = []
     for name in arguments.data if searched else []:
         data = load(name)

@@ -11,10 +11,11 @@ import json
 import pathlib
 
 from benchmarks.adversarial_gain.pictures import CAMVID, STREETS
-from benchmarks.adversarial_gain.settings import ADVERSARIAL, PLAIN, Setting
+from benchmarks.adversarial_gain.settings import ADVERSARIAL, DISCRIMINATORS, PLAIN, Setting
 
 STEPS = {STREETS: 500, CAMVID: 920}  # CamVid: 20 epochs of 46
 SEARCH_SEED = 100
+DISCRIMINATOR_SEEDS = range(SEARCH_SEED, SEARCH_SEED + 3)
 SEEDS = {STREETS: range(5), CAMVID: range(3)}
 MEASURED = {STREETS: "test", CAMVID: "validation"}
 PLAIN_ARM, LONGER_ARM, ADVERSARIAL_ARM = "plain", "plain, equal minutes", "adversarial"
@@ -67,6 +68,22 @@ def best(rows: list[dict], arm: str) -> Setting:
     """The setting of an arm with the highest mean IoU on the validation split of streets, among the finished ones."""
     keys = {run.key() for run in searched() if run.arm == arm}
     return max((row for row in rows if key_of(row) in keys), key=lambda row: row["scores"]["mean_iou"])["setting"]
+
+
+def discriminators(rows: list[dict]) -> list[Run]:
+    """The best setting of each arm with each of `DISCRIMINATORS`, on the validation split, one seed after the other.
+
+    Args:
+        rows: finished runs, the whole search among them.
+    """
+    plain, adversarial = (best(rows, arm) for arm in (PLAIN_ARM, ADVERSARIAL_ARM))
+    games = [dataclasses.replace(adversarial, filters=filters, stride=stride) for filters, stride in DISCRIMINATORS]
+    arms = [(PLAIN_ARM, plain), *((ADVERSARIAL_ARM, game) for game in games)]
+    return [
+        Run(STREETS, arm, setting, seed, "validation", STEPS[STREETS])
+        for seed in DISCRIMINATOR_SEEDS
+        for arm, setting in arms
+    ]
 
 
 def measured(data: str, rows: list[dict], ratio: float) -> list[Run]:

@@ -16,6 +16,7 @@ from benchmarks.adversarial_gain.plan import (
     SEEDS,
     STEPS,
     best,
+    discriminators,
     key_of,
     measured,
     searched,
@@ -92,6 +93,34 @@ def gain_table(rows: list[dict], data: Data, ratio: float) -> str:
         gains = [interval(adversarial - arms[arm][name]) for arm in (PLAIN_ARM, LONGER_ARM)]
         cells = means + [f"{mean:+.4f} ({low:+.4f} to {high:+.4f})" for mean, low, high in gains]
         lines.append(f"| {TITLES.get(name, name)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def discriminator_table(rows: list[dict], costs: dict[tuple[int, int], float]) -> str:
+    """Paired differences to the plain arm with each discriminator, those with an interval first, as Markdown.
+
+    Args:
+        rows: finished runs.
+        costs: of filters and stride, how many plain steps a step of the game takes.
+    """
+    answers = {key_of(row): row["scores"] for row in rows if "scores" in row}
+    runs = [run for run in discriminators(rows) if run.key() in answers]
+    plain = {run.seed: answers[run.key()] for run in runs if run.arm == PLAIN_ARM}
+    lines = [
+        "| filters | stride | game's step, in plain steps | seeds | mean IoU | wheels | boundary F1 | lines | neighbours |",
+        "| ---: " * 9 + "|",
+    ]
+    for (filters, stride), cost in costs.items():
+        games = [
+            run for run in runs if run.setting.weight and (run.setting.filters, run.setting.stride) == (filters, stride)
+        ]
+        games = [run for run in games if run.seed in plain]
+        if not games:
+            continue
+        gains = {name: [answers[run.key()][name] - plain[run.seed][name] for run in games] for name in SCORES}
+        cells = ["{:+.4f} ({:+.4f} to {:+.4f})".format(*interval(gains[name])) for name in ("mean_iou", "wheels")]
+        cells += [f"{np.mean(gains[name]):+.4f}" for name in ("boundary_f1", "lines", "neighbours")]
+        lines.append(f"| {filters} | {stride} | {cost:.2f} | {len(games)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

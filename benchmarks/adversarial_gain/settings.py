@@ -45,3 +45,6 @@ ADVERSARIAL = (
     Setting(weight=0.1, learning_rate=4e-3),
     Setting(weight=0.1, encoding="scaling"),
 )
+
+DISCRIMINATORS = ((64, 1), (64, 4), (16, 1), (16, 2), (16, 4), (8, 4))
+"""Filters of the two-branch discriminator, and stride of what it sees; the first are the paper's."""

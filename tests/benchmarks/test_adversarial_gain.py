@@ -82,3 +82,20 @@ def test_the_table_holds_the_seeds_that_every_arm_has_finished_and_their_paired_
     assert (
         "| mean IoU | 0.5500 | 0.5600 | 0.5800 | +0.0300 (+0.0300 to +0.0300) | +0.0200 (+0.0200 to +0.0200) |" in text
     )
+
+
+def test_discriminators_are_compared_with_the_plain_arm_of_their_seed():
+    rows = [row(run, mean_iou=0.5, wheels=0.4, lines=0.6, neighbours=0.03) for run in plan.searched()]
+    gains = {(64, 1): 0.04, (16, 2): 0.02}
+    for run in plan.discriminators(rows):
+        size = run.setting.filters, run.setting.stride
+        if not run.setting.weight or (size in gains and (size, run.seed) != ((64, 1), 102)):
+            scores = 0.5 + 0.1 * (run.seed - 100) + (gains[size] if run.setting.weight else 0)
+            rows.append(row(run, mean_iou=scores, wheels=scores, lines=0.6, neighbours=0.03))
+    text = report.discriminator_table(rows, {(64, 1): 12.5, (16, 2): 1.25, (8, 4): 1.0})
+    same = "(+0.0400 to +0.0400) | +0.0400 (+0.0400 to +0.0400) | +0.0000 | +0.0000 | +0.0000 |"
+    assert text.splitlines()[2] == f"| 64 | 1 | 12.50 | 2 | +0.0400 {same}"  # two of its seeds are finished
+    assert (
+        text.splitlines()[3].startswith("| 16 | 2 | 1.25 | 3 | +0.0200 (+0.0200 to +0.0200)")
+        and len(text.splitlines()) == 4
+    )
