@@ -89,7 +89,7 @@ def export(
     served = Served(in_float32(checked(model, labels, image_size)), image_size, flips, rotations, crf)
     with tempfile.TemporaryDirectory() as scratch:
         made_with = {"image_size": list(image_size), "flips": list(flips), "rotations": list(rotations)}
-        made_with |= {"tiles": tiles, "crf": _crf_settings(crf)}
+        made_with |= {"tiles": tiles, "crf": served.crf_settings()}
         served.labels = _asset(scratch, "labels.json", labels.to_json())
         served.made_with = _asset(scratch, exported.FILE, json.dumps(made_with, indent=1))
         tf.saved_model.save(served, str(path), signatures=served.signatures(tiles))
@@ -102,15 +102,6 @@ def _asset(folder, name: str, text: str):
     file = pathlib.Path(folder) / name
     file.write_text(text, encoding="utf-8")
     return tf.saved_model.Asset(str(file))
-
-
-def _crf_settings(crf: bool | dict | None) -> dict | None:
-    """Every setting of the DenseCRF that `crf` means, defaults too; None: there is none."""
-    if crf in (False, None):
-        return None
-    settings = kseg.DenseCRF(**({} if crf is True else crf)).get_config()
-    fixed = ("name", "trainable", "dtype", "from_logits", "activation")
-    return {name: value for name, value in settings.items() if name not in fixed}
 
 
 def label_maps(
@@ -184,6 +175,12 @@ class Served(tf.Module):
             "serve_bytes": traced(self.likeliest_of_bytes, encoded),
             "probabilities": traced(self.probabilities, images),
         }
+
+    def crf_settings(self) -> dict | None:
+        """Every setting of the DenseCRF that refines, defaults too; None: there is none."""
+        fixed = ("name", "trainable", "dtype", "from_logits", "activation")
+        settings = self._refine.get_config() if self._refine else None
+        return settings and {name: value for name, value in settings.items() if name not in fixed}
 
     def likeliest(self, image):
         """Images (B, H, W, C), uint8, to label maps (B, H, W), uint8, and the probabilities of those classes, float32."""

@@ -58,6 +58,8 @@ def check(config: Config):
             raise ValueError(
                 f"`{name}` must be of {', '.join(map(str, known))}. Received: trainer.{name}={','.join(map(str, given))}."
             )
+    if not config.trainer.rotations:
+        raise ValueError("`rotations` must name one at least. Received: trainer.rotations=. 0 is the image as it is.")
     chosen = config.evaluator.refinements
     for name in chosen:
         _check_name(name)

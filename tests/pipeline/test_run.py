@@ -49,6 +49,7 @@ def test_without_data_it_is_the_game_on_streets_and_with_data_it_is_not():
         (["--set", 'trainer.crf={"iteration": 3}'], r"Received: iteration=3 \[crf\]\. Did you mean 'iterations'\?"),
         (["--set", "trainer.flips=left"], r"`flips` must be of horizontal, vertical\. Received: trainer\.flips=left\."),
         (["--set", "trainer.rotations=45"], r"`rotations` must be of 0, 90, 180, 270\."),
+        (["--set", "trainer.rotations="], r"`rotations` must name one at least\. Received: trainer\.rotations=\."),
         (["--set", "trainer.crf=nowhere.json"], "must be auto, a JSON object or a file that holds one"),
         (["--set", "evaluator.crf=auto"], r"must be given with evaluator.refinements=crf.*Received: .*=none"),
         (
