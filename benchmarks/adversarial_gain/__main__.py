@@ -2,7 +2,8 @@
 
     python -m benchmarks.adversarial_gain --minutes 60      # goes on where it stopped; finished runs are added to the file
     python -m benchmarks.adversarial_gain --minutes 0       # only prints the tables, and draws the picture, of what is finished
-    python -m benchmarks.adversarial_gain --discriminators  # narrower and coarser ones, on the validation split, and their cost
+    python -m benchmarks.adversarial_gain --discriminators  # narrower and coarser ones, on streets, and what they cost
+    python -m benchmarks.adversarial_gain --changes         # other settings of the game on CamVid
 
 Both arms train a U-Net from the same seeds: the same first weights, pictures, changes and steps. On streets each arm has
 equally many settings tried on the validation split with one seed; the best by mean IoU is then measured on the test split with
@@ -83,6 +84,7 @@ def main() -> None:
     )
     parser.add_argument("--data", nargs="*", default=[STREETS, CAMVID], choices=[STREETS, CAMVID])
     parser.add_argument("--discriminators", action="store_true", help="compare these instead of the arms")
+    parser.add_argument("--changes", action="store_true", help="try these on CamVid instead")
     parser.add_argument("--picture", type=pathlib.Path, default=pathlib.Path("docs/adversarial_gain.png"))
     arguments = parser.parse_args()
     until = time.monotonic() + 60 * arguments.minutes
@@ -90,6 +92,10 @@ def main() -> None:
     searched = work(plan.searched(), load(STREETS), arguments.file, until)
     if plan.read(arguments.file):
         print(report.search_table(plan.read(arguments.file)), end="\n\n")
+    if arguments.changes:
+        work(plan.changed(), load(CAMVID), arguments.file, until)
+        print(report.changes_table(plan.read(arguments.file)))
+        return
     if arguments.discriminators:
         compare_discriminators(arguments.file, until if searched else 0.0)
         return

@@ -11,7 +11,7 @@ import json
 import pathlib
 
 from benchmarks.adversarial_gain.pictures import CAMVID, STREETS
-from benchmarks.adversarial_gain.settings import ADVERSARIAL, DISCRIMINATORS, PLAIN, Setting
+from benchmarks.adversarial_gain.settings import ADVERSARIAL, CHANGES, DISCRIMINATORS, PLAIN, Setting
 
 STEPS = {STREETS: 500, CAMVID: 920}  # CamVid: 20 epochs of 46
 SEARCH_SEED = 100
@@ -83,6 +83,14 @@ def discriminators(rows: list[dict]) -> list[Run]:
         Run(STREETS, arm, setting, seed, "validation", STEPS[STREETS])
         for seed in DISCRIMINATOR_SEEDS
         for arm, setting in arms
+    ]
+
+
+def changed() -> list[Run]:
+    """Every one of `CHANGES` on CamVid's validation split."""
+    return [
+        Run(CAMVID, ADVERSARIAL_ARM if setting.weight else PLAIN_ARM, setting, SEARCH_SEED, "validation", STEPS[CAMVID])
+        for setting in CHANGES
     ]
 
 

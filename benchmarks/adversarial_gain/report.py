@@ -16,6 +16,7 @@ from benchmarks.adversarial_gain.plan import (
     SEEDS,
     STEPS,
     best,
+    changed,
     discriminators,
     key_of,
     measured,
@@ -61,19 +62,26 @@ def values(rows: list[dict], data: Data, arm: str, ratio: float) -> dict[str, np
 
 
 def search_table(rows: list[dict]) -> str:
-    """What each setting scored on validation, as Markdown."""
-    answers = {key_of(row): row for row in rows}
-    chosen = {arm: best(rows, arm) for arm in (PLAIN_ARM, ADVERSARIAL_ARM)}
-    lines = [
-        "| arm | setting | mean IoU | boundary F1 | wheels | lines | neighbours |",
-        "| --- | --- " + "| ---: " * 5 + "|",
-    ]
-    for arm in chosen:
-        for run in (run for run in searched() if run.arm == arm and run.key() in answers):
-            scores = answers[run.key()]["scores"]
-            mark = "**" if run.setting == chosen[arm] else ""
-            cells = [f"{scores[name]:.3f}" if name != "neighbours" else f"{scores[name]:.4f}" for name in SCORES]
-            lines.append(f"| {arm} | {mark}{run.setting}{mark} | {' | '.join(cells)} |")
+    """What each setting scored on the validation split of streets, as Markdown; the best of each arm in bold."""
+    chosen = {best(rows, arm) for arm in (PLAIN_ARM, ADVERSARIAL_ARM)}
+    return _scored(sorted(searched(), key=lambda run: run.arm, reverse=True), rows, SCORES, chosen)
+
+
+def changes_table(rows: list[dict]) -> str:
+    """What each change scored on the validation split of CamVid, as Markdown."""
+    return _scored(changed(), rows, ("mean_iou", "boundary_f1"))
+
+
+def _scored(runs, rows, names, bold=()):
+    """One line for each finished run: arm, setting and scores."""
+    answers = {key_of(row): row["scores"] for row in rows if "scores" in row}
+    heads = [TITLES[name] if name in ("mean_iou", "boundary_f1") else name for name in names]
+    lines = [f"| arm | setting | {' | '.join(heads)} |", "| --- | --- " + "| ---: " * len(names) + "|"]
+    for run in (run for run in runs if run.key() in answers):
+        mark = "**" if run.setting in bold else ""
+        scores = answers[run.key()]
+        cells = [f"{scores[name]:.3f}" if name != "neighbours" else f"{scores[name]:.4f}" for name in names]
+        lines.append(f"| {run.arm} | {mark}{run.setting}{mark} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -97,7 +105,7 @@ def gain_table(rows: list[dict], data: Data, ratio: float) -> str:
 
 
 def discriminator_table(rows: list[dict], costs: dict[tuple[int, int], float]) -> str:
-    """Paired differences to the plain arm with each discriminator, those with an interval first, as Markdown.
+    """Means of paired differences to the plain arm with each discriminator, two of them with their intervals, as Markdown.
 
     Args:
         rows: finished runs.

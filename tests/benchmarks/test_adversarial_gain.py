@@ -99,3 +99,11 @@ def test_discriminators_are_compared_with_the_plain_arm_of_their_seed():
         text.splitlines()[3].startswith("| 16 | 2 | 1.25 | 3 | +0.0200 (+0.0200 to +0.0200)")
         and len(text.splitlines()) == 4
     )
+
+
+def test_each_change_on_camvid_differs_from_the_others_and_is_shown_once_it_is_finished():
+    runs = plan.changed()
+    assert len({run.key() for run in runs}) == len(runs) and {run.data for run in runs} == {pictures.CAMVID}
+    assert sum(bool(run.setting.weight) for run in runs) > 8
+    text = report.changes_table([row(run, mean_iou=0.5, boundary_f1=0.25) for run in runs[:2]])
+    assert text.splitlines()[2:] == ["| plain | dice 0.5 | 0.500 | 0.250 |", "| plain | defaults | 0.500 | 0.250 |"]
