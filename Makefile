@@ -15,7 +15,7 @@ test: $(VENV)/.ready
 test-slow: $(VENV)/.ready
 	$(BIN)/python -m pytest --durations=20 -m slow $(ARGS)
 
-# Asks tensorflow-addons again, in an environment of its own, and holds what stands in its place against the answers.
+# Asks tensorflow-addons and scikit-learn again, in an environment of their own, and holds what stands in their place against that.
 parity: $(VENV)/.ready .venv-parity/.ready
 	CUDA_VISIBLE_DEVICES=-1 .venv-parity/bin/python tests/parity/write_vectors.py
 	$(BIN)/python -m pytest tests/parity $(ARGS)
