@@ -73,6 +73,15 @@ def compare_discriminators(path: pathlib.Path, until: float) -> None:
     print(report.discriminator_table(plan.read(path), costs))
 
 
+def try_changes(path: pathlib.Path, until: float) -> None:
+    """Trains on CamVid with each change, then with the best of them from other seeds, while there is time; prints the tables."""
+    data = load(CAMVID)
+    tried = work(plan.changed(), data, path, until)
+    print(report.changes_table(plan.read(path)), end="\n\n")
+    if tried and work(plan.confirmed(plan.read(path)), data, path, until):
+        print(report.confirmed_table(plan.read(path)))
+
+
 def main() -> None:
     """Works for the given time, prints the tables, and draws the picture once there is something to compare."""
     parser = argparse.ArgumentParser(
@@ -93,8 +102,7 @@ def main() -> None:
     if plan.read(arguments.file):
         print(report.search_table(plan.read(arguments.file)), end="\n\n")
     if arguments.changes:
-        work(plan.changed(), load(CAMVID), arguments.file, until)
-        print(report.changes_table(plan.read(arguments.file)))
+        try_changes(arguments.file, until)
         return
     if arguments.discriminators:
         compare_discriminators(arguments.file, until if searched else 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
@@ -17,6 +19,7 @@ from benchmarks.adversarial_gain.plan import (
     STEPS,
     best,
     changed,
+    confirmed,
     discriminators,
     key_of,
     measured,
@@ -70,6 +73,22 @@ def search_table(rows: list[dict]) -> str:
 def changes_table(rows: list[dict]) -> str:
     """What each change scored on the validation split of CamVid, as Markdown."""
     return _scored(changed(), rows, ("mean_iou", "boundary_f1"))
+
+
+def confirmed_table(rows: list[dict]) -> str:
+    """Means over seeds of the plain arm and of the best change on CamVid, and their paired differences, as Markdown."""
+    answers = {key_of(row): row["scores"] for row in rows if "scores" in row}
+    games = confirmed(rows)
+    plain = [dataclasses.replace(run, arm=PLAIN_ARM, setting=best(rows, PLAIN_ARM)) for run in games]
+    lines = [
+        f"| score, {len(games)} seeds | plain, {plain[0].setting} | {games[0].setting} | gain at equal steps |",
+        "| --- " + "| ---: " * 3 + "|",
+    ]
+    for name in ("mean_iou", "boundary_f1"):
+        ours, theirs = (np.array([answers[run.key()][name] for run in runs]) for runs in (games, plain))
+        gain = "{:+.4f} ({:+.4f} to {:+.4f})".format(*interval(ours - theirs))
+        lines.append(f"| {TITLES[name]} | {theirs.mean():.4f} | {ours.mean():.4f} | {gain} |")
+    return "\n".join(lines)
 
 
 def _scored(runs, rows, names, bold=()):

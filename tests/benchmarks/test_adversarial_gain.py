@@ -107,3 +107,16 @@ def test_each_change_on_camvid_differs_from_the_others_and_is_shown_once_it_is_f
     assert sum(bool(run.setting.weight) for run in runs) > 8
     text = report.changes_table([row(run, mean_iou=0.5, boundary_f1=0.25) for run in runs[:2]])
     assert text.splitlines()[2:] == ["| plain | dice 0.5 | 0.500 | 0.250 |", "| plain | defaults | 0.500 | 0.250 |"]
+
+
+def test_the_best_change_is_measured_with_the_seeds_of_the_plain_arm():
+    rows = [row(run, mean_iou=0.5) for run in plan.searched()]
+    rows += [row(run, mean_iou=0.5 + 0.1 * (run.setting == settings.CHANGES[8])) for run in plan.changed()]
+    asked = plan.confirmed(rows)
+    assert {run.setting for run in asked} == {settings.CHANGES[8]} and [run.seed for run in asked] == [0, 1, 2]
+    plain = [run for run in plan.measured(pictures.CAMVID, rows, ratio=1.2) if run.arm == "plain"]
+    rows += [row(run, mean_iou=0.5 + 0.1 * run.seed) for run in plain]
+    rows += [row(run, mean_iou=0.52 + 0.1 * run.seed, boundary_f1=0.1) for run in asked]
+    text = report.confirmed_table(rows)
+    assert "| mean IoU | 0.6000 | 0.6200 | +0.0200 (+0.0200 to +0.0200) |" in text
+    assert "| boundary F1 | 0.0000 | 0.1000 | +0.1000 (+0.1000 to +0.1000) |" in text
