@@ -55,7 +55,7 @@ def interval(differences) -> tuple[float, float, float]:
 def values(rows: list[dict], data: Data, arm: str, ratio: float) -> dict[str, np.ndarray]:
     """Scores (N,) of an arm by seed, those of classes by their names; seeds that not every arm has finished are left out."""
     wanted = measured(data.name, rows, ratio)
-    answers = {key_of(row): row["scores"] for row in rows if "scores" in row}  # the others say what a step costs
+    answers = _answers(rows)
     finished = [seed for seed in SEEDS[data.name] if all(run.key() in answers for run in wanted if run.seed == seed)]
     own = [answers[run.key()] for run in wanted if run.arm == arm and run.seed in finished]
     names = [name for name in SCORES if not own or name in own[0]]
@@ -77,7 +77,7 @@ def changes_table(rows: list[dict]) -> str:
 
 def confirmed_table(rows: list[dict]) -> str:
     """Means over seeds of the plain arm and of the best change on CamVid, and their paired differences, as Markdown."""
-    answers = {key_of(row): row["scores"] for row in rows if "scores" in row}
+    answers = _answers(rows)
     games = confirmed(rows)
     plain = [dataclasses.replace(run, arm=PLAIN_ARM, setting=best(rows, PLAIN_ARM)) for run in games]
     lines = [
@@ -86,14 +86,23 @@ def confirmed_table(rows: list[dict]) -> str:
     ]
     for name in ("mean_iou", "boundary_f1"):
         ours, theirs = (np.array([answers[run.key()][name] for run in runs]) for runs in (games, plain))
-        gain = "{:+.4f} ({:+.4f} to {:+.4f})".format(*interval(ours - theirs))
-        lines.append(f"| {TITLES[name]} | {theirs.mean():.4f} | {ours.mean():.4f} | {gain} |")
+        lines.append(f"| {TITLES[name]} | {theirs.mean():.4f} | {ours.mean():.4f} | {_gain(ours - theirs)} |")
     return "\n".join(lines)
+
+
+def _answers(rows: list[dict]) -> dict[str, dict]:
+    """Scores of the finished runs by key; the other rows say what a step costs."""
+    return {key_of(row): row["scores"] for row in rows if "scores" in row}
+
+
+def _gain(differences) -> str:
+    """Their mean and interval, as text."""
+    return "{:+.4f} ({:+.4f} to {:+.4f})".format(*interval(differences))
 
 
 def _scored(runs, rows, names, bold=()):
     """One line for each finished run: arm, setting and scores."""
-    answers = {key_of(row): row["scores"] for row in rows if "scores" in row}
+    answers = _answers(rows)
     heads = [TITLES[name] if name in ("mean_iou", "boundary_f1") else name for name in names]
     lines = [f"| arm | setting | {' | '.join(heads)} |", "| --- | --- " + "| ---: " * len(names) + "|"]
     for run in (run for run in runs if run.key() in answers):
@@ -117,8 +126,7 @@ def gain_table(rows: list[dict], data: Data, ratio: float) -> str:
     ]
     for name, adversarial in arms[ADVERSARIAL_ARM].items():
         means = [f"{np.mean(arms[arm][name]):.4f}" for arm in ARMS]
-        gains = [interval(adversarial - arms[arm][name]) for arm in (PLAIN_ARM, LONGER_ARM)]
-        cells = means + [f"{mean:+.4f} ({low:+.4f} to {high:+.4f})" for mean, low, high in gains]
+        cells = means + [_gain(adversarial - arms[arm][name]) for arm in (PLAIN_ARM, LONGER_ARM)]
         lines.append(f"| {TITLES.get(name, name)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -130,7 +138,7 @@ def discriminator_table(rows: list[dict], costs: dict[tuple[int, int], float]) -
         rows: finished runs.
         costs: of filters and stride, how many plain steps a step of the game takes.
     """
-    answers = {key_of(row): row["scores"] for row in rows if "scores" in row}
+    answers = _answers(rows)
     runs = [run for run in discriminators(rows) if run.key() in answers]
     plain = {run.seed: answers[run.key()] for run in runs if run.arm == PLAIN_ARM}
     lines = [
@@ -145,7 +153,7 @@ def discriminator_table(rows: list[dict], costs: dict[tuple[int, int], float]) -
         if not games:
             continue
         gains = {name: [answers[run.key()][name] - plain[run.seed][name] for run in games] for name in SCORES}
-        cells = ["{:+.4f} ({:+.4f} to {:+.4f})".format(*interval(gains[name])) for name in ("mean_iou", "wheels")]
+        cells = [_gain(gains[name]) for name in ("mean_iou", "wheels")]
         cells += [f"{np.mean(gains[name]):+.4f}" for name in ("boundary_f1", "lines", "neighbours")]
         lines.append(f"| {filters} | {stride} | {cost:.2f} | {len(games)} | {' | '.join(cells)} |")
     return "\n".join(lines)
