@@ -56,6 +56,26 @@ def interrupted_afterwards():
 
 
 @contextlib.contextmanager
+def interrupts_kept():
+    """Raises KeyboardInterrupt for what a library made of one: Beam, where it works in the main thread, raises a RuntimeError."""
+    try:
+        yield
+    except Exception as error:
+        if any(isinstance(one, KeyboardInterrupt) for one in _chain(error)):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error, and those that it was raised from, one after the other."""
+    found = []
+    while error is not None:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+@contextlib.contextmanager
 def imports():
     """Goes around heavy imports: quiet, whole before Ctrl-C strikes, and without looking for garbage in what modules define.
 
@@ -100,10 +120,7 @@ def fault_of_the_disk(error: BaseException) -> str | None:
 
     h5py, TensorFlow and Beam raise errors of their own kinds, which say it in words or were raised from one that does.
     """
-    said = []
-    while error is not None:
-        said.append(error)
-        error = error.__cause__ or error.__context__
+    said = _chain(error)
     for numbers, message in (
         (
             _FULL,

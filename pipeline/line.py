@@ -13,7 +13,7 @@ import sys
 
 from pipeline import config as settings
 from pipeline import gate, machines, versions
-from pipeline.console import imports
+from pipeline.console import imports, interrupts_kept
 from pipeline.previous import previous_statistics
 from pipeline.store import Artifact, Outside, Store, external
 
@@ -153,7 +153,8 @@ def component(name: str):
             module = importlib.import_module(call.__module__)
             if "tensorflow" in sys.modules:
                 sys.modules["tensorflow"].config.list_physical_devices()  # this speaks too, the first time
-        return vars(module)[name](out, config, **inputs)
+        with interrupts_kept():
+            return vars(module)[name](out, config, **inputs)
 
     call.__name__, call.__module__ = name, f"pipeline.components.{name}"
     return call

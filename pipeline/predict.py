@@ -13,7 +13,7 @@ import pathlib
 import sys
 
 from pipeline import progress, refinement_settings, versions
-from pipeline.console import imports, raised_by_us, stopped
+from pipeline.console import imports, interrupts_kept, raised_by_us, stopped
 from pipeline.picture_files import picture_files
 from pipeline.prediction_settings import parse
 from pipeline.store import external
@@ -26,7 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     """Labels; returns the exit status: 0 done, 2 a wrong argument or nothing that could be read, 130 stopped."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        return _predict(sys.argv[1:] if argv is None else argv)
+        with interrupts_kept():
+            return _predict(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         return stopped("The same command goes on from the pictures that are finished.")
     except (ValueError, OSError) as error:

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 
+import apache_beam as beam
 import pytest
 
+from pipeline import beam as shards
 from pipeline import line
-from pipeline.console import fault_of_the_disk, interrupted_afterwards
+from pipeline.console import fault_of_the_disk, interrupted_afterwards, interrupts_kept
 from tests.conftest import ROOT
 
 from .whole_line import contents, finish, start
@@ -102,6 +104,24 @@ def test_ctrl_c_stays_ignored_where_the_shell_said_so(answering):
     with interrupted_afterwards():
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_inside_beam_stays_one(workers):
+    def interrupted(element):
+        raise KeyboardInterrupt
+
+    options = shards.pipeline_options([f"--direct_num_workers={workers}"])
+    with pytest.raises(KeyboardInterrupt), interrupts_kept(), beam.Pipeline(options=options) as pipeline:
+        _ = pipeline | beam.Create([1]) | "First" >> beam.Map(abs) | "Second" >> beam.Map(interrupted)
+
+
+def test_an_error_that_no_interrupt_caused_stays_what_it_is():
+    with pytest.raises(ZeroDivisionError), interrupts_kept():
+        try:
+            raise ValueError
+        except ValueError:
+            1 / 0  # noqa: B018
 
 
 def test_an_interrupt_inside_an_exec_ends_with_the_documented_status_too():
