@@ -21,12 +21,7 @@ def segmentor(config: Trainer, num_classes: int, channels: int) -> keras.Model:
         config: the trainer's settings.
         num_classes: K.
         channels: of the images.
-
-    Raises:
-        ValueError: `config.width` is neither "narrow" nor "paper".
     """
-    if config.width not in ("narrow", "paper"):
-        raise ValueError(f'`width` must be "narrow" or "paper". Received: trainer.width={config.width}.')
     return SEGMENTORS[config.model](config, num_classes, input_shape=(None, None, channels))
 
 

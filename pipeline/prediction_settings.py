@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 
 from pipeline import crf_settings
-from pipeline.config import image_size
+from pipeline.values import image_size
 
 REGIONS = ("csv", "json", "geojson", "coco")
 """What `pipeline.region_files` writes, named here so that --help needs no numpy."""

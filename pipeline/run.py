@@ -151,7 +151,6 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
         raise ValueError(
             f"A model's name must be made of letters, digits, '_', '-' and '.'. Received: name={config.name!r}."
         )
-    settings.chosen_modules(config.trainer)
     refinement_settings.check(config)
     if config.trainer.strategy == "multiworker":
         machines.here()
