@@ -6,6 +6,7 @@ Refused: networks that do not fit each other. TensorFlow, because the game's ste
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import ops
 
 from kseg.games.adversarial import AdversarialGame
@@ -21,8 +22,12 @@ class SegmentationGame(AdversarialGame):
     as one-hot vectors or the segmentor's softmax, both in an encoding of `kseg.label_encodings`. Both are zero at the truth's
     void pixels, or it would tell them apart by these.
 
+    A segmentor whose logits are coarser by a whole factor, as the paper's is, learns from the truth brought to its resolution, in
+    the task and in the game, and is scored there: the id nearest to the middle of each square. The discriminator's image is
+    averaged over the squares.
+
     Args:
-        segmentor: model from `image` (B, H, W, C) to logits (B, H, W, K).
+        segmentor: model from `image` (B, H, W, C) to logits (B, H, W, K), or (B, ceil(H / s), ceil(W / s), K).
         discriminator: model from [image, label map], or from the label map, to logits (B, ..., 1).
         weight: factor of the adversarial loss; lambda in the paper.
         objective: "non_saturating" or "minimax", as in the paper, "least_squares" or "hinge".
@@ -83,21 +88,25 @@ class SegmentationGame(AdversarialGame):
             y: ids (B, H, W) or (B, H, W, 1).
 
         Returns:
-            Logits (B, H, W, K); [image, truth] and [image, prediction], each (B, h, w, .) float32, h = ceil(H / label_stride), or
-            truth and prediction alone where the discriminator has one input.
+            Logits (B, H, W, K); [image, truth] and [image, prediction], each (B, h, w, .) float32 with h = ceil(H /
+            label_stride) of the logits' H, or truth and prediction alone where the discriminator has one input.
+
+        Raises:
+            ValueError: the logits are neither of the label maps' size nor coarser by a whole factor.
         """
         logits = self.segmentor(x, training=True)
         return logits, *self.shown(x, y, logits)
 
     def shown(self, x, y, logits):
         """What the discriminator is shown: as real, and as fake. As `play` returns them."""
+        y = _at_output(y, logits)
         ids = ops.cast(ops.squeeze(y, axis=-1) if len(y.shape) == 4 else y, "int32")
         truth = ops.one_hot(ids, logits.shape[-1], dtype="float32")
         prediction = ops.softmax(ops.cast(logits, "float32"))
         if self.ignore_class is not None:
             truth = truth * ops.cast(ops.not_equal(ids, self.ignore_class), "float32")[..., None]
             prediction = prediction * ops.cast(self.judged_pixels(ids), "float32")[..., None]
-        image = ops.cast(x, "float32")
+        image = _averaged(ops.cast(x, "float32"), _factor(x, logits))
         truth, prediction = (self._coarse(maps) for maps in ENCODINGS[self.encoding](truth, prediction, image))
         if len(self.discriminator.inputs) == 1:
             return truth, prediction
@@ -109,10 +118,15 @@ class SegmentationGame(AdversarialGame):
         return ops.not_equal(ids, self.ignore_class)
 
     def _coarse(self, maps):
-        """Means over squares of `label_stride` pixels; the last ones are smaller where H or W is no multiple."""
-        if self.label_stride == 1:
-            return maps
-        return ops.average_pool(maps, self.label_stride, strides=self.label_stride, padding="same")
+        return _averaged(maps, self.label_stride)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The task's loss, at the resolution of the output."""
+        return super().compute_loss(x, _at_output(y, y_pred), y_pred, sample_weight, training=training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """The logs, with scores at the resolution of the output."""
+        return super().compute_metrics(x, _at_output(y, y_pred), y_pred, sample_weight)
 
     def get_config(self):
         """Arguments of the constructor."""
@@ -135,3 +149,41 @@ class SegmentationGame(AdversarialGame):
         """The inverse of `get_config`."""
         keys = ("segmentor", "discriminator", "schedule")
         return cls(**config | {key: keras.saving.deserialize_keras_object(config[key]) for key in keys})
+
+
+def _factor(maps, logits) -> int:
+    """By how much the logits are coarser than maps (B, H, W, ...); 1 where sizes are not known."""
+    sides = list(zip(maps.shape[1:3], logits.shape[1:3], strict=True))
+    if any(None in pair for pair in sides):
+        return 1
+    for factor in range(1, max(fine for fine, _ in sides) + 1):
+        if all(-(-fine // factor) == coarse for fine, coarse in sides):
+            return factor
+    raise ValueError(
+        "The segmentor's logits must have the label maps' height and width, or be coarser by a whole factor. "
+        f"Received: logits of shape {tuple(logits.shape)}, maps of shape {tuple(maps.shape)}."
+    )
+
+
+def _at_output(y, logits):
+    """Ids (B, H, W) or (B, H, W, 1) at the logits' resolution: of each square the one next to its middle."""
+    factor = _factor(y, logits)
+    if factor == 1:
+        return y
+    rows, columns = (
+        np.clip(np.arange(coarse) * factor + (factor - 1) // 2 - begins(fine, factor), 0, fine - 1)
+        for fine, coarse in zip(y.shape[1:3], logits.shape[1:3], strict=True)
+    )
+    return ops.take(ops.take(y, rows, axis=1), columns, axis=2)
+
+
+def begins(size, stride: int):
+    """How many pixels before the edge the first square begins: what is missing for whole ones is missing on both sides."""
+    return -size % stride // 2
+
+
+def _averaged(maps, stride: int):
+    """Means over squares of `stride` pixels; the outer ones are smaller where H or W is no multiple."""
+    if stride == 1:
+        return maps
+    return ops.average_pool(maps, stride, strides=stride, padding="same")

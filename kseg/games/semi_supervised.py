@@ -12,7 +12,7 @@ from keras import ops
 from kseg import losses
 from kseg.games import replicas
 from kseg.games.schedules import still
-from kseg.games.segmentation import SegmentationGame
+from kseg.games.segmentation import SegmentationGame, begins
 from kseg.labels import VOID
 
 
@@ -106,9 +106,11 @@ class SemiSupervisedGame(SegmentationGame):
             return loss
         with still(self.discriminator):
             verdict = ops.sigmoid(self.discriminator(self.shown(x, y, y_pred)[1], training=True))[..., 0]
+        height, width = ops.shape(y_pred)[1:3]
+        top, left = (begins(size, self.label_stride) for size in (height, width))
         for axis in (1, 2):
             verdict = ops.repeat(verdict, self.label_stride, axis=axis)
-        verdict = verdict[:, : ops.shape(y_pred)[1], : ops.shape(y_pred)[2]]
+        verdict = verdict[:, top : top + height, left : left + width]
         unlabelled = ops.logical_not(self._labelled(y))
         confident = ops.cast(verdict > self.threshold, "float32")
         self._own_metrics["confident_share"].update_state(ops.mean(confident, axis=(1, 2)), sample_weight=unlabelled)
