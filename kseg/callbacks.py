@@ -126,17 +126,18 @@ class Resume(keras.callbacks.Callback):
 
     `keras.callbacks.BackupAndRestore` starts the epoch again from its beginning, forgets the best score and the history, and can
     be killed between its two files. Kept here: every variable of the model (weights, moving statistics, seeds), of its optimizers
-    (a game has two) and of its metrics, the step, the history, and the best score of `best`. It gets its name when it is whole.
-    The data must go on too: `training_set(..., first=resume.step)`. On several devices the weights are the same bits as well, but
-    not the training scores of the interrupted epoch, since Keras deals a kept sum out to the devices anew. Of several machines
-    the chief writes the file and all read it; it counts the chief's part of those scores.
+    (a game has two) and of its metrics, the step, the history, the best score of `best` and what `health` has seen. It gets its
+    name when it is whole. The data must go on too: `training_set(..., first=resume.step)`. On several devices the weights are the
+    same bits as well, but not the training scores of the interrupted epoch, since Keras deals a kept sum out to the devices anew.
+    Of several machines the chief writes the file and all read it; it counts the chief's part of those scores.
 
     Args:
         path: file to write, `*.npz`; where it exists, training goes on from it.
         steps_per_epoch: of `fit`.
         batch: inputs and targets of a batch as large as `fit` gets them, by which the variables of metrics are made; Keras would
-            make them in the first step, too late to put kept values into them.
+            make them in the first step, too late to put kept values into them. None: no metrics were compiled, as for a GAN.
         best: callback that keeps the best weights. Put it before this one in the list, and what stops training behind.
+        health: callback that watches a game.
         seconds: between two checkpoints, at least; the end of an epoch is always one, and in between writing them takes less than
             a twentieth of the time.
 
@@ -152,11 +153,18 @@ class Resume(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, path, *, steps_per_epoch: int, batch: tuple, best: BestCheckpoint | None = None, seconds: float = 10.0
+        self,
+        path,
+        *,
+        steps_per_epoch: int,
+        batch: tuple | None,
+        best: BestCheckpoint | None = None,
+        health: GameHealth | None = None,
+        seconds: float = 10.0,
     ):
         super().__init__()
         self.path, self.steps_per_epoch, self.batch = pathlib.Path(path), steps_per_epoch, batch
-        self.best, self.seconds = best, seconds
+        self.best, self.health, self.seconds = best, health, seconds
         self.step, self.history = 0, {}
         self._kept, self._short, self._cost, self._last = None, False, 0.0, time.monotonic()
         if self.path.exists():
@@ -166,6 +174,8 @@ class Resume(keras.callbacks.Callback):
             self.step, self.history = about["step"], about["history"]
             if best is not None:
                 best.best = about["best"]
+            if health is not None and about["health"]:
+                health.seen = about["health"]
 
     @property
     def epoch(self) -> int:
@@ -175,7 +185,8 @@ class Resume(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Puts back what was kept."""
         if self._kept is not None:
-            self.model.evaluate(*self.batch, verbose=0)
+            if self.batch is not None:
+                self.model.evaluate(*self.batch, verbose=0)
             if not self.model.optimizer.built:
                 self.model.optimizer.build(self.model.trainable_variables)
         self._restore()
@@ -239,6 +250,7 @@ class Resume(keras.callbacks.Callback):
         start = time.monotonic()
         best = None if self.best is None else self.best.best
         about = {"step": self.step, "history": self.history, "best": None if best is None else float(best)}
+        about["health"] = None if self.health is None else self.health.seen
         arrays = {f"{n:05}": self._value(variable) for n, variable in enumerate(self._variables())}
         unfinished = self.path.with_name(f".{self.path.name}")
         with open(unfinished, "wb") as file:

@@ -130,6 +130,8 @@ class GameHealth(keras.callbacks.Callback):
         cure = "Look at the batch; lower the learning rates or the game's weight, or clip gradients (clipnorm)"
         if self.on_nonfinite == "stop":
             raise ValueError(f'{found} {cure}, or go back each time with on_nonfinite="restore".')
+        if self._good is None:
+            raise ValueError(f"{found} There was no good state to go back to. {cure}.")
         if self._returns == RETURNS:
             raise ValueError(f"{found} Training went back to its last good state {RETURNS} times before. {cure}.")
         self._returns += 1
@@ -137,6 +139,21 @@ class GameHealth(keras.callbacks.Callback):
             variable.assign(good)
         self.model.reset_metrics()
         self.say(f"{found} Training goes on from its last good state, step {int(self.model.step)}.")
+
+    @property
+    def seen(self) -> dict:
+        """What it goes by, of JSON values: for `Resume`. The last good state is not part of it, but of the next step or epoch."""
+        return {
+            "streaks": self._streaks,
+            "learned": bool(self._learned),
+            "largest": float(self._largest),
+            "returns": self._returns,
+        }
+
+    @seen.setter
+    def seen(self, seen: dict):
+        self._streaks, self._learned = dict(seen["streaks"]), seen["learned"]
+        self._largest, self._returns = seen["largest"], seen["returns"]
 
     def _save_batch(self, step) -> pathlib.Path:
         self.directory.mkdir(parents=True, exist_ok=True)

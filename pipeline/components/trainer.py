@@ -37,7 +37,7 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
     plan = json.loads((transform / "plan.json").read_text())
     labels = LabelMap.load(transform)
     keras.utils.set_random_seed(config.seed)
-    if config.deterministic:
+    if config.deterministic and not config.jit:  # Keras would leave XLA alone
         tf.config.experimental.enable_op_determinism()
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
@@ -130,11 +130,16 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
     validation = data.evaluation_set(transform, split=monitored, size=size, batch_size=shared)
     images, label_maps = _spread(transform, monitored, size)
     best = callbacks.BestCheckpoint(out / BEST, segmentor)
+    keeps, kept = distribute.keeps(devices), []
+    health = callbacks.GameHealth(
+        out / "nonfinite" if keeps else None, on_nonfinite=config.on_nonfinite, say=progress.say
+    )
     resume = callbacks.Resume(
         out / CHECKPOINT,
         steps_per_epoch=steps,
         batch=tuple(np.repeat(part[:1], batch, axis=0) for part in (images, label_maps)),
         best=best,
+        health=health,
         seconds=config.checkpoint_seconds,
     )
     training = data.training_set(
@@ -149,16 +154,12 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
     several = distribute.several_machines(devices)
     if several:
         _refuse_different(distribute.everywhere(devices, resume.step), "steps")
-    keeps, kept = distribute.keeps(devices), []
     if keeps:
         kept = [
             best,
             callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=out / "logs" / "overlays"),
             keras.callbacks.TensorBoard(out / "logs", write_graph=False),
         ]
-    health = callbacks.GameHealth(
-        out / "nonfinite" if keeps else None, on_nonfinite=config.on_nonfinite, say=progress.say
-    )
     terminal = sys.stdout.isatty()
     with progress.handed_over():
         model.fit(

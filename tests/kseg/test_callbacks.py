@@ -7,8 +7,8 @@ import tensorflow as tf
 from PIL import Image
 
 from kseg import callbacks
-from kseg.callbacks import BestCheckpoint, Overlays, Resume
-from kseg.games import SegmentationGame
+from kseg.callbacks import BestCheckpoint, GameHealth, Overlays, Resume
+from kseg.games import GAN, SegmentationGame
 from kseg.labels import LabelMap
 from kseg.losses import CrossEntropy
 from kseg.metrics import ConfusionMatrix
@@ -152,6 +152,53 @@ def test_a_stopped_training_goes_on_bit_for_bit_from_its_last_step(inside_a_game
     after_the_end = trained(tmp_path / "parts", inside_a_game)  # killed between the last step and what follows
     for one, other in zip(variables, after_the_end[0], strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def drawn(folder, stop_after=10**6):
+    """Two epochs of four steps of a small GAN; gives all weights."""
+    keras.utils.set_random_seed(3)
+    noise, sample = keras.Input((2,)), keras.Input((3,))
+    hidden = keras.layers.BatchNormalization()(keras.layers.Dense(4)(noise))
+    gan = GAN(keras.Model(noise, keras.layers.Dense(3)(hidden)), keras.Model(sample, keras.layers.Dense(1)(sample)))
+    gan.compile(keras.optimizers.Adam(0.05), keras.optimizers.Adam(0.01))
+    resume = Resume(folder / "checkpoint.npz", steps_per_epoch=4, batch=None, seconds=0)
+    real = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
+    batches = tf.data.Dataset.from_tensor_slices(real).repeat().batch(3).skip(resume.step)
+    where = {"steps_per_epoch": 4, "initial_epoch": resume.epoch, "epochs": 2, "shuffle": False, "verbose": 0}
+    gan.fit(batches, callbacks=[resume, Stop(stop_after)], **where)
+    return [variable.numpy() for variable in resume._variables()], resume.history
+
+
+def test_a_stopped_gan_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "PAUSE", 0)
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    variables, history = drawn(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        drawn(tmp_path / "parts", stop_after=3)
+    again, history_again = drawn(tmp_path / "parts")
+    assert history_again == history and len(history["discriminator_loss"]) == 2
+    for one, other in zip(variables, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_the_watch_over_a_game_has_seen_is_kept(tmp_path):
+    path, said = tmp_path / "checkpoint.npz", []
+    game = SegmentationGame(segmentor(), discriminator())
+    game.compile("sgd", "adam", loss=CrossEntropy(ignore_class=255))
+    logs = {"discriminator_accuracy": 0.5, "discriminator_gradient_norm": 1.0}
+    for accuracy in (0.8, 0.5, 0.5):  # it learned, and now it is deceived: no reason to say that it never learned
+        health = GameHealth(tmp_path / "nonfinite", patience=1, say=said.append)
+        resume = Resume(path, steps_per_epoch=1, batch=BATCH, health=health)
+        for callback in (health, resume):
+            callback.set_model(game)
+        health.on_epoch_end(0, logs | {"discriminator_accuracy": accuracy})
+        resume.on_epoch_end(0, {})
+    assert said == []
+    health = GameHealth(tmp_path / "nonfinite", patience=1, say=said.append)
+    health.set_model(game)
+    health.on_epoch_end(0, logs)
+    assert "has learned nothing" in said[0]
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
