@@ -64,7 +64,8 @@ class ScoredImages:
         found = {}
         for kind, values in self.traits.items():
             low, high = np.quantile(values, [1 / 3, 2 / 3])
-            meanings = f"less than {low:.4g}", f"{low:.4g} to {high:.4g}", f"more than {high:.4g}"
+            ends = [f"{end:,.0f}" if end >= 1000 else f"{end:.4g}" for end in (low, high)]
+            meanings = f"less than {ends[0]}", " to ".join(dict.fromkeys(ends)), f"more than {ends[1]}"
             masks = values < low, (values >= low) & (values <= high), values > high
             for value, meaning, mask in zip(THIRDS[kind], meanings, masks, strict=True):
                 found[f"{kind}={value}"] = UNITS[kind].format(meaning), mask

@@ -1,5 +1,7 @@
 """Counts of single images: scores of any choice of them, slices by thirds and by folder."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -49,7 +51,13 @@ def test_thirds_by_brightness_are_below_between_and_above_the_quantiles(images):
 
 def test_images_of_one_value_are_not_parted(images):
     assert [name for name in images.slices() if name.startswith("size")] == ["size=medium"]
-    assert images.slices()["size=medium"][0] == "100 to 100 pixels"
+    assert images.slices()["size=medium"][0] == "100 pixels"
+
+
+def test_large_numbers_are_written_out(images):
+    sizes = images.traits["size"] + np.arange(len(images.keys)) * 12_000
+    large = dataclasses.replace(images, traits=images.traits | {"size": sizes})
+    assert large.slices()["size=large"][0] == "more than 40,100 pixels"
 
 
 def test_folders_are_those_of_the_keys_where_there_are_two(images):
