@@ -216,8 +216,11 @@ class AdversarialGame(keras.Model):
                 y_pred, real, fake = self.play(x, y)
             task = self.compute_loss(x, y, y_pred, sample_weight, training=True)
             penalties = replicas.penalties(self.player)
+            alone = (
+                task - penalties if self.player.losses else task
+            )  # penalties of the output itself are followed below
         whole = self.optimizer.scale_loss(portion * replicas.number())  # Keras divided the task's loss by the replicas
-        wanted = tape.gradient(task, y_pred, whole, unconnected_gradients="zero")
+        wanted = tape.gradient(alone, y_pred, whole, unconnected_gradients="zero")
         if turn.game:
             made, moves = self._judge(real, fake, self.counts(x, y), portion, images)
             if moves is not None:
@@ -260,18 +263,21 @@ class AdversarialGame(keras.Model):
         seed = self.discriminator_optimizer.scale_loss(portion)
         at_fake = tape.gradient(loss, on_fake, seed)
         for_player = tape.gradient(adversarial, on_fake, self.optimizer.scale_loss(portion))
-        sources, seeds = [on_real, on_fake, penalties], [tape.gradient(loss, on_real, seed), at_fake, seed]
+        verdicts, seeds = [on_real, on_fake], [tape.gradient(loss, on_real, seed), at_fake]
         if followed and self._now.turn.discriminator and self._judges_each_image_once():
             # An image without weight would leave nothing to scale.
             seeds[1] = ops.where(ops.abs(at_fake) < FAINTEST, FAINTEST, at_fake)
-            gradients, moves = tape.gradient(sources, (variables, made), seeds)
+            gradients, moves = tape.gradient(verdicts, (variables, made), seeds)
             moves = [ops.reshape(for_player / seeds[1], [-1] + [1] * (len(m.shape) - 1)) * m for m in moves]
         else:
             if followed:
                 moves = tape.gradient(on_fake, made, for_player)
             if self._now.turn.discriminator:
-                gradients = tape.gradient(sources, variables, seeds)
+                gradients = tape.gradient(verdicts, variables, seeds)
         if self._now.turn.discriminator:
+            if self.discriminator.losses:  # apart, since those of its activities are no matter of the player
+                more = tape.gradient(penalties, variables, seed, unconnected_gradients="zero")
+                gradients = [one + other for one, other in zip(gradients, more, strict=True)]
             norm = self._own_metrics["discriminator_gradient_norm"]
             self._descend(self.discriminator_optimizer, gradients, variables, norm)
         return made, moves
