@@ -69,6 +69,13 @@ def several_machines(strategy: tf.distribute.Strategy | None = None) -> bool:
     return isinstance(strategy or tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
+def replicated() -> bool:
+    """Whether the strategy in whose scope this is asked copies networks to devices or machines."""
+    return isinstance(
+        tf.distribute.get_strategy(), tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
+    )
+
+
 def keeps(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes what is kept: of several machines only the chief."""
     return strategy.extended.should_checkpoint
@@ -80,16 +87,17 @@ def everywhere(strategy: tf.distribute.Strategy, value: float) -> list[float]:
     return np.asarray(strategy.gather(each, axis=0)).tolist()
 
 
-class BetweenMachines(keras.Model):
-    """A network by itself, ready for `fit` between machines, which fails there for a plain `keras.Model` (Keras 3.15).
+class Replicated(keras.Model):
+    """A network by itself, ready for `fit` on several devices or machines, which fails for a plain `keras.Model` (Keras 3.15).
 
-    Keras would reduce a whole batch at once to build what is built already, and logs over an axis that scalars do not have. The
+    To build what is built already Keras would add up the parts of the first batch, which differ in size where its images do not
+    divide by the devices, and no machine has all of them; and it would reduce logs over an axis that scalars do not have. The
     layers are those of the network that it was made of, so training it trains that network.
 
     Example:
-        >>> with strategy("multiworker").scope():
+        >>> with strategy("mirrored").scope():
         ...     segmentor = kseg.UNet(21)
-        ...     model = BetweenMachines(segmentor.input, segmentor.output)
+        ...     model = Replicated(segmentor.input, segmentor.output)
         ...     model.compile("adam", kseg.losses.CrossEntropy(ignore_class=255))
     """
 
@@ -102,14 +110,14 @@ class BetweenMachines(keras.Model):
         """Nothing is left to build."""
 
     def train_step(self, data):
-        """Keras's, whose logs get an axis."""
+        """Keras's, whose logs get an axis between machines."""
         return with_axis(super().train_step(data))
 
     def test_step(self, data):
-        """Keras's, whose logs get an axis."""
+        """Keras's, whose logs get an axis between machines."""
         return with_axis(super().test_step(data))
 
 
 def with_axis(logs):
-    """`logs` with an axis of length 1: between machines Keras 3.15 reduces them over one."""
-    return keras.tree.map_structure(lambda value: value[None], logs)
+    """`logs`, between machines with an axis of length 1: Keras 3.15 reduces them over one there."""
+    return keras.tree.map_structure(lambda value: value[None], logs) if several_machines() else logs

@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
-from kseg.distribute import several_machines, with_axis  # noqa: E402
+from kseg.distribute import replicated, with_axis  # noqa: E402
 from kseg.games import replicas  # noqa: E402
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
 from kseg.games.schedules import BOTH, Schedule, Turn, still  # noqa: E402
@@ -189,22 +189,23 @@ class AdversarialGame(keras.Model):
         def step(iterator):
             self._now.batch = next(iterator)
             # Reading the step waits for the device, so it is read only where it matters.
-            self._now.turn = BOTH if self.schedule.always_both else self.schedule.turn(int(self.step))
+            self._now.turn = (
+                BOTH if self.schedule.always_both else self.schedule.turn(int(ops.convert_to_numpy(self.step)))
+            )
             return of(self._now.turn)(self._now.batch)
 
         self.train_function = step
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Keras's, but where several machines play: it fails there (3.15), and both networks are built already."""
+        """Keras's, but on several devices or machines: it fails there (3.15), and both networks are built already."""
         with self.distribute_strategy.scope():
-            several = several_machines()
+            several = replicated()
         if not several:
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
     def test_step(self, data):
         """Keras's; between machines it reduces logs over an axis, which scalars do not have."""
-        logs = super().test_step(data)
-        return with_axis(logs) if several_machines() else logs
+        return with_axis(super().test_step(data))
 
     def train_step(self, data):
         """One step on one batch, for whose turn it is. Called by `fit`."""
@@ -276,8 +277,8 @@ class AdversarialGame(keras.Model):
                 gradients = tape.gradient(verdicts, variables, seeds)
         if self._now.turn.discriminator:
             if self.discriminator.losses:  # apart, since those of its activities are no matter of the player
-                more = tape.gradient(penalties, variables, seed, unconnected_gradients="zero")
-                gradients = [one + other for one, other in zip(gradients, more, strict=True)]
+                more = tape.gradient(penalties, variables, seed)
+                gradients = [one if other is None else one + other for one, other in zip(gradients, more, strict=True)]
             norm = self._own_metrics["discriminator_gradient_norm"]
             self._descend(self.discriminator_optimizer, gradients, variables, norm)
         return made, moves

@@ -124,7 +124,7 @@ class GameHealth(keras.callbacks.Callback):
             self.say(message.format(**values))
 
     def _caught(self, name, value):
-        step = int(self.model.step) - 1
+        step = self._step() - 1
         place = "" if self.directory is None else f" [{self._save_batch(step)} holds the batch]"
         found = f"`{name}` must be finite. Received: {name}={value} at step {step}{place}."
         cure = "Look at the batch; lower the learning rates or the game's weight, or clip gradients (clipnorm)"
@@ -138,7 +138,7 @@ class GameHealth(keras.callbacks.Callback):
         for variable, good in zip(self._variables(), self._good, strict=True):
             variable.assign(good)
         self.model.reset_metrics()
-        self.say(f"{found} Training goes on from its last good state, step {int(self.model.step)}.")
+        self.say(f"{found} Training goes on from its last good state, step {self._step()}.")
 
     @property
     def seen(self) -> dict:
@@ -172,6 +172,9 @@ class GameHealth(keras.callbacks.Callback):
         state = [keras.ops.convert_to_numpy(variable).copy() for variable in self._variables()]
         if all(np.isfinite(value).all() for value in state):
             self._good = state
+
+    def _step(self) -> int:
+        return int(keras.ops.convert_to_numpy(self.model.step))
 
     def _variables(self) -> list:
         game = self.model

@@ -88,8 +88,8 @@ def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
         "jit_compile": config.jit or "auto",
     }
     model = segmentor
-    if distribute.several_machines():
-        model = distribute.BetweenMachines(segmentor.input, segmentor.output, name=segmentor.name)
+    if distribute.replicated():
+        model = distribute.Replicated(segmentor.input, segmentor.output, name=segmentor.name)
     if config.adversarial_weight:
         discriminator = networks.discriminator(config, labels.num_classes, plan["channels"])
         model = games.SegmentationGame(

@@ -2,6 +2,7 @@
 one process fails ("Shape mismatch in the collective instance").
 
     python replicas_case.py mirrored 1 result.npz     # two logical CPU devices, with batch normalisation
+    python replicas_case.py mirrored 0 result.npz 1   # by a schedule in which each network rests at times
     python replicas_case.py multiworker 0 result.npz  # one device, for each process that TF_CONFIG lists
 """
 
@@ -24,10 +25,10 @@ def segmentor(batch_normalization: bool = False, channels: int = 3) -> keras.Mod
     return keras.Model(image, layers.Conv2D(K, 1, dtype="float32", name="logits")(x), name="segmentor")
 
 
-def discriminator(batch_normalization: bool = False, channels: int = 3) -> keras.Model:
-    """From [image, label map (B, H, W, K)] to one logit for each image."""
+def discriminator(batch_normalization: bool = False, channels: int = 3, maps: int = K) -> keras.Model:
+    """From [image, label map (B, H, W, maps)] to one logit for each image."""
     image = keras.Input((None, None, channels), name="image")
-    label_map = keras.Input((None, None, K), name="label_map")
+    label_map = keras.Input((None, None, maps), name="label_map")
     x = layers.Concatenate()([layers.Rescaling(1 / 64, -2)(image), label_map])
     x = layers.Conv2D(5, 3, padding="same", name="joint_conv")(x)
     if batch_normalization:
@@ -45,10 +46,10 @@ def pairs(count: int = 8, size: int = 12) -> tuple[np.ndarray, np.ndarray]:
     return images, np.where(void, 255, ids).astype(np.uint8)
 
 
-def train(strategy_name: str, batch_normalization: bool) -> dict[str, np.ndarray]:
+def train(strategy_name: str, batch_normalization: bool, by_turns: bool = False) -> dict[str, np.ndarray]:
     """20 steps of both networks under SGD, batches of 4 and a last one of 3; returns logs, counts and final weights."""
     from kseg.distribute import strategy
-    from kseg.games import SegmentationGame
+    from kseg.games import Schedule, SegmentationGame
     from kseg.games.health import GameHealth
     from kseg.losses import CrossEntropy, Dice
     from kseg.metrics import ConfusionMatrix
@@ -56,10 +57,11 @@ def train(strategy_name: str, batch_normalization: bool) -> dict[str, np.ndarray
     devices = strategy(strategy_name)  # before anything is computed
     keras.utils.set_random_seed(0)
     images, ids = pairs(count=7)
+    schedule = Schedule(pretrain_discriminator=4, alternate_every=2, ramp=12) if by_turns else None
     with devices.scope():
         mean_iou = ConfusionMatrix(K)
         networks = segmentor(batch_normalization), discriminator(batch_normalization)
-        game = SegmentationGame(*networks, weight=0.5, name="game")
+        game = SegmentationGame(*networks, weight=0.5, schedule=schedule, name="game")
         game.compile(
             keras.optimizers.SGD(0.3),
             keras.optimizers.SGD(0.3),
@@ -82,4 +84,4 @@ if __name__ == "__main__":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     tf.config.set_visible_devices([], "GPU")
-    np.savez(sys.argv[3], **train(sys.argv[1], sys.argv[2] == "1"))
+    np.savez(sys.argv[3], **train(sys.argv[1], sys.argv[2] == "1", sys.argv[4:] == ["1"]))

@@ -28,13 +28,29 @@ def assert_same(two, one, tolerance):
             np.testing.assert_allclose(two[name], one[name], rtol=0, atol=tolerance, err_msg=name)
 
 
-@pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
-def test_two_replicas_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
-    command = [sys.executable, CASE, "mirrored", str(int(batch_normalization)), tmp_path / "two.npz"]
+def on_two(batch_normalization, by_turns, path):
+    """What a training on two replicas gives."""
+    command = [sys.executable, CASE, "mirrored", str(int(batch_normalization)), path, str(int(by_turns))]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert_same(dict(np.load(tmp_path / "two.npz")), train("one", batch_normalization), tolerance)
+    return dict(np.load(path))
+
+
+@pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
+def test_two_replicas_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
+    two = on_two(batch_normalization, False, tmp_path / "two.npz")
+    assert_same(two, train("one", batch_normalization), tolerance)
+
+
+@pytest.mark.parametrize(
+    "batch_normalization, tolerance", [(False, 1e-5), pytest.param(True, 2e-4, marks=pytest.mark.slow)]
+)
+def test_two_replicas_that_play_by_turns_equal_one_that_does(batch_normalization, tolerance, tmp_path):
+    one = train("one", batch_normalization, by_turns=True)
+    moved = one["logs/gradient_norm"] > 0, one["logs/discriminator_gradient_norm"] > 0
+    np.testing.assert_array_equal(moved, [[0, 0, 0, 1, 0, 1, 0, 1, 0, 1], [1, 1, 1, 0, 1, 0, 1, 0, 1, 0]])
+    assert_same(on_two(batch_normalization, True, tmp_path / "two.npz"), one, tolerance)
 
 
 def free_ports(count):
