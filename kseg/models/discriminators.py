@@ -235,7 +235,8 @@ def DCGAN(
             x = batch_norm(f"norm{i}")(x)
         x = layers.LeakyReLU(0.2, name=f"relu{i}")(x)
     x = layers.Flatten(name="flat")(x)
-    return keras.Model(sample, layers.Dense(1, dtype="float32", name="logits")(x), name=name)
+    logits = _normalized(layers.Dense(1, dtype="float32", name="logits"), spectral_normalization)
+    return keras.Model(sample, logits(x), name=name)
 
 
 def _field_of_view(groups, score_size, num_classes, input_shape, width, logits, spectral_normalization, name):
@@ -268,7 +269,11 @@ def _joined(input_shape, channels):
 
 def _convolution(x, filters, size, name, spectral_normalization, **settings):
     settings = {"padding": "same", "kernel_initializer": "he_normal"} | settings
-    layer = layers.Conv2D(filters, size, name=name, **settings)
-    if spectral_normalization:
-        layer = layers.SpectralNormalization(layer, name=f"{name}_spectral")
-    return layer(x)
+    return _normalized(layers.Conv2D(filters, size, name=name, **settings), spectral_normalization)(x)
+
+
+def _normalized(layer, spectral_normalization):
+    """The layer with its kernel divided by its largest singular value, where that is asked for."""
+    if not spectral_normalization:
+        return layer
+    return layers.SpectralNormalization(layer, name=f"{layer.name}_spectral", dtype=layer.dtype_policy)

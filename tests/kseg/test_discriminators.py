@@ -10,13 +10,13 @@ from kseg.models.discriminators import FullyConvolutional, LargeFOV, PatchGAN, S
 DRAW = np.random.default_rng(0)
 IMAGE, OTHER_IMAGE = DRAW.uniform(0, 255, (2, 1, 37, 43, 3)).astype("float32")
 LABEL_MAP, OTHER_LABEL_MAP = np.eye(4, dtype="float32")[DRAW.integers(0, 4, (2, 1, 37, 43))]
-SHAPE = (None, None, 3)
+PAIRS = {"input_shape": (None, None, 3)}
 NARROW = {  # all judge pairs of image and label map of 4 classes
     "two_branch": lambda **settings: TwoBranch(4, branch_filters=4, **settings),
-    "large_fov": lambda **settings: LargeFOV(4, input_shape=SHAPE, width=1 / 16, **settings),
-    "small_fov": lambda **settings: SmallFOV(4, input_shape=SHAPE, width=1 / 16, light=True, **settings),
-    "patch_gan": lambda **settings: PatchGAN(4, input_shape=SHAPE, filters=4, layers_between=2, **settings),
-    "fully_convolutional": lambda **settings: FullyConvolutional(4, input_shape=SHAPE, filters=4, **settings),
+    "large_fov": lambda **settings: LargeFOV(4, width=1 / 16, **PAIRS | settings),
+    "small_fov": lambda **settings: SmallFOV(4, width=1 / 16, light=True, **PAIRS | settings),
+    "patch_gan": lambda **settings: PatchGAN(4, filters=4, layers_between=2, **PAIRS | settings),
+    "fully_convolutional": lambda **settings: FullyConvolutional(4, filters=4, **PAIRS | settings),
 }
 VERDICTS = {"patch_gan": (1, 10, 11, 1), "fully_convolutional": (1, 37, 43, 1)}
 
@@ -76,10 +76,27 @@ def test_the_verdict_depends_on_the_image_and_on_the_label_map(name, spectral_no
     assert not np.allclose(verdict, network([IMAGE, OTHER_LABEL_MAP]))
 
 
-@pytest.mark.parametrize("constructor", [LargeFOV, SmallFOV, PatchGAN, FullyConvolutional])
-def test_a_label_map_can_be_judged_alone(constructor):
-    network = constructor(4, input_shape=None)
+@pytest.mark.parametrize("name", [name for name in NARROW if name != "two_branch"])
+def test_a_label_map_can_be_judged_alone(name):
+    network = NARROW[name](input_shape=None)
     assert network.input_shape == (None, None, None, 4)
+    verdict = network(LABEL_MAP)
+    assert verdict.shape == VERDICTS.get(name, (1, 1)) and np.isfinite(verdict).all()
+    assert not np.allclose(verdict, network(OTHER_LABEL_MAP))
+
+
+@pytest.mark.parametrize("name", [*NARROW, "dcgan"])
+def test_every_kernel_is_divided_by_its_largest_singular_value(name):
+    def convolutions(spectral_normalization):
+        constructor = NARROW.get(name, lambda **settings: kseg.discriminators.DCGAN(3, filters=4, **settings))
+        network = constructor(spectral_normalization=spectral_normalization)
+        wrapped = [layer.layer for layer in network.layers if isinstance(layer, keras.layers.SpectralNormalization)]
+        bare = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)]
+        return [[one.name for one in found] for found in (wrapped, bare)]
+
+    (nothing, plain), (wrapped, left) = convolutions(False), convolutions(True)
+    assert nothing == left == [] and len(plain) > 1
+    assert wrapped == plain
 
 
 @pytest.mark.parametrize("name", NARROW)
