@@ -8,8 +8,9 @@ import pytest
 
 from kseg.callbacks import GameHealth
 from kseg.games import Schedule
+from kseg.losses import CrossEntropy
 from tests.kseg.replicas_case import segmentor
-from tests.kseg.small_game import IDS, IMAGES, assert_equal, compiled, made, weights_of
+from tests.kseg.small_game import IDS, IMAGES, assert_equal, compiled, made
 
 
 def judged(epochs, patience=3, counted=("adversarial_share", "discriminator_gradient_norm")):
@@ -69,6 +70,26 @@ def test_epochs_of_the_player_alone_and_of_the_discriminator_alone_are_watched_w
     assert not any("won" in text or "drowns" in text for text in said)
 
 
+@pytest.mark.parametrize(
+    ("weight", "rates", "warning"),
+    [
+        (1e-6, (0.0, 0.05), "has won: it is right in"),
+        (1e3, (0.0, 0.05), "drowns the task"),
+        (0.1, (0.01, 0.0), "has learned nothing"),
+    ],
+)
+def test_a_game_that_ends_so_is_warned_of_while_it_is_played(weight, rates, warning):
+    said, game = [], made(weight=weight)
+    game.segmentor.get_layer("logits").bias.assign(
+        [3.0, 0.0, 0.0]
+    )  # one class nearly everywhere: easily told from the truth
+    game.compile(*(keras.optimizers.Adam(rate) for rate in rates), loss=CrossEntropy(ignore_class=255))
+    health = GameHealth(None, patience=2, say=said.append)
+    ids = IMAGES.argmax(axis=-1).astype(np.uint8)  # as `IDS`, without void, whose maps nobody can tell apart
+    game.fit(IMAGES, ids, batch_size=2, epochs=4, shuffle=False, verbose=0, callbacks=[health])
+    assert [warning in text for text in said] == [True]
+
+
 def poisoned(at):
     """Batches of two pairs, the image of one of which is no number at batch `at`."""
     images = IMAGES.copy()
@@ -98,31 +119,41 @@ def test_without_a_folder_no_batch_is_saved_and_none_is_named():
         fit(compiled(made(), run_eagerly=True), GameHealth(None))
 
 
+def everything(game):
+    """All that changes in a step: of both networks and both optimizers, and the step."""
+    held = game.segmentor, game.discriminator, game.optimizer, game.discriminator_optimizer
+    return [np.array(variable) for one in held for variable in one.variables] + [np.array(game.step)]
+
+
 class Copy(keras.callbacks.Callback):
-    """Weights as they were before and after each step."""
+    """Everything as it was before and after each step."""
 
     def __init__(self):
         super().__init__()
         self.before, self.after = [], []
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.before.append(weights_of(self.model))
+        self.before.append(everything(self.model))
 
     def on_train_batch_end(self, batch, logs=None):
-        self.after.append(weights_of(self.model))
+        self.after.append(everything(self.model))
 
 
-def test_or_it_goes_back_to_the_last_good_state_and_on_with_the_next_batch(tmp_path):
+@pytest.mark.parametrize(("at", "keep_every", "good"), [(2, 1, 2), (3, 2, 2), (1, 9, 0)])
+def test_or_it_goes_back_to_the_last_good_state_and_on_with_the_next_batch(at, keep_every, good, tmp_path):
     said, copy = [], Copy()
-    game = compiled(made(batch_normalization=True))
-    health = GameHealth(tmp_path, on_nonfinite="restore", keep_every=1, say=said.append)
-    history = fit(game, health, callbacks=[copy]).history
-    assert_equal(copy.after[2], copy.before[2])  # moving statistics and the step with them
-    assert int(game.step) == 3 and int(game.discriminator_optimizer.iterations) == 3
-    assert all(np.isfinite(value).all() for value in weights_of(game))
+    game = made(batch_normalization=True)
+    adams = keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.02)
+    game.compile(*adams, loss=CrossEntropy(ignore_class=255), run_eagerly=True)
+    health = GameHealth(tmp_path, on_nonfinite="restore", keep_every=keep_every, say=said.append)
+    history = fit(game, health, at=at, callbacks=[copy]).history
+    assert_equal(copy.after[at], copy.before[good])  # moving statistics, both optimizers and the step with them
+    assert all((old != new).any() for old, new in zip(copy.before[0][:2], copy.before[at][:2], strict=True))
+    assert int(game.step) == int(game.discriminator_optimizer.iterations) == good + 3 - at
+    assert all(np.isfinite(value).all() for value in everything(game))
     assert np.isfinite(history["loss"]).all()
-    assert len(said) == 1 and "goes on from its last good state, step 2." in said[0]
-    assert (tmp_path / "step_00000002.npz").exists()
+    assert len(said) == 1 and f"goes on from its last good state, step {good}." in said[0]
+    assert (tmp_path / f"step_{at:08}.npz").exists()
 
 
 def test_what_comes_back_again_and_again_stops_it_after_all(tmp_path):

@@ -1,5 +1,7 @@
 """The game of segmentation: what the discriminator sees, logs, files, and refused arguments."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from kseg.games import Schedule, SegmentationGame
 from kseg.losses import CrossEntropy
 from kseg.metrics import ConfusionMatrix
 from kseg.models.discriminators import FullyConvolutional, LargeFOV, PatchGAN, SmallFOV
-from tests.kseg.replicas_case import K, segmentor
+from tests.kseg.replicas_case import K, discriminator, segmentor
 from tests.kseg.small_game import IDS, IMAGES, assert_equal, compiled, made, one_step, weights_of
 
 
@@ -124,6 +126,45 @@ def test_void_pixels_are_zero_in_what_is_real_and_what_is_fake(encoding):
     _, real, fake = game.play(tf.constant(IMAGES), tf.constant(IDS))
     assert not real.numpy()[IDS == 255].any() and not fake.numpy()[IDS == 255].any()
     assert real.numpy()[IDS != 255].any(axis=-1).all()
+
+
+def squares(maps, side):
+    """Means over squares of maps of 12 x 12 pixels, the outer ones of which are smaller; (B, h, w, M)."""
+    edges = {1: range(13), 2: range(0, 13, 2), 5: [0, 4, 9, 12]}[side]
+    parts = [slice(*pair) for pair in itertools.pairwise(edges)]
+    return np.array([[maps[:, i, j].mean(axis=(1, 2)) for j in parts] for i in parts]).transpose(2, 0, 1, 3)
+
+
+def stood_for(encoding, side):
+    """A game, and logits of no network."""
+    judge = discriminator(maps=3 * K if encoding == "product" else K)
+    game = made(judge=lambda: judge, encoding=encoding, label_stride=side)
+    return game, np.random.default_rng(0).normal(0, 2, (*IDS.shape, K)).astype(np.float32)
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+@pytest.mark.parametrize("encoding", ["basic", "product", "scaling"])
+def test_what_was_predicted_at_void_pixels_can_not_be_seen(encoding, side):
+    game, logits = stood_for(encoding, side)
+    void = (IDS == 255)[..., None]
+    before, elsewhere, at_void = (
+        [np.array(one) for one in keras.tree.flatten(game.shown(IMAGES, IDS, ops))]
+        for ops in (logits, np.where(void, logits, -logits), np.where(void, -9 * logits, logits))
+    )
+    assert_equal(at_void, before)
+    assert (elsewhere[-1] != before[-1]).any()
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+@pytest.mark.parametrize("encoding", ["basic", "scaling"])
+def test_each_square_of_both_maps_holds_as_much_as_is_not_void(encoding, side):
+    game, logits = stood_for(encoding, side)
+    (image, real), (_, fake) = game.shown(IMAGES, IDS, logits)
+    share = squares((IDS != 255)[..., None], side)[..., 0]
+    assert share.min() == 0 and share.max() == 1
+    for maps in (real, fake):
+        np.testing.assert_allclose(maps.numpy().sum(axis=-1), share, atol=1e-6)
+    np.testing.assert_allclose(image, squares(IMAGES, side), rtol=1e-5)
 
 
 def test_wrong_arguments_are_named():

@@ -128,6 +128,35 @@ def test_coarse_verdicts_cover_their_squares_and_a_file_gives_back_the_game(tmp_
     assert_equal(weights_of(again), weights_of(game))
 
 
+def sure_of(row, column):
+    """A judge of 3 x 3 squares that takes one of them for real, whatever it is shown, and the others not."""
+    logits = np.full((3, 3), -4.0)
+    logits[row, column] = 4.0
+    label_map = keras.Input((3, 3, K))
+    bias = keras.initializers.Constant(logits.ravel())
+    x = keras.layers.Dense(9, kernel_initializer="zeros", bias_initializer=bias)(keras.layers.Flatten()(label_map))
+    return keras.Model(label_map, keras.layers.Reshape((3, 3, 1))(x))
+
+
+@pytest.mark.parametrize(("row", "column", "pixels"), [(0, 0, 16), (1, 0, 20), (0, 2, 12), (2, 1, 15), (2, 2, 9)])
+def test_the_pixels_of_a_confident_square_join_and_no_others(row, column, pixels):
+    game = compiled(
+        SemiSupervisedGame(segmentor(), sure_of(row, column), label_stride=5, region_weight=1.0, regions_from=0)
+    )
+    logits = game.segmentor(IMAGES)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(logits)
+        judged = game.shown(IMAGES, HALF, logits)[1][:, row, column, 0]
+        loss = game.compute_loss(tf.constant(IMAGES), tf.constant(HALF), logits)
+    seen, joined = ((tape.gradient(of, logits).numpy() != 0).any(axis=-1)[UNLABELLED] for of in (judged, loss))
+    expected = np.zeros_like(joined)
+    parts = slice(0, 4), slice(4, 9), slice(9, 12)  # of 12 pixels
+    expected[:, parts[row], parts[column]] = True
+    np.testing.assert_array_equal(joined, expected)
+    np.testing.assert_array_equal(seen, expected)  # and it is those that the discriminator judged
+    assert float(game._own_metrics["confident_share"].result()) == pytest.approx(pixels / 144)
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match=r"`threshold` must lie in \[0, 1\). Received: threshold=1."):
         made(threshold=1)
