@@ -13,7 +13,8 @@ import keras
 import numpy as np
 import pytest
 
-import kseg.layers  # noqa: F401  (Keras finds the layers of stored networks once they are imported)
+import kseg.games
+import kseg.layers  # noqa: F401  (Keras finds what is stored once it is imported)
 from pipeline import machines, run
 from pipeline.line import COMPONENTS
 from pipeline.store import SCRATCH
@@ -21,6 +22,7 @@ from pipeline.store import SCRATCH
 from .whole_line import finish, start
 
 UNEVEN = "--set=example_gen.streets_validation=7"  # two batches: 4 images, then 3, of which one machine gets 2 and the other 1
+GAME = ("--adversarial-weight", "0.1", "--set=trainer.discriminator_learning_rate=1e-4")
 LONG = ("--set=trainer.epochs=40", "--adversarial-weight", "0", "--learning-rate", "1e-4", "--until", "trainer", UNEVEN)
 
 
@@ -54,10 +56,11 @@ def ended(processes):
 
 
 def trained(folder, strategy):
-    """Weights and history of the finished training by that strategy."""
+    """Weights and history of the finished training by that strategy; of a game those of both networks as it ended, too."""
     for recipe in (folder / "runs" / "trainer").glob("*/recipe.json"):
         if json.loads(recipe.read_text())["config"]["strategy"] == strategy:
-            weights = keras.saving.load_model(recipe.parent / "model.keras", compile=False).get_weights()
+            networks = [keras.saving.load_model(path, compile=False) for path in sorted(recipe.parent.glob("*.keras"))]
+            weights = [weight for network in networks for weight in network.get_weights()]
             return weights, json.loads((recipe.parent / "history.json").read_text())
     raise AssertionError(f"nothing was trained by {strategy}")
 
@@ -86,35 +89,42 @@ def assert_one_trains_the_same(folder, *arguments):
     finish(folder, *arguments, "--until", "trainer", "--strategy", "one")
     (two, history), (one, expected) = trained(folder, "multiworker"), trained(folder, "one")
     assert history.keys() == expected.keys()
-    for name in ("loss", "val_loss", "val_mean_iou"):
+    for name in history.keys() & {"loss", "val_loss", "val_mean_iou", "discriminator_loss", "adversarial_loss"}:
         np.testing.assert_allclose(history[name], expected[name], rtol=1e-4, err_msg=name)
     assert_alike(two, one, 1e-5)
+
+
+def assert_it_keeps_nothing(root, said):
+    """The second machine, with a root of its own, has taken part and has written nothing of the training."""
+    assert "worker 1 has taken part; worker 0 keeps the model and goes on" in said
+    assert {path.name for path in root.iterdir()} == {SCRATCH, *COMPONENTS[: COMPONENTS.index("trainer")]}
+    assert not list((root / SCRATCH / "trainer").iterdir())
 
 
 def test_two_machines_train_what_one_trains_and_the_chief_alone_writes_while_they_do(tmp_path):
     arguments, own = ("--adversarial-weight", "0", UNEVEN, "--learning-rate", "1e-4"), tmp_path / "own"
     status, said = ended(started(tmp_path, *arguments, "--until", "trainer", each=((), ("--root", str(own)))))
     assert status == [0, 0], said
-    assert "worker 1 has taken part; worker 0 keeps the model and goes on" in said[1]
-    assert {path.name for path in own.iterdir()} == {SCRATCH, *COMPONENTS[: COMPONENTS.index("trainer")]}
-    assert not list((own / SCRATCH / "trainer").iterdir())
+    assert_it_keeps_nothing(own, said[1])
     assert_one_trains_the_same(tmp_path, *arguments)
 
 
 @pytest.mark.slow
 def test_two_machines_play_the_game_that_one_plays_and_the_chief_pushes_it(tmp_path):
-    arguments = ("--adversarial-weight", "0.1", UNEVEN, "--learning-rate", "1e-4")
-    status, said = ended(started(tmp_path, *arguments))
+    arguments, own = (*GAME, UNEVEN, "--learning-rate", "1e-4"), tmp_path / "own"
+    status, said = ended(started(tmp_path, *arguments, each=((), ("--root", str(own)))))
     assert status == [0, 0], said
     assert "SavedModel" in said[0] and "SavedModel" not in said[1]
+    assert_it_keeps_nothing(own, said[1])
     assert (tmp_path / "models" / "small" / "1" / "saved_model.pb").is_file()
     assert_one_trains_the_same(tmp_path, *arguments)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dying", [0, 1])
-def test_when_a_machine_is_killed_the_other_says_so_within_60_seconds_and_both_go_on(dying, tmp_path):
-    both = started(tmp_path, *LONG)
+@pytest.mark.parametrize(("dying", "game"), [(0, GAME), (1, GAME), (1, ())], ids=["chief", "worker", "worker-alone"])
+def test_when_a_machine_is_killed_the_other_says_so_within_60_seconds_and_both_go_on(dying, game, tmp_path):
+    arguments = (*LONG, *game, "--set=trainer.epochs=15")
+    both = started(tmp_path, *arguments)
     path = until_it_trains(tmp_path, both)
     both[dying].kill()
     said, _ = both[1 - dying].communicate(timeout=60)
@@ -125,12 +135,12 @@ def test_when_a_machine_is_killed_the_other_says_so_within_60_seconds_and_both_g
     assert "Start the same command on all of them again: training goes on from its last checkpoint." in said
     with np.load(path) as kept:
         before = json.loads(str(kept["about"]))["history"]["val_loss"]
-    status, said = ended(started(tmp_path, *LONG))
+    status, said = ended(started(tmp_path, *arguments))
     assert status == [0, 0], said
     weights, history = trained(tmp_path, "multiworker")
-    assert len(history["val_loss"]) == 40 and history["val_loss"][: len(before)] == before
-    assert not any(f" {epoch + 1} of 40" in both for both in said for epoch in range(len(before))), said
-    finish(tmp_path, *LONG, "--strategy", "one")
+    assert len(history["val_loss"]) == 15 and history["val_loss"][: len(before)] == before
+    assert said[0].count("  val_loss ") == 15 - len(before), said
+    finish(tmp_path, *arguments, "--strategy", "one")
     assert_alike(weights, trained(tmp_path, "one")[0], 2e-4)
 
 

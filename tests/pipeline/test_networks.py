@@ -1,9 +1,12 @@
 """The networks behind --model: narrow by default, the papers' own on request."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
 
+import kseg
 from pipeline import networks
 from pipeline.config import DISCRIMINATORS, MODELS, Trainer, chosen_modules
 
@@ -13,6 +16,16 @@ PAPERS = {  # weights for 21 classes and RGB, moving averages included
     "fcn16s": 134_815_994,
     "fcn32s": 136_152_917,
     "pspnet": 65_708_501 + 110_848,
+}
+PAPERS_DISCRIMINATORS = {  # first filters, classes, weights that learn, pixels seen at once; where the papers' see the label map
+    # alone, ours sees the image's 3 channels beside it, here instead of 3 classes
+    "two_branch": (64, 8, 1_667_265, 34),
+    "large_fov": (96, 21 - 3, 2_346_561, 34),
+    "large_fov_light": (96, 21 - 3, 869_185, 34),
+    "small_fov": (96, 21 - 3, 1_572_289, 18),
+    "small_fov_light": (96, 21 - 3, 490_177, 18),
+    "patch_gan": (64, 3, 2_769_601, 70),
+    "fully_convolutional": (64, 21 - 3, 2_783_169, 94),
 }
 
 
@@ -36,9 +49,19 @@ def test_paper_is_the_network_of_the_paper(name, symbolic):
     assert model.count_params() == PAPERS.get(name, model.count_params())
 
 
-def test_another_width_is_refused():
-    with pytest.raises(ValueError, match=r'`width` must be "narrow" or "paper". Received: trainer.width=wide.'):
-        networks.segmentor(Trainer(width="wide"), 5, 3)
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_every_discriminator_is_the_network_of_that_name_at_the_papers_width(name, symbolic):
+    filters, classes, parameters, extent = PAPERS_DISCRIMINATORS[name]
+    model = networks.discriminator(Trainer(discriminator=name, discriminator_filters=filters), classes, 3)
+    assert sum(math.prod(weight.shape) for weight in model.trainable_weights) == parameters
+    assert kseg.receptive_field(model, "score").extent == extent
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_every_discriminator_is_as_wide_as_the_settings_say(name):
+    model = networks.discriminator(Trainer(discriminator=name, discriminator_filters=12), 5, 3)
+    first = {"two_branch": "label_map_conv", "patch_gan": "conv1", "fully_convolutional": "conv1"}
+    assert model.get_layer(first.get(name, "stage1_conv1")).filters == 12
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)

@@ -2,13 +2,17 @@
 
 import dataclasses
 import json
+import re
 import shutil
+import types
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from pipeline import run
+from pipeline import networks, run
+from pipeline.components import trainer as training
 from pipeline.components.trainer import trainer
 from pipeline.config import DISCRIMINATORS, Trainer
 
@@ -38,16 +42,58 @@ def trained(folder, transform, **settings):
 
 def test_every_setting_of_the_game_arrives_in_it(prepared, tmp_path):
     transform, plan = prepared
-    steps = {"pretrain_discriminator": 1, "alternate_every": 1, "ramp": 2}
+    steps = {"pretrain_discriminator": 2, "alternate_every": 3, "ramp": 4}
+    told = {"objective": "least_squares", "encoding": "scaling", "label_smoothing": 0.2, "label_stride": 3}
+    network = {"discriminator": "large_fov_light", "discriminator_filters": 8, "spectral_normalization": True}
     game, history = trained(
-        tmp_path / "out", transform, objective="least_squares", encoding="scaling", label_smoothing=0.1,
-        discriminator="large_fov_light", spectral_normalization=True, **steps,
+        tmp_path / "out", transform, batch_size=1, adversarial_weight=0.3, pretrain_segmentor=1, learning_rate=3e-3,
+        discriminator_learning_rate=5e-4, **steps, **told, **network,
     )  # fmt: skip
-    assert (game.objective, game.encoding, game.label_smoothing) == ("least_squares", "scaling", 0.1)
-    assert game.schedule.get_config() == steps | {"pretrain_player": 0}
+    assert {name: getattr(game, name) for name in told} == told and game.weight == 0.3
+    assert game.schedule.get_config() == steps | {"pretrain_player": 1}
+    assert game.optimizer.get_config()["learning_rate"]["config"]["warmup_target"] == 3e-3
+    assert float(game.discriminator_optimizer.learning_rate) == pytest.approx(5e-4)
+    named = networks.discriminator(dataclasses.replace(SMALL, **network), num_classes=3, channels=3)
+    of_game, of_named = (
+        [(weight.name, *weight.shape) for weight in one.weights] for one in (game.discriminator, named)
+    )
+    assert of_game == of_named
     assert any(isinstance(layer, keras.layers.SpectralNormalization) for layer in game.discriminator.layers)
-    assert int(game.step) == max(1, plan["examples"]["train"] // SMALL.batch_size)
+    assert int(game.step) == plan["examples"]["train"]
     assert {"discriminator_accuracy", "adversarial_share", "gradient_norm"} <= set(history)
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """The trainer's first batch holds NaN instead of a pixel."""
+
+    def training_set(*arguments, **settings):
+        def poison(number, batch):
+            image, label_map = batch
+            first = tf.reshape(tf.range(tf.size(image)), tf.shape(image)) == 0
+            return tf.where(first & (number == 0), np.nan, tf.cast(image, tf.float32)), label_map
+
+        return data.training_set(*arguments, **settings).enumerate().map(poison)
+
+    data = training.data
+    monkeypatch.setattr(training, "data", types.SimpleNamespace(**vars(data) | {"training_set": training_set}))
+
+
+def test_a_loss_that_is_no_number_stops_the_game_and_leaves_the_batch(prepared, poisoned, tmp_path):
+    place = tmp_path / "out" / "nonfinite" / "step_00000000.npz"
+    said = rf"must be finite. Received: \w+=nan at step 0 \[{re.escape(str(place))} holds the batch\]"
+    with pytest.raises(ValueError, match=said):
+        trained(tmp_path / "out", prepared[0])
+    with np.load(place) as batch:
+        assert np.isnan(batch["x"]).sum() == 1 and batch["x"].shape[0] == batch["y"].shape[0] == SMALL.batch_size
+    assert not (tmp_path / "out" / "model.keras").exists()
+
+
+def test_a_game_that_restores_goes_on_from_its_last_good_state(prepared, poisoned, tmp_path, capsys):
+    game, history = trained(tmp_path / "out", prepared[0], batch_size=1, on_nonfinite="restore")
+    assert "Training goes on from its last good state, step 0." in capsys.readouterr().out
+    assert int(game.step) == prepared[1]["examples"]["train"] - 1
+    assert all(np.isfinite(weight).all() for weight in game.get_weights()) and np.isfinite(history["loss"]).all()
 
 
 @pytest.mark.parametrize(
@@ -61,8 +107,10 @@ def test_every_setting_of_the_game_arrives_in_it(prepared, tmp_path):
 def test_it_trains_in_half_precision_and_compiled(prepared, tmp_path, settings):
     game, history = trained(tmp_path / "out", prepared[0], **settings)
     assert np.isfinite(history["loss"]).all() and np.isfinite(history["discriminator_loss"]).all()
-    convolution = next(layer for layer in game.segmentor.layers if isinstance(layer, keras.layers.Conv2D))
-    assert convolution.dtype_policy.name == settings.get("precision", "float32")
+    for network, but_for in ((game.segmentor, {"logits"}), (game.discriminator, set())):
+        convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+        policies = {layer.dtype_policy.name for layer in convolutions if layer.name not in but_for}
+        assert policies == {settings.get("precision", "float32")}
     assert keras.config.dtype_policy().name == "float32"
 
 
