@@ -286,6 +286,7 @@ def test_one_pass_serves_both_halves_where_an_image_has_no_weight_in_one_of_them
 
 def test_compiled_by_xla_the_step_is_the_same():
     run = {"run_eagerly": False, "jit_compile": True}
+    assert compiled(made(), **run).jit_compile is True  # not so after a test that asked for deterministic operations
     check("one_pass", "non_saturating", "both", run=run)
     check("batch_normalization", "minimax", "both", batch_normalization=True, run=run)
 
