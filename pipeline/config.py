@@ -112,7 +112,7 @@ class Trainer(_Checked):
     adversarial_weight: NotNegative = 0.0
     discriminator: Literal[*DISCRIMINATORS] = "two_branch"
     discriminator_filters: Count = 16  # of its first convolutions; the papers' have 64, LargeFOV and SmallFOV 96
-    encoding: Literal["basic", "product", "scaling"] = "basic"  # of the label maps that it sees
+    encoding: Literal["basic", "product", "scaling"] = "scaling"  # of the label maps that it sees
     discriminator_learning_rate: Positive = 2e-4
     label_stride: Count = 2  # the discriminator sees image and label maps at 1/label_stride of the resolution
     spectral_normalization: bool = False  # of the discriminator's convolutions
@@ -128,9 +128,9 @@ class Trainer(_Checked):
     strategy: Literal["one", "mirrored", "multiworker", "auto"] = "one"
     # auto: mixed_bfloat16 where the processor computes with it, else float32
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    jit: bool = False  # the whole step compiled by XLA; false: as Keras chooses, which is so on a single GPU alone
+    jit: bool = False  # the whole step compiled by XLA, and `deterministic` left to it
     seed: Whole = 0
-    # one processor, or one device of a kind, computes the same bits again; a few operations refuse
+    # one processor, or one device of a kind, computes the same bits again; a few operations refuse, and no XLA
     deterministic: bool = True
     checkpoint_seconds: NotNegative = 10.0  # between two checkpoints from which a killed training goes on
     # of DenseCRF, which then refines what is served: auto, JSON or a file of tune_crf

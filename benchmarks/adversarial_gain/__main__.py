@@ -3,6 +3,7 @@
     python -m benchmarks.adversarial_gain --minutes 60      # goes on where it stopped; finished runs are added to the file
     python -m benchmarks.adversarial_gain --minutes 0       # only prints the tables, and draws the picture, of what is finished
     python -m benchmarks.adversarial_gain --discriminators  # narrower and coarser ones, on streets, and what they cost
+    python -m benchmarks.adversarial_gain --encodings       # basic, product and scaling, on both
     python -m benchmarks.adversarial_gain --changes         # other settings of the game on CamVid
 
 Both arms train a U-Net from the same seeds: the same first weights, pictures, changes and steps. On streets each arm has
@@ -42,7 +43,7 @@ def ratio_of(data: Data, path: pathlib.Path, **changes: int) -> float:
     rows = plan.read(path)
     plain, adversarial = (plan.best(rows, arm) for arm in (plan.PLAIN_ARM, plan.ADVERSARIAL_ARM))
     adversarial = dataclasses.replace(adversarial, **changes)
-    asked = plan.Run(data.name, RATIO_ARM, adversarial, 0, "train", 1)
+    asked = plan.Run(data.name, RATIO_ARM, adversarial, 0, "train", training.COST_STEPS)
     found = [row["ratio"] for row in rows if plan.key_of(row) == asked.key()]
     if not found:
         found = [training.cost_ratio(data, plain, adversarial)]
@@ -73,6 +74,13 @@ def compare_discriminators(path: pathlib.Path, until: float) -> None:
     print(report.discriminator_table(plan.read(path), costs))
 
 
+def compare_encodings(names: list[str], path: pathlib.Path, until: float) -> None:
+    """Trains with each encoding on each data set while there is time, and prints the table."""
+    for name in names:
+        work(plan.encodings(plan.read(path), name), load(name), path, until)
+    print(report.encoding_table(plan.read(path), names))
+
+
 def try_changes(path: pathlib.Path, until: float) -> None:
     """Trains on CamVid with each change, then with the best of them from other seeds, while there is time; prints the tables."""
     data = load(CAMVID)
@@ -93,6 +101,7 @@ def main() -> None:
     )
     parser.add_argument("--data", nargs="*", default=[STREETS, CAMVID], choices=[STREETS, CAMVID])
     parser.add_argument("--discriminators", action="store_true", help="compare these instead of the arms")
+    parser.add_argument("--encodings", action="store_true", help="compare these instead")
     parser.add_argument("--changes", action="store_true", help="try these on CamVid instead")
     parser.add_argument("--picture", type=pathlib.Path, default=pathlib.Path("docs/adversarial_gain.png"))
     arguments = parser.parse_args()
@@ -103,6 +112,9 @@ def main() -> None:
         print(report.search_table(plan.read(arguments.file)), end="\n\n")
     if arguments.changes:
         try_changes(arguments.file, until)
+        return
+    if arguments.encodings:
+        compare_encodings(arguments.data, arguments.file, until if searched else 0.0)
         return
     if arguments.discriminators:
         compare_discriminators(arguments.file, until if searched else 0.0)

@@ -11,11 +11,11 @@ import json
 import pathlib
 
 from benchmarks.adversarial_gain.pictures import CAMVID, STREETS
-from benchmarks.adversarial_gain.settings import ADVERSARIAL, CHANGES, DISCRIMINATORS, PLAIN, Setting
+from benchmarks.adversarial_gain.settings import ADVERSARIAL, CHANGES, DISCRIMINATORS, ENCODINGS, PLAIN, Setting
 
 STEPS = {STREETS: 500, CAMVID: 920}  # CamVid: 20 epochs of 46
 SEARCH_SEED = 100
-DISCRIMINATOR_SEEDS = range(SEARCH_SEED, SEARCH_SEED + 3)
+SEARCH_SEEDS = range(SEARCH_SEED, SEARCH_SEED + 3)
 SEEDS = {STREETS: range(5), CAMVID: range(3)}
 MEASURED = {STREETS: "test", CAMVID: "validation"}
 PLAIN_ARM, LONGER_ARM, ADVERSARIAL_ARM = "plain", "plain, equal minutes", "adversarial"
@@ -42,13 +42,16 @@ def read(path: pathlib.Path) -> list[dict]:
     """The finished runs of a file, none where there is no file yet."""
     if not path.exists():
         return []
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = path.read_text().splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines if line.endswith("\n")]  # one that ends otherwise was cut off by a kill
     return [row | {"setting": Setting(**row["setting"])} for row in rows]
 
 
 def append(path: pathlib.Path, run: Run, **found) -> None:
-    """Adds a finished run to the file."""
+    """Adds a finished run to the file, in place of a line that a kill cut off."""
+    kept = path.read_text() if path.exists() else ""
     with open(path, "a") as file:
+        file.truncate(kept.rfind("\n") + 1)
         file.write(json.dumps(dataclasses.asdict(run) | found) + "\n")
 
 
@@ -71,18 +74,35 @@ def best(rows: list[dict], arm: str) -> Setting:
 
 
 def discriminators(rows: list[dict]) -> list[Run]:
-    """The best setting of each arm with each of `DISCRIMINATORS`, on the validation split, one seed after the other.
+    """The best setting of each arm with each of `DISCRIMINATORS`, on streets.
 
     Args:
         rows: finished runs, the whole search among them.
     """
+    return _beside_plain(
+        rows, STREETS, [{"filters": filters, "stride": stride} for filters, stride in DISCRIMINATORS], SEARCH_SEEDS
+    )
+
+
+def encodings(rows: list[dict], data: str) -> list[Run]:
+    """The best setting of each arm with each of `ENCODINGS`.
+
+    Args:
+        rows: finished runs, the whole search among them.
+        data: name of the data set.
+    """
+    seeds = SEARCH_SEEDS if data == STREETS else SEEDS[data]  # the test split of streets is not for choosing
+    return _beside_plain(rows, data, [{"encoding": encoding} for encoding in ENCODINGS], seeds)
+
+
+def _beside_plain(rows, data, changes, seeds):
+    """The plain arm and the game with each of `changes`, on the validation split, one seed after the other."""
     plain, adversarial = (best(rows, arm) for arm in (PLAIN_ARM, ADVERSARIAL_ARM))
-    games = [dataclasses.replace(adversarial, filters=filters, stride=stride) for filters, stride in DISCRIMINATORS]
-    arms = [(PLAIN_ARM, plain), *((ADVERSARIAL_ARM, game) for game in games)]
+    games = [(ADVERSARIAL_ARM, dataclasses.replace(adversarial, **change)) for change in changes]
     return [
-        Run(STREETS, arm, setting, seed, "validation", STEPS[STREETS])
-        for seed in DISCRIMINATOR_SEEDS
-        for arm, setting in arms
+        Run(data, arm, setting, seed, "validation", STEPS[data])
+        for seed in seeds
+        for arm, setting in [(PLAIN_ARM, plain), *games]
     ]
 
 

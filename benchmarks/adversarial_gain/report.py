@@ -21,10 +21,12 @@ from benchmarks.adversarial_gain.plan import (
     changed,
     confirmed,
     discriminators,
+    encodings,
     key_of,
     measured,
     searched,
 )
+from benchmarks.adversarial_gain.settings import ENCODINGS
 
 SCORES = ("mean_iou", "boundary_f1", "wheels", "lines", "neighbours")
 TITLES = {
@@ -132,31 +134,52 @@ def gain_table(rows: list[dict], data: Data, ratio: float) -> str:
 
 
 def discriminator_table(rows: list[dict], costs: dict[tuple[int, int], float]) -> str:
-    """Means of paired differences to the plain arm with each discriminator, two of them with their intervals, as Markdown.
+    """Gains over the plain arm with each discriminator, as Markdown.
 
     Args:
         rows: finished runs.
         costs: of filters and stride, how many plain steps a step of the game takes.
     """
-    answers = _answers(rows)
-    runs = [run for run in discriminators(rows) if run.key() in answers]
-    plain = {run.seed: answers[run.key()] for run in runs if run.arm == PLAIN_ARM}
+    runs = discriminators(rows)
+    names = ("mean_iou", "wheels", "boundary_f1", "lines", "neighbours")
     lines = [
         "| filters | stride | game's step, in plain steps | seeds | mean IoU | wheels | boundary F1 | lines | neighbours |",
         "| ---: " * 9 + "|",
     ]
     for (filters, stride), cost in costs.items():
-        games = [
-            run for run in runs if run.setting.weight and (run.setting.filters, run.setting.stride) == (filters, stride)
-        ]
-        games = [run for run in games if run.seed in plain]
-        if not games:
-            continue
-        gains = {name: [answers[run.key()][name] - plain[run.seed][name] for run in games] for name in SCORES}
-        cells = [_gain(gains[name]) for name in ("mean_iou", "wheels")]
-        cells += [f"{np.mean(gains[name]):+.4f}" for name in ("boundary_f1", "lines", "neighbours")]
-        lines.append(f"| {filters} | {stride} | {cost:.2f} | {len(games)} | {' | '.join(cells)} |")
+        games = [run for run in runs if (run.setting.filters, run.setting.stride) == (filters, stride)]
+        gains = _gains(rows, runs, games, names)
+        if gains["mean_iou"]:
+            cells = [_gain(gains[name]) for name in names[:2]] + [f"{np.mean(gains[name]):+.4f}" for name in names[2:]]
+            lines.append(f"| {filters} | {stride} | {cost:.2f} | {len(gains['mean_iou'])} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def encoding_table(rows: list[dict], names: list[str]) -> str:
+    """Gains over the plain arm with each encoding on each data set, as Markdown.
+
+    Args:
+        rows: finished runs.
+        names: of the data sets.
+    """
+    lines = ["| data | encoding | seeds | mean IoU | boundary F1 |", "| --- | --- | ---: | ---: | ---: |"]
+    for name in names:
+        runs = encodings(rows, name)
+        for encoding in ENCODINGS:
+            games = [run for run in runs if run.setting.encoding == encoding]
+            gains = _gains(rows, runs, games, ("mean_iou", "boundary_f1"))
+            if gains["mean_iou"]:
+                cells = " | ".join(map(_gain, gains.values()))
+                lines.append(f"| {name} | {encoding} | {len(gains['mean_iou'])} | {cells} |")
+    return "\n".join(lines)
+
+
+def _gains(rows, runs, games, names):
+    """By name of a score, what each finished one of `games` has more than the plain run of its seed among `runs`."""
+    answers = _answers(rows)
+    plain = {run.seed: answers[run.key()] for run in runs if not run.setting.weight and run.key() in answers}
+    games = [run for run in games if run.setting.weight and run.key() in answers and run.seed in plain]
+    return {name: [answers[run.key()][name] - plain[run.seed][name] for run in games] for name in names}
 
 
 def picture(rows: list[dict], compared: list[tuple[Data, float]]) -> Figure:

@@ -49,6 +49,9 @@ ADVERSARIAL = (
 DISCRIMINATORS = ((64, 1), (64, 4), (16, 1), (16, 2), (16, 4), (8, 4))
 """Filters of the two-branch discriminator, and stride of what it sees; the first are the paper's."""
 
+ENCODINGS = ("basic", "product", "scaling")
+"""Of the label maps that the discriminator sees."""
+
 WITH_DICE = Setting(weight=0.1, encoding="scaling", dice=0.5)
 CHANGES = (
     Setting(dice=0.5),

@@ -1,11 +1,17 @@
 """The comparison of arms is fair, goes on where it stopped, and computes its intervals rightly."""
 
 import dataclasses
+import pathlib
 
+import keras
 import numpy as np
 import pytest
 
 from benchmarks.adversarial_gain import pictures, plan, report, settings, training
+from benchmarks.adversarial_gain.__main__ import RATIO_ARM, work
+from kseg.labels import LabelMap
+
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
 
 
 def row(run, **scores):
@@ -31,6 +37,50 @@ def test_finished_runs_are_not_asked_again_after_the_file_is_read_anew(tmp_path)
     plan.append(tmp_path / "runs.jsonl", first, minutes=1.0, scores={"mean_iou": 0.5})
     left = plan.unfinished(plan.searched(), plan.read(tmp_path / "runs.jsonl"))
     assert first not in left and left[0] == second and len(left) == len(plan.searched()) - 1
+
+
+def test_a_line_that_a_kill_cut_off_is_done_again_in_its_place(tmp_path):
+    path, (first, second, *_) = tmp_path / "runs.jsonl", plan.searched()
+    plan.append(path, first, scores={"mean_iou": 0.5})
+    with open(path, "a") as file:
+        file.write('{"data": "str')
+    assert [plan.key_of(row) for row in plan.read(path)] == [first.key()]
+    plan.append(path, second, scores={"mean_iou": 0.25})
+    assert [row["scores"]["mean_iou"] for row in plan.read(path)] == [0.5, 0.25]
+
+
+def test_each_finished_run_is_in_the_file_when_the_next_one_begins(tmp_path, monkeypatch):
+    data = dataclasses.replace(small_data(), name=pictures.STREETS)
+    runs = [dataclasses.replace(run, steps=1) for run in plan.searched()[:2]]
+    train, path = training.train, tmp_path / "runs.jsonl"
+
+    def killed_in_the_second(data, setting, seed, steps):
+        if setting == runs[1].setting:
+            raise KeyboardInterrupt
+        return train(data, setting, seed, steps)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "train", killed_in_the_second)
+        work(runs, data, path, until=float("inf"))
+    assert [plan.key_of(row) for row in plan.read(path)] == [runs[0].key()]
+    before = path.read_text()
+    assert not work(runs, data, path, until=0.0)  # no time is left
+    assert work(runs, data, path, until=float("inf"))
+    assert path.read_text().startswith(before) and plan.unfinished(runs, plan.read(path)) == []
+
+
+def test_what_the_game_costs_is_timed_in_turns_and_the_first_is_not_counted(monkeypatch):
+    order, data = [], small_data()
+    monkeypatch.setattr(training, "COST_STEPS", 2)
+    fit = keras.Model.fit
+
+    def noted(model, *arguments, **settings):
+        order.append(type(model).__name__)
+        fit(model, *arguments, **settings)
+
+    monkeypatch.setattr(keras.Model, "fit", noted)
+    assert training.cost_ratio(data, settings.PLAIN[0], settings.ADVERSARIAL[0], rounds=1) > 0
+    assert order == ["Functional", "SegmentationGame"] * 2
 
 
 def test_settings_are_chosen_on_validation_alone_and_measured_with_other_seeds():
@@ -101,6 +151,23 @@ def test_discriminators_are_compared_with_the_plain_arm_of_their_seed():
     )
 
 
+def test_encodings_are_compared_with_the_plain_arm_of_their_seed_on_both_data_sets():
+    rows = [row(run, mean_iou=0.5) for run in plan.searched()]
+    for name, gain in ((pictures.STREETS, 0.02), (pictures.CAMVID, -0.02)):
+        runs = plan.encodings(rows, name)
+        assert {run.split for run in runs} == {"validation"} and len({run.key() for run in runs}) == 12
+        for run in runs:
+            if run.setting.encoding == "product" or not run.setting.weight:
+                more = gain if run.setting.weight else 0.0
+                rows.append(row(run, mean_iou=0.5 + 0.01 * run.seed + more, boundary_f1=0.3))
+    text = report.encoding_table(rows, [pictures.STREETS, pictures.CAMVID])
+    nothing = "+0.0000 (+0.0000 to +0.0000) |"
+    assert [line for line in text.splitlines() if "product" in line] == [  # the search has one seed of the others, too
+        f"| {pictures.STREETS} | product | 3 | +0.0200 (+0.0200 to +0.0200) | {nothing}",
+        f"| {pictures.CAMVID} | product | 3 | -0.0200 (-0.0200 to -0.0200) | {nothing}",
+    ]
+
+
 def test_each_change_on_camvid_differs_from_the_others_and_is_shown_once_it_is_finished():
     runs = plan.changed()
     assert len({run.key() for run in runs}) == len(runs) and {run.data for run in runs} == {pictures.CAMVID}
@@ -120,3 +187,65 @@ def test_the_best_change_is_measured_with_the_seeds_of_the_plain_arm():
     text = report.confirmed_table(rows)
     assert "| mean IoU | 0.6000 | 0.6200 | +0.0200 (+0.0200 to +0.0200) |" in text
     assert "| boundary F1 | 0.0000 | 0.1000 | +0.1000 (+0.1000 to +0.1000) |" in text
+
+
+@pytest.fixture(scope="module")
+def finished():
+    """The runs that the documentation rests on."""
+    return plan.read(DOCS / "adversarial_gain.jsonl")
+
+
+def ratio(rows, data, **changes):
+    setting = dataclasses.replace(plan.best(rows, plan.ADVERSARIAL_ARM), **changes)
+    (found,) = [
+        row for row in rows if row["arm"] == RATIO_ARM and (row["data"], row["setting"]) == (data.name, setting)
+    ]
+    return found["ratio"]
+
+
+def compared(data):
+    """Both data sets without their pictures."""
+    camvid = LabelMap.from_csv(data / "camvid" / "classes.csv", ignore_value=pictures.CAMVID_VOID)
+    return (
+        pictures.Data(pictures.STREETS, {}, pictures.streets.LABELS.names),
+        pictures.Data(pictures.CAMVID, {}, camvid.names),
+    )
+
+
+def test_the_documented_tables_are_those_of_the_finished_runs(finished, data):
+    document = (DOCS / "adversarial_training.md").read_text()
+    tables = [report.search_table(finished), report.changes_table(finished), report.confirmed_table(finished)]
+    tables += [report.encoding_table(finished, [pictures.STREETS, pictures.CAMVID])]
+    tables += [report.gain_table(finished, one, ratio(finished, one)) for one in compared(data)]
+    streets, _ = compared(data)
+    sizes = {(filters, stride): {"filters": filters, "stride": stride} for filters, stride in settings.DISCRIMINATORS}
+    costs = {size: ratio(finished, streets, **changes) for size, changes in sizes.items()}
+    tables += [report.discriminator_table(finished, costs)]
+    for table in tables:
+        rows = [line for line in table.splitlines() if line.startswith("|")]
+        assert len(rows) > 2 and "\n".join(rows) in document
+    for command in ("", " --encodings", " --changes", " --discriminators"):
+        assert f"python -m benchmarks.adversarial_gain{command}" in document
+    assert "python -m benchmarks.game_step" in document
+
+
+def test_enough_seeds_and_changes_were_run_and_all_on_one_version_of_the_streets(finished, data):
+    streets, camvid = compared(data)
+    assert {row["data"] for row in finished} == {streets.name, camvid.name}
+    for one, seeds in ((streets, 5), (camvid, 3)):
+        arms = [report.values(finished, one, arm, ratio(finished, one))["mean_iou"] for arm in plan.ARMS]
+        assert [len(values) for values in arms] == [seeds] * 3
+    assert not plan.unfinished(plan.searched(), finished)
+    assert sum(bool(run.setting.weight) for run in plan.changed()) > 8 and not plan.unfinished(plan.changed(), finished)
+
+
+def test_the_picture_has_a_panel_for_each_data_set_and_a_row_for_each_score(finished, data):
+    both = [(one, ratio(finished, one)) for one in compared(data)]
+    panels = report.picture(finished, both).axes
+    assert ["streets" in panel.get_xlabel() for panel in panels] == [True, False]
+    for panel, (one, value) in zip(panels, both, strict=True):
+        scores = report.values(finished, one, plan.PLAIN_ARM, value)
+        assert [text.get_text() for text in panel.get_yticklabels()] == [
+            report.TITLES.get(name, name) for name in scores
+        ]
+        assert len(panel.containers) == 2

@@ -5,6 +5,7 @@ import argparse
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from benchmarks import game_step
 
@@ -28,6 +29,29 @@ def test_every_step_moves_the_discriminator_alike(small, monkeypatch):
     for one, two, three in zip(alone, game, textbook, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
         np.testing.assert_allclose(one, three, atol=1e-5)
+
+
+def test_the_textbooks_segmentor_hears_the_discriminator_after_its_step(small, monkeypatch):
+    made = []
+    build = game_step.game
+    monkeypatch.setattr(game_step, "game", lambda *size: made.append(build(*size)) or made[-1])
+    monkeypatch.setattr(game_step.keras.optimizers, "AdamW", lambda rate: keras.optimizers.SGD(0.5))
+    monkeypatch.setattr(game_step.keras.optimizers, "Adam", lambda rate: keras.optimizers.SGD(0.5))
+    x, y = game_step.pictures()
+    monkeypatch.setattr(game_step, "WEIGHT", 100.0)  # so that the verdict is most of what it hears
+    keras.utils.set_random_seed(0)
+    game_step.of_textbook(x, y, 4, 2)()
+    keras.utils.set_random_seed(0)
+    one = build(4, 2)
+    variables = one.segmentor.trainable_variables
+    _, real, fake = one.play(x, y)
+    game_step._judge(one, real, fake)
+    with tf.GradientTape() as tape:
+        logits, _, fake = one.play(x, y)
+        loss = one.loss(y, logits) + 100.0 * tf.reduce_mean(tf.nn.softplus(-one.discriminator(fake, training=True)))
+    one.optimizer.apply(tape.gradient(loss, variables), variables)
+    for ours, textbooks in zip(variables, made[0].segmentor.trainable_variables, strict=True):
+        np.testing.assert_allclose(ours.numpy(), textbooks.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_steps_take_turns_and_the_first_two_rounds_are_not_counted():
