@@ -106,9 +106,11 @@ class SegmentationGame(AdversarialGame):
         if self.ignore_class is not None:
             truth = truth * ops.cast(ops.not_equal(ids, self.ignore_class), "float32")[..., None]
             prediction = prediction * ops.cast(self.judged_pixels(ids), "float32")[..., None]
-        image = _averaged(ops.cast(x, "float32"), _factor(x, logits))
+        seen, image = len(self.discriminator.inputs) == 2, ops.cast(x, "float32")
+        if seen or self.encoding == "product":
+            image = _averaged(image, _factor(image, logits))
         truth, prediction = (self._coarse(maps) for maps in ENCODINGS[self.encoding](truth, prediction, image))
-        if len(self.discriminator.inputs) == 1:
+        if not seen:
             return truth, prediction
         image = self._coarse(image)
         return [image, truth], [image, prediction]

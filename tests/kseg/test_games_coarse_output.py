@@ -43,8 +43,19 @@ def test_it_learns_and_is_scored_as_by_label_maps_of_its_resolution(encoding):
     )
 
 
+def unpadded():
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, keras.layers.Conv2D(K, 3)(image))
+
+
+def test_label_maps_of_an_unpadded_segmentor_are_judged_without_the_image():
+    network = unpadded()
+    judge = keras.Model(network.output, keras.layers.GlobalAveragePooling2D()(keras.layers.Dense(1)(network.output)))
+    _, truth, prediction = SegmentationGame(network, judge).play(IMAGES, IDS[:, 1:-1, 1:-1])
+    assert truth.shape == prediction.shape == (2, 5, 7, K)
+
+
 def test_logits_of_another_size_are_refused():
-    cropped = keras.Input((None, None, 3))
-    network = keras.Model(cropped, keras.layers.Conv2D(K, 3)(cropped))
+    network = unpadded()
     with pytest.raises(ValueError, match=r"coarser by a whole factor\. Received: logits of shape \(2, 5, 7, 3\), maps"):
         SegmentationGame(network, discriminator()).play(IMAGES, IDS)
