@@ -24,7 +24,7 @@ import kseg
 from kseg import inference
 from kseg.datasets import streets
 from kseg.superpixels import superpixels, vote
-from pipeline.config import image_size
+from pipeline.values import image_size
 
 FILTERS = (16, 32, 64, 128, 256)
 TILES = [(256, 64), (256, 128), (512, 128)]  # tile and overlap, pixels
