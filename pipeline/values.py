@@ -84,7 +84,7 @@ def _wanted(value, kind) -> str:
     found = [_wanted(part, inner[0]) for part in value]
     if any(found) or (not many and len(value) != len(inner)):
         rule = next(filter(None, found), "") or str(inner[0].__metadata__[0])
-        return f"{'any' if many else len(inner)} values, each {rule}"
+        return f"{'values' if many else f'{len(inner)} values'}, each {rule}"
     return ""
 
 

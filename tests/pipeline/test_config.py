@@ -73,7 +73,7 @@ def test_only_the_chosen_networks_enter_the_recipe():
         ("trainer.learning_rate", "inf", "a number above 0"),
         ("trainer.adversarial_weight", "-1", "a number of at least 0"),
         ("trainer.label_smoothing", "1", "a number of at least 0 and below 1"),
-        ("trainer.filters", "16,0", r"`filters` must be any values, each a whole number of at least 1.*filters=16,0"),
+        ("trainer.filters", "16,0", r"`filters` must be values, each a whole number of at least 1.*filters=16,0"),
         ("trainer.scale", "1", r"`scale` must be 2 values, each a number above 0\. Received: trainer\.scale=1\.0"),
         ("trainer.scale", "2,1", "`scale` must be the smallest and the largest"),
         ("transform.image_size", "0,5", "2 values, each a whole number of at least 1"),
