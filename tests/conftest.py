@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
 import pathlib
 
@@ -19,6 +20,14 @@ def data() -> pathlib.Path:
             pytest.fail(f"$KSEG_DATA must be a folder of real images. Received: {folder}.")
         pytest.skip(f"no real images at {folder}")
     return folder.resolve()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled():
+    """What a module leaves behind, graphs above all, is not looked through again by every later collection of garbage."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

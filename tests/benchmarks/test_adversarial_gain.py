@@ -14,6 +14,12 @@ from kseg.labels import LabelMap
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 
 
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    """Networks that train in a moment."""
+    monkeypatch.setattr(training, "FILTERS", (4, 8))
+
+
 def row(run, **scores):
     return vars(run) | {"scores": {"mean_iou": 0.0, "boundary_f1": 0.0, "iou": [0.5, 0.5]} | scores, "minutes": 1.0}
 
