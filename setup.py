@@ -21,7 +21,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["kseg", "kseg.*", "pipeline", "pipeline.*"]),
-    package_data={"pipeline": ["*.j2"]},
+    package_data={"pipeline.report": ["*.j2"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",

@@ -28,7 +28,7 @@ import tensorflow as tf
 import kseg
 from kseg import losses
 from kseg.labels import VOID
-from pipeline.config import Config, resolved
+from pipeline.settings.config import Config, resolved
 
 SIZE, BATCH, CLASSES = (180, 240), 8, 8
 WEIGHT = 0.1

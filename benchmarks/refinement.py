@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 import kseg
-from kseg.datasets import streets
+from kseg import streets
 
 CASES = {  # name -> (width, height), classes, iterations
     "480x360, 12 classes, 10 iterations": ((480, 360), 12, 10),

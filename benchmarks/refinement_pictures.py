@@ -25,11 +25,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kseg import inference, metrics, plots
-from kseg.datasets.image_files import decode_image
 from kseg.labels import VOID, LabelMap
-from pipeline import crf_settings, progress
-from pipeline.predict import saved_model
-from pipeline.refinement_settings import check_unrefined
+from kseg.pairs.image_files import decode_image
+from pipeline.engine import progress
+from pipeline.publishing.versions import saved_model_folder
+from pipeline.settings import crf as crf_settings
+from pipeline.settings.refinements import check_unrefined
 from pipeline.tune_crf import stored_pairs
 
 WIDTH, MARGIN, TEXT = 1200, 12, 29  # pixels
@@ -72,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     """Draws and prints; returns the exit status: 0 done, 2 a wrong argument."""
     arguments = _parser().parse_args(argv)
     try:
-        model, settings = saved_model(arguments.model), crf_settings.read(arguments.crf)
+        model, settings = saved_model_folder(arguments.model), crf_settings.read(arguments.crf)
         check_unrefined(model, "Draw one that was exported without.")
         pairs = stored_pairs(arguments.data, arguments.split)[arguments.skip :: arguments.every]
     except ValueError as error:

@@ -37,11 +37,10 @@ import numpy as np
 import tensorflow as tf
 
 import kseg
-from kseg import losses, metrics
-from kseg.augment import Augment
-from kseg.datasets import streets
+from kseg import losses, metrics, streets
+from kseg.data.augment import Augment
 from kseg.layers import ReflectionPadding2D
-from pipeline.config import Config, resolved
+from pipeline.settings.config import Config, resolved
 
 SIZE = (96, 128)
 SCALE = (1.0, 1.6)  # scaling down to half spends most of so few steps on padding and on things too small to see

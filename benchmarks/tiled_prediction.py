@@ -21,10 +21,9 @@ import keras
 import numpy as np
 
 import kseg
-from kseg import inference
-from kseg.datasets import streets
-from kseg.superpixels import superpixels, vote
-from pipeline.values import image_size
+from kseg import inference, streets
+from kseg.postprocess.superpixels import superpixels, vote
+from pipeline.settings.values import image_size
 
 FILTERS = (16, 32, 64, 128, 256)
 TILES = [(256, 64), (256, 128), (512, 128)]  # tile and overlap, pixels

@@ -33,8 +33,8 @@ import keras
 import numpy as np
 
 import kseg
-from kseg.datasets import streets
-from pipeline.values import image_size
+from kseg import streets
+from pipeline.settings.values import image_size
 
 CLASSIFIERS = {  # what is built, and why it is here
     "window 18, two stages": {"window": 18, "kernel_sizes": (3, 3), "filters": (32, 48), "dense_units": (64,)},

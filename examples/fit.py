@@ -7,8 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 import kseg
-from kseg import data, labels, losses, metrics
-from kseg.datasets import streets
+from kseg import data, labels, losses, metrics, streets
 
 
 def drawn(split, count):

@@ -5,8 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 import kseg
-from kseg import labels, losses, metrics
-from kseg.datasets import streets
+from kseg import labels, losses, metrics, streets
 
 
 def drawn(split, count):

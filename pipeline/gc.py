@@ -13,10 +13,10 @@ import pathlib
 import shutil
 import sys
 
-from pipeline.ancestry import RECIPE, places, read, walk
-from pipeline.config import Config
-from pipeline.store import IN_USE, SCRATCH
-from pipeline.versions import LINEAGE
+from pipeline.engine.ancestry import RECIPE, places, read, walk
+from pipeline.engine.store import IN_USE, SCRATCH
+from pipeline.publishing.versions import LINEAGE
+from pipeline.settings.config import Config
 
 
 def main(argv: list[str] | None = None) -> int:

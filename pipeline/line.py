@@ -9,13 +9,15 @@ import dataclasses
 import importlib
 import json
 import pathlib
-import sys
 
-from pipeline import config as settings
-from pipeline import gate, machines, versions
-from pipeline.console import imports, interrupts_kept
-from pipeline.previous import previous_statistics
-from pipeline.store import Artifact, Outside, Store, external
+from pipeline import machines
+from pipeline.engine.loading import component
+from pipeline.engine.store import Artifact, Outside, Store, external
+from pipeline.evaluation import gate
+from pipeline.publishing import versions
+from pipeline.publishing.previous import previous_statistics
+from pipeline.settings import config as settings
+from pipeline.settings.trainer import CRF, chosen_modules
 
 COMPONENTS = (
     "example_gen",
@@ -101,7 +103,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
         component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
     )
     yield "transform", transform
-    training, networks = component("trainer"), settings.chosen_modules(c.trainer)
+    training, networks = component("trainer"), chosen_modules(c.trainer)
     if c.trainer.strategy == "multiworker":
         training = machines.together(training, config.wait_for_machines)
         if not (machines.here().chief or store.explain):
@@ -112,7 +114,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
     evaluation = store.run(
         component("evaluator"),
         c.evaluator,
-        modules=[settings.CRF] if "crf" in c.evaluator.refinements else [],
+        modules=[CRF] if "crf" in c.evaluator.refinements else [],
         model=model,
         examples=examples,
         transform=transform,
@@ -124,7 +126,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
     validation = store.run(
         component("infra_validator"),
         c.infra_validator,
-        modules=[settings.CRF] if c.trainer.crf is not None else [],
+        modules=[CRF] if c.trainer.crf is not None else [],
         model=model,
         examples=examples,
         transform=transform,
@@ -145,28 +147,13 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
     yield "pusher", pushed
 
 
-def component(name: str):
-    """The component `name`, whose module is imported when it is called, not before."""
-
-    def call(out, config, **inputs):
-        with imports():
-            module = importlib.import_module(call.__module__)
-            if "tensorflow" in sys.modules:
-                sys.modules["tensorflow"].config.list_physical_devices()  # this speaks too, the first time
-        with interrupts_kept():
-            return vars(module)[name](out, config, **inputs)
-
-    call.__name__, call.__module__ = name, f"pipeline.components.{name}"
-    return call
-
-
 def _source(data: str) -> Artifact:
     """The data as an input: generated ones are known by their name, all others by their content, those of TFDS too."""
     if data == "streets":
         return Artifact(data, data)
     if not data.startswith("tfds:"):
         return external(data)
-    from pipeline.tfds_builder import tfds_builder
+    from pipeline.examples.tfds_builder import tfds_builder
 
     return Artifact(data, external(tfds_builder(data.removeprefix("tfds:")).data_dir).fingerprint)
 

@@ -11,8 +11,8 @@ import json
 import pathlib
 import sys
 
-from pipeline.ancestry import read
-from pipeline.versions import LINEAGE
+from pipeline.engine.ancestry import read
+from pipeline.publishing.versions import LINEAGE
 
 
 def main(argv: list[str] | None = None) -> int:

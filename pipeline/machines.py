@@ -21,7 +21,7 @@ import socket
 import sys
 import traceback
 
-from pipeline import console, progress
+from pipeline.engine import console, loading, progress
 
 EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
 AGAIN = "Start the same command on all of them again: training goes on from its last checkpoint."
@@ -145,16 +145,14 @@ def _work(said, name, out, config, inputs):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's matter
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # that a machine is gone is said once
     try:
-        from pipeline import line
-
         with console.imports():
-            from kseg import distribute
+            from kseg.training import distribution as distribute
 
             distribute.tf.config.list_physical_devices()
         distribute.strategy("multiworker")
         said.send(("met", ""))
         with progress.continued(name):
-            line.component(name)(out, config, **inputs)
+            loading.component(name)(out, config, **inputs)
         sys.stdout.flush()
         said.send(("done", ""))
     except Exception as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 
 import kseg  # networks are taken from the lazy public face, so that only the chosen one enters the recipe
-from pipeline.config import Trainer
+from pipeline.settings.trainer import Trainer
 
 NARROW = {"width": 0.25, "batch_normalization": True}
 
@@ -105,7 +105,7 @@ def _fully_convolutional(config, seen, **settings):
     return kseg.discriminators.FullyConvolutional(seen, filters=config.discriminator_filters, **settings)
 
 
-SEGMENTORS = {  # the keys of `pipeline.config.MODELS`
+SEGMENTORS = {  # the keys of `pipeline.settings.config.MODELS`
     "unet": _unet,
     "fcn8s": _fcn(lambda: kseg.FCN8s),
     "fcn16s": _fcn(lambda: kseg.FCN16s),
@@ -118,7 +118,7 @@ SEGMENTORS = {  # the keys of `pipeline.config.MODELS`
     "dilated": _dilated,
     "patch_classifier": _patch_classifier,
 }
-DISCRIMINATORS = {  # the keys of `pipeline.config.DISCRIMINATORS`
+DISCRIMINATORS = {  # the keys of `pipeline.settings.config.DISCRIMINATORS`
     "two_branch": _two_branch,
     "large_fov": _field_of_view(lambda: kseg.discriminators.LargeFOV, light=False),
     "large_fov_light": _field_of_view(lambda: kseg.discriminators.LargeFOV, light=True),

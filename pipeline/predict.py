@@ -12,11 +12,13 @@ import os
 import pathlib
 import sys
 
-from pipeline import progress, refinement_settings, versions
-from pipeline.console import imports, interrupts_kept, raised_by_us, stopped
-from pipeline.picture_files import picture_files
-from pipeline.prediction_settings import parse
-from pipeline.store import external
+from pipeline.engine import progress
+from pipeline.engine.console import imports, interrupts_kept, raised_by_us, stopped
+from pipeline.engine.store import external
+from pipeline.prediction.picture_files import picture_files
+from pipeline.publishing import versions
+from pipeline.settings import refinements as refinement_settings
+from pipeline.settings.prediction import parse
 
 SETTINGS = "settings.json"
 """In the folder of the answers: what they were made with."""
@@ -39,14 +41,18 @@ def main(argv: list[str] | None = None) -> int:
 
 def _predict(argv: list[str]) -> int:
     arguments, settings, beam_options = parse(argv)
+    if beam_options:
+        from pipeline.examples.beam import pipeline_options
+
+        pipeline_options(beam_options)  # refuses what Beam does not know
     output = pathlib.Path(arguments.output)
-    models = [saved_model(place) for place in arguments.model]
+    models = [versions.saved_model_folder(place) for place in arguments.model]
     _check_classes(models)
     for model in models if settings.crf else []:
         refinement_settings.check_unrefined(model, "Leave --crf away.")
     pictures = picture_files(arguments.input, output)
     with imports():
-        from pipeline import predicted
+        from pipeline.prediction import bulk as predicted
 
         predicted.check(models)
     _claim(output, {"model": [external(model).fingerprint for model in models], **dataclasses.asdict(settings)})
@@ -66,28 +72,6 @@ def _predict(argv: list[str]) -> int:
             f"See {output / predicted.UNREADABLE}."
         )
     return 0
-
-
-def saved_model(place: str) -> pathlib.Path:
-    """The folder of a SavedModel: the newest version at a pushed model's place, or the place itself.
-
-    Raises:
-        ValueError: there is none, or it is not one of kseg's.
-    """
-    folder = pathlib.Path(place)
-    numbers = versions.numbers(folder)
-    found = folder / str(numbers[-1]) if numbers else folder
-    if not (found / "saved_model.pb").is_file():
-        raise ValueError(
-            f"`--model` must be a pushed model. Received: --model {place}, where there is no saved_model.pb. "
-            "`python -m pipeline.run` pushes one to savedmodels/NAME."
-        )
-    if not (found / "assets" / "labels.json").is_file():
-        raise ValueError(
-            "`--model` must know the names of its classes. "
-            f"Received: {found} without assets/labels.json. Export it with kseg.export."
-        )
-    return found
 
 
 def _check_classes(models: list[pathlib.Path]):

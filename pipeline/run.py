@@ -15,10 +15,15 @@ import pathlib
 import re
 import sys
 
-from pipeline import config as settings
-from pipeline import crf_settings, gate, line, machines, refinement_settings, versions
-from pipeline.configs import CONFIGS
-from pipeline.console import stopped, told
+from pipeline import line, machines
+from pipeline.engine.console import stopped, told
+from pipeline.evaluation import gate
+from pipeline.publishing import versions
+from pipeline.settings import config as settings
+from pipeline.settings import crf as crf_settings
+from pipeline.settings import refinements as refinement_settings
+from pipeline.settings.presets import CONFIGS
+from pipeline.settings.trainer import MODELS
 
 NOT_BLESSED = 3
 """Exit status of a run whose model did not pass the gate."""
@@ -31,7 +36,7 @@ FLAGS = {  # what people change most: flag, the setting behind it, and what it m
     "--schema": ("schema", "frozen schema.json that the data are held against; else one is inferred"),
     "--ignore-value": ("example_gen.ignore_value", "mask value that means void; none: every pixel has a class"),
     "--name": ("name", "of the model: it is pushed to PUSH_TO/NAME/VERSION; else the data folder's name"),
-    "--model": ("trainer.model", f"network: {', '.join(settings.MODELS)}"),
+    "--model": ("trainer.model", f"network: {', '.join(MODELS)}"),
     "--epochs": ("trainer.epochs", "passes over the training split"),
     "--batch-size": ("trainer.batch_size", "images a training step"),
     "--learning-rate": ("trainer.learning_rate", "of the segmentor, at its peak"),
@@ -92,7 +97,7 @@ def roll_back(config: settings.Config) -> int:
 
 def _conclude(config, paths) -> int:
     """Writes the report, prints scores, verdict and where things lie; returns the exit status."""
-    from pipeline import report
+    from pipeline.report import page as report
 
     page = pathlib.Path(config.root) / f"report-{config.name}.html"
     report.write(page, name=config.name, artifacts=paths)
@@ -158,7 +163,7 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
     if not config.data:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
     if beam:
-        from pipeline.beam import pipeline_options
+        from pipeline.examples.beam import pipeline_options
 
         pipeline_options(beam)
     return settings.resolved(config), beam

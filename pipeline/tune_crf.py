@@ -18,8 +18,8 @@ import pathlib
 import random
 import sys
 
-from pipeline import progress
-from pipeline.console import native_chatter_dropped, raised_by_us
+from pipeline.engine import progress
+from pipeline.engine.console import native_chatter_dropped, raised_by_us
 
 GRID = {  # two or more values of each; sigmas in pixels and grey levels of the image at its original size
     "smoothness_sigma": (1.0, 2.0, 3.0),
@@ -100,10 +100,10 @@ def tune(arguments: argparse.Namespace) -> dict:
         ValueError: there is no such model or split, the model refines itself, or no image is left to report on.
     """
     from kseg.labels import LabelMap
-    from pipeline.predict import saved_model
-    from pipeline.refinement_settings import check_unrefined
+    from pipeline.publishing.versions import saved_model_folder
+    from pipeline.settings.refinements import check_unrefined
 
-    model, data = saved_model(arguments.model), pathlib.Path(arguments.data)
+    model, data = saved_model_folder(arguments.model), pathlib.Path(arguments.data)
     check_unrefined(model, "Tune one that was exported without: trained with trainer.crf=none, or by kseg.export.")
     pairs = stored_pairs(data, arguments.split)[:: arguments.every]
     searched = arguments.search_images or len(pairs) // 2
@@ -142,7 +142,7 @@ def stored_pairs(data: pathlib.Path, split: str) -> list[tuple[str, bytes, bytes
     """
     import tensorflow as tf
 
-    from pipeline import prepared
+    from pipeline.examples import prepared
 
     files = prepared.shards_of(data).get(split) if data.is_dir() else None
     if not files:
@@ -159,8 +159,8 @@ def answers(model: pathlib.Path, pairs):
     import numpy as np
     from PIL import Image
 
-    from kseg.datasets.image_files import decode_image
     from kseg.inference import SavedModel
+    from kseg.pairs.image_files import decode_image
 
     ask = SavedModel(model)
     progress.total(len(pairs))
@@ -211,13 +211,11 @@ def _label_maps(answered, settings: dict | None):
     """Label map and truth (H, W) of each image."""
     import tensorflow as tf
 
-    import kseg
+    from kseg.postprocess.densecrf import DenseCRF
 
     if settings:
         kinds = [tf.TensorSpec((1, None, None, array.shape[-1])) for array in answered[0][:2]]
-        refine = tf.function(
-            kseg.DenseCRF(**settings, from_logits=False), input_signature=[kinds]
-        )  # one trace of any size
+        refine = tf.function(DenseCRF(**settings, from_logits=False), input_signature=[kinds])  # one trace of any size
     for probabilities, image, truth in answered:
         if settings:
             inputs = [tf.constant(array[None], tf.float32) for array in (probabilities, image)]

@@ -1,87 +1,159 @@
-"""Who may import what: the table of docs/architecture.md."""
+"""Who may import what: every module against the tables of rooms in docs/architecture.md."""
 
 import ast
+import functools
 import pathlib
+import re
 import subprocess
 import sys
+import typing
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-HEAVY = {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_cv"}
-MAY = {  # the first pattern that matches a module's path -> which of HEAVY it may import
-    "kseg/layers/*.py": {"keras"},
-    "kseg/blocks.py": {"keras"},
-    "kseg/encoders/*.py": {"keras"},
-    "kseg/optimizers.py": {"keras"},
-    "kseg/label_encodings.py": {"keras"},
-    "kseg/keras_cv.py": {"keras", "keras_cv"},
-    "kseg/models/*.py": {"keras"},
-    "kseg/losses/*.py": {"keras"},
-    "kseg/metrics/*.py": {"keras"},
-    "kseg/receptive_fields/*.py": {"keras"},
-    "kseg/_backend.py": {"keras"},
-    "kseg/densecrf/*.py": {"tensorflow", "keras"},
-    "kseg/resizing.py": {"tensorflow"},
-    "kseg/tiles_in_graph.py": {"tensorflow"},
-    "kseg/games/*.py": {"tensorflow", "keras"},
-    "kseg/augment.py": {"tensorflow"},
-    "kseg/data.py": {"tensorflow", "tensorflow_datasets"},
-    "kseg/distribute.py": {"tensorflow", "keras"},
-    "kseg/callbacks.py": {"tensorflow", "keras"},
-    "kseg/inference/refined.py": {"tensorflow"},
-    "kseg/inference/saved_models.py": {"tensorflow"},
-    "kseg/serving.py": {"tensorflow", "keras"},
-    "kseg/orientation.py": {"tensorflow"},
-    "kseg/datasets/*_builder.py": {"tensorflow_datasets"},
-    "pipeline/beam.py": {"apache_beam"},
-    "pipeline/prepared.py": {"apache_beam", "tensorflow_datasets"},
-    "pipeline/sources.py": {"apache_beam", "tensorflow_datasets"},
-    "pipeline/tfds_builder.py": {"tensorflow_datasets"},
-    "pipeline/fresh_process.py": {"tensorflow"},
-    "pipeline/tune_crf.py": {"tensorflow"},
-    "pipeline/predicted.py": {"apache_beam", "tensorflow"},
-    "pipeline/counted_pairs.py": {"apache_beam", "tensorflow"},
-    "pipeline/networks.py": {"keras"},
-    "pipeline/components/*.py": HEAVY,
-}
-MODULES = sorted(path for package in ("kseg", "pipeline") for path in (ROOT / package).rglob("*.py"))
+PAGE = ROOT / "docs" / "architecture.md"
+PATHS = sorted(path for package in ("kseg", "pipeline") for path in (ROOT / package).rglob("*.py"))
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PATHS}
 
 
-def imports(path):
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return names
+class Room(typing.NamedTuple):
+    """A line of the tables."""
+
+    name: str  # "kseg/pairs/", "kseg/labels.py" or "pipeline/*.py"
+    rooms: frozenset[str]  # that it may import
+    packages: frozenset[str]
+    lazy: frozenset[str]  # packages that are imported in functions only
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_only_the_frameworks_of_its_room(path):
-    module = path.relative_to(ROOT)
-    allowed = next((frameworks for pattern, frameworks in MAY.items() if module.match(pattern)), set())
-    assert {name.split(".")[0] for name in imports(path)} & HEAVY <= allowed
+@functools.cache
+def rooms() -> dict[str, Room]:
+    """The tables, from the ground up."""
+    found = {}
+    for line in PAGE.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 5 and re.fullmatch(r"`(kseg|pipeline)/\S*`", cells[0]):
+            name = cells[0].strip("`")
+            listed = frozenset(full_name(short, name) for short in cells[2].split(", ") if short)
+            packages, lazy = (frozenset(filter(None, cell.split(", "))) for cell in cells[3:])
+            found[name] = Room(name, listed, packages, packages | lazy)
+    return found
 
 
-def test_kseg_never_imports_the_pipeline():
-    ours = sorted((ROOT / "kseg").rglob("*.py"))
-    assert not [path for path in ours if any(name.startswith("pipeline") for name in imports(path))]
+def full_name(short: str, room: str) -> str:
+    """A room as its own line spells it: "labels" in a line of kseg is "kseg/labels.py"."""
+    package = room.split("/")[0]
+    base = short if short.startswith(("kseg", "pipeline")) else f"{package}/{short}"
+    if base == "kseg":
+        return "kseg/__init__.py"
+    return f"{base}.py" if (ROOT / f"{base}.py").is_file() else f"{base}/"
 
 
-def test_layers_blocks_encoders_and_models_build_on_each_other_in_one_direction():
-    order = ["layers", "blocks", "encoders", "models"]
-    for i, room in enumerate(order):
-        above = tuple(f"kseg.{later}" for later in order[i + 1 :])
-        paths = [
-            path
-            for path in (ROOT / "kseg").rglob("*.py")
-            if path.relative_to(ROOT / "kseg").parts[0].split(".")[0] == room
-        ]
-        assert paths, room
-        for path in paths:
-            assert not [name for name in imports(path) if name.startswith(above)], path
+def room_of(module: str) -> Room:
+    """The most specific line that fits."""
+    path = MODULES[module].relative_to(ROOT).as_posix()
+    fitting = [
+        room
+        for name, room in rooms().items()
+        if path == name or (name.endswith("/") and path.startswith(name))
+        or (name.endswith("*.py") and path.rpartition("/")[0] == name.removesuffix("/*.py"))
+    ]  # fmt: skip
+    assert fitting, f"{path} has no line in {PAGE.name}"
+    return max(fitting, key=lambda room: (path == room.name, len(room.name)))
+
+
+@functools.cache
+def imports(module: str) -> frozenset[tuple[str, bool]]:
+    """Names that a module imports, and whether inside a function."""
+    found = set()
+
+    def visit(node, inside):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                found.update((alias.name, inside) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert not child.level, f"relative import in {module}"
+                found.update((f"{child.module}.{alias.name}", inside) for alias in child.names)
+            visit(child, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+    visit(ast.parse(MODULES[module].read_text()), False)
+    return frozenset(found)
+
+
+def first_party(module: str) -> set[str]:
+    """Modules of ours that a module imports, wherever it does."""
+    found = set()
+    for name, _ in imports(module):
+        while name and name not in MODULES:
+            name = name.rpartition(".")[0]
+        if name and name != module:
+            found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_the_packages_of_its_room(module):
+    room = room_of(module)
+    for name, inside in imports(module):
+        package = name.split(".")[0]
+        if package not in {"kseg", "pipeline", *sys.stdlib_module_names}:
+            assert package in (room.lazy if inside else room.packages), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_the_rooms_named_in_its_line(module):
+    room = room_of(module)
+    found = {room_of(name).name for name in first_party(module)} - {room.name}
+    if module != "kseg" and not room.name.endswith("*.py"):
+        assert found <= room.rooms
+
+
+def test_rooms_import_only_rooms_above_them_in_the_table():
+    names = list(rooms())
+    for room in rooms().values():
+        assert room.rooms <= set(names), f"{room.name} names rooms without a line: {room.rooms - set(names)}"
+        later = room.rooms & set(names[names.index(room.name) :])
+        assert not later - {"kseg/__init__.py"}, f"{room.name} imports what stands below it: {later}"
+
+
+def test_every_line_of_the_table_has_modules_and_names_only_what_they_import():
+    used = {name: (set(), set(), set()) for name in rooms()}
+    for module in MODULES:
+        ours, packages, lazy = used[room_of(module).name]
+        ours |= {room_of(name).name for name in first_party(module)}
+        for name, inside in imports(module):
+            (lazy if inside else packages).add(name.split(".")[0])
+    for name, room in rooms().items():
+        ours, packages, lazy = used[name]
+        assert any(room_of(module).name == name for module in MODULES), f"nothing lies in {name}"
+        assert room.rooms <= ours and room.packages <= packages and room.lazy <= packages | lazy, name
+
+
+def test_no_module_imports_itself_by_a_detour():
+    def walk(module, path):
+        assert module not in path, " -> ".join([*path, module])
+        if module not in seen:
+            for name in sorted(first_party(module)):
+                walk(name, [*path, module])
+            seen.add(module)
+
+    seen = set()
+    for module in MODULES:
+        walk(module, [])
+
+
+def test_components_do_not_import_each_other():
+    components = {name for name in MODULES if name.startswith("pipeline.components.")}
+    assert components and not [name for name in components if first_party(name) & components]
+
+
+def test_only_the_command_kseg_imports_the_pipeline():
+    importing = {
+        module
+        for module in MODULES
+        if module.startswith("kseg") and any(name.startswith("pipeline") for name, _ in imports(module))
+    }
+    assert importing <= {"kseg.__main__"}
+    assert all(inside for module in importing for name, inside in imports(module) if name.startswith("pipeline"))
 
 
 def test_importing_kseg_imports_no_framework_and_an_unknown_name_is_refused():

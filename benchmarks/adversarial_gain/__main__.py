@@ -27,7 +27,7 @@ import keras
 from benchmarks.adversarial_gain import plan, report, training
 from benchmarks.adversarial_gain.pictures import CAMVID, STREETS, Data, load
 from benchmarks.adversarial_gain.settings import DISCRIMINATORS
-from pipeline.config import Config, resolved
+from pipeline.settings.config import Config, resolved
 
 RATIO_ARM = "cost"
 

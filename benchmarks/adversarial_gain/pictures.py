@@ -9,9 +9,10 @@ import pathlib
 import numpy as np
 
 from benchmarks.adversarial_gain import structure
-from kseg.datasets import image_files, image_folder, streets
+from kseg import streets
 from kseg.labels import LabelMap
-from kseg.resizing import resize_image, resize_label_map
+from kseg.pairs import image_files, image_folder
+from kseg.pairs.resizing import resize_image, resize_label_map
 
 STREETS, CAMVID = f"streets {streets.VERSION}", "camvid"
 STREETS_SIZE, CAMVID_SIZE = (96, 128), (90, 120)

@@ -17,7 +17,7 @@ import typing
 import numpy as np
 from scipy import ndimage
 
-from kseg.datasets import streets
+from kseg import streets
 from kseg.labels import VOID
 
 CLASSES = streets.LABELS.num_classes

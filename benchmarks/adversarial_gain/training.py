@@ -14,9 +14,9 @@ from benchmarks.adversarial_gain import structure
 from benchmarks.adversarial_gain.pictures import Data, Pictures
 from benchmarks.adversarial_gain.settings import Setting
 from kseg import losses, metrics
-from kseg.augment import Augment
-from kseg.class_balance import class_weights
+from kseg.data.augment import Augment
 from kseg.labels import VOID
+from kseg.pairs.class_balance import class_weights
 
 FILTERS = (16, 32, 64, 128)
 BATCH = 8

@@ -21,10 +21,10 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
-from kseg.distribute import replicated, with_axis  # noqa: E402
 from kseg.games import replicas  # noqa: E402
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
 from kseg.games.schedules import BOTH, Schedule, Turn, still  # noqa: E402
+from kseg.training.distribution import replicated, with_axis  # noqa: E402
 
 FAINTEST = 1e-12
 """Least weight of an image in the discriminator's gradient where one backward pass serves both halves."""

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from kseg.games.adversarial import AdversarialGame
-from kseg.label_encodings import ENCODINGS
+from kseg.games.label_encodings import ENCODINGS
 from kseg.labels import VOID
 
 
@@ -19,8 +19,8 @@ class SegmentationGame(AdversarialGame):
     """A segmentor against a discriminator that judges pairs of image and label map.
 
     The discriminator is shown [image (B, H, W, C), label map (B, H, W, M)], or the label map alone if it has one input: the truth
-    as one-hot vectors or the segmentor's softmax, both in an encoding of `kseg.label_encodings`. Both are zero at the truth's
-    void pixels, or it would tell them apart by these.
+    as one-hot vectors or the segmentor's softmax, both in an encoding of `kseg.games.label_encodings`. Both are zero at the
+    truth's void pixels, or it would tell them apart by these.
 
     A segmentor whose logits are coarser by a whole factor, as the paper's is, learns from the truth brought to its resolution, in
     the task and in the game, and is scored there: the id nearest to the middle of each square. The discriminator's image is

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from kseg.inference.asked import scores_of
+from kseg.inference.scores import scores_of
 
 AVERAGES = ("probabilities", "logits")
 FLIPS = {"horizontal": 2, "vertical": 1}  # the axis of (B, H, W, C) that is reversed
@@ -144,7 +144,7 @@ def turns(flips: Sequence[str], rotations: Sequence[int]) -> list[tuple[tuple[in
 
 
 def _resized(values, size) -> np.ndarray:
-    """(B, H, W, C) resized as `kseg.resizing` resizes images, in floating point: channel by channel."""
+    """(B, H, W, C) resized as `kseg.pairs.resizing` resizes images, in floating point: channel by channel."""
     if tuple(values.shape[1:3]) == tuple(size):
         return values
     planes = np.moveaxis(np.asarray(values, np.float32), -1, 1)

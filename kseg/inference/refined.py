@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-import kseg
-from kseg.inference.asked import scores_of
+from kseg.inference.scores import scores_of
 
 
 def refined(model, **settings) -> Callable[[np.ndarray], np.ndarray]:
@@ -32,8 +31,10 @@ def refined(model, **settings) -> Callable[[np.ndarray], np.ndarray]:
     """
     import tensorflow as tf
 
+    from kseg.postprocess.densecrf import DenseCRF
+
     # Sizes that differ are traced once for all.
-    refine = tf.function(kseg.DenseCRF(**settings, activation=None), reduce_retracing=True)
+    refine = tf.function(DenseCRF(**settings, activation=None), reduce_retracing=True)
 
     def answer(images):
         inputs = [tf.constant(array, tf.float32) for array in (scores_of(model, images), images)]

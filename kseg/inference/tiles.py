@@ -13,8 +13,8 @@ import mmap
 
 import numpy as np
 
-from kseg.inference.asked import scores_of
 from kseg.inference.averaging import softmax
+from kseg.inference.scores import scores_of
 
 ANSWERS = ("logits", "probabilities", "label_map")
 WIDTH = 1 / 8
@@ -44,7 +44,7 @@ def predict_tiles(
 
     Memory: tile * W * K accumulators, a batch of tiles, and what the network needs for them. An image of 20,000 x 20,000 pixels,
     from a mapped file to a mapped file, with 12 classes and a small network took 1.26 GiB with float32 accumulators and 1.03 GiB
-    with float16, of which TensorFlow alone takes 0.63, and 160 s on two shared cores (the slow test of tests/kseg/test_tiles.py).
+    with float16, of which TensorFlow alone takes 0.63, and 160 s on two shared cores (its slow test).
 
     Args:
         model: Keras model, or a callable, from images (B, H, W, C) to scores (B, H, W, K) of their size.

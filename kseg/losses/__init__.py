@@ -7,11 +7,11 @@ loss NaN rather than vanish. Sums are float32 under every precision. `keras` and
 backends.
 """
 
-from kseg.class_balance import class_weights
 from kseg.losses.lovasz import Lovasz
 from kseg.losses.overlap import Dice, Jaccard, Tversky
 from kseg.losses.pixelwise import CrossEntropy, Focal
 from kseg.losses.segmentation_loss import SegmentationLoss, WeightedSum
+from kseg.pairs.class_balance import class_weights
 
 __all__ = [
     "CrossEntropy",

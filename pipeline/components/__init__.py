@@ -1,1 +1,1 @@
-"""The nine components, each one function `(out, config, **paths)` in the module of its name."""
+"""The nine components: one module and one function each, by the same name, none of which imports another."""

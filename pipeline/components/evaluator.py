@@ -6,8 +6,8 @@ through `serving_default`, whose confidences show whether the model is as often 
 and counts are summed over shards and workers; those that every score follows from are kept for each image, so that slices are
 scored too, and the pushed model is compared image by image. Refinements are scored beside it, on request; beside the vote of
 superpixels also the best that any labelling of them could score, and of larger regions that no label was needed for: so one sees
-what they leave to gain, and what was learned from labels. A model that fails is not an error: the verdict (`pipeline/gate.py`)
-says so, and nothing is pushed. Beam.
+what they leave to gain, and what was learned from labels. A model that fails is not an error: the verdict
+(`pipeline/evaluation/gate.py`) says so, and nothing is pushed. Beam.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ import numpy as np
 
 from kseg import metrics
 from kseg.labels import LabelMap
-from pipeline import beam as shards
-from pipeline import gate, progress, refinement_settings
-from pipeline.config import Evaluator
-from pipeline.counted_pairs import Count, CountBest, Counted, counted
-from pipeline.prediction_settings import Settings
-from pipeline.scored_images import ScoredImages
+from pipeline.engine import progress
+from pipeline.evaluation import gate
+from pipeline.evaluation.image_scores import ScoredImages
+from pipeline.evaluation.pair_counts import Count, CountBest, Counted, counted
+from pipeline.examples import beam as shards
+from pipeline.settings import refinements as refinement_settings
+from pipeline.settings.evaluator import Evaluator
+from pipeline.settings.prediction import Settings
 
 BOUNDS = {"superpixels": False, "merged_by_colour": True}
 """Divisions of which the best labels are scored: whether neighbouring superpixels of like colour are one region."""

@@ -13,10 +13,11 @@ import pathlib
 
 import apache_beam as beam
 
-from pipeline import beam as shards
-from pipeline import prepared, progress, sources
-from pipeline.config import ExampleGen
-from pipeline.quarantine import keep
+from pipeline.engine import progress
+from pipeline.examples import beam as shards
+from pipeline.examples import prepared, sources
+from pipeline.examples.quarantine import keep
+from pipeline.settings.example_gen import ExampleGen
 
 SHOWN = 20  # reasons in a message
 

@@ -11,9 +11,9 @@ import json
 import pathlib
 
 from kseg.labels import LabelMap
-from pipeline import schema as schemas
-from pipeline.anomalies import Anomaly, distances, drifted, repeated, skewed, some
-from pipeline.config import ExampleValidator
+from pipeline.settings.example_validator import ExampleValidator
+from pipeline.validation import schema as schemas
+from pipeline.validation.anomalies import Anomaly, distances, drifted, repeated, skewed, some
 
 SHOWN = 20  # quarantined pairs in a message
 DARK = "the upper 4 unused"

@@ -1,12 +1,12 @@
 """infra_validator: the exported SavedModel answers where kseg does not exist, and answers as the Keras model does.
 
-A fresh `python -I` is started in an empty folder outside the checkout with `pipeline/fresh_process.py`, in which every import
-of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can lend a hand. It loads the
-SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`. Here, signatures
-are held against the ones that are promised; label maps against the sizes of their images, the classes, and what `model.keras`
-says; time and memory against bounds. An export that says that DenseCRF refines it (`export.json`) must do just that: the Keras
-model's answers are then refined with these settings before they are compared. A model that fails is not an error: the verdict
-says so, with what the process said. TensorFlow, since the Keras model answers in this process.
+A fresh `python -I` is started in an empty folder outside the checkout with `pipeline/publishing/fresh_process.py`, in which
+every import of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can lend a hand. It
+loads the SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`. Here,
+signatures are held against the ones that are promised; label maps against the sizes of their images, the classes, and what
+`model.keras` says; time and memory against bounds. An export that says that DenseCRF refines it (`export.json`) must do just
+that: the Keras model's answers are then refined with these settings before they are compared. A model that fails is not an
+error: the verdict says so, with what the process said. TensorFlow, since the Keras model answers in this process.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import kseg.layers  # noqa: F401  (registers the classes that `model.keras` names)
-from kseg import data, exported, serving
+from kseg import data
 from kseg.labels import LabelMap
-from pipeline import fresh_process, progress
-from pipeline.config import InfraValidator
+from kseg.serving import exporting as serving
+from kseg.serving import manifest as exported
+from pipeline.engine import progress
+from pipeline.publishing import fresh_process
+from pipeline.settings.infra_validator import InfraValidator
 
 AGREEMENT = 0.999
 """Share of pixels on which the two must agree: where two classes tie within rounding, other kernels may decide otherwise, and

@@ -1,7 +1,8 @@
 """pusher: a model that is blessed on both counts becomes the next version at the target, by one rename.
 
-The only component that acts outside `out`; how versions come and go is `pipeline/versions.py`. It refuses to push what evaluator
-or infra_validator did not bless, and a model that was rolled back there, and then says why. Standard library only.
+The only component that acts outside `out`; how versions come and go is `pipeline/publishing/versions.py`. It refuses to push
+what evaluator or infra_validator did not bless, and a model that was rolled back there, and then says why. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import json
 import pathlib
 
-from pipeline import versions
-from pipeline.ancestry import RECIPE, ancestry, data, read
-from pipeline.config import Pusher
+from pipeline.engine.ancestry import RECIPE, ancestry, data, read
+from pipeline.publishing import versions
+from pipeline.settings.pusher import Pusher
 
 
 def pusher(

@@ -1,4 +1,4 @@
-"""schema_gen: what a data set looks like, for people to read and for data to be held against; see `pipeline.schema`.
+"""schema_gen: what a data set looks like, for people to read and for data to be held against; see `pipeline.validation.schema`.
 
 Standard library only.
 """
@@ -9,8 +9,8 @@ import json
 import pathlib
 
 from kseg.labels import LabelMap
-from pipeline import schema
-from pipeline.config import SchemaGen
+from pipeline.settings.schema_gen import SchemaGen
+from pipeline.validation import schema
 
 
 def schema_gen(

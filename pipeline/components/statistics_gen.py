@@ -16,12 +16,14 @@ import apache_beam as beam
 import numpy as np
 from PIL import Image
 
-from kseg.datasets.image_files import decode_image
-from kseg.datasets.pictures import JPEG
 from kseg.labels import VOID, LabelMap
-from pipeline import beam as shards
-from pipeline import duplicates, prepared, progress
-from pipeline.config import StatisticsGen
+from kseg.pairs.image_files import decode_image
+from kseg.pairs.pictures import JPEG
+from pipeline.engine import progress
+from pipeline.examples import beam as shards
+from pipeline.examples import prepared
+from pipeline.settings.statistics_gen import StatisticsGen
+from pipeline.validation import duplicates
 
 ALL = "all"
 BRIGHTNESS_BINS = 32
@@ -31,8 +33,8 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
     """Writes `out/statistics.json`: what `summary` says of each of the `splits` and of `all`, and what concerns single images.
 
     `classes` are their names; `unusable` counts the pairs that were set aside by the name of their fault; `duplicates` and
-    `near_duplicates` are those of `pipeline.duplicates`; `empty_masks` names the images ("split/key") of which every pixel is
-    void, `tiny_images` those with a side below `config.tiny_side`.
+    `near_duplicates` are those of `pipeline.validation.duplicates`; `empty_masks` names the images ("split/key") of which every
+    pixel is void, `tiny_images` those with a side below `config.tiny_side`.
 
     Args:
         out: folder to write below.
@@ -148,7 +150,7 @@ class CountExample(beam.DoFn):
     """(split, key, image_bytes, label_map_bytes) to a row of its own, and to "counts": (split, counts) and ("all", counts).
 
     The row is {"split", "key", "size" (height, width), "void" (whether every pixel is), "pixels", "labels", "look"}, the last
-    three as `pipeline.duplicates` needs them.
+    three as `pipeline.validation.duplicates` needs them.
     """
 
     def __init__(self, num_classes: int):

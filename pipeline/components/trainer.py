@@ -17,10 +17,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg import callbacks, data, distribute, games, losses, metrics, serving
+from kseg import data, games, losses, metrics
 from kseg.labels import VOID, LabelMap
-from pipeline import networks, progress
-from pipeline.config import Trainer
+from kseg.serving import exporting as serving
+from kseg.training import callbacks
+from kseg.training import distribution as distribute
+from pipeline import networks
+from pipeline.engine import progress
+from pipeline.settings.trainer import Trainer
 
 OVERLAY_IMAGES = 4
 CHECKPOINT, BEST = "checkpoint.npz", "best.weights.h5"  # while training

@@ -13,12 +13,13 @@ import shutil
 
 import apache_beam as beam
 
-from kseg import class_balance
-from kseg.datasets.image_files import decode_image, encode_png
-from kseg.resizing import fitted_size, resize_image, resize_label_map
-from pipeline import beam as shards
-from pipeline import prepared, progress
-from pipeline.config import Transform
+from kseg.pairs import class_balance
+from kseg.pairs.image_files import decode_image, encode_png
+from kseg.pairs.resizing import fitted_size, resize_image, resize_label_map
+from pipeline.engine import progress
+from pipeline.examples import beam as shards
+from pipeline.examples import prepared
+from pipeline.settings.transform import Transform
 
 LONGER_SIDE = 240
 """Of the training size, where none is given: what two cores train on in minutes."""
@@ -84,7 +85,7 @@ def class_weights(rule: str, counts: dict) -> list[float]:
     """Weights (K,) of the classes in the loss, from the training split.
 
     Args:
-        rule: "none", which is 1 for all, or one of `kseg.class_balance.RULES`.
+        rule: "none", which is 1 for all, or one of `kseg.pairs.class_balance.RULES`.
         counts: statistics of the training split.
 
     Raises:

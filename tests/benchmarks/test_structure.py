@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.adversarial_gain import structure
-from kseg.datasets import streets
+from kseg import streets
 from kseg.labels import VOID
 
 SKY, BUILDING, ROAD, LANE, CAR, WHEEL = 0, 1, 4, 5, 6, 7

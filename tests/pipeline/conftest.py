@@ -56,8 +56,8 @@ def nearest_colour():
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Line:
     """Three splits of pairs of different sizes, the same pairs fitted into IMAGE_SIZE, and the exported `nearest_colour`."""
-    from kseg import serving
-    from kseg.resizing import fitted_size, resize_image, resize_label_map
+    from kseg.pairs.resizing import fitted_size, resize_image, resize_label_map
+    from kseg.serving import exporting as serving
 
     folder = tmp_path_factory.mktemp("finished")
     splits = {"train": [pair(n) for n in range(3)], "validation": [pair(3)], "test": [pair(n) for n in range(4, 9)]}
@@ -91,7 +91,7 @@ def finished(tmp_path_factory) -> Line:
 @pytest.fixture(scope="session")
 def refining(finished, tmp_path_factory) -> pathlib.Path:
     """An artifact of the trainer whose export averages two views, labels by tiles, too, and refines by DenseCRF with `CRF`."""
-    from kseg import serving
+    from kseg.serving import exporting as serving
 
     folder = tmp_path_factory.mktemp("refining") / "trainer"
     folder.mkdir()

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from pipeline import run, versions
+from pipeline import run
+from pipeline.publishing import versions
 
 SMALL = (
     *("streets_train=32", "streets_validation=8", "streets_test=16", "streets_size=32,48"),

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline import gc, lineage
 from pipeline.components.pusher import pusher
-from pipeline.config import Pusher
-from pipeline.store import Artifact, Outside, Store, external
+from pipeline.engine.store import Artifact, Outside, Store, external
+from pipeline.settings.pusher import Pusher
 
 SCORES = {
     "split": "test",
@@ -138,7 +138,7 @@ def test_what_no_pushed_model_needs_is_listed_and_asked_twice_removed(push, tmp_
 
 
 def test_a_model_that_was_rolled_back_is_still_needed(push, tmp_path, capsys):
-    from pipeline.versions import roll_back
+    from pipeline.publishing.versions import roll_back
 
     push(), push(epochs=2)
     roll_back(tmp_path / "savedmodels" / "photos")

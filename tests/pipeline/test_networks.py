@@ -8,7 +8,7 @@ import pytest
 
 import kseg
 from pipeline import networks
-from pipeline.config import DISCRIMINATORS, MODELS, Trainer, chosen_modules
+from pipeline.settings.trainer import DISCRIMINATORS, MODELS, Trainer, chosen_modules
 
 PAPERS = {  # weights for 21 classes and RGB, moving averages included
     "unet": 31_033_045,

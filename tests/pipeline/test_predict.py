@@ -296,7 +296,8 @@ def test_geojson_is_one_file_a_picture_and_coco_one_of_all(command, tmp_path):
 
 
 def test_the_kinds_that_help_names_are_those_that_are_written():
-    from pipeline import prediction_settings, region_files
+    from pipeline.prediction import region_files
+    from pipeline.settings import prediction as prediction_settings
 
     assert prediction_settings.REGIONS == region_files.KINDS
 
@@ -319,7 +320,7 @@ def test_tiles_views_and_ensembles_give_what_kseg_computes(pictures, model, tmp_
 
 
 def test_superpixels_vote_on_the_label_map_of_the_model(command, pictures, tmp_path):
-    from kseg import superpixels
+    from kseg.postprocess import superpixels
 
     command(output=tmp_path / "plain")
     assert command("--superpixels", "30") == 0
@@ -360,8 +361,9 @@ CRF = '{"iterations": 3, "appearance_colour_sigma": 30, "appearance_weight": 3}'
 
 
 def test_dense_crf_refines_what_views_and_tiles_say_and_superpixels_vote_on_that(command, pictures, model, tmp_path):
-    from kseg import inference, superpixels
-    from pipeline import crf_settings
+    from kseg import inference
+    from kseg.postprocess import superpixels
+    from pipeline.settings import crf as crf_settings
 
     assert command("--crf", CRF, output=tmp_path / "whole") == 0
     assert command("--crf", CRF, "--tile", "32x24", "--flips", "horizontal", "--superpixels", "30") == 0

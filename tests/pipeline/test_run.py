@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from pipeline import console, crf_settings, run
+from pipeline import run
+from pipeline.engine import console
+from pipeline.settings import crf as crf_settings
 
 
 def test_help_imports_no_framework():

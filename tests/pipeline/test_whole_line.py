@@ -7,10 +7,9 @@ import shutil
 
 import pytest
 
-from kseg import exported
+from kseg.serving import manifest as exported
 from pipeline.line import COMPONENTS
-
-from .whole_line import contents, finish, kill
+from tests.pipeline.whole_line import contents, finish, kill
 
 draw = random.Random(5)
 MOMENTS = [(draw.choice(COMPONENTS), round(draw.random(), 2)) for _ in range(30)]

@@ -1,6 +1,0 @@
-"""The fully connected conditional random field and the filter that makes it cheap. TensorFlow only."""
-
-from kseg.densecrf.layer import DenseCRF
-from kseg.densecrf.permutohedral import Lattice, gaussian_filter, lattice, normalized
-
-__all__ = ["DenseCRF", "Lattice", "gaussian_filter", "lattice", "normalized"]

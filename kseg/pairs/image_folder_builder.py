@@ -1,0 +1,91 @@
+"""Folders of pairs as a TFDS builder, for scripts: `ImageFolder(config=ImageFolderConfig(...)).download_and_prepare()`.
+
+It reads as the pipeline does and with the same functions, but in one process, and it raises at the first pair that cannot be
+used. It stands apart from `image_folder` so that Beam workers do not pay for importing TFDS. Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+
+import tensorflow_datasets as tfds
+
+from kseg.labels import LabelMap
+from kseg.pairs.image_folder import channels_of, list_pairs, read_pair
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class ImageFolderConfig(tfds.core.BuilderConfig):
+    """Which files, and what they mean.
+
+    Args:
+        root: folder or CSV file of pairs; see `image_folder` for the layouts.
+        labels: the classes.
+        validation_share: of a source without splits; likewise `test_share`.
+    """
+
+    name: str = ""
+    root: str = ""
+    labels: LabelMap | None = None
+    validation_share: float = 0.1
+    test_share: float = 0.1
+
+    def __post_init__(self):
+        # TFDS keeps what it has prepared in a folder of this name, so the name must tell sources apart.
+        said = repr((str(pathlib.Path(self.root).resolve()), self.labels, self.validation_share, self.test_share))
+        digest = hashlib.sha256(said.encode()).hexdigest()[:12]
+        self.name = self.name or f"{pathlib.Path(self.root).stem}-{digest}"
+
+
+class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Features: `image` uint8 (H, W, C), `label_map` uint8 (H, W, 1) of ids with 255 void, `key`.
+
+    What has been prepared is kept: delete it, or give another `data_dir`, after the files have changed.
+
+    Raises:
+        PairError: the files do not pair up, or a pair cannot be used.
+
+    Example:
+        >>> labels = LabelMap.from_csv("photos/classes.csv", ignore_value=255)
+        >>> builder = ImageFolder(config=ImageFolderConfig(root="photos", labels=labels), data_dir="prepared")
+        >>> builder.download_and_prepare()
+        >>> builder.as_dataset(split="train")
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    name = "image_folder"
+    url_infos = {}  # noqa: RUF012 (TFDS reads the class's attribute; it would look for a file of checksums)
+
+    def _info(self):
+        config = self.builder_config
+        if config is None or config.labels is None:
+            raise ValueError(
+                "`config` must be an ImageFolderConfig with `root` and `labels`. "
+                f"Received: config={config}. Read the labels with LabelMap.from_csv."
+            )
+        shares = {"validation_share": config.validation_share, "test_share": config.test_share}
+        listing = list_pairs(config.root, **shares)
+        if listing.faults:
+            raise listing.faults[0].error
+        self._pairs = listing.pairs
+        self._channels = channels_of(self._pairs)
+        features = tfds.features.FeaturesDict(
+            {
+                "image": tfds.features.Image(shape=(None, None, self._channels)),
+                "label_map": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
+                "key": tfds.features.Text(),
+            }
+        )
+        # `dataset_info_from_configs` looks for a package folder of metadata that this builder does not need.
+        return tfds.core.DatasetInfo(builder=self, features=features, description=f"Pairs of {config.root}.")
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(split) for split in sorted({pair.split for pair in self._pairs})}
+
+    def _generate_examples(self, split):
+        for pair in self._pairs:
+            if pair.split == split:
+                image_bytes, label_map_bytes, _ = read_pair(pair, self.builder_config.labels, self._channels)
+                yield pair.key, {"image": image_bytes, "label_map": label_map_bytes, "key": pair.key}

@@ -1,0 +1,1 @@
+"""Around `fit`: callbacks, distribution over devices and machines, optimizers."""

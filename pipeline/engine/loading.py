@@ -1,0 +1,23 @@
+"""Components by name, imported when they are called. Standard library only."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from pipeline.engine.console import imports, interrupts_kept
+
+
+def component(name: str):
+    """The component `name`, whose module is imported when it is called, not before."""
+
+    def call(out, config, **inputs):
+        with imports():
+            module = importlib.import_module(call.__module__)
+            if "tensorflow" in sys.modules:
+                sys.modules["tensorflow"].config.list_physical_devices()  # this speaks too, the first time
+        with interrupts_kept():
+            return vars(module)[name](out, config, **inputs)
+
+    call.__name__, call.__module__ = name, f"pipeline.components.{name}"
+    return call

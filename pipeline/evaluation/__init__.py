@@ -1,0 +1,1 @@
+"""Counts of each pair, scores of each image, and the gate that a model has to pass."""

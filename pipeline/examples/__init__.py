@@ -1,0 +1,1 @@
+"""From a source to the prepared data set: reading pairs, Beam transforms, TFDS directories, quarantine."""

@@ -1,0 +1,36 @@
+"""The data of an earlier model, found through the recipes that led to it. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+from pipeline.engine.store import Artifact
+from pipeline.publishing import versions
+
+
+def previous_statistics(folder: pathlib.Path, root: pathlib.Path, current: Artifact) -> Artifact | None:
+    """Statistics of the data that the newest pushed version was trained on, other data than the current ones.
+
+    Versions of the current data are passed over, so that the same command again asks for the same and finds it cached.
+
+    Args:
+        folder: of the model, with its versions.
+        root: of the store.
+        current: artifact of statistics_gen in this run.
+
+    Returns:
+        The artifact, or None where no version was trained on other data or its statistics are gone.
+    """
+    for version in reversed(versions.numbers(folder)):
+        recipe = _read(folder / str(version) / versions.LINEAGE).get("recipe") or {}
+        transform = recipe.get("inputs", {}).get("transform", "")
+        fingerprint = _read(root / "transform" / transform[:16] / "recipe.json").get("inputs", {}).get("statistics", "")
+        found = root / "statistics_gen" / fingerprint[:16]
+        if fingerprint and fingerprint != current.fingerprint and found.is_dir():
+            return Artifact(found, fingerprint)
+    return None
+
+
+def _read(path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,0 +1,1 @@
+"""Settings: one file a component, the whole run, presets, and the rules of values. Standard library only."""

@@ -1,0 +1,101 @@
+"""The settings of a run: one frozen dataclass per component, flags for what people change most, `--set` for everything.
+
+What stands in a component's dataclass enters its recipe, so changing it recomputes that component. What does not change a
+result (places, the name, Beam's options) stands in `Config` itself. No framework is imported here, so `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import pathlib
+import typing
+
+from pipeline.settings import values
+from pipeline.settings.evaluator import Evaluator
+from pipeline.settings.example_gen import ExampleGen
+from pipeline.settings.example_validator import ExampleValidator
+from pipeline.settings.infra_validator import InfraValidator
+from pipeline.settings.pusher import Pusher
+from pipeline.settings.schema_gen import SchemaGen
+from pipeline.settings.statistics_gen import StatisticsGen
+from pipeline.settings.trainer import Trainer
+from pipeline.settings.transform import Transform
+from pipeline.settings.values import NotNegative
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole run. `data`, `classes`, `schema`, `root` and `push_to` are places: they enter no recipe, their contents do."""
+
+    name: str = "streets"  # of the model: savedmodels/<name>/<version>
+    data: str = "streets"  # folder or CSV of pairs, "tfds:<name>", or "streets"
+    classes: str | None = None  # classes.csv; None: the one in the data folder
+    schema: str | None = None  # a frozen schema.json; None: inferred
+    root: str = "runs"
+    push_to: str = "savedmodels"
+    wait_for_machines: NotNegative = 300.0  # seconds that a machine of several waits for the others before training
+    example_gen: ExampleGen = dataclasses.field(default_factory=ExampleGen)
+    statistics_gen: StatisticsGen = dataclasses.field(default_factory=StatisticsGen)
+    schema_gen: SchemaGen = dataclasses.field(default_factory=SchemaGen)
+    example_validator: ExampleValidator = dataclasses.field(default_factory=ExampleValidator)
+    transform: Transform = dataclasses.field(default_factory=Transform)
+    trainer: Trainer = dataclasses.field(default_factory=Trainer)
+    evaluator: Evaluator = dataclasses.field(default_factory=Evaluator)
+    infra_validator: InfraValidator = dataclasses.field(default_factory=InfraValidator)
+    pusher: Pusher = dataclasses.field(default_factory=Pusher)
+
+    def __post_init__(self):
+        values.check(self)
+
+
+def changed(config: Config, setting: str, value) -> Config:
+    """`config` with one setting replaced.
+
+    Args:
+        config: the settings to start from.
+        setting: "component.field", or the name of a field of `Config` itself.
+        value: a value of the field's type, or text to be read as one.
+
+    Raises:
+        ValueError: there is no such setting, or the text is no such value; the message names the nearest right one.
+    """
+    component, _, field = setting.rpartition(".")
+    owner = getattr(config, component, None) if component else config
+    names = settings(config)
+    if setting not in names:
+        nearest = difflib.get_close_matches(setting, names, n=1, cutoff=0.5)
+        cure = f" Did you mean {nearest[0]!r}?" if nearest else f" There are: {', '.join(names)}."
+        raise ValueError(f"Unknown setting {setting!r}. Received: --set {setting}={value}.{cure}")
+    if isinstance(value, str):
+        value = values.read(value, typing.get_type_hints(type(owner))[field], setting)
+    owner = dataclasses.replace(owner, **{field: value})
+    return dataclasses.replace(config, **{component: owner}) if component else owner
+
+
+def settings(config: Config) -> dict[str, object]:
+    """Every setting and its value, by the name that `changed` takes."""
+    result = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            result |= {f"{field.name}.{inner.name}": getattr(value, inner.name) for inner in dataclasses.fields(value)}
+        else:
+            result[field.name] = value
+    return result
+
+
+def resolved(config: Config) -> Config:
+    """`config` with "auto" replaced by what this machine makes of it, so that a recipe says what was done."""
+    if config.trainer.precision == "auto":
+        config = changed(config, "trainer.precision", "mixed_bfloat16" if _computes_bfloat16() else "float32")
+    return config
+
+
+def _computes_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16; without that mixed precision is slower than float32."""
+    try:
+        flags = pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -1,0 +1,1 @@
+"""What may be wrong with data: schema, anomalies, skew and drift, duplicates."""

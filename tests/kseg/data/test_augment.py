@@ -1,0 +1,152 @@
+"""Augmentation: one geometric draw for image and label map, keyed by (seed, step)."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg.data.augment import Augment
+from kseg.labels import VOID
+from kseg.pairs import resizing
+
+
+def marked_pair(height=61, width=83, row=20, column=50, side=6):
+    """A square of class 1, white on black, and its pair's class 0 elsewhere."""
+    label_map = np.zeros((height, width), np.uint8)
+    label_map[row : row + side, column : column + side] = 1
+    return np.repeat(label_map[..., None] * np.uint8(255), 3, axis=-1), label_map
+
+
+def noise_pair(height, width, channels=3, seed=0):
+    draw = np.random.default_rng(seed)
+    image = draw.integers(1, 256, (height, width, channels)).astype(np.uint8)
+    return image, draw.choice(np.array([3, 200, 254, VOID], np.uint8), (height, width))
+
+
+def centre(weights):
+    rows, columns = np.indices(weights.shape)
+    return np.array([(rows * weights).sum(), (columns * weights).sum()]) / weights.sum()
+
+
+def test_a_marker_moves_to_the_same_place_in_image_and_label_map():
+    augment = Augment((48, 64), photometric=False)
+    seen = set()
+    for step in range(60):
+        image, label_map = augment(*marked_pair(), seed=(0, step))
+        mark = (label_map.numpy() == 1).astype(float)
+        grey = image.numpy()[..., 0] / 255
+        assert mark.any() == (grey > 0.5).any()
+        whole = mark.any() and not (mark[[0, -1]].any() or mark[:, [0, -1]].any())
+        if whole:
+            np.testing.assert_allclose(centre(mark), centre(grey), atol=0.6)  # nearest puts an edge half a pixel off
+            seen.add(tuple(centre(mark).round().astype(int)))
+    assert len(seen) > 20  # and the marker really moved
+
+
+def test_the_marker_is_flipped_in_both_or_in_neither():
+    augment = Augment((61, 83), scale=(1.0, 1.0), photometric=False)
+    image, label_map = marked_pair()
+    flipped = 0
+    for step in range(40):
+        new_image, new_label_map = (values.numpy() for values in augment(image, label_map, seed=(3, step)))
+        turned = (new_label_map != label_map).any()
+        flipped += turned
+        np.testing.assert_array_equal(new_label_map, label_map[:, ::-1] if turned else label_map)
+        np.testing.assert_array_equal(new_image, image[:, ::-1] if turned else image)
+    assert 10 <= flipped <= 30
+
+
+def test_no_change_at_all_returns_the_pair():
+    image, label_map = noise_pair(37, 53)
+    same = Augment((37, 53), scale=(1.0, 1.0), flip=False, photometric=False)(image, label_map, seed=(0, 0))
+    np.testing.assert_array_equal(same[0].numpy(), image)
+    np.testing.assert_array_equal(same[1].numpy(), label_map)
+
+
+def test_images_shrink_as_beam_workers_shrink_them():
+    image, label_map = noise_pair(60, 80)
+    image[:] = 255
+    label_map[:] = 7
+    image[::7, ::5] = 1
+    augment = Augment((60, 80), scale=(0.5, 0.5), flip=False, photometric=False)
+    new_image, new_label_map = (values.numpy() for values in augment(image, label_map, seed=(0, 1)))
+    inside = new_label_map != VOID
+    assert inside.sum() == 30 * 40
+    expected = resizing.resize_image(image, (30, 40))
+    assert np.abs(new_image[inside].reshape(30, 40, 3) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", [(40, 40), (33, 97), (97, 33), (1, 1)])
+def test_any_shape_becomes_the_size_and_no_label_is_invented(channels, shape):
+    augment = Augment((45, 51))
+    for step in range(8):
+        image, label_map = augment(*noise_pair(*shape, channels), seed=(1, step))
+        assert image.shape == (45, 51, channels) and image.dtype == tf.float32
+        assert label_map.shape == (45, 51) and label_map.dtype == tf.uint8
+        assert set(np.unique(label_map)) <= {3, 200, 254, VOID}
+        assert image.numpy().min() >= 0 and image.numpy().max() <= 255
+
+
+def test_where_nothing_is_the_image_is_0_and_the_label_map_void():
+    augment = Augment((48, 64), scale=(0.5, 0.9))
+    image = np.full((48, 64, 3), 200, np.uint8)
+    for step in range(10):
+        new_image, label_map = augment(image, np.zeros((48, 64), np.uint8), seed=(0, step))
+        padding = label_map.numpy() == VOID
+        assert padding.any()
+        np.testing.assert_array_equal(padding, (new_image.numpy() == 0).all(axis=-1))
+
+
+def test_photometric_changes_leave_the_label_map_alone():
+    image, label_map = noise_pair(40, 52)
+    lit, same_map = Augment((40, 52))(image, label_map, seed=(5, 9))
+    plain, plain_map = Augment((40, 52), photometric=False)(image, label_map, seed=(5, 9))
+    np.testing.assert_array_equal(same_map, plain_map)
+    assert np.abs(lit.numpy() - plain.numpy()).max() > 1
+
+
+def test_grey_stays_grey_under_every_photometric_change():
+    grey, label_map = noise_pair(40, 52, channels=1)
+    augment = Augment((40, 52))
+    lit = augment(grey, label_map, seed=(0, 4))[0].numpy()
+    as_rgb = augment(np.repeat(grey, 3, axis=-1), label_map, seed=(0, 4))[0].numpy()
+    np.testing.assert_allclose(as_rgb, np.repeat(lit, 3, axis=-1), atol=0.01)
+
+
+def test_equal_seed_and_step_give_equal_draws_and_others_do_not():
+    pair, augment = noise_pair(40, 52), Augment((40, 52))
+    first, again = augment(*pair, seed=(7, 11)), augment(*pair, seed=(7, 11))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    for other in [(7, 12), (8, 11), (11, 7)]:
+        assert (augment(*pair, seed=other)[1].numpy() != first[1].numpy()).any()
+
+
+def test_threads_do_not_change_the_draws():
+    pair, augment = noise_pair(40, 52), Augment((40, 52))
+    steps = tf.data.Dataset.range(16)
+    serial = steps.map(lambda step: augment(*pair, seed=(0, step)))
+    parallel = steps.map(lambda step: augment(*pair, seed=(0, step)), num_parallel_calls=4)
+    for one, other in zip(serial, parallel, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_the_scale_covers_its_range_and_no_more():
+    augment = Augment((64, 64), scale=(0.5, 1.0), photometric=False)
+    label_map = np.zeros((64, 64), np.uint8)
+    sides = [
+        (augment(label_map[..., None], label_map, seed=(0, step))[1].numpy() == 0).sum() ** 0.5 for step in range(60)
+    ]
+    assert 32 <= min(sides) < 36 and 60 < max(sides) <= 64
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match=r"`scale` must be .* both above 0. Received: scale=\(0, 1\)"):
+        Augment((8, 8), scale=(0, 1))
+    with pytest.raises(ValueError, match=r"`scale` must be \(smallest, largest\)"):
+        Augment((8, 8), scale=(2.0, 0.5))
+    with pytest.raises(ValueError, match=r"`size` must be \(height, width\), each at least 1. Received: size=\(0, 8\)"):
+        Augment((0, 8))
+    with pytest.raises(ValueError, match=r"1 or 3 channels. Received: image.shape=\(8, 8, 4\)"):
+        Augment((8, 8))(np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8), np.uint8), seed=(0, 0))

@@ -1,0 +1,113 @@
+"""What of one encoded image is stored: its own bytes, or a PNG that shows the same; and when a pair is one."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kseg.labels import LabelMap
+from kseg.pairs.image_files import decode_image, encode_png, joined, stored_image
+from kseg.pairs.pictures import PairError
+from tests.kseg.pairs.encoded import COLOUR, GREY, encoded, png
+
+LABELS = LabelMap(("a", "b", "c"), ((0, 0, 0), (255, 0, 0), (0, 255, 0)), (0, 1, 7), ignore_value=255)
+IDS = np.array([[0, 1, 2], [255, 2, 0]], np.uint8)
+VALUES = np.array([[0, 1, 7], [255, 7, 0]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("data", "channels"),
+    [
+        (encoded(COLOUR), 3),
+        (encoded(GREY), 1),
+        (encoded(COLOUR, "JPEG"), 3),
+        (encoded(GREY, "JPEG"), 1),
+        (encoded(COLOUR, "JPEG", progressive=True), 3),
+    ],
+    ids=["rgb.png", "grey.png", "rgb.jpg", "grey.jpg", "progressive.jpg"],
+)
+def test_plain_images_keep_their_bytes(data, channels):
+    assert stored_image(data, channels, "here") == (data, (24, 16), None)
+
+
+def rgba():
+    return encoded(np.dstack([COLOUR, GREY]))
+
+
+def palette():
+    return encoded(Image.fromarray(COLOUR).quantize(8))
+
+
+@pytest.mark.parametrize(
+    ("data", "channels", "reason", "expected"),
+    [
+        (rgba(), 3, "alpha channel", COLOUR),
+        (encoded(np.dstack([GREY, 255 - GREY])), 1, "alpha channel", GREY[..., None]),
+        (encoded(Image.fromarray(COLOUR), transparency=(1, 2, 3)), 3, "alpha channel", COLOUR),
+        (palette(), 3, "palette", np.asarray(Image.open(io.BytesIO(palette())).convert("RGB"))),
+        (encoded(GREY), 3, "grey among colour", np.dstack([GREY] * 3)),
+        (png(GREY.astype(np.uint16) * 256 + 255, 16, 0), 1, "16 bits", GREY[..., None]),
+        (png(COLOUR.astype(np.uint16) * 256 + 255, 16, 2), 3, "16 bits", COLOUR),
+        (png(GREY % 4, 2, 0), 1, "2 bits", GREY[..., None] % 4 * 85),
+        (encoded(Image.fromarray(GREY > 9)), 1, "1 bits", np.where(GREY > 9, 255, 0)[..., None]),
+    ],
+    ids=["rgba", "grey+alpha", "transparent colour", "palette", "grey", "16-bit grey", "16-bit rgb", "2-bit", "1-bit"],
+)
+def test_other_images_are_read_rightly_and_stored_as_png_with_the_reason(data, channels, reason, expected):
+    stored, size, said = stored_image(data, channels, "here")
+    assert (size, said) == ((24, 16), reason)
+    np.testing.assert_array_equal(decode_image(stored), expected)
+    assert stored_image(stored, channels, "here") == (stored, size, None)  # now every decoder reads it alike
+
+
+TURNED = {  # EXIF orientation -> the picture as it is meant
+    2: COLOUR[:, ::-1],
+    3: COLOUR[::-1, ::-1],
+    4: COLOUR[::-1],
+    5: COLOUR.swapaxes(0, 1),
+    6: np.rot90(COLOUR, -1),
+    7: COLOUR[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90(COLOUR, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+def test_an_image_turned_by_exif_is_turned(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored, size, reason = stored_image(encoded(COLOUR, exif=exif), 3, "here")
+    assert (size, reason) == (TURNED[orientation].shape[:2], "turned by EXIF")
+    np.testing.assert_array_equal(decode_image(stored), TURNED[orientation])
+
+
+def test_16_bits_of_which_only_12_are_used_are_said_to_be_dark():
+    dark = png(GREY.astype(np.uint16) * 10, 16, 0)
+    stored, _, reason = stored_image(dark, 1, "here")
+    assert reason == "16 bits, the upper 4 unused"
+    np.testing.assert_array_equal(decode_image(stored)[..., 0], GREY.astype(np.uint16) * 10 >> 8)
+
+
+def test_a_cmyk_jpeg_becomes_the_rgb_that_it_shows():
+    red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+    stored, _, reason = stored_image(encoded(red, "JPEG", quality=100), 3, "here")
+    assert reason == "CMYK"
+    assert np.abs(decode_image(stored).astype(int) - (255, 0, 0)).max() <= 3
+
+
+def test_a_mask_of_another_size_is_refused_with_both_places_and_sizes():
+    with pytest.raises(PairError, match=r"Received: mask 3x2, image 16x24 \[m, i\]"):
+        joined(encoded(COLOUR), encoded(VALUES), LABELS, 3, "i", "m")
+
+
+def test_a_pair_becomes_the_images_own_bytes_and_a_png_of_ids():
+    image = encoded(np.dstack([VALUES] * 3))
+    stored, label_map, reason = joined(image, encoded(VALUES), LABELS, 3, "i", "m")
+    assert (stored, reason) == (image, None)
+    np.testing.assert_array_equal(decode_image(label_map)[..., 0], IDS)
+
+
+def test_an_encoded_label_map_has_no_metadata_and_one_channel():
+    data = encode_png(IDS[..., None])
+    assert (data[24], data[25]) == (8, 0)
+    assert data == encode_png(IDS)

@@ -1,0 +1,191 @@
+"""Which pairs a folder or table holds, and what is said where files do not pair up."""
+
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kseg.labels import LabelMap
+from kseg.pairs.image_files import decode_image
+from kseg.pairs.image_folder import channels_of, list_pairs, read_pair
+from kseg.pairs.listing import cuts, split_of
+from kseg.pairs.pictures import PairError
+
+
+def summary(pairs) -> dict[str, list[str]]:
+    """Keys by split."""
+    found = {}
+    for pair in pairs:
+        found.setdefault(pair.split, []).append(pair.key)
+    return found
+
+
+SPLITS = {"test": ["08", "09"], "train": ["00", "01", "02", "03", "04", "05"], "validation": ["06", "07"]}
+
+
+def test_folders_of_splits_are_read_and_val_means_validation(photos):
+    listing = list_pairs(photos)
+    pairs = listing.pairs
+    assert (summary(pairs), listing.faults, listing.unused_masks, listing.foreign_files) == (SPLITS, [], [], [])
+    assert pairs[-1].image == photos / "images" / "val" / "07.png"
+    assert pairs[-1].mask == photos / "masks" / "val" / "07.png"
+
+
+def test_flat_folders_are_split_by_a_hash_of_the_key(photos):
+    for kind in ("images", "masks"):
+        for split in ("train", "val", "test"):
+            for path in (photos / kind / split).iterdir():
+                path.rename(photos / kind / path.name)
+            (photos / kind / split).rmdir()
+    found = summary(list_pairs(photos, validation_share=0.3, test_share=0.2).pairs)
+    keys = [f"{number:02}" for number in range(10)]
+    by_hash = sorted(keys, key=lambda key: hashlib.sha256(key.encode()).digest())
+    assert found["validation"] == sorted(by_hash[:3]) and found["test"] == sorted(by_hash[3:5])
+    assert found["train"] == sorted(by_hash[5:])
+    assert summary(list_pairs(photos, validation_share=0, test_share=0).pairs).keys() == {"train"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "shares", "expected"),
+    [
+        (1, (0.1, 0.1), (0, 0, 1)),
+        (2, (0.1, 0.1), (1, 0, 1)),
+        (3, (0.1, 0.1), (1, 1, 1)),
+        (12, (0.1, 0.1), (1, 1, 10)),
+        (20, (0.1, 0.1), (2, 2, 16)),
+        (20, (0.1, 0.0), (2, 0, 18)),
+        (3, (0.5, 0.4), (1, 1, 1)),
+        (2, (0.0, 0.5), (0, 1, 1)),
+        (4000, (0.2, 0.1), (800, 400, 2800)),
+    ],
+)
+def test_each_split_gets_its_share_to_the_pair_and_none_is_empty_that_need_not_be(keys, shares, expected):
+    at = cuts(map(str, range(keys)), *shares)
+    found = [split_of(str(number), at) for number in range(keys)]
+    assert tuple(found.count(split) for split in ("validation", "test", "train")) == expected
+
+
+def test_a_pair_that_comes_later_moves_at_most_one_other_across_each_cut():
+    keys = [f"{number}" for number in range(200)]
+    before = {key: split_of(key, cuts(keys, 0.1, 0.1)) for key in keys}
+    for new in ("a", "b", "c", "d"):
+        after = {key: split_of(key, cuts([*keys, new], 0.1, 0.1)) for key in keys}
+        assert sum(before[key] != after[key] for key in keys) <= 2
+
+
+def test_folders_may_be_nested_below_a_split_and_suffixes_may_be_of_any_case(photos):
+    for kind in ("images", "masks"):
+        (photos / kind / "train" / "monday").mkdir()
+        shutil.copy(photos / kind / "train" / "00.png", photos / kind / "train" / "monday" / "00.PNG")
+    assert "monday/00" in summary(list_pairs(photos).pairs)["train"]
+
+
+def test_the_voc_layout_takes_what_its_lists_name(photos, tmp_path):
+    root = tmp_path / "VOC2012"
+    shutil.copytree(photos / "images" / "train", root / "JPEGImages")
+    shutil.copytree(photos / "masks" / "train", root / "SegmentationClass")
+    (root / "SegmentationClass" / "05.png").unlink()  # most photos of VOC have no mask, and no list names them
+    lists = root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("00\n03\n")
+    (lists / "val.txt").write_text("01\n")
+    (lists / "trainval.txt").write_text("00\n01\n03\n")
+    assert summary(list_pairs(root).pairs) == {"train": ["00", "03"], "validation": ["01"]}
+    (lists / "val.txt").write_text("05\n")
+    (fault,) = list_pairs(root).faults
+    assert fault.error.name == "missing_file"
+    assert fault.error.where == f"{root}/SegmentationClass/05.png, named in {lists}/val.txt, name 1"
+
+
+def test_a_table_names_pairs_relative_to_itself(photos):
+    table = photos / "pairs.csv"
+    table.write_text(
+        "image,mask,split\nimages/val/06.png,masks/val/06.png,val\nimages/test/08.png,masks/test/08.png,train\n"
+    )
+    assert summary(list_pairs(table).pairs) == {"train": ["images/test/08"], "validation": ["images/val/06"]}
+    table.write_text("image,mask\nimages/val/06.png,masks/val/06.png\n")
+    (pair,) = list_pairs(table).pairs
+    assert (pair.key, pair.split, pair.mask) == ("images/val/06", "train", photos / "masks" / "val" / "06.png")
+
+
+def test_masks_without_an_image_and_files_that_are_no_pictures_are_listed_apart(photos):
+    (photos / "images" / "train" / "03.png").unlink()
+    (photos / "images" / "train" / "notes.txt").write_text("")
+    (photos / "masks" / "extra").mkdir()
+    (photos / "masks" / "extra" / "99.png").write_bytes(b"")
+    listing = list_pairs(photos)
+    assert (len(listing.pairs), listing.unused_masks) == (9, [photos / "masks" / "train" / "03.png"])
+    assert listing.foreign_files == [photos / "masks" / "extra" / "99.png", photos / "images" / "train" / "notes.txt"]
+
+
+def test_hidden_files_are_left_out(photos):
+    (photos / "images" / "train" / ".DS_Store").write_text("")
+    (photos / "images" / ".directory").write_text("")
+    assert summary(list_pairs(photos).pairs) == SPLITS
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused(photos):
+    with pytest.raises(ValueError, match=r"Received: validation_share=0\.5, test_share=0\.5"):
+        list_pairs(photos, validation_share=0.5, test_share=0.5)
+
+
+def test_one_image_with_colour_gives_all_three_channels(photos):
+    pairs = list_pairs(photos).pairs
+    for pair in pairs:
+        Image.open(pair.image).convert("L").save(pair.image)
+    assert channels_of(pairs) == 1
+    pairs[3].image.write_bytes(b"damaged")  # is reported when it is read
+    assert channels_of(pairs) == 1
+    Image.new("RGB", (4, 4)).save(pairs[5].image)
+    assert channels_of(pairs) == 3
+
+
+def test_a_pair_is_read_into_its_own_bytes_and_ids(photos):
+    labels = LabelMap.from_csv(photos / "classes.csv", ignore_value=9)
+    pair = list_pairs(photos).pairs[2]
+    image_bytes, label_map_bytes, reason = read_pair(pair, labels)
+    ids = decode_image(label_map_bytes)[..., 0]
+    assert (image_bytes, reason) == (pair.image.read_bytes(), None)
+    assert (np.unique(ids).tolist(), ids[0].tolist()) == ([0, 1, 2, 255], [255] * 30)
+    pair.mask.unlink()
+    with pytest.raises(PairError, match=r"must be readable.*masks/train/00\.png"):
+        read_pair(pair, labels)
+
+
+REAL = {"camvid": (11, 3, 367, 101), "voc_sample": (255, 3, 12, 11), "isbi2012_em": (None, 1, 20, 4)}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_data_sets_are_read_without_changing_an_image(data, name):
+    ignore_value, channels, train, validation = REAL[name]
+    listing = list_pairs(data / name)
+    pairs = listing.pairs
+    counts = {split: len(keys) for split, keys in summary(pairs).items()}
+    assert (counts, listing.unused_masks) == ({"train": train, "validation": validation}, [])
+    assert channels_of(pairs) == channels
+    labels = LabelMap.from_csv(data / name / "classes.csv", ignore_value)
+    for pair in pairs[:4] + pairs[-4:]:
+        image_bytes, label_map_bytes, reason = read_pair(pair, labels, channels)
+        assert (image_bytes, reason) == (pair.image.read_bytes(), None)
+        ids, values = decode_image(label_map_bytes)[..., 0], np.asarray(Image.open(pair.mask))
+        assert set(np.unique(ids)) <= {*range(labels.num_classes), 255}
+        np.testing.assert_array_equal(
+            np.array([*labels.values, *[0] * (255 - labels.num_classes), ignore_value or 0])[ids], values
+        )
+
+
+def test_the_tfds_builder_prepares_the_same_pairs(photos, tmp_path):
+    from kseg.pairs.image_folder_builder import ImageFolder, ImageFolderConfig
+
+    labels = LabelMap.from_csv(photos / "classes.csv", ignore_value=9)
+    builder = ImageFolder(config=ImageFolderConfig(root=str(photos), labels=labels), data_dir=tmp_path / "prepared")
+    builder.download_and_prepare()
+    pairs = {pair.key: pair for pair in list_pairs(photos).pairs}
+    examples = [example for split in SPLITS for example in builder.as_dataset(split=split).as_numpy_iterator()]
+    assert sorted(example["key"].decode() for example in examples) == sorted(pairs)
+    for example in examples:
+        pair = pairs[example["key"].decode()]
+        np.testing.assert_array_equal(example["image"], np.asarray(Image.open(pair.image)))
+        np.testing.assert_array_equal(example["label_map"][..., 0], labels.to_ids(np.asarray(Image.open(pair.mask))))

@@ -1,0 +1,171 @@
+"""A picture is opened when it is whole, and what is not is refused by name before it can do harm."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from kseg.pairs.pictures import ADAM7, MAX_SCANS, PairError, decoded, has_colour, opened, shown, turn
+from tests.kseg.pairs.encoded import COLOUR, GREY, black, chunk, encoded, wrapped
+
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+
+
+def refused(data, **limits) -> PairError:
+    with pytest.raises(PairError) as raised:
+        opened(data, "photos/7", **limits)
+    assert raised.value.where == "photos/7" and raised.value.cure.endswith(".")
+    return raised.value
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.97])
+def test_a_file_that_is_cut_off_is_damaged(kind, kept):
+    data = encoded(NOISE, kind)
+    assert refused(data[: int(kept * len(data))]).name == "damaged_file"
+
+
+def test_a_jpeg_whose_lower_half_is_missing_is_damaged_though_pillow_fills_it_with_grey():
+    data = encoded(NOISE, "JPEG")
+    half = data[: len(data) // 2] + b"\xff\xd9"
+    Image.open(io.BytesIO(half)).load()
+    assert "Corrupt JPEG data: premature end of data segment" in refused(half).what
+
+
+def test_changed_bits_of_a_jpeg_are_found_that_pillow_lets_pass():
+    data = bytearray(encoded(NOISE, "JPEG"))
+    data[len(data) // 2 :: 997] = b"\x55" * len(data[len(data) // 2 :: 997])
+    Image.open(io.BytesIO(data)).load()
+    assert "Corrupt JPEG data" in refused(bytes(data)).what
+
+
+def test_a_png_must_have_an_end_and_right_checksums_though_pillow_does_not_ask():
+    data = encoded(COLOUR)
+    Image.open(io.BytesIO(data[:-4])).load()
+    assert refused(data[:-4]).name == "damaged_file"
+    flipped = bytearray(data)
+    flipped[60] ^= 1
+    assert "the checksum of chunk 'IDAT' is wrong" in refused(bytes(flipped)).what
+    unknown = data[:33] + chunk(b"HiHi", b"") + data[33:]
+    assert "the chunk 'HiHi' is of no known kind" in refused(unknown).what
+
+
+def test_a_png_must_have_as_many_rows_as_its_header_says_though_pillow_makes_the_rest_black():
+    short = wrapped(16, 400, zlib.compress(bytes(17 * 24)))
+    Image.open(io.BytesIO(short)).load()
+    assert "the pixels end after 408 of 6800 bytes" in refused(short).what
+    assert opened(wrapped(16, 24, zlib.compress(bytes(17 * 24))), "here").size == (16, 24)
+
+
+def interlaced(pixels: np.ndarray) -> bytes:
+    """A grey PNG in the seven passes of Adam7, no row filtered."""
+    passes = [pixels[y::dy, x::dx] for x, y, dx, dy in ADAM7]
+    rows = b"".join(b"\0" + row.tobytes() for part in passes if part.size for row in part)
+    height, width = pixels.shape
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("shape", [(24, 16), (1, 1), (3, 5), (9, 2)])
+def test_an_interlaced_png_is_whole_with_the_rows_of_its_seven_passes(shape):
+    pixels = GREY[: shape[0], : shape[1]]
+    np.testing.assert_array_equal(np.asarray(opened(interlaced(pixels), "here")), pixels)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"<html>not found</html>", "unknown"),
+        (encoded(COLOUR, "BMP"), "BMP"),
+        (encoded(COLOUR, "GIF"), "GIF"),
+        (encoded(COLOUR, "TIFF"), "TIFF"),
+        (encoded(COLOUR, "WEBP"), "WebP"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIF"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_whatever_its_name(data, kind):
+    error = refused(data)
+    assert error.name == "unsupported_format" and f"{len(data)} bytes of kind {kind}" in error.what
+
+
+def test_an_empty_file_and_an_animation_hold_no_picture():
+    assert refused(b"").name == "empty_file"
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    error = refused(encoded(frames[0], save_all=True, append_images=frames[1:]))
+    assert (error.name, error.what) == ("animated", "A file must hold one picture. Received: 2 of an animation")
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_its_header_and_read_where_the_limit_allows():
+    error = refused(black(20_000, 10_000, 1)[:2000])
+    assert error.name == "too_many_pixels"
+    assert error.what == "A picture must have at most 50,000,000 pixels. Received: 20000x10000"
+    assert refused(encoded(GREY), max_pixels=24 * 16 - 1).name == "too_many_pixels"
+    assert opened(encoded(GREY), "here", max_pixels=24 * 16).size == (16, 24)
+
+
+def test_the_limit_is_not_pillows_whose_own_would_warn_or_refuse(recwarn):
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(io.BytesIO(black(20_000, 10_000, 1)))
+    assert opened(black(10_000, 9_500, 1), "here", max_pixels=10**8).size == (10_000, 9_500)
+    assert decoded(black(20_000, 10_000, 1)).size == (20_000, 10_000)
+    assert not recwarn.list
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_unseen():
+    data = encoded(NOISE, "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    assert (
+        f"{MAX_SCANS + 10} scans"
+        in refused(data[:-2] + last * (MAX_SCANS + 10 - data.count(b"\xff\xda")) + b"\xff\xd9").what
+    )
+
+
+def test_text_that_would_fill_the_memory_is_refused():
+    text = PngImagePlugin.PngInfo()
+    text.add_text("comment", "0" * 10**8, zip=True)
+    assert refused(encoded(GREY, pnginfo=text)).name == "damaged_file"
+
+
+def test_the_first_picture_of_a_telephones_jpeg_counts():
+    second = Image.fromarray(255 - COLOUR)
+    data = encoded(Image.fromarray(COLOUR), "MPO", save_all=True, append_images=[second], quality=95)
+    assert np.abs(np.asarray(opened(data, "here")).astype(int) - COLOUR).mean() < 8
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
+)
+def test_an_exif_that_cannot_be_read_turns_nothing(exif):
+    assert turn(opened(encoded(COLOUR, "JPEG", exif=exif), "here")) is None
+
+
+def test_a_header_says_whether_there_is_colour(tmp_path):
+    for name, data, expected in (
+        ("a", encoded(COLOUR), True),
+        ("b", encoded(COLOUR, "JPEG"), True),
+        ("c", encoded(GREY), False),
+        ("d", b"damaged", False),
+    ):
+        (tmp_path / name).write_bytes(data)
+        assert has_colour(tmp_path / name) is expected
+    assert has_colour(tmp_path / "missing") is False
+
+
+def test_a_path_is_shown_in_one_line_whatever_bytes_it_has():
+    assert shown("a/b.png") == "a/b.png"
+    assert shown("é\n\t.png") == "é\\n\\t.png"
+    assert shown(b"caf\xe9.png") == "caf\\xe9.png"
+
+
+def test_an_error_says_what_where_and_how_to_mend_it_and_survives_a_journey_between_processes():
+    import pickle
+
+    error = pickle.loads(pickle.dumps(PairError("name", "What. Received: x", "there", "Mend it.")))
+    assert (error.name, str(error)) == ("name", "What. Received: x [there]. Mend it.")
+
+
+def test_a_png_without_pixels_is_damaged():
+    assert refused(wrapped(0, 4, b"")).name == "damaged_file"

@@ -1,0 +1,386 @@
+"""The exported SavedModel: its signatures agree with Keras and with each other, and it needs neither kseg nor Keras."""
+
+import inspect
+import io
+import os
+import stat
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import kseg
+from kseg import inference
+from kseg.labels import LabelMap
+from kseg.serving import exporting as serving
+from kseg.serving import manifest as described
+
+LABELS = LabelMap(("ground", "car", "sky"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
+SIZE = (24, 32)
+SHAPES = [(24, 32), (48, 64), (37, 61), (61, 37), (5, 90), (1, 1)]
+
+
+def network(channels=3, stride=1, num_classes=3, padding="same"):
+    """A small segmentor with a normalisation inside, batch statistics, and some context."""
+    keras.utils.set_random_seed(1)
+    x = image = keras.Input((None, None, channels), name="image")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(x)
+    x = keras.layers.Conv2D(8, 5, strides=stride, padding=padding, activation="relu")(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Conv2D(num_classes, 3, padding=padding, kernel_initializer="he_normal")(x)
+    return keras.Model(image, keras.layers.Activation("linear", dtype="float32")(x), name="small")
+
+
+def scene(height, width, channels=3, seed=0):
+    """Smooth blobs: an image (H, W, C), uint8, whose label map has regions."""
+    draw = np.random.default_rng(seed)
+    coarse = Image.fromarray(draw.integers(0, 256, (4, 5, 3), dtype=np.uint8)).resize((width, height), Image.BICUBIC)
+    return np.asarray(coarse)[..., :channels]
+
+
+def encoded(image, file_format):
+    file = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, file_format)
+    return file.getvalue()
+
+
+def decoded(data, mode):
+    image = np.asarray(Image.open(io.BytesIO(data)).convert(mode))
+    return image if mode == "RGB" else image[..., None]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {channels: network(channels) for channels in (1, 3)}
+
+
+@pytest.fixture(scope="module")
+def exported(models, tmp_path_factory):
+    """The directories of the two exports, made under a umask that hides everything from others."""
+    folder = tmp_path_factory.mktemp("exports")
+    before = os.umask(0o077)
+    try:
+        for channels, model in models.items():
+            serving.export(model, folder / str(channels), labels=LABELS, image_size=SIZE)
+    finally:
+        os.umask(before)
+    return {channels: folder / str(channels) for channels in models}
+
+
+@pytest.fixture(scope="module")
+def signatures(exported):
+    loaded = {channels: tf.saved_model.load(path) for channels, path in exported.items()}
+    return {channels: model.signatures for channels, model in loaded.items()} | {"keep": loaded}
+
+
+def test_the_signatures_are_named_and_typed_as_documented(signatures):
+    inputs = {name: function.structured_input_signature[1] for name, function in signatures[1].items()}
+    assert inputs == {
+        "serving_default": {"image": tf.TensorSpec((None, None, None, 1), tf.uint8, name="image")},
+        "probabilities": {"image": tf.TensorSpec((None, None, None, 1), tf.uint8, name="image")},
+        "serve_bytes": {"image_bytes": tf.TensorSpec((None,), tf.string, name="image_bytes")},
+    }
+    outputs = {name: function.structured_outputs for name, function in signatures[1].items()}
+    dtypes = {name: {key: spec.dtype for key, spec in specs.items()} for name, specs in outputs.items()}
+    assert dtypes == {
+        "serving_default": {"label_map": tf.uint8, "confidence": tf.float32},
+        "probabilities": {"probabilities": tf.float32},
+        "serve_bytes": {"label_map_bytes": tf.string},
+    }
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_export_answers_as_the_keras_model_at_the_images_own_size(models, signatures, channels, shape):
+    images = np.stack([scene(*shape, channels, seed) for seed in range(2)])
+    expected, confidence = serving.label_maps(models[channels], SIZE, images)
+    answer = signatures[channels]["serving_default"](image=tf.constant(images))
+    assert expected.shape == (2, *shape)
+    np.testing.assert_array_equal(answer["label_map"], expected)
+    np.testing.assert_allclose(answer["confidence"], confidence, atol=1e-6)
+
+
+def test_images_of_the_networks_own_size_meet_the_network_alone(models, signatures):
+    image = scene(*SIZE)[None]
+    expected = keras.ops.softmax(models[3](image.astype("float32")))
+    seen = signatures[3]["probabilities"](image=tf.constant(image))["probabilities"]
+    np.testing.assert_allclose(seen, expected, atol=1e-6)
+    assert len(np.unique(np.argmax(expected, -1))) > 1  # else the other tests would compare one class
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_label_map_and_confidence_are_the_largest_of_the_probabilities(signatures, shape):
+    images = tf.constant(scene(*shape)[None])
+    probabilities = signatures[3]["probabilities"](image=images)["probabilities"].numpy()
+    answer = signatures[3]["serving_default"](image=images)
+    assert probabilities.shape == (1, *shape, 3)
+    np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
+    np.testing.assert_array_equal(answer["label_map"], probabilities.argmax(-1))
+    np.testing.assert_array_equal(answer["confidence"], probabilities.max(-1))
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_bytes_of_any_size_and_format_are_answered_as_their_pixels_are(signatures, channels, mode):
+    files = [
+        encoded(scene(37, 61, channels), "JPEG"),
+        encoded(scene(61, 37, channels), "PNG"),
+        encoded(scene(24, 32, 1), "PNG"),  # grey, also to the network for RGB
+        encoded(scene(120, 90, 1), "JPEG"),
+    ]
+    answers = signatures[channels]["serve_bytes"](image_bytes=tf.constant(files))["label_map_bytes"].numpy()
+    for file, answer in zip(files, answers, strict=True):
+        image = decoded(file, mode)
+        expected = signatures[channels]["serving_default"](image=tf.constant(image[None]))["label_map"][0]
+        png = Image.open(io.BytesIO(answer))
+        assert (png.format, png.mode) == ("PNG", "L")
+        np.testing.assert_array_equal(np.asarray(png), expected)
+
+
+def test_a_photograph_that_was_taken_on_its_side_is_turned_before_it_is_labelled(signatures):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    Image.fromarray(scene(40, 60)).save(stream, "JPEG", exif=exif)
+    answer = signatures[3]["serve_bytes"](image_bytes=tf.constant([stream.getvalue()]))["label_map_bytes"].numpy()[0]
+    upright = np.rot90(np.asarray(Image.open(stream)), -1)
+    expected = signatures[3]["serving_default"](image=tf.constant(upright[None]))["label_map"][0]
+    assert expected.shape == (60, 40)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer))), expected)
+
+
+def test_colour_files_reach_a_network_for_grey_images_as_grey(signatures):
+    file = encoded(np.repeat(scene(30, 44, 1), 3, axis=-1), "PNG")
+    answer = signatures[1]["serve_bytes"](image_bytes=tf.constant([file]))["label_map_bytes"].numpy()[0]
+    grey = tf.constant(scene(30, 44, 1)[None])
+    expected = signatures[1]["serving_default"](image=grey)["label_map"][0].numpy()
+    assert (np.asarray(Image.open(io.BytesIO(answer))) == expected).mean() > 0.98  # libpng rounds grey by one level
+
+
+def test_names_and_colours_lie_in_the_assets(exported, signatures):
+    assert LabelMap.load(exported[3] / "assets") == LABELS
+    assert signatures["keep"][3].labels.asset_path.numpy().decode().endswith("assets/labels.json")
+
+
+def test_others_may_read_the_export_whatever_the_umask(exported):
+    modes = {entry.is_dir(): stat.S_IMODE(entry.stat().st_mode) for entry in [exported[3], *exported[3].rglob("*")]}
+    assert modes == {True: 0o755, False: 0o644}
+
+
+FRESH = """
+import sys
+import numpy as np
+import tensorflow as tf
+try:
+    import kseg
+    raise SystemExit("kseg can be imported here, so this shows nothing")
+except ImportError:
+    pass
+path, jpeg, answer = sys.argv[1:]
+data = open(jpeg, "rb").read()
+png = tf.saved_model.load(path).signatures["serve_bytes"](image_bytes=tf.constant([data]))["label_map_bytes"][0]
+with tf.compat.v1.Session(graph=tf.Graph()) as session:
+    meta = tf.compat.v1.saved_model.load(session, ["serve"], path)
+    signature = meta.signature_def["serve_bytes"]
+    fed, fetched = signature.inputs["image_bytes"].name, signature.outputs["label_map_bytes"].name
+    again = session.run(fetched, {fed: [data]})[0]
+np.savez(answer, loaded=tf.io.decode_png(png).numpy()[..., 0], session=tf.io.decode_png(again).numpy()[..., 0])
+"""
+
+
+def test_a_fresh_process_without_kseg_answers_alike_also_in_a_session_of_tensorflow_1(models, exported, tmp_path):
+    jpeg = encoded(scene(75, 100), "JPEG")
+    (tmp_path / "scene.jpg").write_bytes(jpeg)
+    (tmp_path / "fresh.py").write_text(FRESH)
+    command = [sys.executable, "-I", "fresh.py", str(exported[3]), "scene.jpg", "answer.npz"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
+    expected, _ = serving.label_maps(models[3], SIZE, decoded(jpeg, "RGB")[None])
+    answer = np.load(tmp_path / "answer.npz")
+    np.testing.assert_array_equal(answer["loaded"], expected[0])
+    np.testing.assert_array_equal(answer["session"], expected[0])
+
+
+CRF = {"iterations": 3, "smoothness_weight": 1.0, "appearance_colour_sigma": 40.0, "appearance_weight": 2.0}
+
+
+@pytest.fixture(scope="module")
+def refined(models, tmp_path_factory):
+    """An export whose answers DenseCRF refines."""
+    folder = tmp_path_factory.mktemp("refined") / "1"
+    serving.export(models[3], folder, labels=LABELS, image_size=SIZE, crf=CRF)
+    return folder
+
+
+def test_an_export_with_a_crf_refines_the_probabilities_at_the_images_own_size(refined, signatures):
+    signature = tf.saved_model.load(refined).signatures["probabilities"]
+    changed = 0
+    for shape in (SIZE, (37, 61), (1, 1)):
+        images = tf.constant(np.stack([scene(*shape, seed=seed) for seed in range(2)]))
+        plain = signatures[3]["probabilities"](image=images)["probabilities"]
+        expected = kseg.DenseCRF(**CRF, from_logits=False)([plain, images]).numpy()
+        seen = signature(image=images)["probabilities"]
+        # A pixel on the border of two simplices may fall to either, by how the graph rounds: 1e-3 seen.
+        np.testing.assert_allclose(seen, expected, atol=5e-3)
+        changed += np.count_nonzero(expected.argmax(-1) != plain.numpy().argmax(-1))
+    assert changed > 100
+
+
+@pytest.fixture(scope="module")
+def refined_by_default(models, tmp_path_factory):
+    """An export whose answers, whole or by tiles, DenseCRF refines with the settings that it has by default."""
+    folder = tmp_path_factory.mktemp("refined_by_default") / "1"
+    kseg.export(models[3], folder, labels=LABELS, image_size=SIZE, crf=True, tiles=True)
+    return folder
+
+
+FRESH_TILES = """
+import importlib.util, sys
+import numpy as np
+import tensorflow as tf
+path, image, answer = sys.argv[1:]
+loaded = tf.saved_model.load(path)
+found = {name: loaded.signatures[name](image=tf.constant(np.load(image)))["label_map"] for name in ("serving_default", "tiles")}
+np.savez(answer, importable=importlib.util.find_spec("kseg") is not None, **found)
+"""
+
+
+def test_a_fresh_process_without_kseg_refines_alike_whole_or_by_tiles(models, refined_by_default, tmp_path):
+    images = scene(50, 70, seed=3)[None]
+    np.save(tmp_path / "images.npy", images)
+    (tmp_path / "fresh.py").write_text(FRESH_TILES)
+    command = [sys.executable, "-I", "fresh.py", str(refined_by_default), "images.npy", "answer.npz"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
+    answer, loaded = np.load(tmp_path / "answer.npz"), tf.saved_model.load(refined_by_default)
+    assert not answer["importable"]
+    for name in ("serving_default", "tiles"):
+        np.testing.assert_array_equal(answer[name], loaded.signatures[name](image=tf.constant(images))["label_map"])
+    plain, _ = serving.label_maps(models[3], SIZE, images)
+    assert len(np.unique(answer["serving_default"])) > 1 and (answer["serving_default"] != plain).any()
+
+
+def test_keras_refines_as_the_export_does(models, refined):
+    images = scene(37, 61, seed=3)[None]
+    expected, _ = serving.label_maps(models[3], SIZE, images, crf=CRF)
+    seen = tf.saved_model.load(refined).signatures["serving_default"](image=tf.constant(images))["label_map"]
+    plain, _ = serving.label_maps(models[3], SIZE, images)
+    assert (seen == expected).numpy().mean() > 0.999  # see above: the border of two simplices
+    assert (plain != expected).mean() > 0.01
+
+
+VIEWS = {"flips": ("horizontal", "vertical"), "rotations": (0, 90)}  # all eight ways to lay an image down
+
+
+@pytest.fixture(scope="module")
+def turned(models, tmp_path_factory):
+    """An export that averages over eight views."""
+    folder = tmp_path_factory.mktemp("turned") / "1"
+    serving.export(models[3], folder, labels=LABELS, image_size=SIZE, tiles=True, **VIEWS)
+    return folder
+
+
+def test_an_export_with_views_averages_what_the_network_says_of_each(models, turned):
+    images = np.stack([scene(*SIZE, seed=seed) for seed in range(2)])
+    logits = inference.augmented(models[3], **VIEWS)(images.astype(np.float32))
+    signature = tf.saved_model.load(turned).signatures["probabilities"]
+    seen = signature(image=tf.constant(images))["probabilities"]
+    np.testing.assert_allclose(seen, tf.nn.softmax(logits), atol=1e-5)
+    plain = tf.nn.softmax(models[3](images.astype(np.float32)))
+    assert np.abs(seen - plain).max() > 0.01
+
+
+def test_all_signatures_of_an_export_with_views_agree(models, turned):
+    image = scene(2 * SIZE[0], 2 * SIZE[1], seed=5)
+    loaded = tf.saved_model.load(turned).signatures
+    expected, _ = serving.label_maps(models[3], SIZE, image[None], **VIEWS)
+    np.testing.assert_array_equal(loaded["serving_default"](image=tf.constant(image[None]))["label_map"], expected)
+    answer = loaded["serve_bytes"](image_bytes=tf.constant([tf.io.encode_png(image).numpy()]))["label_map_bytes"]
+    np.testing.assert_array_equal(tf.io.decode_png(answer[0])[..., 0], expected[0])
+
+
+def test_tiles_of_an_export_with_flips_answer_a_flipped_image_by_the_flipped_answer(turned):
+    tiles = tf.saved_model.load(turned).signatures["tiles"]
+    image = scene(36, 48, seed=6)[None]  # two steps of 18 and of 24: tiles lie alike from both ends
+    straight, flipped = (tiles(image=tf.constant(seen)) for seen in (image, image[:, :, ::-1]))
+    np.testing.assert_allclose(flipped["confidence"][:, :, ::-1], straight["confidence"], atol=1e-5)
+    np.testing.assert_array_equal(flipped["label_map"][:, :, ::-1], straight["label_map"])
+    assert len(np.unique(straight["label_map"])) > 1
+
+
+def test_a_view_that_there_is_not_is_refused(models, tmp_path):
+    for views, message in (({"flips": ["left"]}, "`flips` must be of"), ({"rotations": [45]}, "multiples of 90")):
+        with pytest.raises(ValueError, match=message):
+            serving.export(models[3], tmp_path / "1", labels=LABELS, image_size=SIZE, **views)
+
+
+def test_an_export_says_what_it_was_made_with(exported, turned, refined, refined_by_default):
+    plain = {"image_size": [24, 32], "flips": [], "rotations": [0], "tiles": False, "crf": None}
+    assert described.settings(exported[3]) == plain
+    assert described.settings(turned) == plain | {
+        "flips": ["horizontal", "vertical"],
+        "rotations": [0, 90],
+        "tiles": True,
+    }
+    of_layer = inspect.signature(kseg.DenseCRF).parameters
+    defaults = {name: of_layer[name].default for name in (*CRF, "smoothness_sigma", "compatibility")}
+    found = described.settings(refined_by_default)
+    assert found["tiles"] and found["crf"].items() >= defaults.items()
+    assert described.settings(refined)["crf"].items() >= (defaults | CRF).items()
+    assert kseg.DenseCRF(**found["crf"]).get_config().items() >= defaults.items()
+
+
+def test_what_was_exported_before_exports_said_so_is_taken_for_unrefined(tmp_path):
+    unknown = {"image_size": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
+    assert described.settings(tmp_path) == unknown
+
+
+def dtypes(function):
+    """Every dtype that occurs in the graph of a signature."""
+    graph = function.graph.as_graph_def()
+    nodes = [node for body in [graph.node, *(f.node_def for f in graph.library.function)] for node in body]
+    return {
+        tf.dtypes.as_dtype(node.attr[key].type) for node in nodes for key in ("T", "dtype", "DstT") if key in node.attr
+    }
+
+
+def test_a_network_trained_in_bfloat16_is_exported_in_float32(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = network()
+        assert model.layers[2].compute_dtype == "bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    serving.export(model, tmp_path / "export", labels=LABELS, image_size=SIZE)
+    loaded = tf.saved_model.load(tmp_path / "export")
+    assert tf.bfloat16 not in dtypes(loaded.signatures["serving_default"])
+    assert tf.bfloat16 in dtypes(tf.function(model).get_concrete_function(tf.TensorSpec((1, *SIZE, 3))))
+    images = scene(40, 50)[None]
+    expected, _ = serving.label_maps(model, SIZE, images)
+    np.testing.assert_array_equal(
+        loaded.signatures["serving_default"](image=tf.constant(images))["label_map"], expected
+    )
+
+
+def test_networks_that_cannot_be_served_are_refused(tmp_path):
+    def exporting(model):
+        return serving.export(model, tmp_path / "export", labels=LABELS, image_size=SIZE)
+
+    with pytest.raises(ValueError, match=r"one image \(B, H, W, C\) with C = 1 or 3. Received: inputs of shapes .*4\)"):
+        exporting(network(channels=4))
+    with pytest.raises(ValueError, match=r"a logit for each of the 3 classes. Received: 5 logits \[model small\]"):
+        exporting(network(num_classes=5))
+    with pytest.raises(
+        ValueError, match=r"own size. Received: logits \(12, 16\) of an image \(24, 32\).*padding='same'"
+    ):
+        exporting(network(stride=2))
+    with pytest.raises(ValueError, match=r"own size. Received: logits \(18, 26\)"):
+        exporting(network(padding="valid"))
+
+    class Game(keras.Model):
+        pass
+
+    with pytest.raises(TypeError, match=r"must be a functional keras.Model.*Of a game, export the `segmentor`"):
+        exporting(Game())
+    assert not (tmp_path / "export").exists()

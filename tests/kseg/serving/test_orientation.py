@@ -1,0 +1,96 @@
+"""A graph reads and undoes the EXIF orientation of JPEGs as Pillow does, and is led astray by nothing."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from kseg.pairs.pictures import TURNS
+from kseg.serving.orientation import orientation, upright
+from tests.kseg.pairs.encoded import COLOUR, encoded
+
+PLAIN = encoded(COLOUR, "JPEG", quality=95, subsampling=0)
+
+
+@pytest.fixture(scope="module")
+def oriented():
+    """`orientation` as a graph, once for all files."""
+    function = tf.function(orientation, input_signature=[tf.TensorSpec((), tf.string)])
+    return lambda data: int(function(data))
+
+
+def turned(value, **options) -> bytes:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    exif[0x0112] = value
+    exif[0x8769] = {0x9003: "2024:05:06 07:08:09"}
+    return encoded(COLOUR, "JPEG", exif=exif, quality=95, subsampling=0, **options)
+
+
+def exif(endian: str, fields: list[tuple], directory: int = 8) -> bytes:
+    """A JPEG whose EXIF was written by hand: fields are (tag, type, count, value)."""
+    mark = {"<": b"II*\0", ">": b"MM\0*"}[endian]
+    body = struct.pack(f"{endian}H", len(fields)) + b"".join(
+        struct.pack(f"{endian}HHIH2x", tag, kind, count, value) for tag, kind, count, value in fields
+    )
+    tiff = mark + struct.pack(f"{endian}I", directory) + bytes(directory - 8) + body + bytes(4)
+    segment = b"Exif\0\0" + tiff
+    return PLAIN[:20] + b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment + PLAIN[20:]
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_every_orientation_is_undone_as_pillow_does_it(value):
+    data = turned(value)
+    stored = np.asarray(Image.open(io.BytesIO(data)))
+    expected = Image.fromarray(stored).transpose(TURNS[value]) if value > 1 else stored
+    image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+    np.testing.assert_array_equal(upright(image, tf.constant(data)), np.asarray(expected))
+
+
+@pytest.mark.parametrize("endian", "<>")
+def test_both_byte_orders_and_a_directory_further_on_are_read(oriented, endian):
+    fields = [(0x0100, 3, 1, 640), (0x0112, 3, 1, 8), (0x0131, 3, 1, 5)]
+    assert oriented(exif(endian, fields)) == 8
+    assert oriented(exif(endian, fields, directory=300)) == 8
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        b"\xff\xd8",
+        b"\xff\xd8\xff\xe1",
+        b"\xff\xd8\xff\xe1\0\0",
+        b"\xff\xd8\xff\xe1\0\x20Exif\0\0MM\0*\xff\xff\xff\xff",
+        PLAIN,
+        encoded(COLOUR),
+        exif("<", [(0x0112, 3, 1, 9)]),
+        exif("<", [(0x0112, 4, 1, 6)]),
+        exif(">", [(0x0113, 3, 1, 6)]),
+        exif(">", []),
+        PLAIN + turned(6),
+    ],
+    ids=range(13),
+)
+def test_what_says_nothing_is_upright(oriented, data):
+    assert oriented(data) == 1
+
+
+def test_a_segment_of_another_kind_before_it_is_stepped_over(oriented):
+    other = b"\xff\xe1\0\x20http://ns.adobe.com/xap/1.0/\0\0"
+    data = turned(3)
+    assert oriented(data[:2] + other + data[2:]) == 3
+
+
+def test_bytes_that_were_changed_never_raise(oriented):
+    generator = np.random.default_rng(0)
+    data = turned(6)
+    for _ in range(300):
+        changed = bytearray(data)
+        for place in generator.integers(0, 160, 4):
+            changed[place] = generator.integers(256)
+        assert 1 <= oriented(bytes(changed[: generator.integers(len(changed))])) <= 8

@@ -1,0 +1,113 @@
+"""The signature "tiles": any size, the answer of `kseg.predict_tiles`, one row of tiles in memory, and no need of kseg."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kseg
+from kseg.labels import LabelMap
+from kseg.serving import exporting as serving
+
+LABELS = LabelMap(("ground", "car", "sky"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
+TILE = (24, 32)
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(0)
+    return kseg.UNet(3, filters=(4, 8))
+
+
+@pytest.fixture(scope="module")
+def export(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "tiled"
+    serving.export(network, path, labels=LABELS, image_size=TILE, tiles=True)
+    return path
+
+
+def scene(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(24, 32), (60, 90), (59, 91), (25, 200), (131, 33)])
+def test_the_signature_answers_as_predict_tiles(network, export, shape):
+    image = scene(*shape)
+    expected = kseg.predict_tiles(network, image, tile=TILE, overlap=(6, 8), stride=1, margin=0, answer="probabilities")
+    answer = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(image[None]))
+    assert answer["label_map"].shape == answer["confidence"].shape == (1, *shape)
+    np.testing.assert_allclose(answer["confidence"][0], expected.max(-1), atol=1e-5)
+    assert (answer["label_map"][0].numpy() == expected.argmax(-1)).mean() > 0.999  # near ties may fall otherwise
+    assert len(np.unique(expected.argmax(-1))) > 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (5, 7), (23, 31)])
+def test_an_image_smaller_than_a_tile_is_answered_at_its_own_size(export, shape):
+    answer = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(scene(2, *shape)))
+    assert answer["label_map"].shape == (2, *shape) and answer["label_map"].dtype == tf.uint8
+    confidence = answer["confidence"].numpy()
+    assert ((confidence > 1 / 3 - 1e-6) & (confidence <= 1 + 1e-6)).all()
+
+
+def test_a_batch_is_answered_as_its_images_are(export):
+    signature, images = tf.saved_model.load(export).signatures["tiles"], scene(2, 40, 50)
+    both = signature(image=tf.constant(images))["label_map"].numpy()
+    for image, label_map in zip(images, both, strict=True):
+        np.testing.assert_array_equal(signature(image=tf.constant(image[None]))["label_map"][0], label_map)
+
+
+def test_an_export_has_the_signature_only_on_request(network, tmp_path):
+    serving.export(network, tmp_path / "plain", labels=LABELS, image_size=TILE)
+    assert "tiles" not in tf.saved_model.load(tmp_path / "plain").signatures
+
+
+FRESH = """
+import sys
+import numpy as np
+import tensorflow as tf
+try:
+    import kseg
+    raise SystemExit("kseg can be imported here, so this shows nothing")
+except ImportError:
+    pass
+path, image, answer = sys.argv[1:]
+signature = tf.saved_model.load(path).signatures["tiles"]
+np.save(answer, signature(image=tf.constant(np.load(image)))["label_map"].numpy())
+"""
+
+
+def test_a_fresh_process_without_kseg_answers_alike(export, tmp_path):
+    images = scene(1, 70, 101)
+    np.save(tmp_path / "image.npy", images)
+    (tmp_path / "fresh.py").write_text(FRESH)
+    command = [sys.executable, "-I", "fresh.py", str(export), "image.npy", "answer.npy"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
+    expected = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(images))["label_map"]
+    np.testing.assert_array_equal(np.load(tmp_path / "answer.npy"), expected)
+
+
+PEAK = """
+import pathlib, re, sys
+import numpy as np
+import tensorflow as tf
+
+signature = tf.saved_model.load(sys.argv[1]).signatures["tiles"]
+peaks = []
+for side in (64, 4000):
+    signature(image=tf.zeros((1, side, side, 3), tf.uint8))
+    peaks.append(int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]))
+print((peaks[1] - peaks[0]) / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_memory_grows_by_the_image_and_its_label_map_and_not_by_its_probabilities(tmp_path):
+    keras.utils.set_random_seed(0)
+    labels = LabelMap(tuple(map(str, range(21))), tuple((i, i, i) for i in range(21)), tuple(range(21)))
+    serving.export(kseg.UNet(21, filters=(4, 8)), tmp_path / "21", labels=labels, image_size=(256, 256), tiles=True)
+    run = [sys.executable, "-c", PEAK, str(tmp_path / "21")]
+    grown = float(subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    assert grown < 700  # MiB; the probabilities alone have 1280

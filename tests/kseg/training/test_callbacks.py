@@ -1,0 +1,224 @@
+"""Callbacks: pictures of each epoch, and the best weights and no others."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from kseg.games import GAN, SegmentationGame
+from kseg.labels import LabelMap
+from kseg.losses import CrossEntropy
+from kseg.metrics import ConfusionMatrix
+from kseg.training import callbacks
+from kseg.training.callbacks import BestCheckpoint, GameHealth, Resume
+from kseg.training.callbacks.overlays import Overlays
+from tests.kseg.games.replicas_case import K, discriminator, pairs, segmentor
+from tests.kseg.games.stop import Stop
+
+IMAGES, IDS = pairs()
+BATCH = (IMAGES[:1], IDS[:1])
+LABELS = LabelMap(("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (0, 1, 2), 255)
+
+
+def fitted(model, watching, epochs=2):
+    """The history of a short training; the game's discriminator has an optimizer of its own."""
+    settings = {"optimizer": "sgd", "loss": CrossEntropy(ignore_class=255), "metrics": [ConfusionMatrix(K)]}
+    if isinstance(model, SegmentationGame):
+        settings["discriminator_optimizer"] = "sgd"
+    model.compile(**settings)
+    data = {"validation_data": (IMAGES, IDS), "batch_size": 4, "verbose": 0}
+    return model.fit(IMAGES, IDS, epochs=epochs, callbacks=watching, **data).history
+
+
+def test_overlays_are_written_each_epoch_as_png_and_for_tensorboard(tmp_path):
+    overlays = Overlays(LABELS, IMAGES[:2].astype(np.uint8), IDS[:2], tmp_path / "sheets", log_dir=tmp_path / "logs")
+    fitted(SegmentationGame(segmentor(), discriminator()), [overlays])
+    assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == ["epoch_0001.png", "epoch_0002.png"]
+    sheet = np.asarray(Image.open(tmp_path / "sheets" / "epoch_0002.png"))
+
+    (events,) = (tmp_path / "logs").iterdir()
+    pictures = {}
+    for event in tf.compat.v1.train.summary_iterator(str(events)):
+        for value in event.summary.value:
+            pictures[event.step] = tf.io.decode_image(value.tensor.string_val[2]).numpy()
+    assert sorted(pictures) == [0, 1]
+    np.testing.assert_array_equal(pictures[1], sheet)
+
+
+def test_an_overlay_shows_what_the_segmentor_predicts_now(tmp_path):
+    model = segmentor()
+    overlays = Overlays(LABELS, IMAGES[:1].astype(np.uint8), np.zeros((1, 12, 12), np.uint8), tmp_path)
+    overlays.set_model(model)
+    bias = model.get_layer("logits").bias
+    for epoch, best in enumerate((0, 2)):
+        bias.assign(100.0 * np.eye(K)[best])
+        overlays.on_epoch_end(epoch)
+    first, second = (np.asarray(Image.open(tmp_path / f"epoch_000{number}.png")).astype(int) for number in (1, 2))
+    changed = (first != second).any(axis=(0, 2))
+    assert not changed[: len(changed) // 2].any() and changed[len(changed) // 2 :].any()  # the third panel alone
+    red_lost = (first - second)[:, changed]
+    assert red_lost[..., 0].max() > 100 and red_lost[..., 2].min() < -100
+
+
+@pytest.mark.parametrize("inside_a_game", [False, True])
+def test_the_best_epochs_segmentor_is_kept(inside_a_game, tmp_path):
+    network = segmentor()
+    model = SegmentationGame(network, discriminator()) if inside_a_game else network
+    scores, kept = iter([0.3, 0.5, 0.4]), []
+
+    def score_it(epoch, logs):
+        logs["val_mean_iou"] = next(scores)
+        kept.append([weight.numpy() for weight in network.weights])
+
+    record = keras.callbacks.LambdaCallback(on_epoch_end=score_it)
+    fitted(model, [record, BestCheckpoint(tmp_path / "best.weights.h5", network)], epochs=3)
+    network.load_weights(tmp_path / "best.weights.h5")
+    for weight, best, last in zip(network.weights, kept[1], kept[2], strict=True):
+        np.testing.assert_array_equal(weight, best)
+        assert (best != last).any()
+
+
+def test_a_loss_is_better_when_smaller_and_a_whole_segmentor_can_be_kept(tmp_path):
+    network = segmentor()
+    best = BestCheckpoint(tmp_path / "best.keras", network, monitor="val_loss")
+    best.set_model(network)
+    bias = network.get_layer("logits").bias
+    for epoch, loss in enumerate((2.0, 1.0, 3.0)):
+        bias.assign([epoch] * K)
+        best.on_epoch_end(epoch, {"val_loss": loss})
+    again = keras.saving.load_model(tmp_path / "best.keras")
+    assert again.name == "segmentor"
+    assert again.get_layer("logits").bias.numpy().tolist() == [1.0] * K
+
+
+def test_a_score_that_is_not_in_the_logs_is_named(tmp_path):
+    best = BestCheckpoint(tmp_path / "best.weights.h5", network := segmentor(), monitor="val_iou")
+    with pytest.raises(
+        ValueError, match=r"Received: monitor='val_iou', logs of loss, mean_iou, val_loss, val_mean_iou"
+    ):
+        fitted(network, [best])
+
+
+def test_a_score_that_never_was_a_number_is_an_error(tmp_path):
+    network = segmentor()
+    best = BestCheckpoint(tmp_path / "best.weights.h5", network)
+    best.set_model(network)
+    best.on_epoch_end(0, {"val_mean_iou": float("nan")})
+    with pytest.raises(ValueError, match="val_mean_iou must be a number at some epoch"):
+        best.on_train_end()
+
+
+def trained(folder, inside_a_game, stop_after=10**6):
+    """Three epochs of four steps, with moving statistics, Adam and a schedule; gives all weights and the history."""
+    keras.utils.set_random_seed(3)
+    network = segmentor(batch_normalization=True)
+    network = keras.Model(network.input, keras.layers.Dropout(0.3, name="drop")(network.output), name="segmentor")
+    model = network
+    schedule = keras.optimizers.schedules.CosineDecay(0.05, 12)
+    settings = {"optimizer": keras.optimizers.AdamW(schedule), "metrics": [ConfusionMatrix(K)]}
+    if inside_a_game:
+        model = SegmentationGame(network, discriminator(batch_normalization=True))
+        settings["discriminator_optimizer"] = keras.optimizers.Adam(0.01)
+    model.compile(loss=CrossEntropy(ignore_class=255), **settings)
+    best = BestCheckpoint(folder / "best.weights.h5", network)
+    resume = Resume(folder / "checkpoint.npz", steps_per_epoch=4, batch=BATCH, best=best, seconds=0)
+    batches = tf.data.Dataset.from_tensor_slices((IMAGES, IDS)).repeat().batch(2).skip(resume.step)
+    where = {"steps_per_epoch": 4, "initial_epoch": resume.epoch, "epochs": 3, "validation_data": (IMAGES, IDS)}
+    with tf.device("CPU"):
+        model.fit(batches, callbacks=[best, resume, Stop(stop_after)], verbose=0, **where)
+    network_variables = [variable.numpy() for variable in resume._variables()]
+    network.load_weights(folder / "best.weights.h5")
+    return network_variables, resume.history, best.best, [weight.numpy() for weight in network.weights]
+
+
+@pytest.mark.parametrize("inside_a_game", [False, True])
+def test_a_stopped_training_goes_on_bit_for_bit_from_its_last_step(inside_a_game, tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "PAUSE", 0)  # a checkpoint after each step, however long writing takes
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    variables, history, score, best = trained(tmp_path / "whole", inside_a_game)
+    steps = []
+    # In the first epoch, again there, behind its end, at the end of the next, and in the last.
+    for stop_after in (2, 1, 3, 2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            trained(tmp_path / "parts", inside_a_game, stop_after)
+        steps.append(Resume(tmp_path / "parts" / "checkpoint.npz", steps_per_epoch=4, batch=BATCH).step)
+    assert steps == [2, 3, 6, 8, 11]
+    again = trained(tmp_path / "parts", inside_a_game)
+    assert (again[1], again[2]) == (history, score)
+    assert len(history["val_mean_iou"]) == 3
+    for one, other in zip([*variables, *best], [*again[0], *again[3]], strict=True):
+        np.testing.assert_array_equal(one, other)
+    after_the_end = trained(tmp_path / "parts", inside_a_game)  # killed between the last step and what follows
+    for one, other in zip(variables, after_the_end[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def drawn(folder, stop_after=10**6):
+    """Two epochs of four steps of a small GAN; gives all weights."""
+    keras.utils.set_random_seed(3)
+    noise, sample = keras.Input((2,)), keras.Input((3,))
+    hidden = keras.layers.BatchNormalization()(keras.layers.Dense(4)(noise))
+    gan = GAN(keras.Model(noise, keras.layers.Dense(3)(hidden)), keras.Model(sample, keras.layers.Dense(1)(sample)))
+    gan.compile(keras.optimizers.Adam(0.05), keras.optimizers.Adam(0.01))
+    resume = Resume(folder / "checkpoint.npz", steps_per_epoch=4, batch=None, seconds=0)
+    real = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
+    batches = tf.data.Dataset.from_tensor_slices(real).repeat().batch(3).skip(resume.step)
+    where = {"steps_per_epoch": 4, "initial_epoch": resume.epoch, "epochs": 2, "shuffle": False, "verbose": 0}
+    gan.fit(batches, callbacks=[resume, Stop(stop_after)], **where)
+    return [variable.numpy() for variable in resume._variables()], resume.history
+
+
+def test_a_stopped_gan_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "PAUSE", 0)
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    variables, history = drawn(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        drawn(tmp_path / "parts", stop_after=3)
+    again, history_again = drawn(tmp_path / "parts")
+    assert history_again == history and len(history["discriminator_loss"]) == 2
+    for one, other in zip(variables, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_the_watch_over_a_game_has_seen_is_kept(tmp_path):
+    path, said = tmp_path / "checkpoint.npz", []
+    game = SegmentationGame(segmentor(), discriminator())
+    game.compile("sgd", "adam", loss=CrossEntropy(ignore_class=255))
+    logs = {"discriminator_accuracy": 0.5, "discriminator_gradient_norm": 1.0}
+    for accuracy in (0.8, 0.5, 0.5):  # it learned, and now it is deceived: no reason to say that it never learned
+        health = GameHealth(tmp_path / "nonfinite", patience=1, say=said.append)
+        resume = Resume(path, steps_per_epoch=1, batch=BATCH, health=health)
+        for callback in (health, resume):
+            callback.set_model(game)
+        health.on_epoch_end(0, logs | {"discriminator_accuracy": accuracy})
+        resume.on_epoch_end(0, {})
+    assert said == []
+    health = GameHealth(tmp_path / "nonfinite", patience=1, say=said.append)
+    health.set_model(game)
+    health.on_epoch_end(0, logs)
+    assert "has learned nothing" in said[0]
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    fitted(segmentor(), [Resume(path, steps_per_epoch=2, batch=BATCH)])
+    with pytest.raises(ValueError, match=r"A checkpoint must be of the model that goes on.*checkpoint\.npz"):
+        fitted(segmentor(channels=3, batch_normalization=True), [Resume(path, steps_per_epoch=2, batch=BATCH)])
+
+
+def test_a_checkpoint_has_its_name_only_when_it_is_whole(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.npz"
+    fitted(segmentor(), [Resume(path, steps_per_epoch=2, batch=BATCH)])
+    before = path.read_bytes()
+
+    def half(file, **arrays):
+        file.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez", half)
+    with pytest.raises(OSError, match="No space left"):
+        fitted(segmentor(), [Resume(path, steps_per_epoch=2, batch=BATCH)], epochs=3)
+    assert path.read_bytes() == before

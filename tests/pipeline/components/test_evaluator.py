@@ -1,0 +1,269 @@
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from kseg import metrics
+from pipeline.components.evaluator import always, evaluator
+from pipeline.settings.evaluator import Evaluator
+from tests.pipeline.conftest import IMAGE_SIZE, LABELS, nearest_colour
+
+
+@pytest.fixture
+def evaluate(tmp_path, finished):
+    """Runs the component on the finished line; returns scores.json."""
+
+    def run(examples=finished.examples, model=finished.trainer, baseline=None, **settings):
+        evaluator(
+            tmp_path,
+            Evaluator(**settings),
+            model=model,
+            examples=examples,
+            transform=finished.transform,
+            statistics=finished.statistics,
+            baseline=baseline,
+        )
+        return json.loads((tmp_path / "scores.json").read_text())
+
+    return run
+
+
+def test_every_labelled_pixel_is_counted_once_at_its_original_size_and_at_the_training_size(evaluate, finished):
+    scores = evaluate()
+    assert (scores["split"], scores["images"], scores["classes"]) == ("test", 5, ["ground", "left", "right"])
+    for size, pairs in (("original_size", finished.pairs["test"]), ("training_size", finished.small_pairs["test"])):
+        labelled = np.concatenate([label_map[label_map != 255] for _, label_map in pairs])
+        assert np.sum(scores[size]["matrix"], axis=1).tolist() == np.bincount(labelled).tolist()
+    assert scores["original_size"]["mean_iou"] > 0.9  # classes can be told by colour; only borders are lost in resizing
+    assert all(scores["training_size"][name] for name in ("mean_iou", "mean_accuracy", "frequency_weighted_iou", "iou"))
+    assert (scores["blessed"], scores["reasons"]) == (True, [])
+
+
+def test_the_matrix_is_that_of_the_label_maps_that_keras_says(evaluate, finished):
+    import keras
+
+    from kseg.serving import exporting as serving
+
+    model = keras.saving.load_model(finished.trainer / "model.keras")
+    expected = sum(
+        metrics.confusion_matrix(label_map, serving.label_maps(model, finished.image_size, image[None])[0][0], 3)
+        for image, label_map in finished.pairs["test"]
+    )
+    np.testing.assert_array_equal(evaluate()["original_size"]["matrix"], expected)
+
+
+def test_outlines_and_confidences_are_scored_as_kseg_scores_the_label_maps_that_keras_says(evaluate, finished):
+    import keras
+
+    from kseg.serving import exporting as serving
+
+    model = keras.saving.load_model(finished.trainer / "model.keras")
+    counts = {"original_size": 0, "training_size": 0, "calibration": 0}
+    for size, pairs in (("original_size", finished.pairs["test"]), ("training_size", finished.small_pairs["test"])):
+        for image, truth in pairs:
+            said, confidence = (a[0] for a in serving.label_maps(model, finished.image_size, image[None]))
+            counts[size] += metrics.boundary_counts(truth, said, 3, tolerance=1)
+            if size == "training_size":
+                counts["calibration"] += metrics.calibration_counts(truth, said, confidence, 3)
+    scores = evaluate(boundary_tolerance=1.0)
+    for size in ("original_size", "training_size"):
+        for name, expected in metrics.boundary_scores(counts[size]).items():
+            assert scores[size][name] == pytest.approx(expected)
+    expected = metrics.expected_calibration_error(counts["calibration"])
+    assert scores["training_size"]["expected_calibration_error"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_every_slice_is_scored_on_its_own_images_and_thresholds_on_it_count(evaluate, finished):
+    sizes = sorted(label_map.size for _, label_map in finished.pairs["test"])
+    scores = evaluate(thresholds={"iou/left@size=small": 0.5, "mean_iou@size=large": 1.0})
+    slices = scores["slices"]
+    assert slices["size=small"]["images"] == sum(size < np.quantile(sizes, 1 / 3) for size in sizes)
+    assert sum(part["images"] for name, part in slices.items() if name.startswith("brightness")) == 5
+    assert slices["classes=medium"]["images"] == 5  # every image shows all three
+    assert slices["classes=medium"]["iou"] == scores["original_size"]["iou"]
+    assert slices["classes=medium"]["expected_calibration_error"] == pytest.approx(
+        scores["training_size"]["expected_calibration_error"]
+    )
+    assert [row["passed"] for row in scores["thresholds"]] == [True, False]
+    assert len(scores["reasons"]) == 1
+    large = slices["size=large"]
+    assert scores["reasons"][0].startswith(
+        f"mean_iou@size=large must reach 1 on 'test' (5 images), {large['images']} of them in the slice. "
+        f"Received: mean_iou@size=large={large['mean_iou']:.3f}."
+    )
+
+
+def test_counts_of_each_image_are_kept_and_add_up_to_the_matrix(evaluate, tmp_path):
+    matrix = evaluate()["original_size"]["matrix"]
+    with np.load(tmp_path / "images.npz") as images:
+        assert images["key"].tolist() == [f"{number:03}" for number in range(5)]
+        np.testing.assert_array_equal(images["classes_counts"].sum(axis=0), metrics.class_counts(matrix))
+
+
+def test_a_class_that_the_data_do_not_have_is_refused_before_anything_is_predicted(evaluate, tmp_path):
+    with pytest.raises(ValueError, match=r"Received: evaluator.thresholds with 'iou/lefty'. Did you mean 'left'\?"):
+        evaluate(thresholds={"iou/lefty": 0.5})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_baseline_is_the_commonest_class_of_the_training_split_on_the_scored_split(evaluate):
+    scores = evaluate()
+    rows = np.sum(scores["original_size"]["matrix"], axis=1)
+    assert scores["commonest_class"]["name"] == "ground"
+    assert scores["commonest_class"]["mean_iou"] == pytest.approx(rows[0] / rows.sum() / 3)
+
+
+def test_a_matrix_of_one_answer_keeps_the_truth():
+    matrix = np.array([[5, 1, 0], [2, 3, 0], [0, 4, 9]])
+    assert always(1, matrix).tolist() == [[0, 6, 0], [0, 5, 0], [0, 13, 0]]
+
+
+def test_another_split_is_scored_where_the_setting_says_so(evaluate):
+    scores = evaluate(split="validation")
+    assert (scores["split"], scores["images"]) == ("validation", 1)
+
+
+def test_a_split_that_is_not_there_is_refused(evaluate):
+    with pytest.raises(ValueError, match=r"`split` must be one of .*validation.* Received: evaluator.split=night"):
+        evaluate(split="night")
+
+
+def test_a_split_without_a_labelled_pixel_is_refused(evaluate, void_examples):
+    with pytest.raises(ValueError, match=r"must have labelled pixels\. Received: only void on 'test'"):
+        evaluate(examples=void_examples)
+
+
+def test_a_model_below_the_gate_is_scored_all_the_same_and_not_blessed(evaluate):
+    scores = evaluate(min_mean_iou=1.0)
+    assert not scores["blessed"]
+    assert scores["reasons"][0].startswith("mean_iou must reach 1 on 'test' (5 images). Received: mean_iou=0.9")
+
+
+@pytest.fixture
+def pushed(tmp_path):
+    """`pushed(change, labels)` exports the nearest colour with its kernel changed, as version 3; returns its folder."""
+    from kseg.serving import exporting as serving
+
+    def export(change, labels=LABELS):
+        model = nearest_colour()
+        kernel, bias = model.get_layer("score").get_weights()
+        model.get_layer("score").set_weights([change(kernel), change(bias)])
+        serving.export(model, tmp_path / "models" / "3", labels=labels, image_size=IMAGE_SIZE)
+        return tmp_path / "models" / "3"
+
+    return export
+
+
+def test_the_pushed_model_is_scored_on_the_same_images_and_a_better_one_is_blessed(evaluate, pushed):
+    scores = evaluate(baseline=pushed(lambda values: values[..., [0, 2, 1]]))  # takes left for right
+    baseline = scores["baseline"]
+    assert (baseline["version"], baseline["compared"], scores["blessed"]) == ("3", True, True)
+    assert baseline["difference"] == pytest.approx(scores["original_size"]["mean_iou"] - baseline["mean_iou"])
+    assert baseline["low"] <= baseline["difference"] <= baseline["high"]
+    assert baseline["low"] > 0.3
+    assert baseline["iou"][1:] == [0.0, 0.0]
+
+
+def test_the_same_answers_differ_by_nothing_and_are_not_worse_than_a_margin_of_nothing(evaluate, pushed):
+    scores = evaluate(baseline=pushed(lambda values: values), margin=0.0)
+    assert [scores["baseline"][name] for name in ("difference", "low", "high")] == [0, 0, 0]
+    assert scores["blessed"]
+
+
+def test_a_model_that_is_worse_than_the_pushed_one_is_not_blessed(evaluate, pushed, finished, tmp_path):
+    better = shutil.copytree(finished.trainer / "saved_model", tmp_path / "models" / "12")
+    worse = pushed(lambda values: values[..., [0, 2, 1]])
+    shutil.copytree(worse, tmp_path / "trainer" / "saved_model")
+    scores = evaluate(model=tmp_path / "trainer", baseline=better, min_gain=-1.0)
+    assert len(scores["reasons"]) == 1
+    assert "below version 12 (95 % interval -0." in scores["reasons"][0]
+    assert "on 'test' (5 images)" in scores["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (
+            lambda folder: (folder / "assets" / "labels.json").write_text(
+                dataclasses.replace(LABELS, names=("ground", "right", "left")).to_json()
+            ),
+            "Its classes are ground, right, left; those of the data are ground, left, right.",
+        ),
+        (lambda folder: (folder / "assets" / "labels.json").unlink(), "It does not say its classes: "),
+    ],
+)
+def test_a_version_of_other_classes_is_not_compared_and_the_scores_say_why(evaluate, finished, tmp_path, spoil, why):
+    baseline = shutil.copytree(finished.trainer / "saved_model", tmp_path / "models" / "3")
+    spoil(baseline)
+    scores = evaluate(baseline=baseline)
+    assert (scores["baseline"]["compared"], scores["blessed"]) == (False, True)
+    assert scores["baseline"]["why"].startswith(why)
+
+
+def test_refinements_are_scored_beside_the_model_on_the_same_images(evaluate, finished):
+    from kseg import inference
+    from kseg.postprocess.superpixels import superpixels, vote
+
+    scores = evaluate(refinements=("flips", "superpixels", "tiles"))
+    assert list(scores["refinements"]) == ["flips", "superpixels", "tiles"]
+    model = inference.SavedModel(finished.trainer / "saved_model")
+    matrix = sum(
+        metrics.confusion_matrix(truth, vote(model.label_map(image), superpixels(image, number=1000)), 3)
+        for image, truth in finished.pairs["test"]
+    )
+    voted = scores["refinements"]["superpixels"]
+    assert voted["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"])
+    assert voted["mean_iou"] < scores["unlabelled"]["superpixels"]["mean_iou"] <= 1
+    assert scores["unlabelled"]["merged_by_colour"]["regions"] < scores["unlabelled"]["superpixels"]["regions"]
+    for row in scores["refinements"].values():
+        assert row["difference"] == pytest.approx(row["mean_iou"] - scores["original_size"]["mean_iou"])
+        assert row["low"] <= row["difference"] <= row["high"]
+    # The colours tell the classes, so at the scale of the mask the model makes fewer mistakes than after resizing.
+    assert scores["refinements"]["tiles"]["difference"] > 0
+
+
+def test_dense_crf_is_scored_with_its_settings_beside_the_model_as_it_is_served(evaluate, finished):
+    from kseg import inference
+
+    crf = {"iterations": 3, "appearance_colour_sigma": 30.0, "appearance_weight": 3.0}
+    scores = evaluate(refinements=("crf",), crf=crf)
+    row = scores["refinements"]["crf"]
+    assert row["settings"] == crf
+    refined = inference.refined(inference.SavedModel(finished.trainer / "saved_model"), **crf)
+    said = [refined(image[None])[0].argmax(-1) for image, _ in finished.pairs["test"]]
+    truths = [truth for _, truth in finished.pairs["test"]]
+    matrix = sum(metrics.confusion_matrix(*maps, 3) for maps in zip(truths, said, strict=True))
+    boundaries = sum(metrics.boundary_counts(*maps, 3, 2.0) for maps in zip(truths, said, strict=True))
+    assert row["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"], abs=2e-3)  # borders of simplices
+    assert row["boundary_f1"] == pytest.approx(metrics.boundary_scores(boundaries)["boundary_f1"], abs=1e-2)
+    assert row["difference"] == pytest.approx(row["mean_iou"] - scores["original_size"]["mean_iou"])
+    assert row["low"] <= row["difference"] <= row["high"] and row["difference"] != 0
+
+
+def test_a_model_that_refines_itself_is_scored_so_and_refused_where_it_would_be_refined_again(
+    evaluate, finished, refining
+):
+    from kseg import inference
+
+    refined = inference.SavedModel(refining / "saved_model")
+    matrix = sum(
+        metrics.confusion_matrix(truth, refined.label_map(image), 3) for image, truth in finished.pairs["test"]
+    )
+    scores = evaluate(model=refining)
+    assert scores["original_size"]["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"], abs=2e-3)
+    with pytest.raises(ValueError, match=r"must not be refined twice\. Received: .*crf=\{.*Leave crf out of"):
+        evaluate(model=refining, refinements=("crf",))
+
+
+def test_bounds_of_regions_are_not_computed_where_no_superpixels_vote(evaluate):
+    assert evaluate(refinements=("flips",))["unlabelled"] == {}
+
+
+def test_a_refinement_that_is_not_known_is_refused_before_anything_is_predicted(evaluate, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"`refinements` must be of flips.*evaluator\.refinements=flip\. Did you mean 'flips'\?"
+    ):
+        evaluate(refinements=("flip",))
+    assert not (tmp_path / "scores.json").exists()

@@ -1,0 +1,165 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from kseg.serving import manifest as exported
+from pipeline.components.infra_validator import exceeded, infra_validator, promised
+from pipeline.publishing import fresh_process
+from pipeline.settings.infra_validator import InfraValidator
+
+
+@pytest.fixture
+def validate(tmp_path, finished):
+    """Runs the component on the finished line, with any of its artifacts replaced; returns infra.json."""
+
+    def run(samples=2, max_latency=None, max_memory=None, **artifacts):
+        folders = vars(finished) | artifacts
+        infra_validator(
+            tmp_path,
+            InfraValidator(samples=samples, max_latency=max_latency, max_memory=max_memory),
+            model=folders["trainer"],
+            examples=folders["examples"],
+            transform=folders["transform"],
+        )
+        return json.loads((tmp_path / "infra.json").read_text())
+
+    return run
+
+
+@pytest.fixture
+def trainer(tmp_path, finished):
+    """A copy of the trainer's artifact that a test may spoil."""
+    return shutil.copytree(finished.trainer, tmp_path / "trainer")
+
+
+def test_an_export_that_answers_elsewhere_as_keras_does_here_is_blessed(validate):
+    verdict = validate()
+    assert verdict["reasons"] == []
+    assert verdict["blessed"]
+    assert verdict["agreement"] == 1.0
+    assert verdict["signatures"] == promised(channels=3, num_classes=3)
+    assert verdict["seconds_per_image"] > 0
+    assert 2**27 < verdict["peak_bytes"] < 2**32  # TensorFlow, and not the process of this test
+
+
+def test_an_export_that_refines_and_tiles_agrees_with_keras_refined_alike(validate, refining):
+    verdict = validate(trainer=refining)
+    assert (verdict["blessed"], verdict["reasons"]) == (True, [])
+    assert verdict["agreement"] >= 0.999
+    assert verdict["signatures"] == promised(channels=3, num_classes=3, tiles=True)
+
+
+def test_an_export_that_refines_without_saying_so_is_not_blessed(validate, refining, tmp_path):
+    trainer = shutil.copytree(refining, tmp_path / "trainer")
+    made_with = trainer / "saved_model" / "assets" / exported.FILE
+    made_with.write_text(json.dumps(json.loads(made_with.read_text()) | {"crf": None}))
+    verdict = validate(trainer=trainer)
+    assert not verdict["blessed"] and verdict["agreement"] < 0.999
+    assert verdict["reasons"][0].startswith("The SavedModel's label maps must agree with the Keras model's on 99.9%")
+
+
+def test_an_export_with_other_weights_than_the_keras_model_is_not_blessed(validate, trainer):
+    import keras
+
+    model = keras.saving.load_model(trainer / "model.keras")
+    kernel, bias = model.get_layer("score").get_weights()
+    model.get_layer("score").set_weights([kernel[..., ::-1], bias[::-1]])
+    model.save(trainer / "model.keras")
+    verdict = validate(trainer=trainer)
+    assert not verdict["blessed"]
+    assert verdict["agreement"] < 0.9
+    assert verdict["reasons"][0].startswith("The SavedModel's label maps must agree with the Keras model's on 99.9%")
+
+
+def test_a_damaged_export_is_not_blessed_and_the_reason_quotes_the_process(validate, trainer):
+    (trainer / "saved_model" / "saved_model.pb").write_bytes(b"no graph")
+    verdict = validate(trainer=trainer)
+    assert not verdict["blessed"]
+    assert verdict["signatures"] == {}
+    assert [verdict[name] for name in ("agreement", "seconds_per_image", "peak_bytes")] == [None, None, None]
+    assert "must load and answer in a fresh process without kseg. Received: exit status 1" in verdict["reasons"][0]
+    assert "saved_model.pb" in verdict["reasons"][0]
+
+
+@pytest.fixture
+def narrow(trainer):
+    """`narrow(height, width, class_id)` replaces the export by one that has `serve_bytes` alone and always says the same."""
+    import tensorflow as tf
+
+    def export(height, width, class_id):
+        class Narrow(tf.Module):
+            @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+            def serve(self, image_bytes):
+                label_map = tf.io.encode_png(tf.fill((height, width, 1), tf.constant(class_id, tf.uint8)))
+                return {"label_map_bytes": tf.fill(tf.shape(image_bytes), label_map)}
+
+        model = Narrow()
+        shutil.rmtree(trainer / "saved_model")
+        tf.saved_model.save(model, str(trainer / "saved_model"), signatures={"serve_bytes": model.serve})
+        return trainer
+
+    return export
+
+
+def test_signatures_and_label_maps_that_are_not_as_promised_are_named_one_by_one(validate, narrow):
+    reasons = validate(trainer=narrow(4, 4, 0))["reasons"]
+    named = [reason.split(" must be ")[0] for reason in reasons[:2]]
+    assert named == ["Signature 'serving_default'", "Signature 'probabilities'"]
+    assert reasons[2] == (
+        "A label map must have its image's height and width. Received: (4, 4) for (20, 28) [image 1 of 2]."
+    )
+    assert "agreement=0.0000" in reasons[3]  # label maps of another size agree nowhere
+    assert len(reasons) == 4
+
+
+def test_an_id_that_is_no_class_is_named_with_its_pixels(validate, narrow):
+    reasons = validate(samples=1, trainer=narrow(20, 28, 7))["reasons"]
+    assert reasons[2] == "Ids of a label map must lie in 0..2. Received: ids [7] at 560 pixels [image 1 of 1]."
+
+
+def test_time_and_memory_are_held_against_their_bounds(validate):
+    verdict = validate(samples=1, max_latency=1e-6, max_memory=0.01)
+    assert not verdict["blessed"]
+    latency, memory = verdict["reasons"]
+    assert latency.startswith("An image must be answered within 1e-06 s. Received: 0.")
+    assert memory.startswith("Serving must stay within 0.01 GiB. Received: a peak of 0.")
+
+
+def test_a_bound_is_kept_up_to_its_value_and_none_is_any():
+    bounded = InfraValidator(max_latency=0.5, max_memory=1.0)
+    assert exceeded(bounded, 0.5, 2**30, "3 images") == []
+    assert exceeded(bounded, 0.51, 2**30 + 2**24, "3 images") == [
+        "An image must be answered within 0.5 s. Received: 0.51 s on average (3 images). "
+        "Choose a smaller network or transform.image_size, or raise infra_validator.max_latency.",
+        "Serving must stay within 1 GiB. Received: a peak of 1.02 GiB (3 images). "
+        "Choose a smaller network or transform.image_size, or raise infra_validator.max_memory.",
+    ]
+    assert exceeded(InfraValidator(max_latency=None, max_memory=None), 1e9, 2**60, "3 images") == []
+
+
+def test_kseg_and_pipeline_cannot_be_imported_in_the_fresh_process_even_where_they_are_installed(tmp_path):
+    for package in fresh_process.FIRST_PARTY:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("")
+    program = f"""
+import importlib.util, sys
+sys.path.insert(0, {str(tmp_path)!r})
+spec = importlib.util.spec_from_file_location("fresh_process", {fresh_process.__file__!r})
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+import kseg
+print(*module.imported())
+del sys.modules["kseg"]
+sys.meta_path.insert(0, module.Refuse())
+for name in ("kseg", "pipeline", "kseg.layers"):
+    try:
+        __import__(name)
+    except ModuleNotFoundError as error:
+        print(error)
+"""
+    said = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    refused = "is refused in the process that stands for a server."
+    assert said.stdout.splitlines() == ["kseg", f"kseg {refused}", f"pipeline {refused}", f"kseg {refused}"]

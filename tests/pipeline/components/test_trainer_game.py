@@ -1,0 +1,136 @@
+"""The trainer in the game: every setting of the game arrives in it, and every discriminator and encoding reaches the push."""
+
+import dataclasses
+import json
+import re
+import shutil
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework import config  # no public name switches determinism off
+
+from pipeline import networks, run
+from pipeline.components import trainer as training
+from pipeline.components.trainer import trainer
+from pipeline.settings.trainer import DISCRIMINATORS, Trainer
+
+SMALL = Trainer(
+    filters=(4, 8), epochs=1, batch_size=2, adversarial_weight=0.1, discriminator_filters=4, label_stride=4, precision="float32"
+)  # fmt: skip
+
+
+@pytest.fixture
+def prepared(finished, tmp_path):
+    """A transform artifact as a trainer reads it, and its plan."""
+    folder = shutil.copytree(finished.transform, tmp_path / "transform")
+    plan = json.loads((folder / "plan.json").read_text())
+    plan |= {"examples": {split: len(pairs) for split, pairs in finished.small_pairs.items()}}
+    plan |= {"channels": 3, "class_weights": [1.0] * 3}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    return folder, plan
+
+
+def trained(folder, transform, **settings):
+    """Trains one epoch; returns the game as its file holds it, and the history."""
+    folder.mkdir()
+    trainer(folder, dataclasses.replace(SMALL, **settings), transform=transform)
+    history = json.loads((folder / "history.json").read_text())
+    return keras.saving.load_model(folder / "game.keras"), history
+
+
+def test_every_setting_of_the_game_arrives_in_it(prepared, tmp_path):
+    transform, plan = prepared
+    steps = {"pretrain_discriminator": 2, "alternate_every": 3, "ramp": 4}
+    told = {"objective": "least_squares", "encoding": "scaling", "label_smoothing": 0.2, "label_stride": 3}
+    network = {"discriminator": "large_fov_light", "discriminator_filters": 8, "spectral_normalization": True}
+    game, history = trained(
+        tmp_path / "out", transform, batch_size=1, adversarial_weight=0.3, pretrain_segmentor=1, learning_rate=3e-3,
+        discriminator_learning_rate=5e-4, **steps, **told, **network,
+    )  # fmt: skip
+    assert {name: getattr(game, name) for name in told} == told and game.weight == 0.3
+    assert game.schedule.get_config() == steps | {"pretrain_player": 1}
+    assert game.optimizer.get_config()["learning_rate"]["config"]["warmup_target"] == 3e-3
+    assert float(game.discriminator_optimizer.learning_rate) == pytest.approx(5e-4)
+    named = networks.discriminator(dataclasses.replace(SMALL, **network), num_classes=3, channels=3)
+    of_game, of_named = (
+        [(weight.name, *weight.shape) for weight in one.weights] for one in (game.discriminator, named)
+    )
+    assert of_game == of_named
+    assert any(isinstance(layer, keras.layers.SpectralNormalization) for layer in game.discriminator.layers)
+    assert int(game.step) == plan["examples"]["train"]
+    assert {"discriminator_accuracy", "adversarial_share", "gradient_norm"} <= set(history)
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """The trainer's first batch holds NaN instead of a pixel."""
+
+    def training_set(*arguments, **settings):
+        def poison(number, batch):
+            image, label_map = batch
+            first = tf.reshape(tf.range(tf.size(image)), tf.shape(image)) == 0
+            return tf.where(first & (number == 0), np.nan, tf.cast(image, tf.float32)), label_map
+
+        return data.training_set(*arguments, **settings).enumerate().map(poison)
+
+    data = training.data
+    monkeypatch.setattr(training, "data", types.SimpleNamespace(**vars(data) | {"training_set": training_set}))
+
+
+def test_a_loss_that_is_no_number_stops_the_game_and_leaves_the_batch(prepared, poisoned, tmp_path):
+    place = tmp_path / "out" / "nonfinite" / "step_00000000.npz"
+    said = rf"must be finite. Received: \w+=nan at step 0 \[{re.escape(str(place))} holds the batch\]"
+    with pytest.raises(ValueError, match=said):
+        trained(tmp_path / "out", prepared[0])
+    with np.load(place) as batch:
+        assert np.isnan(batch["x"]).sum() == 1 and batch["x"].shape[0] == batch["y"].shape[0] == SMALL.batch_size
+    assert not (tmp_path / "out" / "model.keras").exists()
+
+
+def test_a_game_that_restores_goes_on_from_its_last_good_state(prepared, poisoned, tmp_path, capsys):
+    game, history = trained(tmp_path / "out", prepared[0], batch_size=1, on_nonfinite="restore")
+    assert "Training goes on from its last good state, step 0." in capsys.readouterr().out
+    assert int(game.step) == prepared[1]["examples"]["train"] - 1
+    assert all(np.isfinite(weight).all() for weight in game.get_weights()) and np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_it_trains_in_half_precision(prepared, tmp_path, precision):
+    game, history = trained(tmp_path / "out", prepared[0], precision=precision)
+    assert np.isfinite(history["loss"]).all() and np.isfinite(history["discriminator_loss"]).all()
+    for network, but_for in ((game.segmentor, {"logits"}), (game.discriminator, set())):
+        convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+        policies = {layer.dtype_policy.name for layer in convolutions if layer.name not in but_for}
+        assert policies == {precision}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_the_whole_step_is_compiled_where_that_is_asked_for(prepared, tmp_path, monkeypatch):
+    config.disable_op_determinism()  # which other tests of this process ask for, and Keras does not compile
+    build, made = training._compiled, []
+    monkeypatch.setattr(training, "_compiled", lambda *arguments: made.append(build(*arguments)) or made[-1])
+    _, history = trained(tmp_path / "out", prepared[0], jit=True)
+    assert made[0].jit_compile is True
+    assert np.isfinite(history["loss"]).all() and np.isfinite(history["discriminator_loss"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+@pytest.mark.parametrize("encoding", ["basic", "product", "scaling"])
+def test_every_discriminator_and_encoding_reaches_the_push(discriminator, encoding, tmp_path_factory):
+    root = tmp_path_factory.getbasetemp() / "every_discriminator"  # shared, so that what they have in common runs once
+    arguments = [
+        "--root", str(root / "runs"), "--push-to", str(root / "models"), "--name", f"{discriminator}-{encoding}",
+        "--epochs", "1", "--precision", "float32", "--batch-size", "4", "--adversarial-weight", "0.1",
+    ]  # fmt: skip
+    for setting in (
+        "example_gen.streets_train=8", "example_gen.streets_validation=2", "example_gen.streets_test=2",
+        "example_gen.streets_size=32,48", "evaluator.min_gain=-1", "trainer.filters=4,8",
+        "trainer.discriminator_filters=4", f"trainer.discriminator={discriminator}", f"trainer.encoding={encoding}",
+    ):  # fmt: skip
+        arguments += ["--set", setting]
+    assert run.main(arguments) == 0
+    assert (root / "models" / f"{discriminator}-{encoding}" / "1" / "saved_model.pb").exists()

@@ -1,0 +1,119 @@
+"""The trainer on two devices of one machine, alone and in the game: it trains what one device trains, also when it goes on."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import kseg.games
+import kseg.layers  # noqa: F401  (Keras finds what is stored once it is imported)
+from kseg.labels import VOID
+from tests.conftest import ROOT
+from tests.pipeline.conftest import IMAGE_SIZE, LABELS
+from tests.prepared_pairs import write_prepared
+
+SMALL = {
+    "filters": (4, 8), "epochs": 2, "batch_size": 4, "learning_rate": 1e-4, "weight_decay": 0.0, "precision": "float32",
+    "discriminator": "small_fov_light", "discriminator_filters": 4, "label_stride": 4,
+    "scale": (1.0, 2.0), "discriminator_learning_rate": 1e-4,
+}  # fmt: skip
+TRAIN = """
+import json, os, pathlib, sys
+import keras, tensorflow as tf
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+from pipeline.components.trainer import trainer
+from pipeline.settings.config import Trainer
+
+class Killed(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations == 3:
+            os._exit(9)
+
+def fit(model, *arguments, callbacks, **settings):
+    print(model.distribute_strategy.num_replicas_in_sync, "replicas from epoch", settings["initial_epoch"], flush=True)
+    return whole(model, *arguments, callbacks=[*callbacks, *([Killed()] if killed else [])], **settings)
+
+whole, keras.Model.fit = keras.Model.fit, fit
+transform, out, settings, killed = *map(pathlib.Path, sys.argv[1:3]), json.loads(sys.argv[3]), len(sys.argv) > 4
+out.mkdir(exist_ok=True)
+trainer(out, Trainer(**settings), transform=transform)
+"""
+"""Trains on two logical CPU devices, and dies in the second epoch where told to. A process has one MirroredStrategy at most."""
+
+
+@pytest.fixture
+def transform(tmp_path):
+    """Writes a transform artifact of 8 pairs to train on and as many to validate as it is told. Nothing in it is flat: there what
+    one device rounds otherwise than another grows.
+    """
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (8, *IMAGE_SIZE, 3), np.uint8)
+    pairs = [(image, image.argmax(axis=-1).astype(np.uint8)) for image in images]
+    for number, (_, label_map) in enumerate(pairs):
+        label_map[: 2 * number] = VOID  # unevenly spread
+
+    def written(validation):
+        folder = write_prepared(tmp_path / "transform", {"train": pairs, "validation": pairs[:validation]}, LABELS)
+        plan = {"image_size": IMAGE_SIZE, "channels": 3, "class_weights": [1.0, 2.0, 3.0]}
+        (folder / "plan.json").write_text(json.dumps(plan | {"examples": {"train": 8, "validation": validation}}))
+        return folder
+
+    return written
+
+
+def start(transform, out, *more, **settings):
+    """Starts to train, in a process of its own."""
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [sys.executable, "-c", TRAIN, transform, out, json.dumps(SMALL | settings), *more]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process, status=0):
+    """Waits for the end; returns on how many replicas and from which epoch it trained."""
+    said, errors = process.communicate()
+    assert process.returncode == status, said + errors
+    return said.partition("\n")[0]
+
+
+def left(out):
+    """What a training leaves: its networks' weights, its history, and the names of its files."""
+    networks = [keras.saving.load_model(path, compile=False) for path in sorted(out.glob("*.keras"))]
+    weights = {f"{network.name} {weight.path}": np.array(weight) for network in networks for weight in network.weights}
+    files = [path.relative_to(out).as_posix() for path in out.glob("**/*") if path.is_file()]
+    return weights, json.loads((out / "history.json").read_text()), {name for name in files if "events." not in name}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "weight"), [("mirrored", 0.0), ("auto", 0.1)])
+def test_two_devices_train_what_one_trains_and_go_on_where_they_were_killed(strategy, weight, transform, tmp_path):
+    folder = transform(7)  # two batches: 4 images, then 3, of which one device gets 2 and the other 1
+    settings, out = {"adversarial_weight": weight, "strategy": strategy}, tmp_path / "out"
+    alone = start(folder, tmp_path / "one", **settings | {"strategy": "one"})
+    assert finish(start(folder, out, "killed", **settings), status=9) == "2 replicas from epoch 0"
+    assert {path.name for path in out.iterdir()} >= {"checkpoint.npz", "best.weights.h5", "overlays"}
+    assert finish(start(folder, out, **settings)) == "2 replicas from epoch 1"
+    assert finish(alone) == "1 replicas from epoch 0"
+    (two, history, files), (one, expected, as_one) = left(out), left(tmp_path / "one")
+    assert files == as_one >= {"overlays/epoch_0001.png", "overlays/epoch_0002.png", "saved_model/saved_model.pb"}
+    assert history.keys() == expected.keys() and len(history["loss"]) == SMALL["epochs"]
+    for name in history:
+        if not name.endswith(("norm", "share")):  # means of each replica's own
+            np.testing.assert_allclose(history[name], expected[name], rtol=1e-4, err_msg=name)
+    assert two.keys() == one.keys() and ("segmentation_game segmentation_game/step" in two) == (weight > 0)
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("weight", [0.0, pytest.param(0.1, marks=pytest.mark.slow)])
+def test_so_few_images_validate_that_two_devices_share_the_first_batch_unevenly(weight, transform, tmp_path):
+    finish(start(transform(3), tmp_path / "out", strategy="mirrored", adversarial_weight=weight, epochs=1))
+    assert (tmp_path / "out" / "model.keras").exists()

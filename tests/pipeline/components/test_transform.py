@@ -1,0 +1,114 @@
+"""transform: the training size, the weights of the classes, and pairs fitted into that size."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kseg.labels import LabelMap
+from kseg.pairs import resizing
+from kseg.pairs.image_files import decode_image
+from pipeline.components.example_gen import example_gen
+from pipeline.components.statistics_gen import statistics_gen
+from pipeline.components.transform import class_weights, transform
+from pipeline.examples import prepared
+from pipeline.settings.example_gen import ExampleGen
+from pipeline.settings.statistics_gen import StatisticsGen
+from pipeline.settings.transform import Transform
+
+
+@pytest.fixture
+def prepare(tmp_path):
+    """Runs the line up to transform; returns the folders of examples and of transform, and the plan."""
+
+    def run(source, ignore_value, **settings):
+        examples, statistics, out = (tmp_path / name for name in ("examples", "statistics", "transform"))
+        for folder in (examples, statistics, out):
+            folder.mkdir()
+        example_gen(examples, ExampleGen(ignore_value=ignore_value), source=source)
+        statistics_gen(statistics, StatisticsGen(), examples=examples)
+        transform(out, Transform(**settings), examples=examples, statistics=statistics)
+        return examples, out, json.loads((out / "plan.json").read_text())
+
+    return run
+
+
+def stored(directory) -> dict[str, tuple[bytes, bytes]]:
+    """Encoded image and label map by key."""
+    import tensorflow as tf
+
+    paths = [str(path) for paths in prepared.shards_of(directory).values() for path in paths]
+    records = (prepared.from_record(record.numpy()) for record in tf.data.TFRecordDataset(paths))
+    return {key: (image_bytes, label_map_bytes) for key, image_bytes, label_map_bytes in records}
+
+
+def test_pairs_are_fitted_with_their_aspect_kept_and_the_plan_counts_them(prepare, photos):
+    examples, out, plan = prepare(photos, 9, image_size=(12, 16))
+    assert (plan["image_size"], plan["channels"], plan["num_classes"]) == ([12, 16], 3, 3)
+    assert plan["examples"] == prepared.splits(out) == {"test": 2, "train": 6, "validation": 2}
+    assert LabelMap.load(out) == LabelMap.load(examples)
+    before, after = stored(examples), stored(out)
+    assert before.keys() == after.keys()
+    for key, (image_bytes, label_map_bytes) in after.items():
+        image, label_map = (decode_image(data) for data in before[key])
+        size = resizing.fitted_size(*label_map.shape[:2], (12, 16))
+        np.testing.assert_array_equal(decode_image(image_bytes), resizing.resize_image(image, size))
+        np.testing.assert_array_equal(
+            decode_image(label_map_bytes)[..., 0], resizing.resize_label_map(label_map[..., 0], size)
+        )
+
+
+def test_a_pair_that_fits_already_keeps_its_bytes(prepare, photos):
+    examples, out, _ = prepare(photos, 9, image_size=(20, 30))
+    before, after = stored(examples), stored(out)
+    same = sorted(key for key in before if before[key] == after[key])
+    assert same == ["00", "03", "06", "09"]  # those 20 pixels high; the others are 24 or 28
+
+
+def test_without_a_size_it_is_the_median_of_the_training_split_where_that_is_small(prepare, photos):
+    _, _, plan = prepare(photos, 9)
+    assert plan["image_size"] == [24, 28]  # heights 20 20 24 24 28 28, widths 24 26 28 28 30 30
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"), [(360, 480, [180, 240]), (500, 334, [240, 160]), (240, 10, [240, 10])]
+)
+def test_without_a_size_the_longer_side_of_the_median_is_at_most_240(tmp_path, photos, height, width, expected):
+    examples = tmp_path / "examples"
+    examples.mkdir()
+    example_gen(examples, ExampleGen(ignore_value=9), source=photos)
+    counts = {
+        "height": {"median": height},
+        "width": {"median": width},
+        "channels": 3,
+        "class_pixels": [1, 1, 1],
+        "class_image_pixels": [9, 9, 9],
+    }
+    (tmp_path / "statistics.json").write_text(json.dumps({"splits": {"train": counts}}))
+    (tmp_path / "transform").mkdir()
+    transform(tmp_path / "transform", Transform(), examples=examples, statistics=tmp_path)
+    assert json.loads((tmp_path / "transform" / "plan.json").read_text())["image_size"] == expected
+
+
+COUNTS = {"class_pixels": [900, 0, 100], "class_image_pixels": [2000, 0, 500], "void_pixels": 5}
+
+
+def test_inverse_square_root_weights_have_a_mean_of_one_over_the_labelled_pixels():
+    common, absent, rare = class_weights("inverse_square_root", COUNTS)
+    assert rare / common == pytest.approx(3)  # nine times as rare
+    assert 0.9 * common + 0.1 * rare == pytest.approx(1)
+    assert absent == rare
+
+
+def test_median_frequency_weights_are_the_papers():
+    # shares within the images that have the class: 900/2000 and 100/500, median 0.325
+    np.testing.assert_allclose(class_weights("median_frequency", COUNTS), [0.325 / 0.45, 0.325 / 0.2, 0.325 / 0.2])
+
+
+def test_no_weights_are_ones():
+    assert class_weights("none", COUNTS) == [1, 1, 1]
+
+
+def test_a_split_without_a_label_is_refused():
+    with pytest.raises(ValueError, match=r"need labelled pixels\. Received: none in train, 5 void"):
+        class_weights("none", COUNTS | {"class_pixels": [0, 0, 0]})

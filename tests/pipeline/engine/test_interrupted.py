@@ -1,0 +1,192 @@
+"""What stops a run from outside gives one clear error, loses nothing, and the same command goes on."""
+
+import contextlib
+import errno
+import functools
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import apache_beam as beam
+import pytest
+
+from pipeline import line
+from pipeline.engine.console import fault_of_the_disk, interrupted_afterwards, interrupts_kept
+from pipeline.examples import beam as shards
+from tests.conftest import ROOT
+from tests.pipeline.whole_line import contents, finish, start
+
+
+@contextlib.contextmanager
+def mounted(folder: pathlib.Path, *arguments: str):
+    """A file system at `folder`; the test skips where mounting is not permitted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if subprocess.run(["mount", *arguments, str(folder)], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not permitted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+UNTIL = ("--until", "transform")
+
+
+def test_a_full_disk_is_one_error_and_what_is_finished_is_kept(tmp_path):
+    with mounted(tmp_path / "runs", "-t", "tmpfs", "-o", "size=600k", "tmpfs"):
+        (tmp_path / "runs" / "ballast").write_bytes(bytes(300_000))
+        said = finish(tmp_path, *UNTIL, "--set=example_gen.streets_train=200", status=2)
+        assert said.count("error: ") == 1 and "Traceback" not in said, said
+        assert "error: There must be room on the disk. Received: No space left on device" in said
+        assert "Then give the same command again: what is finished is kept." in said
+        assert not (tmp_path / "runs" / "example_gen").exists()
+        finish(tmp_path, "--until", "statistics_gen")
+        kept = contents(tmp_path)
+        (tmp_path / "runs" / "ballast").unlink()
+        finish(tmp_path, *UNTIL)
+        assert kept.items() <= contents(tmp_path).items()
+
+
+def test_a_root_that_is_read_only_is_one_error(tmp_path):
+    finish(tmp_path, "--until", "example_gen")
+    before = contents(tmp_path)
+    with mounted(tmp_path / "runs", "--bind", str(tmp_path / "runs")):
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(tmp_path / "runs")], check=True)
+        said = finish(tmp_path, *UNTIL, status=2)
+    assert said.count("error: ") == 1 and "Traceback" not in said, said
+    assert "error: Folders must be writable. Received: Read-only file system" in said
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("component", ["example_gen", "trainer"])
+def test_ctrl_c_stops_with_a_message_and_leaves_nothing_half_made(component, tmp_path):
+    process = start(tmp_path)
+    scratch = tmp_path / "runs" / ".scratch" / component
+    while process.poll() is None and not any(path.is_dir() for path in scratch.glob("*")):
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert said.rstrip().endswith(
+        "Stopped. The same command goes on: what is finished is kept, training from its last checkpoint."
+    )
+    assert "Traceback" not in said
+    made = {name.partition("/")[0] for name in contents(tmp_path)}
+    assert made == set(line.COMPONENTS[: line.COMPONENTS.index(component)])
+
+
+@pytest.fixture
+def answering():
+    """Sets what SIGINT does for one test, and back: where tests run in the background, a shell has it ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    yield functools.partial(signal.signal, signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_waits_for_an_import_that_would_swallow_it(answering):
+    answering(signal.default_int_handler)
+    went_on = False
+    # the third swallows it, as libraries do that try imports
+    with pytest.raises(KeyboardInterrupt), interrupted_afterwards(), contextlib.suppress(BaseException):
+        signal.raise_signal(signal.SIGINT)
+        went_on = True
+    assert went_on
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_stays_ignored_where_the_shell_said_so(answering):
+    answering(signal.SIG_IGN)
+    with interrupted_afterwards():
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_inside_beam_stays_one(workers):
+    def interrupted(element):
+        raise KeyboardInterrupt
+
+    options = shards.pipeline_options([f"--direct_num_workers={workers}"])
+    with pytest.raises(KeyboardInterrupt), interrupts_kept(), beam.Pipeline(options=options) as pipeline:
+        _ = pipeline | beam.Create([1]) | "First" >> beam.Map(abs) | "Second" >> beam.Map(interrupted)
+
+
+def test_an_error_that_no_interrupt_caused_stays_what_it_is():
+    with pytest.raises(ZeroDivisionError), interrupts_kept():
+        try:
+            raise ValueError
+        except ValueError:
+            1 / 0  # noqa: B018
+
+
+def test_an_interrupt_inside_an_exec_ends_with_the_documented_status_too():
+    script = """
+import sys
+from pipeline.engine.console import stopped
+try:
+    exec("raise KeyboardInterrupt")
+except KeyboardInterrupt:
+    sys.exit(stopped("Go on."))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "\nStopped. Go on.\n")
+
+
+def test_two_runs_of_one_configuration_at_once_end_with_one_result(tmp_path):
+    first, second = start(tmp_path, *UNTIL), start(tmp_path, *UNTIL)
+    said = [process.communicate()[0] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), said
+    for name in line.COMPONENTS[:5]:
+        (artifact,) = (tmp_path / "runs" / name).iterdir()
+        assert (artifact / "recipe.json").is_file()
+        assert sum(f"{name:18}  done in" in one for one in said) == 1
+        assert sum(f"{name:18}  cached" in one for one in said) == 1
+
+
+def test_runs_of_different_configurations_at_once_share_what_is_the_same_and_nothing_else(tmp_path):
+    other = (*UNTIL, "--set=transform.image_size=24x16")
+    both = [start(tmp_path / "both", *UNTIL), start(tmp_path / "both", *other)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    finish(tmp_path / "alone", *UNTIL)
+    finish(tmp_path / "alone", *other)
+    assert contents(tmp_path / "both") == contents(tmp_path / "alone")
+    counts = [len(list((tmp_path / "both" / "runs" / name).iterdir())) for name in line.COMPONENTS[:5]]
+    assert counts == [1, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/a/b"),
+            "room on the disk. Received: No space left on device [/a/b].",
+        ),
+        (
+            RuntimeError("UNKNOWN: /a/b; No space left on device"),
+            "room on the disk. Received: No space left on device.",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/a"),
+            "must be writable. Received: Read-only file system [/a].",
+        ),
+        (ValueError("shapes differ"), None),
+    ],
+)
+def test_a_fault_of_the_disk_is_known_in_any_librarys_words(error, told):
+    message = fault_of_the_disk(error)
+    assert message is None if told is None else told in message
+
+
+def test_a_fault_of_the_disk_is_found_behind_the_error_that_it_caused():
+    try:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a/b")
+        except OSError as error:
+            raise RuntimeError("a worker failed") from error
+    except RuntimeError as error:
+        assert "[/a/b]" in fault_of_the_disk(error)

@@ -1,0 +1,83 @@
+"""Prepared data sets on disk: TensorFlow and TFDS read what is written here without them."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kseg.pairs.image_files import encode_png
+from pipeline.examples import prepared
+
+IMAGE = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+LABEL_MAP = np.array([[0, 1, 255, 2, 0, 0, 1]] * 5, np.uint8)
+RECORD = prepared.to_record("a/ü", encode_png(IMAGE), encode_png(LABEL_MAP))
+
+
+def test_a_record_reads_back():
+    assert prepared.from_record(RECORD) == ("a/ü", encode_png(IMAGE), encode_png(LABEL_MAP))
+
+
+def test_a_record_is_a_tensorflow_example():
+    import tensorflow as tf
+
+    feature = tf.train.Example.FromString(RECORD).features.feature
+    assert {name: value.bytes_list.value[0] for name, value in feature.items()} == {
+        "key": "a/ü".encode(),
+        "image": encode_png(IMAGE),
+        "label_map": encode_png(LABEL_MAP),
+    }
+
+
+def test_a_file_of_records_is_a_tfrecord_file(tmp_path):
+    import tensorflow as tf
+
+    prepared.write_records(tmp_path / "some", [RECORD, b"", b"abc"])
+    assert [item.numpy() for item in tf.data.TFRecordDataset(str(tmp_path / "some"))] == [RECORD, b"", b"abc"]
+
+
+@pytest.mark.parametrize(("examples", "files"), [(0, 1), (1, 1), (64, 1), (65, 2), (367, 6)])
+def test_the_number_of_files_follows_from_the_number_of_pairs(examples, files):
+    assert prepared.shard_count(examples, 64) == files
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """Two files of train, one of them empty, and a split without a pair."""
+    for name, records in (("train", [RECORD, RECORD]), ("train", []), ("test", [])):
+        shard = int(name == "train" and not records)
+        prepared.write_records(tmp_path / prepared.shard_name(name, shard, 2 if name == "train" else 1), records)
+    prepared.write_metadata(tmp_path, 3, "Two pairs.")
+    return tmp_path
+
+
+def test_a_folder_of_records_becomes_a_data_set_that_tfds_reads(directory):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(directory)
+    assert (builder.info.description, builder.info.splits["train"].num_examples) == ("Two pairs.", 2)
+    for example in builder.as_dataset(split="train").as_numpy_iterator():
+        np.testing.assert_array_equal(example["image"], IMAGE)
+        np.testing.assert_array_equal(example["label_map"][..., 0], LABEL_MAP)
+        assert example["key"].decode() == "a/ü"
+
+
+def test_pairs_and_bytes_are_counted_in_the_files_and_splits_without_a_pair_go(directory):
+    assert prepared.measured(directory) == {"train": [(2, 2 * len(RECORD)), (0, 0)]}
+    assert prepared.splits(directory) == {"train": 2}
+    (split,) = json.loads((directory / "dataset_info.json").read_text())["splits"]
+    assert split["numBytes"] == str(2 * len(RECORD))
+
+
+def test_tensorflow_is_not_imported_to_write_a_data_set(tmp_path):
+    program = f"""
+import pathlib, sys
+from pipeline import beam, prepared, sources
+folder = pathlib.Path({str(tmp_path)!r})
+prepared.write_records(folder / prepared.shard_name("train", 0, 1), [prepared.to_record("a", b"image", b"mask")])
+prepared.write_metadata(folder, 1, "")
+print([name for name in ("tensorflow", "keras") if name in sys.modules])
+"""
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout == "[]\n"

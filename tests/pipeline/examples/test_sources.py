@@ -1,0 +1,151 @@
+"""TFDS data sets as a source, on a small one that is prepared here."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from kseg.labels import LabelMap
+from kseg.pairs.image_files import decode_image
+from pipeline import run
+from pipeline.components.example_gen import example_gen
+from pipeline.settings.example_gen import ExampleGen
+
+PAIRS = {"train": 5, "test": 2}
+
+
+def drawn(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image (H, W, 3) and mask (H, W, 1), uint8, with the values 1 to 3."""
+    image = np.random.default_rng(number).integers(0, 256, (12 + number, 16, 3), np.uint8)
+    return image, (np.arange(image[..., :1].size).reshape(*image.shape[:2], 1) % 3 + 1).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """Where TFDS has prepared `tiny_pets`: with masks of three names, or of none (configuration `nameless`)."""
+    import tensorflow_datasets as tfds
+
+    class TinyPets(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+        BUILDER_CONFIGS = (tfds.core.BuilderConfig(name="named"), tfds.core.BuilderConfig(name="nameless"))
+        name = "tiny_pets"
+        url_infos = {}  # noqa: RUF012
+
+        def _info(self):
+            mask = {"shape": (None, None, 1), "encoding_format": "png"}
+            if self.builder_config.name == "named":
+                mask = tfds.features.LabeledImage(labels=["nothing", "pet", "ground", "border"], **mask)
+            else:
+                mask = tfds.features.Image(**mask)
+            features = {
+                "image": tfds.features.Image(encoding_format="jpeg"),
+                "segmentation_mask": mask,
+                "label": tfds.features.ClassLabel(num_classes=2),
+            }
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            splits = PAIRS if self.builder_config.name == "named" else {"train": 40}
+            return {split: self._generate_examples(count) for split, count in splits.items()}
+
+        def _generate_examples(self, count):
+            for number in range(count):
+                image, mask = drawn(number)
+                yield number, {"image": image, "segmentation_mask": mask, "label": 0}
+
+    folder = tmp_path_factory.mktemp("tfds")
+    for config in ("named", "nameless"):
+        TinyPets(data_dir=folder, config=config).download_and_prepare()
+    return folder
+
+
+@pytest.fixture
+def ingest(tmp_path, monkeypatch, data_dir):
+    """Runs example_gen on a TFDS source; returns the folder that it wrote and ingestion.json."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+    out = tmp_path / "examples"
+    out.mkdir()
+
+    def run(source, classes=None, **settings):
+        example_gen(out, ExampleGen(**settings), source=source, classes=classes)
+        return out, json.loads((out / "ingestion.json").read_text())
+
+    return run
+
+
+def test_a_tfds_data_set_is_known_by_its_content_and_not_by_its_name_or_place(monkeypatch, data_dir, tmp_path, capsys):
+    def explained(place):
+        monkeypatch.setenv("TFDS_DATA_DIR", str(place))
+        status = run.main(["--data", "tfds:tiny_pets:named", "--root", str(tmp_path / "runs"), *asked])
+        assert status == 0
+        return capsys.readouterr().out.split("\n")[0]
+
+    asked = ("--until", "example_gen")
+    explained(data_dir)
+    asked = ("--until", "example_gen", "--explain")
+    shutil.copytree(data_dir, tmp_path / "elsewhere")
+    assert explained(tmp_path / "elsewhere").split()[:2] == ["example_gen", "cached"]
+    shard = next((tmp_path / "elsewhere" / "tiny_pets" / "named").rglob("*train.tfrecord*"))
+    shard.write_bytes(shard.read_bytes() + b" ")
+    assert explained(tmp_path / "elsewhere") == "example_gen         will run: input source changed"
+
+
+def test_a_tfds_data_set_keeps_its_bytes_splits_and_names(ingest, data_dir):
+    import tensorflow_datasets as tfds
+
+    out, ingestion = ingest("tfds:tiny_pets:named")
+    assert (ingestion["pairs"], ingestion["reencoded"], ingestion["quarantined"]) == ({"test": 2, "train": 5}, {}, [])
+    labels = LabelMap.load(out)
+    assert labels.names == ("nothing", "pet", "ground", "border")
+    assert labels.colours == ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))  # as PASCAL VOC paints 0 to 3
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    theirs = tfds.builder("tiny_pets/named", data_dir=data_dir).as_dataset(split="test", decoders=decoders)
+    ours = tfds.builder_from_directory(out).as_dataset(split="test", decoders=decoders)
+    theirs = {bytes(e["image"]): e["segmentation_mask"] for e in theirs.as_numpy_iterator()}
+    ours = {bytes(e["image"]): e["label_map"] for e in ours.as_numpy_iterator()}
+    assert ours.keys() == theirs.keys()
+    for image_bytes, mask in theirs.items():
+        np.testing.assert_array_equal(ours[image_bytes], mask)
+        assert decode_image(image_bytes).shape[:2] == mask.shape[:2]
+
+
+def test_a_data_set_of_one_split_is_split_by_a_hash_and_takes_a_table(ingest, tmp_path):
+    table = tmp_path / "classes.csv"
+    table.write_text("value,name,red,green,blue\n1,pet,9,9,9\n2,ground,8,8,8\n")
+    out, ingestion = ingest("tfds:tiny_pets:nameless", table, ignore_value=3, validation_share=0.3, test_share=0.2)
+    assert sum(ingestion["pairs"].values()) == 40
+    assert ingestion["pairs"].keys() == {"train", "validation", "test"}
+    assert LabelMap.load(out).values == (1, 2)
+
+
+def test_pairs_of_a_tfds_data_set_are_quarantined_by_their_id(ingest, tmp_path):
+    table = tmp_path / "classes.csv"
+    table.write_text("value,name,red,green,blue\n1,pet,9,9,9\n")
+    with pytest.raises(
+        ValueError, match=r"7 pairs that are not:\nMask values.*tfds:tiny_pets:named tiny_pets-\w+\.tfrecord-"
+    ):
+        ingest("tfds:tiny_pets:named", table)
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "message"),
+    [
+        ("tfds:large_pets", {}, r"TFDS must know the data set\. Received: tfds:large_pets .*TFDS_DATA_DIR"),
+        ("tfds:oxford_iit_pet", {}, r"Received: tfds:oxford_iit_pet .* Did you mean 'oxford_iiit_pet'"),
+        (
+            "tfds:oxford_iiit_pet",
+            {},
+            r"must be prepared, since a run downloads nothing.*Run `tfds build oxford_iiit_pet`",
+        ),
+        ("tfds:tiny_pets:nameless", {}, r"(?s)whose segmentation_mask names none, and no --classes.*value,name"),
+        (
+            "tfds:tiny_pets:named",
+            {"mask_feature": "label"},
+            r"`mask_feature` must name a feature with images.*=label .*There are: image, segmentation_mask",
+        ),
+    ],
+)
+def test_tfds_data_sets_that_cannot_be_used_are_refused(ingest, source, settings, message):
+    with pytest.raises(ValueError, match=message):
+        ingest(source, **settings)

@@ -1,0 +1,294 @@
+import html.parser
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kseg import metrics
+from kseg.labels import LabelMap
+from pipeline.report import page as report
+
+LABELS = LabelMap(("road", "car & van", "sky"), ((120, 60, 120), (70, 0, 130), (20, 130, 250)), (0, 1, 2))
+STATISTICS = {
+    "splits": {
+        "train": {
+            "images": 5,
+            "class_pixels": [600, 300, 50],
+            "void_pixels": 50,
+            "sizes": {"40x30": 1, "20x10": 3, "30x30": 1},  # width x height
+        },
+        "test": {"images": 2, "class_pixels": [8, 1, 1], "void_pixels": 0, "sizes": {"20x10": 2}},
+    }
+}
+MATRIX = np.array([[800, 0, 0], [60, 40, 0], [0, 0, 100]])
+OUTLINES = {"boundary_f1": 0.8125, "class_boundary_f1": [0.875, 0.75, None]}
+CALIBRATION = {"expected_calibration_error": 0.034}
+
+
+class Page(html.parser.HTMLParser):
+    """What the page refers to, the text it shows, and whether every tag is closed."""
+
+    VOID_TAGS = ("meta", "img", "br", "link")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.references, self.text = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.references += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in self.VOID_TAGS:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += f" {data.strip()}"
+
+
+@pytest.fixture
+def artifacts(tmp_path):
+    """Small artifacts of all nine components, as a store leaves them."""
+    matrix = {"matrix": MATRIX.tolist()}
+    files = {
+        "example_gen": {
+            "ingestion.json": {
+                "pairs": {"train": 5, "test": 2},
+                "reencoded": {"16-bit image": 2},
+                "quarantined": [
+                    {
+                        "key": "b<7>",
+                        "name": "damaged_file",
+                        "what": "The image is truncated",
+                        "where": "b.png",
+                        "cure": "Mend it.",
+                    }
+                ],
+            }
+        },
+        "statistics_gen": {"statistics.json": STATISTICS},
+        "schema_gen": {},
+        "example_validator": {"anomalies.json": {"anomalies": []}},
+        "transform": {"plan.json": {"image_size": [24, 32], "examples": {"train": 5, "test": 2}}},
+        "trainer": {"history.json": {"loss": [1.0, 0.5], "val_mean_iou": [0.3, 0.4]}},
+        "evaluator": {
+            "scores.json": {
+                "split": "test",
+                "images": 2,
+                "classes": LABELS.names,
+                "blessed": True,
+                "reasons": [],
+                "original_size": metrics.scores(MATRIX) | matrix | OUTLINES,
+                "training_size": metrics.scores(np.diag([5, 0, 5])) | matrix | OUTLINES | CALIBRATION,
+                "commonest_class": {"name": "road", "mean_iou": 0.267},
+                "boundary_tolerance": 2.0,
+                "gate": {"min_gain": 0.1, "min_mean_iou": 0.0, "margin": 0.03},
+                "baseline": None,
+                "thresholds": [],
+                "slices": {},
+            }
+        },
+        "infra_validator": {
+            "infra.json": {"blessed": True, "reasons": [], "seconds_per_image": 0.0421, "peak_bytes": 2**30}
+        },
+        "pusher": {
+            "pushed.json": {
+                "name": "streets",
+                "target": str(tmp_path / "pushed models"),
+                "version": 4,
+                "pushed": True,
+                "reasons": [],
+            }
+        },
+    }
+    folders = {}
+    for component, contents in files.items():
+        folders[component] = tmp_path / component / "0123456789abcdef"
+        folders[component].mkdir(parents=True)
+        (folders[component] / "recipe.json").write_text(json.dumps({"config": {"of": component}}))
+        for file, content in contents.items():
+            (folders[component] / file).write_text(json.dumps(content))
+    (folders["example_gen"] / "labels.json").write_text(LABELS.to_json())
+    return folders
+
+
+def written(tmp_path, artifacts) -> tuple[str, Page]:
+    report.write(tmp_path / "reports" / "page.html", name="streets", artifacts=artifacts)
+    text = (tmp_path / "reports" / "page.html").read_text(encoding="utf-8").replace("\N{MULTIPLICATION SIGN}", "x")
+    return text, Page(text)
+
+
+def change(file, **values):
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def test_the_page_is_whole_and_loads_nothing_from_elsewhere(tmp_path, artifacts):
+    (artifacts["trainer"] / "overlays").mkdir()
+    Image.new("RGB", (9, 6), "red").save(artifacts["trainer"] / "overlays" / "epoch-002.png")
+    text, page = written(tmp_path, artifacts)
+    assert page.open == []
+    assert len(page.references) == 3
+    assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
+    assert not re.search(r"url\(|@import|<script|<link", text)
+    assert [path.name for path in (tmp_path / "reports").iterdir()] == ["page.html"]
+
+
+def test_it_shows_verdict_scores_and_baseline(tmp_path, artifacts):
+    page = written(tmp_path, artifacts)[1]
+    iou = metrics.scores(MATRIX)["mean_iou"]
+    for shown in (
+        "pushed as version 4",
+        f"{iou:.3f}",
+        f"{iou - 0.267:+.3f}",
+        "94.0%",
+        "42 ms",
+        "always “road”",
+        "32x24",
+    ):
+        assert shown in page.text
+    assert "absent" in page.text  # the car at training size
+
+
+def test_it_shows_precision_recall_outlines_and_calibration(tmp_path, artifacts):
+    page = written(tmp_path, artifacts)[1]
+    of_road, of_car, of_all = ("0.930", "0.875"), ("0.400", "0.750"), ("0.812", "2 pixels", "0.034")
+    for shown in (*of_road, *of_car, *of_all):
+        assert shown in page.text
+
+
+def test_it_names_the_commonest_confusion_by_its_share_of_the_true_class(tmp_path, artifacts):
+    text = written(tmp_path, artifacts)[0]
+    row = re.search(r"were taken for.*?<tbody>\s*<tr>(.*?)</tr>", text, re.DOTALL).group(1)
+    assert re.sub(r"<[^>]*>", "|", row).replace("|", " ").split() == ["car", "&amp;", "van", "road", "60.0&thinsp;%"]
+
+
+def test_what_was_not_blessed_is_said_with_its_reasons_and_without_how_to_serve_it(tmp_path, artifacts):
+    reasons = ["mean_iou must reach 0.7 on 'test' (2 images). Received: mean_iou=0.612."]
+    change(artifacts["pusher"] / "pushed.json", pushed=False, version=None, reasons=reasons)
+    page = written(tmp_path, artifacts)[1]
+    assert "not blessed, nothing pushed" in page.text
+    assert reasons[0] in page.text
+    assert "tensorboard --logdir" in page.text
+    assert "docker run" not in page.text
+
+
+def test_commands_survive_a_path_with_a_space(tmp_path, artifacts):
+    page = written(tmp_path, artifacts)[1]
+    assert f"-v '{tmp_path}/pushed models/streets:/models/streets:ro'" in page.text
+    assert f"tf.saved_model.load('{tmp_path}/pushed models/streets/4')" in page.text
+
+
+def test_data_lineage_and_settings_are_shown_and_text_from_the_data_is_escaped(tmp_path, artifacts):
+    text, page = written(tmp_path, artifacts)
+    assert "b<7>" in page.text and "b<7>" not in text
+    assert "The image is truncated" in page.text
+    assert "2 (16-bit image)" in page.text
+    assert all(f'"of": "{component}"' in page.text for component in artifacts)
+    assert all(str(folder) in page.text for folder in artifacts.values())
+
+
+def test_each_split_is_shown_with_its_sizes_by_area_and_the_share_of_void(tmp_path, artifacts):
+    text = written(tmp_path, artifacts)[0]
+    rows = re.findall(r"<tr><td>(?:train|test)</td>.*?</tr>", text)
+    assert [re.findall(r">([^<>]+)<", row) for row in rows] == [
+        ["train", "5", "20x10", "20x10", "40x30", "5.0&thinsp;%"],
+        ["test", "2", "20x10", "20x10", "20x10", "0.0&thinsp;%"],
+    ]
+    assert 'title="road 60.0 %" style="width:60.00%' in text
+
+
+def test_a_model_that_did_not_answer_leaves_its_time_out(tmp_path, artifacts):
+    change(artifacts["infra_validator"] / "infra.json", blessed=False, seconds_per_image=None)
+    assert "served alone" not in written(tmp_path, artifacts)[1].text
+
+
+DARK = {"images": 1, "meaning": "a mean brightness of less than 80 of 255", "mean_iou": 0.312, "pixel_accuracy": 0.75}
+BASELINE = {"version": "3", "compared": True, "mean_iou": 0.8, "iou": [0.9, 0.5, None]}
+
+
+def cells(text, heading):
+    """Text of the first table behind a heading, row by row."""
+    body = re.search(rf">{heading}<.*?<tbody>(.*?)</tbody>", text, re.DOTALL).group(1)
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    return [[re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for row in rows]
+
+
+def test_it_shows_what_the_gate_asked_and_what_was_reached(tmp_path, artifacts):
+    thresholds = [
+        {"name": "iou/car & van", "threshold": 0.5, "score": 0.4, "images": 2, "passed": False},
+        {"name": "iou/sky@size=small", "threshold": 0.5, "score": None, "images": 0, "passed": False},
+        {"name": "expected_calibration_error", "threshold": 0.05, "score": 0.034, "images": 2, "passed": True},
+    ]
+    baseline = BASELINE | {"difference": -0.02, "low": -0.041, "high": 0.001}
+    change(artifacts["evaluator"] / "scores.json", thresholds=thresholds, baseline=baseline)
+    text, page = written(tmp_path, artifacts)
+    iou = metrics.scores(MATRIX)["mean_iou"]
+    assert cells(text, "Gate") == [
+        ["mean_iou above always “road”", "≥ +0.1", f"{iou - 0.267:+.3f}", "2", "passed"],
+        ["mean_iou against version 3, low end of the 95 % interval", "≥ -0.03", "-0.041", "2", "failed"],
+        ["iou/car &amp; van", "≥ 0.5", "0.400", "2", "failed"],
+        ["iou/sky@size=small", "≥ 0.5", "none", "0", "failed"],
+        ["expected_calibration_error", "≤ 0.05", "0.034", "2", "passed"],
+    ]
+    assert "0.020 below version 3 (95 % interval -0.041 to +0.001); 0.03 below is allowed." in page.text
+    road, car, sky = cells(text, "Scores")
+    assert [row[4] for row in (road, car, sky)] == [f"{800 / 860 - 0.9:+.3f}", f"{40 / 100 - 0.5:+.3f}", "\N{EN DASH}"]
+
+
+def test_it_shows_each_slice_against_all_images(tmp_path, artifacts):
+    change(artifacts["evaluator"] / "scores.json", slices={"brightness=dark": DARK})
+    text = written(tmp_path, artifacts)[0]
+    change_of_all = 0.312 - metrics.scores(MATRIX)["mean_iou"]
+    assert cells(text, "Slices") == [
+        ["brightness=dark", DARK["meaning"], "1", "0.312", "", f"{change_of_all:+.3f}", "0.750"]
+    ]
+
+
+def test_a_version_that_was_not_compared_is_named_with_the_reason(tmp_path, artifacts):
+    baseline = {"version": "3", "compared": False, "why": "Its classes are a, b; those of the data are a, c."}
+    change(artifacts["evaluator"] / "scores.json", baseline=baseline)
+    page = written(tmp_path, artifacts)[1]
+    assert f"Not compared with version 3, so the other requirements decide. {baseline['why']}" in page.text
+    change(artifacts["evaluator"] / "scores.json", baseline=None)
+    assert "There is no pushed version to compare with." in written(tmp_path, artifacts)[1].text
+
+
+def test_refinements_stand_beside_the_model_as_it_is_served(tmp_path, artifacts):
+    row = {"mean_iou": 0.5432, "boundary_f1": 0.61, "iou": [0.5], "difference": 0.0123, "low": -0.001, "high": 0.02}
+    change(artifacts["evaluator"] / "scores.json", refinements={"flips": row})
+    report.write(tmp_path / "report.html", name="photos", artifacts=artifacts)
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>flips</td>" in page and "0.543" in page and "as it is served" in page
+
+
+def test_bounds_of_regions_and_the_settings_of_dense_crf_are_said(tmp_path, artifacts):
+    row = {"mean_iou": 0.5432, "boundary_f1": 0.61, "iou": [0.5], "difference": 0.0123, "low": -0.001, "high": 0.02}
+    bounds = {"iou": [0.5], "boundary_f1": 0.8765}
+    change(
+        artifacts["evaluator"] / "scores.json",
+        refinements={"superpixels": row, "crf": row | {"settings": {"iterations": 7}}},
+        unlabelled={
+            "superpixels": bounds | {"mean_iou": 0.9124, "regions": 981.4},
+            "merged_by_colour": bounds | {"mean_iou": 0.4321, "regions": 37.0},
+        },
+    )
+    text, page = written(tmp_path, artifacts)
+    said = " ".join(page.text.split())
+    assert "The best that any labelling of these superpixels could score: mean IoU 0.912, boundary F1 0.876" in said
+    assert "981 superpixels an image" in said and "mean IoU 0.432 at best" in said and "37 regions an image" in said
+    assert '{"iterations": 7}' in said
+    crf = [row for row in cells(text, "Refined") if row[0] == "crf"]
+    assert crf == [["crf", "0.543", "+0.012", "-0.001 to +0.020", "0.610"]]
+
+
+def test_a_model_that_refines_itself_says_so(tmp_path, artifacts):
+    assert "refines its answers itself" not in written(tmp_path, artifacts)[1].text
+    assets = artifacts["trainer"] / "saved_model" / "assets"
+    assets.mkdir(parents=True)
+    (assets / "export.json").write_text(json.dumps({"image_size": [24, 32], "tiles": True, "crf": {"iterations": 7}}))
+    said = " ".join(written(tmp_path, artifacts)[1].text.split())
+    assert 'refines its answers itself, by DenseCRF with {"iterations": 7}' in said

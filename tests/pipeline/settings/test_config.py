@@ -1,0 +1,119 @@
+"""Settings: every one can be set by name, and a wrong name is answered with the nearest right one."""
+
+import dataclasses
+import json
+import typing
+
+import pytest
+
+from pipeline.settings import config as settings
+from pipeline.settings.presets import CONFIGS
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "value"),
+    [
+        ("trainer.epochs", "3", 3),
+        ("trainer.learning_rate", "1e-3", 1e-3),
+        ("trainer.filters", "8,16", (8, 16)),
+        ("trainer.scale", "0.5,1", (0.5, 1.0)),
+        ("transform.image_size", "240x180", (180, 240)),
+        ("transform.image_size", "180,240", (180, 240)),
+        ("transform.image_size", "none", None),
+        ("example_gen.ignore_value", "11", 11),
+        ("example_gen.ignore_value", "none", None),
+        ("name", "camvid", "camvid"),
+    ],
+)
+def test_text_becomes_a_value_of_the_settings_type(setting, text, value):
+    changed = settings.changed(settings.Config(), setting, text)
+    assert settings.settings(changed)[setting] == value
+
+
+def test_a_wrong_name_is_refused_with_the_nearest_right_one():
+    with pytest.raises(ValueError, match=r"Unknown setting 'trainer.epoch'.*Did you mean 'trainer.epochs'\?"):
+        settings.changed(settings.Config(), "trainer.epoch", "3")
+
+
+def test_a_wrong_value_is_refused_with_its_type():
+    with pytest.raises(ValueError, match=r"trainer.epochs must be of type int. Received: trainer.epochs=many"):
+        settings.changed(settings.Config(), "trainer.epochs", "many")
+    with pytest.raises(ValueError, match="WIDTHxHEIGHT"):
+        settings.changed(settings.Config(), "transform.image_size", "240x")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_configuration_is_made_of_json_values(name):
+    values = settings.settings(CONFIGS[name]())
+    assert json.loads(json.dumps(values, allow_nan=False)).keys() == values.keys()
+
+
+def test_a_recipe_never_says_auto():
+    assert settings.resolved(settings.Config()).trainer.precision in ("mixed_bfloat16", "float32")
+
+
+def test_only_the_chosen_networks_enter_the_recipe():
+    plain = settings.Trainer(model="fcn8s")
+    assert settings.chosen_modules(plain) == ["kseg.models.fcn"]
+    game = settings.Trainer(model="unet", adversarial_weight=0.1)
+    assert settings.chosen_modules(game) == ["kseg.models.unet", "kseg.models.discriminators"]
+    refined = settings.Trainer(crf={"iterations": 5})
+    assert settings.chosen_modules(refined) == ["kseg.models.unet", "kseg.densecrf"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "message"),
+    [
+        ("trainer.model", "vnet", r"`model` must be one of unet, .*trainer\.model=vnet"),
+        ("trainer.objective", "wgan", "`objective` must be one of non_saturating, minimax, least_squares, hinge"),
+        ("trainer.precision", "half", "`precision` must be one of auto, float32"),
+        ("trainer.epochs", "0", r"`epochs` must be a whole number of at least 1\. Received: trainer\.epochs=0\."),
+        ("trainer.learning_rate", "0", "a number above 0"),
+        ("trainer.learning_rate", "nan", "a number above 0"),
+        ("trainer.learning_rate", "inf", "a number above 0"),
+        ("trainer.adversarial_weight", "-1", "a number of at least 0"),
+        ("trainer.label_smoothing", "1", "a number of at least 0 and below 1"),
+        ("trainer.filters", "16,0", r"`filters` must be values, each a whole number of at least 1.*filters=16,0"),
+        ("trainer.scale", "1", r"`scale` must be 2 values, each a number above 0\. Received: trainer\.scale=1\.0"),
+        ("trainer.scale", "2,1", "`scale` must be the smallest and the largest"),
+        ("transform.image_size", "0,5", "2 values, each a whole number of at least 1"),
+        ("transform.class_weights", "many", "one of none, inverse_square_root, median_frequency"),
+        ("example_gen.validation_share", "2", "a number of at least 0 and of at most 1"),
+        ("example_gen.ignore_value", "-1", "at least 0"),
+        ("statistics_gen.near_duplicate_bits", "129", "a whole number of at least 0 and of at most 128"),
+        ("evaluator.split", "tset", "one of auto, train, validation, test"),
+        ("evaluator.margin", "-0.1", "at least 0"),
+        ("infra_validator.samples", "0", r"Received: infra_validator\.samples=0"),
+        ("pusher.keep", "0", r"Received: pusher\.keep=0"),
+        ("wait_for_machines", "-1", r"Received: wait_for_machines=-1"),
+    ],
+)
+def test_what_a_setting_cannot_be_is_refused_before_the_run_begins(setting, text, message):
+    with pytest.raises(ValueError, match=message):
+        settings.changed(settings.Config(), setting, text)
+
+
+def test_a_setting_made_in_python_is_held_against_the_same_rules():
+    with pytest.raises(
+        ValueError, match=r"`epochs` must be a whole number of at least 1\. Received: trainer\.epochs=2\.5"
+    ):
+        settings.Trainer(epochs=2.5)
+
+
+def test_every_number_has_a_rule():
+    for component in (*vars(settings.Config()).values(), settings.Config()):
+        if dataclasses.is_dataclass(component):
+            for name, kind in typing.get_type_hints(type(component), include_extras=True).items():
+                assert kind not in (int, float), f"{type(component).__name__}.{name}"
+
+
+def test_the_names_are_those_that_the_game_knows():
+    from kseg.games.label_encodings import ENCODINGS
+    from kseg.games.objectives import OBJECTIVES
+    from kseg.pairs.class_balance import RULES
+
+    kinds = typing.get_type_hints(settings.Trainer)
+    assert typing.get_args(kinds["objective"]) == tuple(OBJECTIVES)
+    assert typing.get_args(kinds["encoding"]) == tuple(ENCODINGS)
+    kinds = typing.get_type_hints(settings.Transform)
+    assert typing.get_args(kinds["class_weights"]) == ("none", *RULES)
