@@ -27,6 +27,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kseg import inference, metrics, plots
 from kseg.labels import VOID, LabelMap
 from kseg.pairs.image_files import decode_image
+from kseg.plots import overlays
 from pipeline.engine import progress
 from pipeline.publishing.versions import saved_model_folder
 from pipeline.settings import crf as crf_settings
@@ -228,7 +229,7 @@ def _scaled(panel: np.ndarray, width: int) -> Image.Image:
 
 
 def _row(panels: list[Image.Image]) -> Image.Image:
-    row = Image.new("RGB", (WIDTH, max(panel.height for panel in panels) + MARGIN), plots.PAPER)
+    row = Image.new("RGB", (WIDTH, max(panel.height for panel in panels) + MARGIN), overlays.PAPER)
     for place, panel in enumerate(panels):
         row.paste(panel, (MARGIN + place * (panel.width + MARGIN), 0))
     return row
@@ -236,16 +237,16 @@ def _row(panels: list[Image.Image]) -> Image.Image:
 
 def _line(texts: list[str]) -> Image.Image:
     """Texts side by side: one begins at the left, several are centred over their columns."""
-    line = Image.new("RGB", (WIDTH, TEXT + MARGIN), plots.PAPER)
+    line = Image.new("RGB", (WIDTH, TEXT + MARGIN), overlays.PAPER)
     draw, font = ImageDraw.Draw(line), ImageFont.load_default(TEXT)
     for place, text in enumerate(texts):
         left, anchor = (MARGIN, "lm") if len(texts) == 1 else (WIDTH * (place + 0.5) / len(texts), "mm")
-        draw.text((left, line.height / 2), text, plots.INK, font, anchor=anchor)
+        draw.text((left, line.height / 2), text, overlays.INK, font, anchor=anchor)
     return line
 
 
 def _stacked(parts: list[Image.Image]) -> Image.Image:
-    sheet = Image.new("RGB", (WIDTH, sum(part.height for part in parts) + MARGIN), plots.PAPER)
+    sheet = Image.new("RGB", (WIDTH, sum(part.height for part in parts) + MARGIN), overlays.PAPER)
     top = MARGIN // 2
     for part in parts:
         sheet.paste(part, (0, top))

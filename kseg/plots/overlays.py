@@ -1,0 +1,225 @@
+"""Label maps drawn over their images, errors against the truth, and the legend of the colours. numpy and Pillow only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from kseg.labels import VOID, LabelMap
+
+PANEL_WIDTH = 320  # pixels: small images are enlarged to about this width; images of twice the width are reduced
+MARGIN = 12
+TEXT_SIZE = 15
+INK, PAPER = (30, 30, 30), (255, 255, 255)
+OPACITY = 0.65  # of the class colours over the image
+WRONG_COLOUR, VOID_COLOUR = (214, 39, 40), (150, 150, 150)  # of an error map
+FADE = 0.75  # how far an error map lightens correct pixels towards white
+
+
+def overlay(image: np.ndarray, label_map: np.ndarray, labels: LabelMap) -> Image.Image:
+    """Draws the class colours over an image, at the image's own size; void shows the darkened image.
+
+    Args:
+        image: (H, W, C) in [0, 255], C = 1 or 3; any dtype.
+        label_map: (H, W), class ids, 255 where void.
+        labels: the classes and their colours.
+
+    Returns:
+        An RGB picture of W x H pixels.
+
+    Raises:
+        ValueError: the sizes differ, or an id is neither a class nor void.
+
+    Example:
+        >>> labels = kseg.LabelMap(("ground", "car"), ((90, 90, 90), (220, 60, 50)), (0, 1))
+        >>> image = np.full((96, 128, 3), 200, np.uint8)
+        >>> label_map = np.zeros((96, 128), np.uint8)
+        >>> kseg.plots.overlay(image, label_map, labels).size
+        (128, 96)
+    """
+    label_map = np.asarray(label_map)
+    image = _as_rgb(image, label_map=label_map)
+    _check_ids(labels, label_map=label_map)
+    return Image.fromarray(_blend(image, label_map, labels))
+
+
+def error_map(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, labels: LabelMap) -> Image.Image:
+    """Draws where a prediction is wrong: wrong pixels red, void flat grey, correct pixels as the image, faded.
+
+    Args:
+        image: (H, W, C) in [0, 255], C = 1 or 3; any dtype.
+        truth: (H, W), class ids, 255 where void; void pixels are neither right nor wrong.
+        prediction: (H, W), class ids.
+        labels: the classes.
+
+    Returns:
+        An RGB picture of W x H pixels.
+
+    Raises:
+        ValueError: the sizes differ, or an id is neither a class nor void.
+
+    Example:
+        >>> labels = kseg.LabelMap(("ground", "car"), ((90, 90, 90), (220, 60, 50)), (0, 1))
+        >>> truth, prediction = np.array([[0, 1, 255]]), np.array([[0, 0, 0]])
+        >>> np.asarray(kseg.plots.error_map(np.zeros((1, 3, 1)), truth, prediction, labels))[0].tolist()
+        [[191, 191, 191], [171, 31, 32], [150, 150, 150]]
+    """
+    truth, prediction = np.asarray(truth), np.asarray(prediction)
+    image = _as_rgb(image, truth=truth, prediction=prediction)
+    _check_ids(labels, truth=truth, prediction=prediction)
+    grey = image.mean(axis=-1, keepdims=True)
+    correct = FADE * 255 + (1 - FADE) * grey
+    wrong = 0.8 * np.array(WRONG_COLOUR) + 0.2 * grey  # a trace of the image shows what was mistaken
+    is_void, is_wrong = (truth == VOID)[..., None], (truth != prediction)[..., None]
+    return Image.fromarray(np.where(is_void, VOID_COLOUR, np.where(is_wrong, wrong, correct)).astype(np.uint8))
+
+
+def overlay_sheet(
+    images: Sequence[np.ndarray],
+    truths: Sequence[np.ndarray],
+    predictions: Sequence[np.ndarray],
+    labels: LabelMap,
+    *,
+    errors: bool = False,
+) -> Image.Image:
+    """Draws one row per example: the image, the truth over it, the prediction over it; the legend is below.
+
+    Void pixels of the truth show the darkened image.
+
+    Args:
+        images: N images (H, W, C), in [0, 255], C = 1 or 3; sizes may differ.
+        truths: N label maps (H, W), class ids, 255 where void.
+        predictions: N label maps (H, W), class ids.
+        labels: the classes and their colours.
+        errors: whether a fourth column shows each `error_map`.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: sizes or numbers differ, there is no example, or an id is neither a class nor void.
+
+    Example:
+        >>> labels = kseg.LabelMap(("ground", "car"), ((90, 90, 90), (220, 60, 50)), (0, 1))
+        >>> image, truth = np.zeros((96, 128, 3), np.uint8), np.zeros((96, 128), np.uint8)
+        >>> kseg.plots.overlay_sheet([image], [truth], [truth], labels).size
+        (816, 270)
+    """
+    if not len(images) == len(truths) == len(predictions) > 0:
+        raise ValueError(
+            "`images`, `truths` and `predictions` must have the same number of examples, at least 1. "
+            f"Received: {len(images)}, {len(truths)} and {len(predictions)}."
+        )
+    rows = [_row(*example, labels, errors) for example in zip(images, truths, predictions, strict=True)]
+    columns, panel_width = len(rows[0]), max(row[0].width for row in rows)
+    width = columns * panel_width + (columns + 1) * MARGIN
+    key = legend(_legend_entries(labels, any((np.asarray(truth) == VOID).any() for truth in truths), errors), width)
+    heading = TEXT_SIZE + 2 * MARGIN
+    height = heading + sum(row[0].height + MARGIN for row in rows) + key.height
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(TEXT_SIZE)
+    lefts = [MARGIN + column * (panel_width + MARGIN) for column in range(columns)]
+    for left, title in zip(lefts, ("image", "truth", "prediction", "errors"), strict=False):
+        draw.text((left + panel_width / 2, heading / 2), title, INK, font, anchor="mm")
+    top = heading
+    for row in rows:
+        for left, panel in zip(lefts, row, strict=True):
+            sheet.paste(panel, (left + (panel_width - panel.width) // 2, top))
+        top += row[0].height + MARGIN
+    sheet.paste(key, (0, top))
+    return sheet
+
+
+def legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int, text_size: int = TEXT_SIZE) -> Image.Image:
+    """Draws a colour patch next to each name, on as many lines as they need.
+
+    Args:
+        entries: (name, (red, green, blue)) of each.
+        width: width of the picture, pixels.
+        text_size: height of the text, pixels.
+
+    Example:
+        >>> kseg.plots.legend([("ground", (90, 90, 90)), ("car", (220, 60, 50))], width=300).size
+        (300, 33)
+    """
+    font, step = ImageFont.load_default(text_size), text_size + MARGIN
+    corners, left, top = [], MARGIN, MARGIN // 2
+    for name, _ in entries:
+        length = step + font.getlength(name) + MARGIN
+        if left + length > width and left > MARGIN:
+            left, top = MARGIN, top + step
+        corners.append((left, top))
+        left += length
+    picture = Image.new("RGB", (width, top + step), PAPER)
+    draw = ImageDraw.Draw(picture)
+    for (left, top), (name, colour) in zip(corners, entries, strict=True):
+        draw.rectangle((left, top, left + text_size, top + text_size), fill=tuple(colour), outline=INK)
+        draw.text((left + step - MARGIN / 2, top + text_size / 2), name, INK, font, anchor="lm")
+    return picture
+
+
+def _legend_entries(labels: LabelMap, has_void: bool, errors: bool) -> list[tuple[str, tuple[int, int, int]]]:
+    """Names and colours of a sheet."""
+    entries = list(zip(labels.names, labels.colours, strict=True))
+    if has_void:
+        entries.append(("void (darkened image)", (60, 60, 60)))
+    if errors:
+        entries.append(("wrong", WRONG_COLOUR))
+    return entries
+
+
+def _row(image, truth, prediction, labels: LabelMap, errors: bool) -> list[Image.Image]:
+    """The panels of one example, scaled by an integer factor, which keeps pixels square and sharp."""
+    image = _as_rgb(image, truth=np.asarray(truth), prediction=np.asarray(prediction))
+    panels = [Image.fromarray(image), overlay(image, truth, labels), overlay(image, prediction, labels)]
+    if errors:
+        panels.append(error_map(image, truth, prediction, labels))
+    width, height = panels[0].size
+    enlarge, reduce = max(1, round(PANEL_WIDTH / width)), max(1, width // (2 * PANEL_WIDTH))
+    size = width * enlarge, height * enlarge
+    return [panel.resize(size, Image.Resampling.NEAREST).reduce(reduce) for panel in panels]
+
+
+def _blend(image: np.ndarray, ids: np.ndarray, labels: LabelMap) -> np.ndarray:
+    """Class colours over the grey of an image (H, W, 3), uint8."""
+    grey = image.mean(axis=-1, keepdims=True)
+    blended = OPACITY * labels.colour(ids) + (1 - OPACITY) * grey
+    return np.where((ids == VOID)[..., None], 0.5 * image, blended).astype(np.uint8)
+
+
+def _as_rgb(image, **label_maps: np.ndarray) -> np.ndarray:
+    """An image (H, W, C) as (H, W, 3), uint8, when each label map has its size.
+
+    Raises:
+        ValueError: a shape does not fit.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[-1] not in (1, 3):
+        raise ValueError(f"`image` must be (H, W, C) with C = 1 or 3. Received: image.shape={image.shape}.")
+    for name, label_map in label_maps.items():
+        if label_map.shape != image.shape[:2]:
+            cure = " Take `argmax(axis=-1)` of logits first." if label_map.ndim == 3 else ""
+            raise ValueError(
+                f"`{name}` must be class ids (H, W) of the size of `image`. Received: {name}.shape={label_map.shape} and "
+                f"image.shape={image.shape}.{cure}"
+            )
+    if image.dtype != np.uint8:
+        image = np.clip(np.round(image), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
+def _check_ids(labels: LabelMap, **label_maps: np.ndarray):
+    """Refuses label maps that hold anything but class ids and void.
+
+    Raises:
+        ValueError: an id is neither a class nor void.
+    """
+    for name, ids in label_maps.items():
+        unknown = ids[~((ids >= 0) & (ids < labels.num_classes)) & (ids != VOID)] if ids.dtype.kind in "iu" else ids
+        if unknown.size:
+            raise ValueError(
+                f"`{name}` must hold class ids 0..{labels.num_classes - 1}, or {VOID} for void, as integers. "
+                f"Received: {ids.dtype} with values such as {np.unique(unknown)[:4].tolist()}."
+            )
