@@ -12,7 +12,7 @@ import pathlib
 
 from pipeline import machines
 from pipeline.engine.loading import component
-from pipeline.engine.store import Artifact, Outside, Store, external
+from pipeline.engine.store import Artifact, Untracked, Store, external
 from pipeline.evaluation import gate
 from pipeline.publishing import versions
 from pipeline.publishing.previous import previous_statistics
@@ -34,7 +34,7 @@ COMPONENTS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Stages:
     """The part of the line that a command asks for; all of it by default."""
 
     first: str = COMPONENTS[0]  # what comes before must be finished
@@ -48,17 +48,17 @@ class Part:
         return self.last == COMPONENTS[-1] and not self.explain
 
 
-def run(config: settings.Config, beam_options: list[str], part: Part) -> dict[str, pathlib.Path]:
+def run(config: settings.Config, beam_options: list[str], stages: Stages) -> dict[str, pathlib.Path]:
     """Runs the part of the line; returns the folder of each artifact.
 
     Raises:
-        ValueError: something before `part.first` is not finished, or a component refuses what it is given.
+        ValueError: something before `stages.first` is not finished, or a component refuses what it is given.
     """
-    before = COMPONENTS[: COMPONENTS.index(part.first)]
-    store, artifacts = Store(config.root, forced=part.forced, required=before, explain=part.explain), {}
+    before = COMPONENTS[: COMPONENTS.index(stages.first)]
+    store, artifacts = Store(config.root, forced=stages.forced, required=before, explain=stages.explain), {}
     for name, artifact in steps(config, beam_options, store):
         artifacts[name] = artifact.path
-        if name == part.last:
+        if name == stages.last:
             break
     return artifacts
 
@@ -75,7 +75,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
         Name and artifact of each, as soon as there is one; a caller that asks no further runs no further. Of several machines
         that train together, those that are not the chief end with the trainer, and have no artifact of it.
     """
-    beam = Outside(beam_options)
+    beam = Untracked(beam_options)
     c = config
     source = _source(config.data)
     classes = {"classes": external(config.classes)} if config.classes else {}
@@ -105,7 +105,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
     yield "transform", transform
     training, networks = component("trainer"), chosen_modules(c.trainer)
     if c.trainer.strategy == "multiworker":
-        training = machines.together(training, config.wait_for_machines)
+        training = machines.in_subprocess(training, config.wait_for_machines)
         if not (machines.here().chief or store.explain):
             store.join(training, c.trainer, modules=networks, transform=transform)
             return
@@ -142,7 +142,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
         validation=validation,
         name=Artifact(config.name, config.name),  # pusher works on a place, so its recipe does name it
         target=Artifact(target, str(target.resolve())),
-        fingerprint=Outside(model.fingerprint),
+        fingerprint=Untracked(model.fingerprint),
     )
     yield "pusher", pushed
 

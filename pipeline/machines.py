@@ -69,7 +69,7 @@ def here(listed: str | None = None) -> Machine:
     return Machine(name, name == next(iter(addresses)), addresses)
 
 
-def together(component, wait: float):
+def in_subprocess(component, wait: float):
     """`component`, which trains by the strategy "multiworker", in a process of its own on each machine.
 
     Args:

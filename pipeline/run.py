@@ -169,7 +169,7 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
     return settings.resolved(config), beam
 
 
-def asked(argv: list[str]) -> line.Part:
+def asked(argv: list[str]) -> line.Stages:
     """Reads which part of the line is asked for.
 
     Raises:
@@ -180,7 +180,7 @@ def asked(argv: list[str]) -> line.Part:
     last = arguments.only or arguments.until or line.COMPONENTS[-1]
     if line.COMPONENTS.index(first) > line.COMPONENTS.index(last):
         raise ValueError(f"--from must not come behind --until. Received: --from {first} --until {last}.")
-    return line.Part(first, last, tuple(arguments.force), arguments.explain)
+    return line.Stages(first, last, tuple(arguments.force), arguments.explain)
 
 
 def _parted(argv: list[str]) -> tuple[list[str], list[str]]:

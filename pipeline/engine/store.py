@@ -39,7 +39,7 @@ class Artifact:
 
 
 @dataclasses.dataclass(frozen=True)
-class Outside:
+class Untracked:
     """An input that leaves no trace in the result (a place, a runner's options): handed over, never hashed."""
 
     value: object
@@ -78,7 +78,7 @@ class Store:
             modules: names of further first-party modules that the settings choose, a network's for example.
             resume: keep the scratch folder of a killed run, so that the component can go on from it.
             valid: `valid(path) -> bool`, asked of a cached artifact whose effect lies outside `root`.
-            **inputs: `Artifact`s, handed over as paths; `Outside`s, handed over as they are and not hashed.
+            **inputs: `Artifact`s, handed over as paths; `Untracked`s, handed over as they are and not hashed.
 
         Raises:
             ValueError: the component is `required` and not finished, or data from outside changed while it read them.

@@ -37,4 +37,4 @@ def test_each_of_its_commands_asks_for_one_component_with_settings_that_are_read
         argv = shlex.split(arguments)
         config, beam = run.parse(argv)
         assert (config.name, config.example_gen.ignore_value, config.root, beam) == ("camvid", 11, "/srv/runs", [])
-        assert run.asked(argv) == line.Part(first=name, last=name)
+        assert run.asked(argv) == line.Stages(first=name, last=name)

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import gc, lineage
 from pipeline.components.pusher import pusher
-from pipeline.engine.store import Artifact, Outside, Store, external
+from pipeline.engine.store import Artifact, Untracked, Store, external
 from pipeline.settings.pusher import Pusher
 
 SCORES = {
@@ -63,7 +63,7 @@ def push(tmp_path):
         model = store.run(trainer, Settings(epochs), transform=prepared)
         scores = SCORES | ({"baseline": {"version": 1, "compared": True}} if baseline else {})
         compared = {"baseline": baseline} if baseline else {}
-        evaluation = store.run(evaluator, Settings(), model=model, scores=Outside(scores), **compared)
+        evaluation = store.run(evaluator, Settings(), model=model, scores=Untracked(scores), **compared)
         validation = store.run(infra_validator, Settings(), model=model)
         target = tmp_path / "savedmodels"
         note = store.run(
@@ -74,7 +74,7 @@ def push(tmp_path):
             validation=validation,
             name=Artifact("photos", "photos"),
             target=Artifact(target, str(target)),
-            fingerprint=Outside(model.fingerprint),
+            fingerprint=Untracked(model.fingerprint),
         )
         return {"examples": examples, "transform": prepared, "model": model, "evaluation": evaluation, "note": note}
 

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from pipeline.engine import store as store_module
-from pipeline.engine.store import Artifact, Outside, Store, external
+from pipeline.engine.store import Artifact, Untracked, Store, external
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ def test_what_is_outside_is_handed_over_and_leaves_no_trace(tmp_path):
         seen.append(runner)
 
     store = Store(tmp_path)
-    prints = {store.run(component, Config(), runner=Outside(value)).fingerprint for value in ("one", "two")}
+    prints = {store.run(component, Config(), runner=Untracked(value)).fingerprint for value in ("one", "two")}
     assert len(prints) == 1 and seen == ["one"]
 
 
