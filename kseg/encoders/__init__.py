@@ -9,6 +9,7 @@ asks for it. The trunks of keras-cv are in `kseg.keras_cv`.
 
 from kseg.encoders.alexnet import alexnet
 from kseg.encoders.applications import efficientnet_v2_b0, mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
+from kseg.encoders.efficientnet_lite import efficientnet_lite0, efficientnet_lite1, efficientnet_lite2
 from kseg.encoders.features import strides
 from kseg.encoders.resnet import resnet50, resnet101
 from kseg.encoders.vgg import VGG16_STAGES, vgg16, vgg16_dilated
@@ -16,6 +17,9 @@ from kseg.encoders.vgg import VGG16_STAGES, vgg16, vgg16_dilated
 __all__ = [
     "VGG16_STAGES",
     "alexnet",
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
     "efficientnet_v2_b0",
     "mobilenet_v2",
     "mobilenet_v3_large",

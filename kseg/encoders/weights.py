@@ -20,14 +20,18 @@ def fill(trunk: keras.Model, weights, donor=None) -> None:
 
     Args:
         trunk: functional model whose layers have the file's names.
-        weights: "imagenet", or the path of a `.weights.h5`, `.keras` or (as keras.applications offers them) `.h5` file.
+        weights: "imagenet"; the path of a `.weights.h5`, `.keras` or (as keras.applications offers them) `.h5` file; or arrays
+            by layer name, in Keras's order.
         donor: function that makes the network of keras.applications for "imagenet", which downloads what is not in Keras's cache.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: there are no ImageNet weights for this trunk; or the file lacks a layer or has it in another shape.
     """
-    named = _imagenet(donor) if weights == "imagenet" else read(weights)
+    if isinstance(weights, dict):
+        named, weights = weights, "the weights by layer name"
+    else:
+        named = _imagenet(donor) if weights == "imagenet" else read(weights)
     first = True
     for layer in trunk.layers:
         if not layer.weights:

@@ -1,0 +1,154 @@
+"""Reads the state dict of a PyTorch file of before 1.6 without PyTorch. Standard library and numpy.
+
+Such a file is a row of pickles (magic number, protocol, system, state dict, storage keys), then for each key a count and raw
+little-endian values. A pickle can name any function of Python, so the unpickler admits an ordered dictionary, tensors and
+storages, and refuses everything else; a tensor that would reach outside its storage is refused, too. Newer files, which are zip
+archives, are refused by name.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+import pathlib
+import pickle
+import struct
+
+import numpy as np
+
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+STORAGES = {
+    "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
+    "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?",
+}  # fmt: skip
+"""Storage types and the dtype of their values."""
+
+
+def read_state_dict(path) -> dict[str, np.ndarray]:
+    """The tensors of a state dict by name.
+
+    Args:
+        path: file that `torch.save(model.state_dict(), path)` of PyTorch before 1.6 wrote.
+
+    Returns:
+        Arrays of the tensors' shapes and dtypes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no such file, is damaged, or holds anything but tensors.
+
+    Source: `torch.serialization._legacy_load` of PyTorch.
+    """
+    path = pathlib.Path(path)
+    try:
+        with open(path, "rb") as file:
+            tensors, keys = _header(file)
+            size = path.stat().st_size
+            values = _storages(file, keys, {tensor.storage for tensor in tensors.values()}, size)
+        return {name: tensor.array(values) for name, tensor in tensors.items()}
+    except FileNotFoundError:
+        raise
+    except _MALFORMED as error:
+        raise ValueError(
+            f"Weights of PyTorch must be a state dict as written before version 1.6. Received: {path} [{error}]."
+        ) from error
+
+
+_MALFORMED = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError, MemoryError, RecursionError,
+    struct.error, pickle.UnpicklingError,
+)  # fmt: skip
+"""What unpickling damaged bytes may raise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Storage:
+    key: str
+    dtype: str
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tensor:
+    """A view into a storage whose values follow later in the file."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def array(self, values: dict[str, np.ndarray]) -> np.ndarray:
+        """A copy of the values that the view shows."""
+        flat = values[self.storage.key]
+        numbers = (self.offset, *self.shape, *self.strides)
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError(f"a tensor of offset, shape and strides {numbers}")
+        if 0 in self.shape:
+            return np.zeros(self.shape, flat.dtype)
+        last = self.offset + sum((length - 1) * step for length, step in zip(self.shape, self.strides, strict=True))
+        if last >= len(flat) or math.prod(self.shape) > len(
+            flat
+        ):  # views that repeat values would not be bounded by the file
+            raise ValueError(f"a tensor of shape {self.shape} outside its storage of {len(flat)} values")
+        steps = [step * flat.itemsize for step in self.strides]
+        return np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, steps).copy()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows an ordered dictionary, tensors and storages, and no other name."""
+
+    def find_class(self, module, name):
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _tensor
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        raise ValueError(f"it names {module}.{name}")
+
+    def persistent_load(self, pid):
+        kind, dtype, key, _, count, view = pid
+        if kind != "storage" or dtype not in STORAGES.values() or view is not None or not isinstance(key, str):
+            raise ValueError(f"a storage {pid!r:.80}")
+        return _Storage(key, dtype, count)
+
+
+def _tensor(storage, offset, shape, strides, *_):
+    """Stands for `torch._utils._rebuild_tensor_v2`."""
+    if not isinstance(storage, _Storage):
+        raise ValueError("a tensor without a storage")
+    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def _header(file) -> tuple[dict[str, _Tensor], list[str]]:
+    """The state dict, and the keys of the storages in the order in which their values follow."""
+    if file.read(4) == b"PK\x03\x04":
+        raise ValueError("a zip archive, as PyTorch writes since 1.6")
+    file.seek(0)
+    if (magic := _Unpickler(file).load()) != MAGIC:
+        raise ValueError(f"the magic number {magic!r:.40}")
+    if (protocol := _Unpickler(file).load()) != PROTOCOL:
+        raise ValueError(f"the protocol {protocol!r:.40}")
+    _Unpickler(file).load()  # byte order and sizes of the writer's system; values are always little-endian
+    state, keys = _Unpickler(file).load(), _Unpickler(file).load()
+    if not isinstance(state, dict) or not isinstance(keys, list):
+        raise ValueError(f"{type(state).__name__} instead of a state dict")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, _Tensor):
+            raise ValueError(f"{name!r:.40} of type {type(value).__name__} in the state dict")
+    return dict(state), keys
+
+
+def _storages(file, keys: list[str], storages: set[_Storage], size: int) -> dict[str, np.ndarray]:
+    """The values of each storage."""
+    known = {storage.key: storage for storage in storages}
+    found = {}
+    for key in keys:
+        storage = known[key]
+        (count,) = struct.unpack("<q", file.read(8))
+        dtype = np.dtype(storage.dtype)
+        if count != storage.count or not 0 <= count * dtype.itemsize <= size - file.tell():
+            raise ValueError(f"a storage of {count} values")
+        found[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype)
+    return found
