@@ -153,7 +153,7 @@ def _source(data: str) -> Artifact:
         return Artifact(data, data)
     if not data.startswith("tfds:"):
         return external(data)
-    from pipeline.examples.tfds_builder import tfds_builder
+    from pipeline.examples.sources.tfds_builder import tfds_builder
 
     return Artifact(data, external(tfds_builder(data.removeprefix("tfds:")).data_dir).fingerprint)
 

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 def _predict(argv: list[str]) -> int:
     arguments, settings, beam_options = parse(argv)
     if beam_options:
-        from pipeline.examples.beam import pipeline_options
+        from pipeline.examples.runner_options import pipeline_options
 
         pipeline_options(beam_options)  # refuses what Beam does not know
     output = pathlib.Path(arguments.output)

@@ -163,7 +163,7 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
     if not config.data:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
     if beam:
-        from pipeline.examples.beam import pipeline_options
+        from pipeline.examples.runner_options import pipeline_options
 
         pipeline_options(beam)
     return settings.resolved(config), beam

@@ -144,7 +144,7 @@ def stored_pairs(data: pathlib.Path, split: str) -> list[tuple[str, bytes, bytes
 
     from pipeline.examples import prepared
 
-    files = prepared.shards_of(data).get(split) if data.is_dir() else None
+    files = prepared.shard_paths(data).get(split) if data.is_dir() else None
     if not files:
         raise ValueError(
             f"`--data` must be a prepared data set with a split {split!r}. Received: --data {data}. "

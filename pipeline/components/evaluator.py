@@ -25,7 +25,7 @@ from pipeline.engine import progress
 from pipeline.evaluation import gate
 from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.evaluation.pair_counts import Count, CountBest, Counted, counted
-from pipeline.examples import beam as shards
+from pipeline.examples import prepared
 from pipeline.settings import refinements as refinement_settings
 from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.prediction import Settings
@@ -157,7 +157,7 @@ def compared(ours: ScoredImages, theirs: ScoredImages) -> dict:
 
 def _split(wanted: str, examples: pathlib.Path) -> tuple[str, int]:
     """The split to be scored and its number of pairs."""
-    available = shards.splits(examples)
+    available = prepared.split_sizes(examples)
     split = wanted
     if wanted == "auto":
         split = "test" if available.get("test") else "validation"

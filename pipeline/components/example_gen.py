@@ -1,9 +1,9 @@
 """example_gen: any source of image and mask pairs becomes a prepared data set at the original size.
 
-Leaves the TFDS directory, `labels.json` (the classes) and `ingestion.json`: pairs of each split, channels, images that were
-stored anew as PNG by reason, masks without an image, files that are neither, and the pairs that were set aside, with their paths,
-the fault and its cure; `quarantine/` holds copies of them. A source that is wrong as a whole is refused before Beam starts, one
-without a single usable pair after it. Beam; TensorFlow only for TFDS sources.
+Writes the TFDS directory, `labels.json` (the classes) and `ingestion.json`: pairs per split, channels, images re-encoded as PNG
+by reason, masks without an image, other files, and the quarantined pairs with paths, fault and cure; `quarantine/` holds copies
+of them. A source that is wrong as a whole is refused before Beam starts, one without a usable pair after it. Beam; TensorFlow
+only for TFDS sources.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ import pathlib
 import apache_beam as beam
 
 from pipeline.engine import progress
-from pipeline.examples import beam as shards
-from pipeline.examples import prepared, sources
+from pipeline.examples import prepared
+from pipeline.examples.collecting import Collect, read_collected
 from pipeline.examples.quarantine import keep
+from pipeline.examples.records import WriteExamples
+from pipeline.examples.runner_options import pipeline_options
+from pipeline.examples.sources.opening import open_source
+from pipeline.examples.sources.source import Source
 from pipeline.settings.example_gen import ExampleGen
 
 SHOWN = 20  # reasons in a message
@@ -33,59 +37,51 @@ def example_gen(
     """Reads every pair of the source and stores it.
 
     Args:
-        out: folder to write below.
-        config: void value, shares of splits, and what else a source needs.
+        out: folder to write to.
+        config: void value, shares of the splits, and what else a source needs.
         source: a folder or CSV file of pairs, "tfds:<name>[:<configuration>]", or "streets".
-        classes: table of classes; None: classes.csv in the folder, or beside the CSV file.
+        classes: table of classes; None: classes.csv in the folder, or next to the CSV file.
         beam_options: Beam's command line.
 
     Raises:
         ValueError: the source is wrong as a whole, the classes are not given, or no pair can be used.
     """
-    given = _source(source, config, classes)
-    progress.total(sum(given.counts.values()))
-    numbers = {split: prepared.shard_count(count, config.examples_per_shard) for split, count in given.counts.items()}
+    opened = open_source(source, config, classes)
+    progress.total(sum(opened.counts.values()))
+    shards = {split: prepared.shard_count(count, config.examples_per_shard) for split, count in opened.counts.items()}
     reencoded, quarantined = out / "reencoded.jsonl", out / "quarantined.jsonl"
-    with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
-        pairs = (
+    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
+        read = (
             pipeline
-            | "Elements" >> given.elements
-            | "Read" >> beam.ParDo(given.reader).with_outputs("reencoded", "quarantined", main="pairs")
+            | "Elements" >> opened.elements
+            | "Read" >> beam.ParDo(opened.reader).with_outputs("reencoded", "quarantined", main="pairs")
         )
-        _ = pairs.pairs | "Write" >> shards.WriteExamples(out, numbers)
+        _ = read.pairs | "Write" >> WriteExamples(out, shards)
         _ = (
-            pairs.reencoded
+            read.reencoded
             | "Count reasons" >> beam.combiners.Count.PerElement()
-            | "Collect reasons" >> shards.Collect(reencoded)
+            | "Collect reasons" >> Collect(reencoded)
         )
-        _ = pairs.quarantined | "Collect quarantined" >> shards.Collect(quarantined)
-    rows = [*given.faults, *shards.collected(quarantined)]
+        _ = read.quarantined | "Collect quarantined" >> Collect(quarantined)
+    rows = [*opened.faults, *read_collected(quarantined)]
     ingestion = {
-        "channels": given.channels,
-        "reencoded": dict(shards.collected(reencoded)),
+        "channels": opened.channels,
+        "reencoded": dict(read_collected(reencoded)),
         "quarantined": sorted(rows, key=lambda row: (row["split"], row["key"], row["where"])),
-        "unused_masks": list(given.unused_masks),
-        "foreign_files": list(given.foreign_files),
+        "unused_masks": list(opened.unused_masks),
+        "foreign_files": list(opened.foreign_files),
     }
-    _publish(out, given, ingestion)
+    _write_metadata(out, opened, ingestion)
 
 
-def _source(source, config, classes) -> sources.Source:
-    if str(source) == "streets":
-        return sources.generated_streets(config, classes)
-    if str(source).startswith("tfds:"):
-        return sources.prepared_tfds(str(source).removeprefix("tfds:"), config, classes)
-    return sources.folder(pathlib.Path(source), config, classes)
-
-
-def _publish(out, given: sources.Source, ingestion: dict):
-    """Writes what stands beside the shards."""
+def _write_metadata(out, opened: Source, ingestion: dict):
+    """Writes everything but the shards."""
     rows = ingestion["quarantined"]
-    if not any(pairs for files in prepared.measured(out).values() for pairs, _ in files):
+    if not any(records for files in prepared.count_records(out).values() for records, _ in files):
         reasons = "\n".join(f"{row['what']} [{row['where']}]. {row['cure']}" for row in rows[:SHOWN])
         raise ValueError(f"At least one pair must be usable. Received: {len(rows)} pairs that are not:\n{reasons}")
     prepared.write_metadata(out, ingestion["channels"], "Image and mask pairs at their original size.")
-    (out / "labels.json").write_text(given.labels.to_json(), encoding="utf-8")
-    ingestion["quarantined"] = keep(out / "quarantine", rows, given.files)
-    ingestion = {"pairs": prepared.splits(out), **ingestion}
+    (out / "labels.json").write_text(opened.labels.to_json(), encoding="utf-8")
+    ingestion["quarantined"] = keep(out / "quarantine", rows, opened.files)
+    ingestion = {"pairs": prepared.split_sizes(out), **ingestion}
     (out / "ingestion.json").write_text(json.dumps(ingestion, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -20,8 +20,10 @@ from kseg.labels import VOID, LabelMap
 from kseg.pairs.image_files import decode_image
 from kseg.pairs.pictures import JPEG
 from pipeline.engine import progress
-from pipeline.examples import beam as shards
 from pipeline.examples import prepared
+from pipeline.examples.collecting import Collect, read_collected
+from pipeline.examples.records import ReadSplits
+from pipeline.examples.runner_options import pipeline_options
 from pipeline.settings.statistics_gen import StatisticsGen
 from pipeline.validation import duplicates
 
@@ -43,22 +45,22 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
         beam_options: Beam's command line.
     """
     labels = LabelMap.load(examples)
-    progress.total(sum(prepared.splits(examples).values()))
+    progress.total(sum(prepared.split_sizes(examples).values()))
     counted, seen = out / "counts.jsonl", out / "images.jsonl"
-    with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
+    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
         found = (
             pipeline
-            | "Read" >> shards.ReadSplits(examples)
+            | "Read" >> ReadSplits(examples)
             | "Count" >> beam.ParDo(CountExample(labels.num_classes)).with_outputs("counts", main="images")
         )
         _ = (
             found.counts
             | "Add" >> beam.CombinePerKey(AddCounts(labels.num_classes))
             | "Summarise" >> beam.MapTuple(_named)
-            | "Collect" >> shards.Collect(counted)
+            | "Collect" >> Collect(counted)
         )
-        _ = found.images | "Collect images" >> shards.Collect(seen)
-    summaries, images = dict(shards.collected(counted)), duplicates.in_order(shards.collected(seen))
+        _ = found.images | "Collect images" >> Collect(seen)
+    summaries, images = dict(read_collected(counted)), duplicates.in_order(read_collected(seen))
     ingestion = json.loads((examples / "ingestion.json").read_text(encoding="utf-8"))
     statistics = {
         "classes": list(labels.names),

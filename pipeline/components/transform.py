@@ -17,8 +17,9 @@ from kseg.pairs import class_balance
 from kseg.pairs.image_files import decode_image, encode_png
 from kseg.pairs.resizing import fitted_size, resize_image, resize_label_map
 from pipeline.engine import progress
-from pipeline.examples import beam as shards
 from pipeline.examples import prepared
+from pipeline.examples.records import ReadSplits, WriteExamples
+from pipeline.examples.runner_options import pipeline_options
 from pipeline.settings.transform import Transform
 
 LONGER_SIDE = 240
@@ -57,16 +58,16 @@ def transform(
         "channels": counts["channels"],
         "num_classes": len(counts["class_pixels"]),
         "class_weights": class_weights(config.class_weights, counts),
-        "examples": prepared.splits(examples),
+        "examples": prepared.split_sizes(examples),
     }
     progress.total(sum(plan["examples"].values()))
     numbers = {name: prepared.shard_count(count, config.examples_per_shard) for name, count in plan["examples"].items()}
-    with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
+    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
         _ = (
             pipeline
-            | "Read" >> shards.ReadSplits(examples)
+            | "Read" >> ReadSplits(examples)
             | "Fit" >> beam.ParDo(FitExample(image_size))
-            | "Write" >> shards.WriteExamples(out, numbers)
+            | "Write" >> WriteExamples(out, numbers)
         )
     prepared.write_metadata(out, plan["channels"], f"Image and mask pairs fitted into {image_size[1]}x{image_size[0]}.")
     shutil.copyfile(examples / "labels.json", out / "labels.json")

@@ -21,7 +21,9 @@ from kseg.pairs.image_files import decode_image
 from kseg.postprocess.superpixels import best_labels, merged_by_colour, superpixels
 from pipeline.engine import progress
 from pipeline.evaluation.image_scores import ScoredImages
-from pipeline.examples import beam as shards
+from pipeline.examples.collecting import Collect, SumCounts, read_collected
+from pipeline.examples.records import ReadExamples
+from pipeline.examples.runner_options import pipeline_options
 from pipeline.prediction import refinements
 from pipeline.settings.prediction import Settings
 
@@ -49,22 +51,22 @@ def counted(out: pathlib.Path, directory: pathlib.Path, split: str, count: beam.
         beam_options: Beam's command line.
     """
     sums, rows = out / "sums.jsonl", out / "rows.jsonl"
-    with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
+    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
         found = (
             pipeline
-            | "Read" >> shards.ReadExamples(directory, split)
+            | "Read" >> ReadExamples(directory, split)
             | "Batch" >> beam.BatchElements(min_batch_size=IMAGES_A_BATCH, max_batch_size=IMAGES_A_BATCH)
             | "Count" >> beam.ParDo(count).with_outputs("images", main="matrices")
         )
         _ = (
             found.matrices
-            | "Sum" >> beam.CombineGlobally(shards.SumCounts())
+            | "Sum" >> beam.CombineGlobally(SumCounts())
             | "As lists" >> beam.Map(np.ndarray.tolist)
-            | "Collect sum" >> shards.Collect(sums)
+            | "Collect sum" >> Collect(sums)
         )
-        _ = found.images | "Collect images" >> shards.Collect(rows)
-    (matrix,) = shards.collected(sums)
-    return Counted(np.array(matrix, np.int64), ScoredImages.of(shards.collected(rows)))
+        _ = found.images | "Collect images" >> Collect(rows)
+    (matrix,) = read_collected(sums)
+    return Counted(np.array(matrix, np.int64), ScoredImages.of(read_collected(rows)))
 
 
 class Count(beam.DoFn):

@@ -108,13 +108,13 @@ def write_metadata(directory: pathlib.Path, channels: int, description: str):
 
     template = tfds.core.ShardedFileTemplate(directory, dataset_name=NAME, filetype_suffix="tfrecord")
     split_infos = []
-    for split, files in measured(directory).items():
+    for split, files in count_records(directory).items():
         lengths, sizes = zip(*files, strict=True)
         if any(lengths):
             info = {"shard_lengths": list(lengths), "num_bytes": sum(sizes), "filename_template": template}
             split_infos.append(tfds.core.SplitInfo(split, **info))
         else:
-            for path in shards_of(directory)[split]:
+            for path in shard_paths(directory)[split]:
                 path.unlink()
     image = tfds.features.Image(shape=(None, None, channels), doc="8-bit grey or RGB, JPEG or PNG")
     label_map = tfds.features.Image(shape=(None, None, 1), encoding_format="png", doc="class ids; 255 is void")
@@ -128,7 +128,7 @@ def write_metadata(directory: pathlib.Path, channels: int, description: str):
     )
 
 
-def shards_of(directory: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+def shard_paths(directory: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     """Files of each split, in order. A data set that other hands prepared may have another name in front."""
     found = {}
     for path in sorted(pathlib.Path(directory).glob("*.tfrecord-*-of-*")):
@@ -136,12 +136,12 @@ def shards_of(directory: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     return found
 
 
-def measured(directory: pathlib.Path) -> dict[str, list[tuple[int, int]]]:
+def count_records(directory: pathlib.Path) -> dict[str, list[tuple[int, int]]]:
     """Pairs and bytes of each file of each split, counted in the files themselves."""
-    return {split: [_measured(path) for path in paths] for split, paths in shards_of(directory).items()}
+    return {split: [_count_file(path) for path in paths] for split, paths in shard_paths(directory).items()}
 
 
-def _measured(path) -> tuple[int, int]:
+def _count_file(path) -> tuple[int, int]:
     """Number of records of a TFRecord file, and their bytes; it steps over the records without reading them."""
     count = size = 0
     with open(path, "rb") as file:
@@ -152,7 +152,7 @@ def _measured(path) -> tuple[int, int]:
     return count, size
 
 
-def splits(directory: pathlib.Path) -> dict[str, int]:
+def split_sizes(directory: pathlib.Path) -> dict[str, int]:
     """Number of pairs of each split of a prepared data set."""
     info = json.loads((pathlib.Path(directory) / "dataset_info.json").read_text())
     return {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}

@@ -17,7 +17,7 @@ def keep(
 
     Args:
         folder: to be made where there are rows.
-        rows: of `sources.set_aside`.
+        rows: of `sources.source.quarantine_row`.
         files: image and mask file by split and key; of a pair that is not among them, the reason alone is kept.
 
     Returns:

@@ -26,7 +26,8 @@ from kseg.pairs.image_files import decode_image, stored_image
 from kseg.pairs.pictures import PairError, shown
 from kseg.postprocess.regions import regions, tidied
 from pipeline.engine import progress
-from pipeline.examples import beam as shards
+from pipeline.examples.collecting import Collect, read_collected
+from pipeline.examples.runner_options import pipeline_options
 from pipeline.prediction import refinements, region_files
 
 LABEL_MAPS, OVERLAYS, RECORDS = "label_maps", "overlays", "records"
@@ -90,15 +91,15 @@ def predict(pictures, output: pathlib.Path, models: list[pathlib.Path], settings
     # As bytes: the name of a file need not be text.
     work = [(os.fsencode(picture.source.absolute()), os.fsencode(picture.key)) for picture in pictures]
     file = output / f".{uuid.uuid4().hex}.jsonl"
-    with beam.Pipeline(options=shards.pipeline_options(beam_options)) as pipeline:
+    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
         _ = (
             pipeline
             | "Name pictures" >> beam.Create(work)
             | "Spread" >> beam.Reshuffle()
             | "Label" >> beam.ParDo(Label(output, models, settings))
-            | "Collect" >> shards.Collect(file)
+            | "Collect" >> Collect(file)
         )
-    outcomes = shards.collected(file)
+    outcomes = read_collected(file)
     unreadable = sorted([o["path"], o["fault"], o["message"]] for o in outcomes if o["outcome"] == "unreadable")
     _write_csv(output / UNREADABLE, [["path", "fault", "message"], *unreadable])
     labels = LabelMap.load(models[0] / "assets")

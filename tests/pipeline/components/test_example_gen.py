@@ -36,7 +36,7 @@ def stored(out) -> dict[str, dict[str, tuple[bytes, np.ndarray]]]:
     import tensorflow as tf
 
     found = {}
-    for split, paths in prepared.shards_of(out).items():
+    for split, paths in prepared.shard_paths(out).items():
         for record in tf.data.TFRecordDataset([str(path) for path in paths]):
             key, image_bytes, label_map_bytes = prepared.from_record(record.numpy())
             found.setdefault(split, {})[key] = image_bytes, decode_image(label_map_bytes)[..., 0]
@@ -125,7 +125,7 @@ def test_a_pair_that_cannot_be_used_is_kept_with_path_and_reason_and_the_others_
     copies = {path.stem: path.read_bytes() for path in kept.iterdir() if path.stem != "reason"}
     files = {kind: pathlib.Path(row[kind]) for kind in ("image", "mask")}
     assert copies == {kind: file.read_bytes() for kind, file in files.items() if file.exists()}
-    assert ingestion["pairs"] == prepared.splits(out) == {"test": 2, "train": 5, "validation": 2}
+    assert ingestion["pairs"] == prepared.split_sizes(out) == {"test": 2, "train": 5, "validation": 2}
 
 
 def test_what_is_kept_of_quarantined_pairs_is_bounded(ingest, photos, monkeypatch):

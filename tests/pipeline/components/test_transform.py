@@ -37,7 +37,7 @@ def stored(directory) -> dict[str, tuple[bytes, bytes]]:
     """Encoded image and label map by key."""
     import tensorflow as tf
 
-    paths = [str(path) for paths in prepared.shards_of(directory).values() for path in paths]
+    paths = [str(path) for paths in prepared.shard_paths(directory).values() for path in paths]
     records = (prepared.from_record(record.numpy()) for record in tf.data.TFRecordDataset(paths))
     return {key: (image_bytes, label_map_bytes) for key, image_bytes, label_map_bytes in records}
 
@@ -45,7 +45,7 @@ def stored(directory) -> dict[str, tuple[bytes, bytes]]:
 def test_pairs_are_fitted_with_their_aspect_kept_and_the_plan_counts_them(prepare, photos):
     examples, out, plan = prepare(photos, 9, image_size=(12, 16))
     assert (plan["image_size"], plan["channels"], plan["num_classes"]) == ([12, 16], 3, 3)
-    assert plan["examples"] == prepared.splits(out) == {"test": 2, "train": 6, "validation": 2}
+    assert plan["examples"] == prepared.split_sizes(out) == {"test": 2, "train": 6, "validation": 2}
     assert LabelMap.load(out) == LabelMap.load(examples)
     before, after = stored(examples), stored(out)
     assert before.keys() == after.keys()

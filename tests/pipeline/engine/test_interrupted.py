@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import line
 from pipeline.engine.console import fault_of_the_disk, interrupted_afterwards, interrupts_kept
-from pipeline.examples import beam as shards
+from pipeline.examples.runner_options import pipeline_options
 from tests.conftest import ROOT
 from tests.pipeline.whole_line import contents, finish, start
 
@@ -110,7 +110,7 @@ def test_an_interrupt_inside_beam_stays_one(workers):
     def interrupted(element):
         raise KeyboardInterrupt
 
-    options = shards.pipeline_options([f"--direct_num_workers={workers}"])
+    options = pipeline_options([f"--direct_num_workers={workers}"])
     with pytest.raises(KeyboardInterrupt), interrupts_kept(), beam.Pipeline(options=options) as pipeline:
         _ = pipeline | beam.Create([1]) | "First" >> beam.Map(abs) | "Second" >> beam.Map(interrupted)
 

@@ -66,7 +66,7 @@ def stored(corpus) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     import tensorflow as tf
 
     found = {}
-    for path in prepared.shards_of(corpus / "examples")["train"]:
+    for path in prepared.shard_paths(corpus / "examples")["train"]:
         for record in tf.data.TFRecordDataset(str(path)):
             key, image_bytes, label_map_bytes = prepared.from_record(record.numpy())
             found[key] = tf.io.decode_image(image_bytes, channels=3).numpy(), decode_image(label_map_bytes)[..., 0]

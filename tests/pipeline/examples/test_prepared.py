@@ -64,8 +64,8 @@ def test_a_folder_of_records_becomes_a_data_set_that_tfds_reads(directory):
 
 
 def test_pairs_and_bytes_are_counted_in_the_files_and_splits_without_a_pair_go(directory):
-    assert prepared.measured(directory) == {"train": [(2, 2 * len(RECORD)), (0, 0)]}
-    assert prepared.splits(directory) == {"train": 2}
+    assert prepared.count_records(directory) == {"train": [(2, 2 * len(RECORD)), (0, 0)]}
+    assert prepared.split_sizes(directory) == {"train": 2}
     (split,) = json.loads((directory / "dataset_info.json").read_text())["splits"]
     assert split["numBytes"] == str(2 * len(RECORD))
 
@@ -73,7 +73,7 @@ def test_pairs_and_bytes_are_counted_in_the_files_and_splits_without_a_pair_go(d
 def test_tensorflow_is_not_imported_to_write_a_data_set(tmp_path):
     program = f"""
 import pathlib, sys
-from pipeline import beam, prepared, sources
+from pipeline.examples import prepared, records
 folder = pathlib.Path({str(tmp_path)!r})
 prepared.write_records(folder / prepared.shard_name("train", 0, 1), [prepared.to_record("a", b"image", b"mask")])
 prepared.write_metadata(folder, 1, "")

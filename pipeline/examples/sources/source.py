@@ -1,0 +1,82 @@
+"""What every source tells `example_gen`: classes, channels, numbers of pairs, and how to read one element into one pair.
+
+A fault of the source as a whole raises a ValueError before Beam starts; a fault of one pair quarantines that pair alone. Beam;
+no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import apache_beam as beam
+
+from kseg.labels import LabelMap
+from kseg.pairs.pictures import PairError, shown
+from pipeline.engine import progress
+
+CLASSES_EXAMPLE = "value,name,red,green,blue\n0,road,128,64,128\n1,car,64,0,128\n255,void,0,0,0"
+"""A table of classes, for messages."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What `example_gen` needs to know about its data.
+
+    Attributes:
+        labels: the classes.
+        channels: of every image, 1 or 3.
+        counts: pairs of each split before any is quarantined; the expected number where a hash assigns the splits.
+        elements: transform from nothing to the elements that `reader` reads.
+        reader: DoFn from one element to (split, key, image_bytes, label_map_bytes), with two tagged outputs: "reencoded"
+            (the reason) and "quarantined" (a `quarantine_row`).
+        faults: rows of pairs that are quarantined before anything is read.
+        files: image and mask file of every pair, by split and `shown` key; empty where pairs are not files.
+        unused_masks: mask files without an image.
+        foreign_files: files that are neither image nor mask.
+    """
+
+    labels: LabelMap
+    channels: int
+    counts: dict[str, int]
+    elements: beam.PTransform
+    reader: beam.DoFn
+    faults: tuple[dict, ...] = ()
+    files: dict[tuple[str, str], tuple[pathlib.Path, pathlib.Path]] = dataclasses.field(default_factory=dict)
+    unused_masks: tuple[str, ...] = ()
+    foreign_files: tuple[str, ...] = ()
+
+
+def quarantine_row(split: str, key: str, image: str, mask: str, error: PairError) -> dict[str, str]:
+    """The record of a pair that cannot be used: which pair, and the name, what, where and cure of its error."""
+    row = {"split": split, "key": shown(key), "image": image, "mask": mask}
+    return row | {"name": error.name, "what": error.what, "where": error.where, "cure": error.cure}
+
+
+def read_outputs(read, row):
+    """Yields what a reader emits for one element, and counts it as done.
+
+    Args:
+        read: `read() -> (split, key, image_bytes, label_map_bytes, reason)`; `reason` is why the image becomes a PNG, or None.
+        row: `row(error) -> quarantine_row` of a pair whose `read` raises a PairError.
+    """
+    progress.advance()
+    try:
+        *pair, reason = read()
+    except PairError as error:
+        yield beam.pvalue.TaggedOutput("quarantined", row(error))
+    else:
+        yield tuple(pair)
+        if reason:
+            yield beam.pvalue.TaggedOutput("reencoded", reason)
+
+
+class Elements(beam.PTransform):
+    """A list as a collection, spread over the workers."""
+
+    def __init__(self, elements):
+        super().__init__()
+        self._elements = elements
+
+    def expand(self, pipeline):
+        return pipeline | "Name pairs" >> beam.Create(self._elements) | "Spread" >> beam.Reshuffle()

@@ -1,0 +1,137 @@
+"""A data set that TFDS has prepared. TFDS and TensorFlow are imported when one is opened."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import pathlib
+
+import apache_beam as beam
+
+from kseg.labels import LabelMap
+from kseg.pairs.image_files import joined
+from kseg.pairs.listing import SPLITS, cuts, split_of
+from pipeline.examples.sources.source import CLASSES_EXAMPLE, Source, quarantine_row, read_outputs
+from pipeline.examples.sources.tfds_builder import tfds_builder
+from pipeline.settings.example_gen import ExampleGen
+
+
+def open_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -> Source:
+    """The source of a prepared data set below $TFDS_DATA_DIR or TFDS's default; nothing is downloaded.
+
+    Args:
+        name: "<name>", "<name>:<configuration>", or TFDS's own "<name>/<configuration>:<version>".
+        config: names of the image and mask features; a data set with one split is split by a hash.
+        classes: table of classes; None: the class names of the mask feature.
+
+    Raises:
+        ValueError: TFDS has not prepared such a data set, or it lacks a feature, a training split or class names.
+    """
+    builder = tfds_builder(name)
+    features, names = builder.info.features, (config.image_feature, config.mask_feature)
+    for setting, feature in zip(("image_feature", "mask_feature"), names, strict=True):
+        if feature not in features or not hasattr(features[feature], "encoding_format"):
+            images = sorted(key for key, value in features.items() if hasattr(value, "encoding_format"))
+            raise ValueError(
+                f"`{setting}` must name a feature with images. Received: example_gen.{setting}={feature} [tfds:{name}]. "
+                f"There are: {', '.join(images) or 'none'}."
+            )
+    labels = LabelMap.from_csv(classes, config.ignore_value) if classes else _named_classes(features, config, name)
+    sizes = {split: info.num_examples for split, info in builder.info.splits.items() if split in SPLITS}
+    if not sizes:
+        raise ValueError(
+            f"A data set must have splits among {', '.join(SPLITS)}. "
+            f"Received: {', '.join(builder.info.splits) or 'none'} [tfds:{name}]."
+        )
+    counts, split_cuts = {SPLITS[split]: count for split, count in sizes.items()}, None
+    if len(sizes) == 1:
+        keys = _tfds_ids(builder, *sizes)
+        split_cuts = cuts(keys, config.validation_share, config.test_share)
+        counts = dict(collections.Counter(split_of(key, split_cuts) for key in keys))
+    channels = features[config.image_feature].shape[-1] or 3
+    return Source(
+        labels=labels,
+        channels=channels,
+        counts=counts,
+        elements=_TfdsElements(builder, tuple(sizes), names),
+        reader=_ReadTfds(name, labels, channels, names, split_cuts, config.max_pixels),
+    )
+
+
+def _tfds_ids(builder, split) -> list[str]:
+    """The `tfds_id` of every example of a split: file name and position."""
+    info = builder.info.splits[split]
+    numbered = zip(sorted(info.filenames), info.shard_lengths, strict=True)
+    return [f"{name}__{number}" for name, count in numbered for number in range(count)]
+
+
+def _named_classes(features, config, name) -> LabelMap:
+    """Classes with the names of the mask feature, in the colours of PASCAL VOC."""
+    feature = features[config.mask_feature]
+    if not getattr(feature, "num_classes", None):
+        raise ValueError(
+            f"The classes must be given. Received: tfds:{name}, whose {config.mask_feature} names none, and no --classes. "
+            f"Write a table like this one:\n{CLASSES_EXAMPLE}"
+        )
+    classes = [(value, text) for value, text in enumerate(feature.names) if value != config.ignore_value]
+    return LabelMap(
+        names=tuple(text for _, text in classes),
+        colours=tuple(_voc_colour(value) for value, _ in classes),
+        values=tuple(value for value, _ in classes),
+        ignore_value=config.ignore_value,
+    )
+
+
+def _voc_colour(value: int) -> tuple[int, int, int]:
+    """Bits 0, 3, 6 of the value become the highest bits of red, bits 1, 4, 7 of green, bits 2 and 5 of blue."""
+    return tuple(sum((value >> (3 * place + channel) & 1) << (7 - place) for place in range(3)) for channel in range(3))
+
+
+class _TfdsElements(beam.PTransform):
+    """(split, tfds_id, image_bytes, mask_bytes) of the given splits, encoded as they are stored."""
+
+    def __init__(self, builder, splits, names):
+        super().__init__()
+        self._builder, self._splits, self._names = builder, splits, names
+
+    def expand(self, pipeline):
+        import tensorflow_datasets as tfds
+
+        features = set(self._names)
+        decoders = tfds.decode.PartialDecoding(features, {name: tfds.decode.SkipDecoding() for name in features})
+        options = {"decoders": decoders, "read_config": tfds.ReadConfig(add_tfds_id=True), "shuffle_files": False}
+        return [
+            pipeline
+            | f"Read {split}" >> tfds.beam.ReadFromTFDS(self._builder, split, **options)
+            | f"Unpack {split}" >> beam.ParDo(_Unpack(split, self._names))
+            for split in self._splits
+        ] | "Join" >> beam.Flatten()
+
+
+class _Unpack(beam.DoFn):
+    """A dictionary of tensors to (split, tfds_id, image_bytes, mask_bytes)."""
+
+    def __init__(self, split, names):
+        self._split, self._names = split, names
+
+    def process(self, example):
+        image_bytes, mask_bytes = (bytes(example[name].numpy()) for name in self._names)
+        yield self._split, example["tfds_id"].numpy().decode(), image_bytes, mask_bytes
+
+
+class _ReadTfds(beam.DoFn):
+    """Reads (split, tfds_id, image_bytes, mask_bytes); `split_cuts` are given where a hash of the id assigns the split."""
+
+    def __init__(self, name, labels, channels, names, split_cuts, max_pixels):
+        self._name, self._labels, self._channels = name, labels, channels
+        self._names, self._split_cuts, self._max_pixels = names, split_cuts, max_pixels
+
+    def process(self, element):
+        split, key, *encoded = element
+        split = split_of(key, self._split_cuts) if self._split_cuts else SPLITS[split]
+        places = [f"tfds:{self._name} {key} {feature}" for feature in self._names]
+        row = functools.partial(quarantine_row, split, key, *places)
+        yield from read_outputs(functools.partial(self._read, split, key, encoded, places), row)
+
+    def _read(self, split, key, encoded, places):
+        return split, key, *joined(*encoded, self._labels, self._channels, *places, self._max_pixels)

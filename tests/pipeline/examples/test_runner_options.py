@@ -1,0 +1,49 @@
+"""Beam's options: a runner in this process that downloads nothing; unknown options are refused."""
+
+import urllib.request
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
+from apache_beam.testing.util import assert_that, equal_to
+
+from pipeline.examples.runner_options import RUNNER, pipeline_options
+
+
+def test_the_default_runner_is_beams_own_in_this_process_and_nothing_is_downloaded(monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError(f"a download was tried: {args}")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr("apache_beam.runners.portability.prism_runner.PrismRunner.__init__", refuse)
+    monkeypatch.setattr("apache_beam.utils.subprocess_server.SubprocessServer.start", refuse)
+    options = pipeline_options()
+    pipeline = beam.Pipeline(options=options)
+    assert_that(pipeline | beam.Create([1, 2]) | beam.Map(abs), equal_to([1, 2]))
+    result = pipeline.run()
+    result.wait_until_finish()
+    assert type(pipeline.runner).__name__ == "FnApiRunner"
+    assert options.view_as(StandardOptions).runner == RUNNER
+
+
+def test_what_follows_the_dashes_wins_over_the_defaults():
+    options = pipeline_options(["--direct_num_workers=5", "--runner=FlinkRunner"])
+    assert options.view_as(DirectOptions).direct_num_workers == 5
+    assert options.view_as(StandardOptions).runner == "FlinkRunner"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ["--direct_num_worker=2"],
+            r"'--direct_num_worker=2'\. Received: -- --direct_num_worker=2\. Did you mean '--direct_num_workers'",
+        ),
+        (["stray"], r"Unknown option of Beam 'stray'.*before the bare `--`"),
+        (["--direct_num_workers=two"], r"Received: --direct_num_workers=two \[.*invalid int value"),
+        (["--direct_running_mode=everywhere"], r"\[.*invalid choice: 'everywhere'"),
+    ],
+)
+def test_options_that_beam_does_not_know_are_refused(argv, message):
+    with pytest.raises(ValueError, match=message):
+        pipeline_options(argv)
