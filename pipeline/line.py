@@ -12,7 +12,7 @@ import pathlib
 
 from pipeline import machines
 from pipeline.engine.loading import component
-from pipeline.engine.store import Artifact, Untracked, Store, external
+from pipeline.engine.store import Artifact, Store, Untracked, external
 from pipeline.evaluation import gate
 from pipeline.publishing import versions
 from pipeline.publishing.previous import previous_statistics

@@ -13,8 +13,8 @@ import pathlib
 import stat
 import unicodedata
 
+from kseg.pairs.decoding import PairError, printable
 from kseg.pairs.listing import IMAGE_SUFFIXES
-from kseg.pairs.pictures import PairError, shown
 
 PICTURE_SUFFIXES = {
     ".avif",
@@ -45,7 +45,7 @@ class Files:
     foreign: list[pathlib.Path] = dataclasses.field(default_factory=list)
 
 
-def files_below(folder: pathlib.Path, suffixes: tuple[str, ...]) -> Files:
+def find_files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> Files:
     """The files below `folder` that end in one of `suffixes`, by their path without suffix.
 
     Args:
@@ -54,8 +54,8 @@ def files_below(folder: pathlib.Path, suffixes: tuple[str, ...]) -> Files:
     """
     found = Files()
     unread = {}
-    for path in walk(folder):
-        key, suffix, error = key_of(path, folder), path.suffix.lower(), fault_of(path)
+    for path in walk_files(folder):
+        key, suffix, error = file_key(path, folder), path.suffix.lower(), find_file_error(path)
         if error is None and suffix not in suffixes:
             if suffix in PICTURE_SUFFIXES or suffix in IMAGE_SUFFIXES:
                 unread.setdefault(key, (path, _unread(path, suffixes)))
@@ -77,7 +77,7 @@ def files_below(folder: pathlib.Path, suffixes: tuple[str, ...]) -> Files:
     return found
 
 
-def walk(folder: pathlib.Path):
+def walk_files(folder: pathlib.Path):
     """Every file below `folder`, in order of path, links followed; folders that lead back up are named like files."""
     waiting = [(folder, (os.path.realpath(folder),))]
     while waiting:
@@ -95,19 +95,19 @@ def walk(folder: pathlib.Path):
         waiting += [(path / name, above) for name in names]
 
 
-def key_of(path: pathlib.Path, folder: pathlib.Path) -> str:
+def file_key(path: pathlib.Path, folder: pathlib.Path) -> str:
     """The path below `folder` without its suffix; one text for `\u00e9`, whether a Mac wrote it as two characters or not."""
     key = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
     return os.fsencode(key).decode("utf-8", "backslashreplace")  # a fault says where the name is not UTF-8
 
 
-def fault_of(path: pathlib.Path) -> PairError | None:
+def find_file_error(path: pathlib.Path) -> PairError | None:
     """Why a path cannot be opened as a file, or None."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
         return PairError(
-            "name_not_utf8", "The name of a file must be UTF-8. Received: other bytes", shown(path), "Rename it."
+            "name_not_utf8", "The name of a file must be UTF-8. Received: other bytes", printable(path), "Rename it."
         )
     try:
         mode = os.stat(path).st_mode
@@ -117,7 +117,7 @@ def fault_of(path: pathlib.Path) -> PairError | None:
         return PairError(
             "missing_file",
             f"The files of a pair must be there. Received: {error.strerror}",
-            shown(path),
+            printable(path),
             "Add the file, or take the pair out.",
         )
     if stat.S_ISDIR(mode):
@@ -126,7 +126,7 @@ def fault_of(path: pathlib.Path) -> PairError | None:
         return PairError(
             "not_a_file",
             "A picture must be a regular file. Received: a pipe, socket or device",
-            shown(path),
+            printable(path),
             "Take it out, or put a file in its place.",
         )
     return None
@@ -134,7 +134,10 @@ def fault_of(path: pathlib.Path) -> PairError | None:
 
 def _loop(path) -> PairError:
     return PairError(
-        "symlink_loop", "A link must lead to a file. Received: one that leads back up", shown(path), "Remove the link."
+        "symlink_loop",
+        "A link must lead to a file. Received: one that leads back up",
+        printable(path),
+        "Remove the link.",
     )
 
 
@@ -143,13 +146,13 @@ def _unread(path, suffixes) -> PairError:
         return PairError(
             "lossy_mask",
             "A mask must be PNG. Received: JPEG, which changes values at every edge",
-            shown(path),
+            printable(path),
             "Export the mask anew as PNG; converting the JPEG would keep its wrong values.",
         )
     return PairError(
         "unsupported_format",
         f"Files of this folder must end in {', '.join(suffixes)}. Received: {path.suffix}",
-        shown(path),
+        printable(path),
         "Convert it to PNG.",
     )
 
@@ -158,6 +161,6 @@ def _twins(first, second) -> PairError:
     return PairError(
         "two_of_one_stem",
         "Two files must not have one stem, since a mask is found by it. Received: two",
-        f"{shown(first)}, {shown(second)}",
+        f"{printable(first)}, {printable(second)}",
         "Rename or remove one of them.",
     )

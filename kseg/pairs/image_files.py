@@ -1,6 +1,6 @@
 """One encoded image and its mask: what of them is stored.
 
-Images keep their bytes where every decoder reads them alike, which is plain 8-bit grey or RGB; everything else (turned by EXIF,
+Images keep their bytes where every decoder reads them alike, which is plain 8-bit grey or RGB; everything else (rotated by EXIF,
 CMYK, 16 bits, alpha, palette) is read rightly and becomes a PNG, with a reason to be counted. Masks become class ids
 (`mask_files`). Refused are files that are not whole (`pictures`), and pairs whose sizes differ. numpy and Pillow only.
 """
@@ -13,14 +13,14 @@ import numpy as np
 from PIL import Image
 
 from kseg.labels import LabelMap
+from kseg.pairs.decoding import MAX_PIXELS, PairError, open_image, png_header, reopen_image, upright_transpose
 from kseg.pairs.mask_files import read_mask
-from kseg.pairs.pictures import MAX_PIXELS, PairError, decoded, opened, png_header, turn
 
-TURNED = "turned by EXIF"
+ROTATED = "rotated by EXIF"
 DARK = "16 bits, the upper 4 unused"
 
 
-def joined(
+def prepare_pair(
     image: bytes,
     mask: bytes,
     labels: LabelMap,
@@ -47,10 +47,10 @@ def joined(
     Raises:
         PairError: a file is damaged, the sizes differ, or the mask has values without a class.
     """
-    image_bytes, size, reason = stored_image(image, channels, image_place, max_pixels)
+    image_bytes, size, reason = prepare_image(image, channels, image_place, max_pixels)
     label_map = read_mask(mask, labels, mask_place, max_pixels)
     if label_map.shape != size:
-        turned = ", turned as its EXIF says" if reason == TURNED else ""
+        turned = ", turned as its EXIF says" if reason == ROTATED else ""
         raise PairError(
             "size_mismatch",
             "A mask must have the size of its image. "
@@ -65,7 +65,7 @@ def _size(shape) -> str:
     return f"{shape[1]}x{shape[0]}"
 
 
-def stored_image(
+def prepare_image(
     data: bytes, channels: int, where: str, max_pixels: int = MAX_PIXELS
 ) -> tuple[bytes, tuple[int, int], str | None]:
     """An encoded image as it is stored: its own bytes where every decoder reads them alike, else a PNG.
@@ -84,12 +84,12 @@ def stored_image(
     Raises:
         PairError: the file is empty, of another kind, damaged, animated or too large.
     """
-    picture = opened(data, where, max_pixels)
+    picture = open_image(data, where, max_pixels)
     reason = _not_plain(picture, data, channels)
     if reason is None:
         return data, (picture.height, picture.width), None
-    if reason == TURNED:
-        picture = picture.transpose(turn(picture))
+    if reason == ROTATED:
+        picture = picture.transpose(upright_transpose(picture))
     if picture.mode.startswith("I"):
         values = np.asarray(picture)
         reason = DARK if values.max() < 2**12 else reason
@@ -100,8 +100,8 @@ def stored_image(
 
 def _not_plain(picture, data, channels) -> str | None:
     """Why another decoder might see something else in the file, or None."""
-    if turn(picture) is not None:
-        return TURNED
+    if upright_transpose(picture) is not None:
+        return ROTATED
     if picture.mode == "CMYK":
         return "CMYK"
     if picture.format == "PNG":
@@ -119,7 +119,7 @@ def _not_plain(picture, data, channels) -> str | None:
 
 def decode_image(data: bytes) -> np.ndarray:
     """The pixels (H, W, C), uint8, of a stored image or label map."""
-    pixels = np.asarray(decoded(data))
+    pixels = np.asarray(reopen_image(data))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 

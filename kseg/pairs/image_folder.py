@@ -19,11 +19,11 @@ import os
 import pathlib
 
 from kseg.labels import LabelMap
-from kseg.pairs.folder_files import Files, fault_of, files_below, walk
-from kseg.pairs.image_files import joined
-from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair, drawn
+from kseg.pairs.decoding import MAX_PIXELS, PairError, has_colour, printable
+from kseg.pairs.folder_files import Files, find_file_error, find_files, walk_files
+from kseg.pairs.image_files import prepare_pair
+from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair, assign_splits
 from kseg.pairs.pair_table import read_table
-from kseg.pairs.pictures import MAX_PIXELS, PairError, has_colour, shown
 
 LAYOUTS = (
     "images/ and masks/, or JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/; "
@@ -38,7 +38,7 @@ def list_pairs(root, *, validation_share: float = 0.1, test_share: float = 0.1) 
 
     Args:
         root: the folder or the CSV file, in one of the layouts above.
-        validation_share: of a source without splits, the share of pairs that are drawn for validation; see `pairs.cuts`.
+        validation_share: share of pairs assigned to validation if the source has no splits.
         test_share: likewise for test.
 
     Returns:
@@ -53,7 +53,7 @@ def list_pairs(root, *, validation_share: float = 0.1, test_share: float = 0.1) 
         raise PairError(
             "no_data",
             "The data must be a folder or a file. Received: nothing of the kind",
-            shown(root),
+            printable(root),
             "Check the path that was given.",
         )
     if root.is_file():
@@ -64,7 +64,7 @@ def list_pairs(root, *, validation_share: float = 0.1, test_share: float = 0.1) 
         listing = _in_voc(root)
     else:
         raise _unknown_layout(root)
-    return drawn(listing, validation_share, test_share)
+    return assign_splits(listing, validation_share, test_share)
 
 
 def _unknown_layout(root) -> PairError:
@@ -76,7 +76,7 @@ def _unknown_layout(root) -> PairError:
             f"Put the split inside: {swapped[0]}/images becomes images/{swapped[0]}; or list the pairs in a CSV file."
         )
     return PairError(
-        "unknown_layout", f"A folder of pairs must hold {LAYOUTS}. Received: {shown(found)}", shown(root), cure
+        "unknown_layout", f"A folder of pairs must hold {LAYOUTS}. Received: {printable(found)}", printable(root), cure
     )
 
 
@@ -93,12 +93,12 @@ def _in_folders(images, masks) -> Listing:
             raise PairError(
                 "unknown_split",
                 "Beside folders of splits there must be no other. Received: one of another name",
-                shown(entry),
+                printable(entry),
                 f"Move it into one of {', '.join(SPLITS)}, or rename it to one of them.",
             )
         else:
             foreign.append(entry)
-    foreign += [path for path in walk(masks) if path.relative_to(masks).parts[0] not in splits]
+    foreign += [path for path in walk_files(masks) if path.relative_to(masks).parts[0] not in splits]
     return Listing(
         pairs=[pair for listing in listings for pair in listing.pairs],
         faults=[fault for listing in listings for fault in listing.faults],
@@ -136,15 +136,15 @@ def _present(folder, suffixes) -> Files:
         raise PairError(
             "no_folder",
             f"A folder of pairs must hold {LAYOUTS}. Received: no such folder",
-            shown(folder),
+            printable(folder),
             "Add the folder; what lies in images/<split> has its masks in masks/<split>.",
         )
-    found = files_below(folder, suffixes)
+    found = find_files(folder, suffixes)
     if not found.files and not found.faults:
         raise PairError(
             "empty_folder",
             f"A folder of pairs must not be empty. Received: no {' or '.join(suffixes)} in it",
-            shown(folder),
+            printable(folder),
             "Put pairs into it, or remove the folder.",
         )
     return found
@@ -153,8 +153,8 @@ def _present(folder, suffixes) -> Files:
 def _without_mask(image, mask) -> PairError:
     return PairError(
         "missing_mask",
-        f"Every image must have a mask of the same name. Received: no {shown(mask)}",
-        shown(image),
+        f"Every image must have a mask of the same name. Received: no {printable(mask)}",
+        printable(image),
         "Add the mask, take the image out, or list pairs of other names in a CSV file.",
     )
 
@@ -164,17 +164,15 @@ def _none_has_a_mask(images, masks) -> PairError:
     image = next(iter(images.values()))
     above = masks if masks.name == "masks" else masks.parent
     others = {above / split for split in SPLITS} - {masks}
-    found = (path for path in walk(above) if path.stem == image.stem and not others & set(path.parents))
+    found = (path for path in walk_files(above) if path.stem == image.stem and not others & set(path.parents))
     elsewhere = next(found, None)
     cure = "Give images and masks the same names, or list the pairs in a CSV file."
     if elsewhere:
-        cure = (
-            f"There is {shown(elsewhere)}: put masks into the same folders as images, or list the pairs in a CSV file."
-        )
+        cure = f"There is {printable(elsewhere)}: put masks into the same folders as images, or list the pairs in a CSV file."
     return PairError(
         "missing_mask",
-        f"Every image must have a mask of the same name. Received: none of {len(images)} has one below {shown(masks)}",
-        shown(image),
+        f"Every image must have a mask of the same name. Received: none of {len(images)} has one below {printable(masks)}",
+        printable(image),
         cure,
     )
 
@@ -187,14 +185,14 @@ def _in_voc(root) -> Listing:
         raise PairError(
             "bad_list",
             "The VOC layout must have lists of its splits. Received: no train.txt or val.txt",
-            shown(lists),
+            printable(lists),
             "Add a text file for each split, with a name without suffix in each line.",
         )
     pairs, faults = {}, []
     for split, path in found:
         for number, key in enumerate(_names(path), start=1):
             pair = _voc_pair(root, split, key)
-            error = _voc_fault(pair, (split, key) in pairs, f"{shown(path)}, name {number}")
+            error = _voc_fault(pair, (split, key) in pairs, f"{printable(path)}, name {number}")
             if error:
                 faults.append(Fault(pair, error))
             else:
@@ -208,11 +206,14 @@ def _names(path) -> list[str]:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise PairError(
-            "bad_list", f"A list must be UTF-8. Received: {error}", shown(path), "Write it anew."
+            "bad_list", f"A list must be UTF-8. Received: {error}", printable(path), "Write it anew."
         ) from error
     if not names:
         raise PairError(
-            "bad_list", "The lists of the VOC layout must not be empty. Received: no name", shown(path), "Remove it."
+            "bad_list",
+            "The lists of the VOC layout must not be empty. Received: no name",
+            printable(path),
+            "Remove it.",
         )
     return names
 
@@ -226,20 +227,23 @@ def _voc_pair(root, split, key) -> Pair:
 def _voc_fault(pair, seen, where) -> PairError | None:
     if seen:
         return PairError(
-            "listed_twice", f"A name must stand once in a list. Received: {shown(pair.key)} again", where, "Remove one."
+            "listed_twice",
+            f"A name must stand once in a list. Received: {printable(pair.key)} again",
+            where,
+            "Remove one.",
         )
     if ".." in pathlib.PurePath(pair.key).parts or pathlib.PurePath(pair.key).is_absolute() or "\0" in pair.key:
         return PairError(
             "outside_folder",
-            f"A list must name files of its own data set. Received: {shown(pair.key)}",
+            f"A list must name files of its own data set. Received: {printable(pair.key)}",
             where,
             "Copy the files into it.",
         )
-    error = fault_of(pair.image) or fault_of(pair.mask)
+    error = find_file_error(pair.image) or find_file_error(pair.mask)
     return error and PairError(error.name, error.what, f"{error.where}, named in {where}", error.cure)
 
 
-def channels_of(pairs) -> int:
+def count_channels(pairs) -> int:
     """3 where any image has colour, else 1: all images of a data set are stored with one number of channels.
 
     Headers alone are read, and of a data set with colour only the first few. A file that cannot be read says nothing here.
@@ -250,7 +254,7 @@ def channels_of(pairs) -> int:
 def read_pair(
     pair: Pair, labels: LabelMap, channels: int = 3, max_pixels: int = MAX_PIXELS
 ) -> tuple[bytes, bytes, str | None]:
-    """Reads one pair of files into what is stored; see `image_files.joined`.
+    """Reads one pair of files into what is stored; see `image_files.prepare_pair`.
 
     Args:
         pair: the two files.
@@ -265,7 +269,7 @@ def read_pair(
         PairError: a file is missing or damaged, the sizes differ, or the mask has values without a class.
     """
     encoded = [_bytes(path, max_pixels) for path in (pair.image, pair.mask)]
-    return joined(*encoded, labels, channels, shown(pair.image), shown(pair.mask), max_pixels)
+    return prepare_pair(*encoded, labels, channels, printable(pair.image), printable(pair.mask), max_pixels)
 
 
 def _bytes(path, max_pixels) -> bytes:
@@ -276,7 +280,7 @@ def _bytes(path, max_pixels) -> bytes:
                 "too_many_bytes",
                 f"A file must have at most {most:,} bytes, which is what example_gen.max_pixels={max_pixels:,} can take. "
                 f"Received: {size:,}",
-                shown(path),
+                printable(path),
                 "Look what it is; raise example_gen.max_pixels if it is a picture.",
             )
         return path.read_bytes()
@@ -284,6 +288,6 @@ def _bytes(path, max_pixels) -> bytes:
         raise PairError(
             "unreadable_file",
             f"The files of a pair must be readable. Received: {error.strerror}",
-            shown(path),
+            printable(path),
             "Look whether it is still there, and whether it may be read.",
         ) from error

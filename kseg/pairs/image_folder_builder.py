@@ -13,7 +13,7 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from kseg.labels import LabelMap
-from kseg.pairs.image_folder import channels_of, list_pairs, read_pair
+from kseg.pairs.image_folder import count_channels, list_pairs, read_pair
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -70,7 +70,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if listing.faults:
             raise listing.faults[0].error
         self._pairs = listing.pairs
-        self._channels = channels_of(self._pairs)
+        self._channels = count_channels(self._pairs)
         features = tfds.features.FeaturesDict(
             {
                 "image": tfds.features.Image(shape=(None, None, self._channels)),

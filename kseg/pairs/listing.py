@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import pathlib
 
-from kseg.pairs.pictures import PairError
+from kseg.pairs.decoding import PairError
 
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 """Names of splits as people write them, and as they are stored."""
@@ -50,12 +50,12 @@ class Listing:
     foreign_files: list[pathlib.Path] = dataclasses.field(default_factory=list)
 
 
-def drawn(listing: Listing, validation_share: float, test_share: float) -> Listing:
-    """`listing` in order, its pairs without a split spread over the three by a hash of their keys; see `cuts`."""
-    at = cuts([pair.key for pair in listing.pairs if not pair.split], validation_share, test_share)
+def assign_splits(listing: Listing, validation_share: float, test_share: float) -> Listing:
+    """`listing` in order, its pairs without a split spread over the three by a hash of their keys; see `split_thresholds`."""
+    at = split_thresholds([pair.key for pair in listing.pairs if not pair.split], validation_share, test_share)
 
     def placed(pair):
-        return pair if pair.split else dataclasses.replace(pair, split=split_of(pair.key, at))
+        return pair if pair.split else dataclasses.replace(pair, split=split_of_key(pair.key, at))
 
     pairs = [placed(pair) for pair in listing.pairs]
     faults = [Fault(placed(fault.pair), fault.error) for fault in listing.faults]
@@ -66,7 +66,7 @@ def drawn(listing: Listing, validation_share: float, test_share: float) -> Listi
     )
 
 
-def cuts(keys, validation_share: float, test_share: float) -> tuple[int, int]:
+def split_thresholds(keys, validation_share: float, test_share: float) -> tuple[int, int]:
     """Where the hashes of keys are cut, so that each split gets its share of them to the nearest pair.
 
     Two or more keys leave one for validation, three or more one for test also, and one is always left to train on. A pair that
@@ -75,17 +75,17 @@ def cuts(keys, validation_share: float, test_share: float) -> tuple[int, int]:
     Args:
         keys: all keys to be spread.
         validation_share: share of the keys that fall below the first cut.
-        test_share: share of the keys that fall between the cuts.
+        test_share: share of the keys that fall between the split_thresholds.
 
     Returns:
-        The two cuts, for `split_of`.
+        The two split_thresholds, for `split_of_key`.
 
     Raises:
         ValueError: the shares leave nothing to train on.
 
     Example:
-        >>> at = cuts(["a", "b", "c"], 0.1, 0.1)
-        >>> sorted(split_of(key, at) for key in "abc")
+        >>> at = split_thresholds(["a", "b", "c"], 0.1, 0.1)
+        >>> sorted(split_of_key(key, at) for key in "abc")
         ['test', 'train', 'validation']
     """
     if min(validation_share, test_share) < 0 or validation_share + test_share >= 1:
@@ -107,12 +107,12 @@ def _number(share, keys, least) -> int:
     return max(round(share * keys), int(least)) if share else 0
 
 
-def split_of(key: str, at: tuple[int, int]) -> str:
+def split_of_key(key: str, at: tuple[int, int]) -> str:
     """The split of a pair by a hash of its key.
 
     Args:
         key: of the pair.
-        at: of `cuts`.
+        at: of `split_thresholds`.
     """
     position = _position(key)
     if position < at[0]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from kseg.labels import VOID, LabelMap
-from kseg.pairs.pictures import JPEG, MAX_PIXELS, PairError, opened, png_header, turn
+from kseg.pairs.decoding import JPEG, MAX_PIXELS, PairError, open_image, png_header, upright_transpose
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6  # colour types of PNG
 SHOWN = 8  # values in a message; more unknown ones than that come from a brush or a resize, not from a missing class
@@ -38,8 +38,8 @@ def read_mask(data: bytes, labels: LabelMap, where: str, max_pixels: int = MAX_P
             where,
             "Export the mask anew as PNG; converting the JPEG would keep its wrong values.",
         )
-    picture = opened(data, where, max_pixels)
-    picture = picture if turn(picture) is None else picture.transpose(turn(picture))
+    picture = open_image(data, where, max_pixels)
+    picture = picture if upright_transpose(picture) is None else picture.transpose(upright_transpose(picture))
     depth, colour_type = png_header(data)
     if colour_type in (RGB, RGB_ALPHA) or picture.mode in ("RGB", "RGBA"):
         return _from_colours(_without_alpha(picture, where).convert("RGB"), labels, where)

@@ -10,9 +10,9 @@ import csv
 import os
 import pathlib
 
-from kseg.pairs.folder_files import fault_of, key_of
+from kseg.pairs.decoding import PairError, printable
+from kseg.pairs.folder_files import file_key, find_file_error
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair
-from kseg.pairs.pictures import PairError, shown
 
 HEADER = (
     "A table of pairs must have a header with the columns image, mask and, if wanted, split, and a row for each pair. "
@@ -28,18 +28,18 @@ def read_table(path: pathlib.Path) -> Listing:
     """
     pairs, faults, seen = [], [], set()
     for number, row in enumerate(_rows(path), start=2):
-        where = f"{shown(path)}, line {number}"
+        where = f"{printable(path)}, line {number}"
         try:
             pair = _pair(row, path.parent, where)
             if (pair.split, pair.key) in seen:
                 raise PairError(
                     "listed_twice",
-                    f"An image must stand once in a split. Received: {shown(pair.key)} again",
+                    f"An image must stand once in a split. Received: {printable(pair.key)} again",
                     where,
                     "Take one of the rows out, or rename one of the files.",
                 )
         except PairError as error:
-            pair = Pair(shown(row.get("image") or ""), SPLITS.get(row.get("split"), ""), *_named(row, path.parent))
+            pair = Pair(printable(row.get("image") or ""), SPLITS.get(row.get("split"), ""), *_named(row, path.parent))
             faults.append(Fault(pair, error))
         else:
             seen.add((pair.split, pair.key))
@@ -49,7 +49,7 @@ def read_table(path: pathlib.Path) -> Listing:
 
 def _named(row, folder):
     """Image and mask of a row that is not read, for the record."""
-    return tuple(folder / shown(row.get(column) or "") for column in ("image", "mask"))
+    return tuple(folder / printable(row.get(column) or "") for column in ("image", "mask"))
 
 
 def _rows(path) -> list[dict]:
@@ -58,19 +58,19 @@ def _rows(path) -> list[dict]:
         raise PairError(
             "bad_table",
             "A file of pairs must be a table that ends in .csv. Received: another file",
-            shown(path),
+            printable(path),
             "Give the folder of pairs, or a table of them; unpack an archive first.",
         )
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise PairError("bad_table", f"{HEADER}Received: {error}", shown(path), TABLE_CURE) from error
+        raise PairError("bad_table", f"{HEADER}Received: {error}", printable(path), TABLE_CURE) from error
     missing = [column for column in ("image", "mask") if not rows or column not in rows[0]]
     if missing:
         found = ", ".join(map(repr, rows[0])) if rows else "no rows"
         received = f"Received: {found}, without {', '.join(missing)}"
-        raise PairError("bad_table", HEADER + received, shown(path), TABLE_CURE)
+        raise PairError("bad_table", HEADER + received, printable(path), TABLE_CURE)
     return rows
 
 
@@ -87,10 +87,10 @@ def _pair(row, folder, where) -> Pair:
         )
     image, mask = (_inside(folder, cell, where) for cell in cells)
     for what, path, suffixes in (("image", image, IMAGE_SUFFIXES), ("mask", mask, MASK_SUFFIXES)):
-        error = fault_of(path) or _wrong_suffix(what, path, suffixes)
+        error = find_file_error(path) or _wrong_suffix(what, path, suffixes)
         if error:
             raise PairError(error.name, error.what, f"{error.where}, named in {where}", error.cure)
-    return Pair(key_of(image, folder), split, image, mask)
+    return Pair(file_key(image, folder), split, image, mask)
 
 
 def _inside(folder, cell, where) -> pathlib.Path:
@@ -99,7 +99,7 @@ def _inside(folder, cell, where) -> pathlib.Path:
     if not path.is_relative_to(os.path.normpath(folder)):
         raise PairError(
             "outside_folder",
-            f"The files of a table must lie below its folder. Received: {shown(cell)}",
+            f"The files of a table must lie below its folder. Received: {printable(cell)}",
             where,
             "Put the table into a folder that holds them all, or a link to them beside it.",
         )
@@ -112,6 +112,6 @@ def _wrong_suffix(what, path, suffixes) -> PairError | None:
     return PairError(
         "unsupported_format",
         f"The {what} of a pair must end in {', '.join(suffixes)}. Received: {path.suffix or 'no suffix'}",
-        shown(path),
+        printable(path),
         "Convert it to PNG; of a mask that is JPEG export it anew, since its values are wrong already.",
     )

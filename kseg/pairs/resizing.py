@@ -1,10 +1,8 @@
-"""One way to resize, for Beam workers, training and the exported graph alike.
+"""Resizing of images and label maps by one rule: Beam workers, training and the exported graph agree.
 
-A model that is trained on images resized one way and served with another is a different model, so this module states the rule
-once: an image keeps its aspect, is fitted into a box with an antialiased triangle ("bilinear") filter and is rounded to uint8;
-label maps take the nearest pixel. Beam workers call the numpy and Pillow functions; the functions
-that end in `_in_graph` are their TensorFlow twins and import TensorFlow only when called. The twins differ by at most one grey
-level, because Pillow rounds between its two passes. Images that are not uint8 with 1 or 3 channels are refused.
+An image keeps its aspect ratio, is fitted into a size with an antialiased triangle ("bilinear") filter and is rounded to uint8; a
+label map takes the nearest pixel. `kseg.data.resizing` does the same in a TensorFlow graph, within one grey level. Refused:
+arrays that are not uint8, images without 1 or 3 channels. numpy and Pillow only.
 """
 
 from __future__ import annotations
@@ -13,34 +11,34 @@ import numpy as np
 from PIL import Image
 
 
-def fitted_size(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
-    """The largest size of the same aspect that lies inside `box`; it also scales up.
+def fitted_size(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:
+    """The largest size of the same aspect ratio that fits into `size`. Small images are enlarged.
 
-    Integer arithmetic, rounded half up, so that the graph's twin cannot disagree by a pixel.
+    Computed in integers and rounded half up, so that the version for graphs cannot differ by a pixel.
 
     Args:
         height: of the image, in pixels.
         width: of the image, in pixels.
-        box: (height, width) to fit into, in pixels.
+        size: (height, width) to fit into, in pixels.
 
     Returns:
-        (height, width) in pixels, each at least 1, one of them the box's.
+        (height, width) in pixels, each at least 1; one of the two equals that of `size`.
 
     Raises:
-        ValueError: a size is smaller than 1.
+        ValueError: a side is smaller than 1.
 
     Example:
-        >>> fitted_size(375, 500, box=(180, 240))
+        >>> fitted_size(375, 500, size=(180, 240))
         (180, 240)
-        >>> fitted_size(500, 375, box=(180, 240))
+        >>> fitted_size(500, 375, size=(180, 240))
         (180, 135)
     """
-    box_height, box_width = box
-    if min(height, width, box_height, box_width) < 1:
-        raise ValueError(f"Sizes must be at least 1. Received: height={height}, width={width}, box={tuple(box)}.")
-    if box_height * width <= box_width * height:
-        return box_height, max(1, (2 * width * box_height + height) // (2 * height))
-    return max(1, (2 * height * box_width + width) // (2 * width)), box_width
+    max_height, max_width = size
+    if min(height, width, max_height, max_width) < 1:
+        raise ValueError(f"Sizes must be at least 1. Received: height={height}, width={width}, size={tuple(size)}.")
+    if max_height * width <= max_width * height:
+        return max_height, max(1, (2 * width * max_height + height) // (2 * height))
+    return max(1, (2 * height * max_width + width) // (2 * width)), max_width
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -54,7 +52,7 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         (height, width, C), uint8.
 
     Raises:
-        ValueError: the image is of another shape or dtype.
+        ValueError: the image has another rank, number of channels or dtype.
     """
     if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype != np.uint8:
         raise ValueError(
@@ -66,7 +64,7 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def resize_label_map(label_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes class ids by taking the nearest pixel, so that no id appears that was not there.
+    """Resizes class ids by nearest neighbour: no new id appears.
 
     Args:
         label_map: (H, W), uint8.
@@ -76,7 +74,7 @@ def resize_label_map(label_map: np.ndarray, size: tuple[int, int]) -> np.ndarray
         (height, width), uint8.
 
     Raises:
-        ValueError: the label map is of another shape or dtype.
+        ValueError: the label map has another rank or dtype.
     """
     if label_map.ndim != 2 or label_map.dtype != np.uint8:
         raise ValueError(

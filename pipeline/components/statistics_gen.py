@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from kseg.labels import VOID, LabelMap
+from kseg.pairs.decoding import JPEG
 from kseg.pairs.image_files import decode_image
-from kseg.pairs.pictures import JPEG
 from pipeline.engine import progress
 from pipeline.examples import prepared
 from pipeline.examples.collecting import Collect, read_collected

@@ -50,7 +50,7 @@ class _Serialise(beam.DoFn):
 
     def process(self, example):
         split, key, image_bytes, label_map_bytes = example
-        position = int.from_bytes(hashlib.sha256(key.encode()).digest()[8:16], "big")  # split_of takes the first 8
+        position = int.from_bytes(hashlib.sha256(key.encode()).digest()[8:16], "big")  # split_of_key takes the first 8
         yield (split, position % self._shards[split]), (key, to_record(key, image_bytes, label_map_bytes))
 
 

@@ -22,8 +22,8 @@ from PIL import Image
 
 from kseg import plots
 from kseg.labels import LabelMap
-from kseg.pairs.image_files import decode_image, stored_image
-from kseg.pairs.pictures import PairError, shown
+from kseg.pairs.decoding import PairError, printable
+from kseg.pairs.image_files import decode_image, prepare_image
 from kseg.postprocess.regions import regions, tidied
 from pipeline.engine import progress
 from pipeline.examples.collecting import Collect, read_collected
@@ -153,15 +153,20 @@ class Label(beam.DoFn):
                 return {"outcome": "skipped"}
             image = self._image(source)
         except PairError as error:
-            return {"outcome": "unreadable", "path": shown(source), "fault": error.name, "message": str(error)}
+            return {"outcome": "unreadable", "path": printable(source), "fault": error.name, "message": str(error)}
         except OSError as error:
-            return {"outcome": "unreadable", "path": shown(source), "fault": "unreadable_file", "message": str(error)}
-        self._write(key, image, self._label_map(image), {"source": shown(source), **stamp})
+            return {
+                "outcome": "unreadable",
+                "path": printable(source),
+                "fault": "unreadable_file",
+                "message": str(error),
+            }
+        self._write(key, image, self._label_map(image), {"source": printable(source), **stamp})
         return {"outcome": "done"}
 
     def _image(self, source) -> np.ndarray:
         """The picture (H, W, C), uint8, as the model takes it."""
-        stored, _, _ = stored_image(source.read_bytes(), self._channels, shown(source), self._settings.max_pixels)
+        stored, _, _ = prepare_image(source.read_bytes(), self._channels, printable(source), self._settings.max_pixels)
         return decode_image(stored)
 
     def _write(self, key, image, label_map, record):
@@ -175,7 +180,7 @@ class Label(beam.DoFn):
             overlay = plots.overlay(image, label_map, self._labels)
             _save(self._output / OVERLAYS / f"{key}.jpg", _encoded(overlay, "JPEG", quality=90))
         pixels = np.bincount(label_map.ravel(), minlength=self._labels.num_classes).tolist()
-        record |= {"key": shown(key), "height": label_map.shape[0], "width": label_map.shape[1], "pixels": pixels}
+        record |= {"key": printable(key), "height": label_map.shape[0], "width": label_map.shape[1], "pixels": pixels}
         record["moved"] = [[*kind, count] for kind, count in tidy.moved.items()]
         if self._settings.regions:
             record |= self._regions(key, label_map)

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import gc, lineage
 from pipeline.components.pusher import pusher
-from pipeline.engine.store import Artifact, Untracked, Store, external
+from pipeline.engine.store import Artifact, Store, Untracked, external
 from pipeline.settings.pusher import Pusher
 
 SCORES = {

@@ -9,9 +9,9 @@ import pathlib
 import apache_beam as beam
 
 from kseg.labels import LabelMap
-from kseg.pairs.image_folder import channels_of, list_pairs, read_pair
+from kseg.pairs.decoding import PairError, printable
+from kseg.pairs.image_folder import count_channels, list_pairs, read_pair
 from kseg.pairs.listing import Pair
-from kseg.pairs.pictures import PairError, shown
 from pipeline.examples.sources.source import CLASSES_EXAMPLE, Elements, Source, quarantine_row, read_outputs
 from pipeline.settings.example_gen import ExampleGen
 
@@ -36,7 +36,7 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
             f"values of your data:\n{CLASSES_EXAMPLE}"
         )
     labels = LabelMap.from_csv(classes or default, config.ignore_value)
-    channels = channels_of(listing.pairs)
+    channels = count_channels(listing.pairs)
     every = [*(fault.pair for fault in listing.faults), *listing.pairs]
     return Source(
         labels=labels,
@@ -45,14 +45,14 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
         elements=Elements(listing.pairs),
         reader=_ReadFiles(labels, channels, config.max_pixels),
         faults=tuple(_row(fault.pair, fault.error) for fault in listing.faults),
-        files={(pair.split, shown(pair.key)): (pair.image, pair.mask) for pair in every},
-        unused_masks=tuple(map(shown, listing.unused_masks)),
-        foreign_files=tuple(map(shown, listing.foreign_files)),
+        files={(pair.split, printable(pair.key)): (pair.image, pair.mask) for pair in every},
+        unused_masks=tuple(map(printable, listing.unused_masks)),
+        foreign_files=tuple(map(printable, listing.foreign_files)),
     )
 
 
 def _row(pair: Pair, error: PairError) -> dict[str, str]:
-    return quarantine_row(pair.split, pair.key, shown(pair.image), shown(pair.mask), error)
+    return quarantine_row(pair.split, pair.key, printable(pair.image), printable(pair.mask), error)
 
 
 class _ReadFiles(beam.DoFn):

@@ -12,7 +12,7 @@ import pathlib
 import apache_beam as beam
 
 from kseg.labels import LabelMap
-from kseg.pairs.pictures import PairError, shown
+from kseg.pairs.decoding import PairError, printable
 from pipeline.engine import progress
 
 CLASSES_EXAMPLE = "value,name,red,green,blue\n0,road,128,64,128\n1,car,64,0,128\n255,void,0,0,0"
@@ -31,7 +31,7 @@ class Source:
         reader: DoFn from one element to (split, key, image_bytes, label_map_bytes), with two tagged outputs: "reencoded"
             (the reason) and "quarantined" (a `quarantine_row`).
         faults: rows of pairs that are quarantined before anything is read.
-        files: image and mask file of every pair, by split and `shown` key; empty where pairs are not files.
+        files: image and mask file of every pair, by split and printable key; empty where pairs are not files.
         unused_masks: mask files without an image.
         foreign_files: files that are neither image nor mask.
     """
@@ -49,7 +49,7 @@ class Source:
 
 def quarantine_row(split: str, key: str, image: str, mask: str, error: PairError) -> dict[str, str]:
     """The record of a pair that cannot be used: which pair, and the name, what, where and cure of its error."""
-    row = {"split": split, "key": shown(key), "image": image, "mask": mask}
+    row = {"split": split, "key": printable(key), "image": image, "mask": mask}
     return row | {"name": error.name, "what": error.what, "where": error.where, "cure": error.cure}
 
 

@@ -9,8 +9,8 @@ import pathlib
 import apache_beam as beam
 
 from kseg.labels import LabelMap
-from kseg.pairs.image_files import joined
-from kseg.pairs.listing import SPLITS, cuts, split_of
+from kseg.pairs.image_files import prepare_pair
+from kseg.pairs.listing import SPLITS, split_of_key, split_thresholds
 from pipeline.examples.sources.source import CLASSES_EXAMPLE, Source, quarantine_row, read_outputs
 from pipeline.examples.sources.tfds_builder import tfds_builder
 from pipeline.settings.example_gen import ExampleGen
@@ -43,18 +43,18 @@ def open_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -> So
             f"A data set must have splits among {', '.join(SPLITS)}. "
             f"Received: {', '.join(builder.info.splits) or 'none'} [tfds:{name}]."
         )
-    counts, split_cuts = {SPLITS[split]: count for split, count in sizes.items()}, None
+    counts, thresholds = {SPLITS[split]: count for split, count in sizes.items()}, None
     if len(sizes) == 1:
         keys = _tfds_ids(builder, *sizes)
-        split_cuts = cuts(keys, config.validation_share, config.test_share)
-        counts = dict(collections.Counter(split_of(key, split_cuts) for key in keys))
+        thresholds = split_thresholds(keys, config.validation_share, config.test_share)
+        counts = dict(collections.Counter(split_of_key(key, thresholds) for key in keys))
     channels = features[config.image_feature].shape[-1] or 3
     return Source(
         labels=labels,
         channels=channels,
         counts=counts,
         elements=_TfdsElements(builder, tuple(sizes), names),
-        reader=_ReadTfds(name, labels, channels, names, split_cuts, config.max_pixels),
+        reader=_ReadTfds(name, labels, channels, names, thresholds, config.max_pixels),
     )
 
 
@@ -120,18 +120,18 @@ class _Unpack(beam.DoFn):
 
 
 class _ReadTfds(beam.DoFn):
-    """Reads (split, tfds_id, image_bytes, mask_bytes); `split_cuts` are given where a hash of the id assigns the split."""
+    """Reads (split, tfds_id, image_bytes, mask_bytes); `thresholds` are given where a hash of the id assigns the split."""
 
-    def __init__(self, name, labels, channels, names, split_cuts, max_pixels):
+    def __init__(self, name, labels, channels, names, thresholds, max_pixels):
         self._name, self._labels, self._channels = name, labels, channels
-        self._names, self._split_cuts, self._max_pixels = names, split_cuts, max_pixels
+        self._names, self._thresholds, self._max_pixels = names, thresholds, max_pixels
 
     def process(self, element):
         split, key, *encoded = element
-        split = split_of(key, self._split_cuts) if self._split_cuts else SPLITS[split]
+        split = split_of_key(key, self._thresholds) if self._thresholds else SPLITS[split]
         places = [f"tfds:{self._name} {key} {feature}" for feature in self._names]
         row = functools.partial(quarantine_row, split, key, *places)
         yield from read_outputs(functools.partial(self._read, split, key, encoded, places), row)
 
     def _read(self, split, key, encoded, places):
-        return split, key, *joined(*encoded, self._labels, self._channels, *places, self._max_pixels)
+        return split, key, *prepare_pair(*encoded, self._labels, self._channels, *places, self._max_pixels)

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from kseg import data
+from kseg.data import reading
 from kseg.labels import VOID
 from kseg.pairs import resizing
 from tests.kseg.conftest import drawn
@@ -85,7 +86,7 @@ def test_a_split_that_fits_into_memory_is_read_once(prepared, monkeypatch):
 
         return pairs(directory, split).map(note)
 
-    monkeypatch.setattr(data, "pairs", counted)
+    monkeypatch.setattr(reading, "pairs", counted)
     dataset = data.training_set(prepared, size=SIZE, batch_size=7, augment=False)
     judged = len(read)
     batches(dataset, 5)
@@ -121,7 +122,7 @@ def test_grey_images_keep_their_one_channel(prepared_grey):
 
 
 def test_a_split_too_large_for_memory_still_shows_every_pair(prepared, monkeypatch):
-    monkeypatch.setattr(data, "MEMORY", 30_000)  # three pairs
+    monkeypatch.setattr(reading, "MEMORY", 30_000)  # three pairs
     dataset = data.training_set(prepared, size=SIZE, batch_size=7, augment=False)
     images = batches(dataset, 1)[0][0]
     stored = batches(data.evaluation_set(prepared, split="train", size=SIZE, batch_size=7))[0][0]

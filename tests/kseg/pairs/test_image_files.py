@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from kseg.labels import LabelMap
-from kseg.pairs.image_files import decode_image, encode_png, joined, stored_image
-from kseg.pairs.pictures import PairError
+from kseg.pairs.decoding import PairError
+from kseg.pairs.image_files import decode_image, encode_png, prepare_image, prepare_pair
 from tests.kseg.pairs.encoded import COLOUR, GREY, encoded, png
 
 LABELS = LabelMap(("a", "b", "c"), ((0, 0, 0), (255, 0, 0), (0, 255, 0)), (0, 1, 7), ignore_value=255)
@@ -28,7 +28,7 @@ VALUES = np.array([[0, 1, 7], [255, 7, 0]], np.uint8)
     ids=["rgb.png", "grey.png", "rgb.jpg", "grey.jpg", "progressive.jpg"],
 )
 def test_plain_images_keep_their_bytes(data, channels):
-    assert stored_image(data, channels, "here") == (data, (24, 16), None)
+    assert prepare_image(data, channels, "here") == (data, (24, 16), None)
 
 
 def rgba():
@@ -55,10 +55,10 @@ def palette():
     ids=["rgba", "grey+alpha", "transparent colour", "palette", "grey", "16-bit grey", "16-bit rgb", "2-bit", "1-bit"],
 )
 def test_other_images_are_read_rightly_and_stored_as_png_with_the_reason(data, channels, reason, expected):
-    stored, size, said = stored_image(data, channels, "here")
+    stored, size, said = prepare_image(data, channels, "here")
     assert (size, said) == ((24, 16), reason)
     np.testing.assert_array_equal(decode_image(stored), expected)
-    assert stored_image(stored, channels, "here") == (stored, size, None)  # now every decoder reads it alike
+    assert prepare_image(stored, channels, "here") == (stored, size, None)  # now every decoder reads it alike
 
 
 TURNED = {  # EXIF orientation -> the picture as it is meant
@@ -76,33 +76,33 @@ TURNED = {  # EXIF orientation -> the picture as it is meant
 def test_an_image_turned_by_exif_is_turned(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored, size, reason = stored_image(encoded(COLOUR, exif=exif), 3, "here")
-    assert (size, reason) == (TURNED[orientation].shape[:2], "turned by EXIF")
+    stored, size, reason = prepare_image(encoded(COLOUR, exif=exif), 3, "here")
+    assert (size, reason) == (TURNED[orientation].shape[:2], "rotated by EXIF")
     np.testing.assert_array_equal(decode_image(stored), TURNED[orientation])
 
 
 def test_16_bits_of_which_only_12_are_used_are_said_to_be_dark():
     dark = png(GREY.astype(np.uint16) * 10, 16, 0)
-    stored, _, reason = stored_image(dark, 1, "here")
+    stored, _, reason = prepare_image(dark, 1, "here")
     assert reason == "16 bits, the upper 4 unused"
     np.testing.assert_array_equal(decode_image(stored)[..., 0], GREY.astype(np.uint16) * 10 >> 8)
 
 
 def test_a_cmyk_jpeg_becomes_the_rgb_that_it_shows():
     red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
-    stored, _, reason = stored_image(encoded(red, "JPEG", quality=100), 3, "here")
+    stored, _, reason = prepare_image(encoded(red, "JPEG", quality=100), 3, "here")
     assert reason == "CMYK"
     assert np.abs(decode_image(stored).astype(int) - (255, 0, 0)).max() <= 3
 
 
 def test_a_mask_of_another_size_is_refused_with_both_places_and_sizes():
     with pytest.raises(PairError, match=r"Received: mask 3x2, image 16x24 \[m, i\]"):
-        joined(encoded(COLOUR), encoded(VALUES), LABELS, 3, "i", "m")
+        prepare_pair(encoded(COLOUR), encoded(VALUES), LABELS, 3, "i", "m")
 
 
 def test_a_pair_becomes_the_images_own_bytes_and_a_png_of_ids():
     image = encoded(np.dstack([VALUES] * 3))
-    stored, label_map, reason = joined(image, encoded(VALUES), LABELS, 3, "i", "m")
+    stored, label_map, reason = prepare_pair(image, encoded(VALUES), LABELS, 3, "i", "m")
     assert (stored, reason) == (image, None)
     np.testing.assert_array_equal(decode_image(label_map)[..., 0], IDS)
 

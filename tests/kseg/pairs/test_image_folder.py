@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from kseg.labels import LabelMap
+from kseg.pairs.decoding import PairError
 from kseg.pairs.image_files import decode_image
-from kseg.pairs.image_folder import channels_of, list_pairs, read_pair
-from kseg.pairs.listing import cuts, split_of
-from kseg.pairs.pictures import PairError
+from kseg.pairs.image_folder import count_channels, list_pairs, read_pair
+from kseg.pairs.listing import split_of_key, split_thresholds
 
 
 def summary(pairs) -> dict[str, list[str]]:
@@ -62,16 +62,16 @@ def test_flat_folders_are_split_by_a_hash_of_the_key(photos):
     ],
 )
 def test_each_split_gets_its_share_to_the_pair_and_none_is_empty_that_need_not_be(keys, shares, expected):
-    at = cuts(map(str, range(keys)), *shares)
-    found = [split_of(str(number), at) for number in range(keys)]
+    at = split_thresholds(map(str, range(keys)), *shares)
+    found = [split_of_key(str(number), at) for number in range(keys)]
     assert tuple(found.count(split) for split in ("validation", "test", "train")) == expected
 
 
 def test_a_pair_that_comes_later_moves_at_most_one_other_across_each_cut():
     keys = [f"{number}" for number in range(200)]
-    before = {key: split_of(key, cuts(keys, 0.1, 0.1)) for key in keys}
+    before = {key: split_of_key(key, split_thresholds(keys, 0.1, 0.1)) for key in keys}
     for new in ("a", "b", "c", "d"):
-        after = {key: split_of(key, cuts([*keys, new], 0.1, 0.1)) for key in keys}
+        after = {key: split_of_key(key, split_thresholds([*keys, new], 0.1, 0.1)) for key in keys}
         assert sum(before[key] != after[key] for key in keys) <= 2
 
 
@@ -135,11 +135,11 @@ def test_one_image_with_colour_gives_all_three_channels(photos):
     pairs = list_pairs(photos).pairs
     for pair in pairs:
         Image.open(pair.image).convert("L").save(pair.image)
-    assert channels_of(pairs) == 1
+    assert count_channels(pairs) == 1
     pairs[3].image.write_bytes(b"damaged")  # is reported when it is read
-    assert channels_of(pairs) == 1
+    assert count_channels(pairs) == 1
     Image.new("RGB", (4, 4)).save(pairs[5].image)
-    assert channels_of(pairs) == 3
+    assert count_channels(pairs) == 3
 
 
 def test_a_pair_is_read_into_its_own_bytes_and_ids(photos):
@@ -164,7 +164,7 @@ def test_real_data_sets_are_read_without_changing_an_image(data, name):
     pairs = listing.pairs
     counts = {split: len(keys) for split, keys in summary(pairs).items()}
     assert (counts, listing.unused_masks) == ({"train": train, "validation": validation}, [])
-    assert channels_of(pairs) == channels
+    assert count_channels(pairs) == channels
     labels = LabelMap.from_csv(data / name / "classes.csv", ignore_value)
     for pair in pairs[:4] + pairs[-4:]:
         image_bytes, label_map_bytes, reason = read_pair(pair, labels, channels)

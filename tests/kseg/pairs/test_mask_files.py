@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from kseg.labels import LabelMap
+from kseg.pairs.decoding import PairError
 from kseg.pairs.mask_files import read_mask
-from kseg.pairs.pictures import PairError
 from tests.kseg.pairs.encoded import COLOUR, GREY, chunk, encoded, png, with_palette
 
 LABELS = LabelMap(("a", "b", "c"), ((0, 0, 0), (255, 0, 0), (0, 255, 0)), (0, 1, 7), 255, (9, 9, 9))

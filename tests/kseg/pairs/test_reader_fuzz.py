@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kseg.labels import LabelMap
-from kseg.pairs.image_files import decode_image, joined, stored_image
+from kseg.pairs.decoding import PairError
+from kseg.pairs.image_files import decode_image, prepare_image, prepare_pair
 from kseg.pairs.image_folder import list_pairs
 from kseg.pairs.mask_files import read_mask
-from kseg.pairs.pictures import PairError
 from pipeline.validation import schema
 from tests.kseg.pairs.encoded import COLOUR, GREY, encoded, png, with_palette
 
@@ -97,7 +97,7 @@ def test_an_image_that_is_stored_looks_the_same_to_pillow_and_to_tensorflow(amou
     @check(amount, spoiled(IMAGES), st.sampled_from([1, 3]))
     def _(data, channels):
         try:
-            stored, size, reason = stored_image(data, channels, "photos/7")
+            stored, size, reason = prepare_image(data, channels, "photos/7")
         except PairError as error:
             assert error.where == "photos/7" and error.name and error.cure
             return
@@ -126,7 +126,7 @@ def test_any_two_files_are_a_pair_or_refused(amount):
     @check(amount, st.binary(max_size=60) | spoiled(IMAGES), st.binary(max_size=60) | spoiled(MASKS))
     def _(image, mask):
         try:
-            image_bytes, label_map_bytes, _ = joined(image, mask, LABELS, 3, "i", "m")
+            image_bytes, label_map_bytes, _ = prepare_pair(image, mask, LABELS, 3, "i", "m")
         except PairError as error:
             assert set(error.where.split(", ")) <= {"i", "m"}
             return

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kseg.pairs.pictures import TURNS
+from kseg.pairs.decoding import EXIF_TRANSPOSES
 from kseg.serving.orientation import orientation, upright
 from tests.kseg.pairs.encoded import COLOUR, encoded
 
@@ -45,7 +45,7 @@ def exif(endian: str, fields: list[tuple], directory: int = 8) -> bytes:
 def test_every_orientation_is_undone_as_pillow_does_it(value):
     data = turned(value)
     stored = np.asarray(Image.open(io.BytesIO(data)))
-    expected = Image.fromarray(stored).transpose(TURNS[value]) if value > 1 else stored
+    expected = Image.fromarray(stored).transpose(EXIF_TRANSPOSES[value]) if value > 1 else stored
     image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
     np.testing.assert_array_equal(upright(image, tf.constant(data)), np.asarray(expected))
 

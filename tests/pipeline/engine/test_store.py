@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from pipeline.engine import store as store_module
-from pipeline.engine.store import Artifact, Untracked, Store, external
+from pipeline.engine.store import Artifact, Store, Untracked, external
 
 
 @dataclasses.dataclass(frozen=True)

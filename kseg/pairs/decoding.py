@@ -38,7 +38,7 @@ OTHER_KINDS = {  # how files begin that people have and that are not read
     b"\x93NUMPY": "NumPy",
 }
 COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's names to simplejpeg's
-TURNS = {  # EXIF orientation to what sets the picture upright
+EXIF_TRANSPOSES = {  # EXIF orientation to what sets the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -78,13 +78,13 @@ class PairError(ValueError):
         return f"{self.what} [{self.where}]. {self.cure}"
 
 
-def shown(path) -> str:
+def printable(path) -> str:
     """A path as text that can be printed and stored, whatever bytes its name has: a newline becomes `\\n`."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def opened(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_image(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture in the bytes of a JPEG or PNG file, whole and with its pixels loaded.
 
     Of a JPEG that holds several pictures, as telephones write them, it is the first.
@@ -123,7 +123,7 @@ def _header(data, where):
     if not data.startswith((PNG, JPEG)):
         raise _of_another_kind(data, where)
     try:
-        picture = decoded(data)
+        picture = reopen_image(data)
     except DAMAGE as error:
         raise _damaged(error, where) from error
     if getattr(picture, "is_animated", False):
@@ -157,7 +157,7 @@ def _damaged(error, where) -> PairError:
     )
 
 
-def decoded(data: bytes) -> Image.Image:
+def reopen_image(data: bytes) -> Image.Image:
     """The picture in the bytes of a JPEG or PNG file that has been `opened` before; here it is not checked again."""
     return _parsed(io.BytesIO(data))
 
@@ -177,10 +177,10 @@ def has_colour(path) -> bool:
         return False
 
 
-def turn(picture: Image.Image) -> Image.Transpose | None:
+def upright_transpose(picture: Image.Image) -> Image.Transpose | None:
     """What sets the picture upright, by its EXIF orientation; None where it is upright, or the EXIF cannot be read."""
     try:
-        return TURNS.get(picture.getexif().get(ORIENTATION))
+        return EXIF_TRANSPOSES.get(picture.getexif().get(ORIENTATION))
     except DAMAGE:
         return None
 

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from kseg.pairs.pictures import ADAM7, MAX_SCANS, PairError, decoded, has_colour, opened, shown, turn
+from kseg.pairs.decoding import (
+    ADAM7,
+    MAX_SCANS,
+    PairError,
+    has_colour,
+    open_image,
+    printable,
+    reopen_image,
+    upright_transpose,
+)
 from tests.kseg.pairs.encoded import COLOUR, GREY, black, chunk, encoded, wrapped
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
@@ -16,7 +25,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 
 def refused(data, **limits) -> PairError:
     with pytest.raises(PairError) as raised:
-        opened(data, "photos/7", **limits)
+        open_image(data, "photos/7", **limits)
     assert raised.value.where == "photos/7" and raised.value.cure.endswith(".")
     return raised.value
 
@@ -57,7 +66,7 @@ def test_a_png_must_have_as_many_rows_as_its_header_says_though_pillow_makes_the
     short = wrapped(16, 400, zlib.compress(bytes(17 * 24)))
     Image.open(io.BytesIO(short)).load()
     assert "the pixels end after 408 of 6800 bytes" in refused(short).what
-    assert opened(wrapped(16, 24, zlib.compress(bytes(17 * 24))), "here").size == (16, 24)
+    assert open_image(wrapped(16, 24, zlib.compress(bytes(17 * 24))), "here").size == (16, 24)
 
 
 def interlaced(pixels: np.ndarray) -> bytes:
@@ -72,7 +81,7 @@ def interlaced(pixels: np.ndarray) -> bytes:
 @pytest.mark.parametrize("shape", [(24, 16), (1, 1), (3, 5), (9, 2)])
 def test_an_interlaced_png_is_whole_with_the_rows_of_its_seven_passes(shape):
     pixels = GREY[: shape[0], : shape[1]]
-    np.testing.assert_array_equal(np.asarray(opened(interlaced(pixels), "here")), pixels)
+    np.testing.assert_array_equal(np.asarray(open_image(interlaced(pixels), "here")), pixels)
 
 
 @pytest.mark.parametrize(
@@ -103,14 +112,14 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_header_and_read_where_th
     assert error.name == "too_many_pixels"
     assert error.what == "A picture must have at most 50,000,000 pixels. Received: 20000x10000"
     assert refused(encoded(GREY), max_pixels=24 * 16 - 1).name == "too_many_pixels"
-    assert opened(encoded(GREY), "here", max_pixels=24 * 16).size == (16, 24)
+    assert open_image(encoded(GREY), "here", max_pixels=24 * 16).size == (16, 24)
 
 
 def test_the_limit_is_not_pillows_whose_own_would_warn_or_refuse(recwarn):
     with pytest.raises(Image.DecompressionBombError):
         Image.open(io.BytesIO(black(20_000, 10_000, 1)))
-    assert opened(black(10_000, 9_500, 1), "here", max_pixels=10**8).size == (10_000, 9_500)
-    assert decoded(black(20_000, 10_000, 1)).size == (20_000, 10_000)
+    assert open_image(black(10_000, 9_500, 1), "here", max_pixels=10**8).size == (10_000, 9_500)
+    assert reopen_image(black(20_000, 10_000, 1)).size == (20_000, 10_000)
     assert not recwarn.list
 
 
@@ -132,14 +141,14 @@ def test_text_that_would_fill_the_memory_is_refused():
 def test_the_first_picture_of_a_telephones_jpeg_counts():
     second = Image.fromarray(255 - COLOUR)
     data = encoded(Image.fromarray(COLOUR), "MPO", save_all=True, append_images=[second], quality=95)
-    assert np.abs(np.asarray(opened(data, "here")).astype(int) - COLOUR).mean() < 8
+    assert np.abs(np.asarray(open_image(data, "here")).astype(int) - COLOUR).mean() < 8
 
 
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
 )
 def test_an_exif_that_cannot_be_read_turns_nothing(exif):
-    assert turn(opened(encoded(COLOUR, "JPEG", exif=exif), "here")) is None
+    assert upright_transpose(open_image(encoded(COLOUR, "JPEG", exif=exif), "here")) is None
 
 
 def test_a_header_says_whether_there_is_colour(tmp_path):
@@ -155,9 +164,9 @@ def test_a_header_says_whether_there_is_colour(tmp_path):
 
 
 def test_a_path_is_shown_in_one_line_whatever_bytes_it_has():
-    assert shown("a/b.png") == "a/b.png"
-    assert shown("é\n\t.png") == "é\\n\\t.png"
-    assert shown(b"caf\xe9.png") == "caf\\xe9.png"
+    assert printable("a/b.png") == "a/b.png"
+    assert printable("é\n\t.png") == "é\\n\\t.png"
+    assert printable(b"caf\xe9.png") == "caf\\xe9.png"
 
 
 def test_an_error_says_what_where_and_how_to_mend_it_and_survives_a_journey_between_processes():
