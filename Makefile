@@ -30,7 +30,7 @@ lint: $(VENV)/.ready
 # Exact versions from the loose ranges of setup.py, by uv.
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile setup.py --extra test --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	$(BIN)/uv pip compile setup.py --all-extras --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	  --upgrade --custom-compile-command "make lock" --output-file requirements.lock
 
 $(VENV)/.ready: requirements.lock

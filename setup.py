@@ -1,15 +1,47 @@
-"""Packages and dependencies of kseg; Beam ships this file's result to remote workers (`-- --setup_file=./setup.py`).
+"""Packages, extras and the command `kseg`.
+
+`pip install .` gives networks, losses, games and export. Each extra adds what one part needs beyond that; `pipeline` adds it all.
+Beam's workers get the package as a source distribution built from this file (`-- --setup_file=./setup.py`) and installs
+without extras. So where KSEG_FOR_WORKERS is set, as `pipeline` sets it, the source distribution carries a marker, and installing
+it requires the packages of the extra `pipeline` as well.
 
 The ranges here are loose; `requirements.lock` holds the exact versions that were tested, made from them by `make lock`.
 """
 
+import os
 import pathlib
 import re
 
 from setuptools import find_packages, setup
+from setuptools.command.sdist import sdist
 
 ROOT = pathlib.Path(__file__).resolve().parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (ROOT / "kseg" / "__init__.py").read_text()).group(1)
+MARKER = "for_workers"
+
+REQUIRED = ["tensorflow>=2.21,<2.22", "keras>=3.15,<3.16", "numpy>=2", "pillow>=11"]
+EXTRAS = {
+    "data": ["tensorflow-datasets>=4.9.10,<4.10", "simplejpeg>=1.8"],
+    "encoders": ["h5py>=3.11", "keras-cv>=0.9,<0.10"],
+    "metrics": ["scipy>=1.14"],
+    "plots": ["matplotlib>=3.9"],
+    "postprocess": ["scikit-image>=0.25", "scipy>=1.14"],
+}
+PIPELINE = sorted(
+    {requirement for extra in EXTRAS.values() for requirement in extra}
+    | {"apache-beam>=2.77,<2.78", "google-crc32c>=1.5", "jinja2>=3.1", "rich>=13", "tensorboard>=2.20"}
+)
+TEST = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6", "ruff>=0.12", "setuptools"]
+
+
+class SourceDistribution(sdist):
+    """Marks what is built for Beam's workers."""
+
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        if "KSEG_FOR_WORKERS" in os.environ:
+            pathlib.Path(base_dir, MARKER).touch()
+
 
 setup(
     name="kseg",
@@ -22,23 +54,8 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["kseg", "kseg.*", "pipeline", "pipeline.*"]),
     package_data={"pipeline.report": ["*.j2"]},
-    install_requires=[
-        "tensorflow>=2.21,<2.22",
-        "keras>=3.15,<3.16",
-        "keras-cv>=0.9,<0.10",
-        "tensorflow-datasets>=4.9.10,<4.10",
-        "apache-beam>=2.77,<2.78",
-        "google-crc32c>=1.5",
-        "tensorboard>=2.20",
-        "h5py>=3.11",
-        "numpy>=2",
-        "pillow>=11",
-        "simplejpeg>=1.8",
-        "scipy>=1.14",
-        "scikit-image>=0.25",
-        "matplotlib>=3.9",
-        "jinja2>=3.1",
-        "rich>=13",
-    ],
-    extras_require={"test": ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6", "ruff>=0.12", "setuptools"]},
+    entry_points={"console_scripts": ["kseg = kseg.__main__:main"]},
+    install_requires=REQUIRED + (PIPELINE if (ROOT / MARKER).exists() else []),
+    extras_require={**EXTRAS, "pipeline": PIPELINE, "test": TEST},
+    cmdclass={"sdist": SourceDistribution},
 )

@@ -16,6 +16,7 @@ require_tensorflow(__name__)
 
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
+from kseg._extras import extra  # noqa: E402
 from kseg.data.augment import Augment  # noqa: E402
 from kseg.data.resizing import fit_image_in_graph  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
@@ -44,7 +45,8 @@ def pairs(directory, split: str) -> tf.data.Dataset:
         FileNotFoundError: there is no prepared data set in `directory`.
         ValueError: the data set has no such split, or lacks a feature.
     """
-    import tensorflow_datasets as tfds  # only who reads needs it
+    with extra("data"):
+        import tensorflow_datasets as tfds  # only who reads needs it
 
     builder = opened(directory)
     if split not in builder.info.splits:
@@ -187,7 +189,8 @@ def opened(directory):
             f"A prepared data set must hold a file dataset_info.json. Received: directory={str(directory)!r}. "
             "Prepare one with `python -m pipeline.run`: its artifacts `examples` and `transform` are such folders."
         )
-    import tensorflow_datasets as tfds
+    with extra("data"):
+        import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(directory)
     missing = [feature for feature in ("image", "label_map") if feature not in builder.info.features]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import keras
 
+from kseg._extras import extra
 from kseg.layers import ReflectionPadding2D
 
 RESNETS = {"resnet18_v2": (2, 2, 2, 2), "resnet50_v2": (3, 4, 6, 3), "resnet101_v2": (3, 4, 23, 3)}
@@ -51,7 +52,8 @@ def encoder(name: str, image, *, weights=None, trainable: bool = True) -> list:
 
 def _backbone(name, channels) -> keras.Model:
     """Built from numbers, since keras-cv downloads even the configuration of a preset."""
-    from keras_cv import models
+    with extra("encoders"):
+        from keras_cv import models
 
     settings = {"include_rescaling": True, "input_shape": (None, None, channels)}
     if name in DARKNETS:

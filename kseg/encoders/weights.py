@@ -7,9 +7,10 @@ import io
 import pathlib
 import zipfile
 
-import h5py
 import keras
 import numpy as np
+
+from kseg._extras import extra
 
 
 def fill(trunk: keras.Model, weights, donor=None) -> None:
@@ -75,6 +76,8 @@ def read(path) -> dict[str, list[np.ndarray]]:
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             source = io.BytesIO(archive.read("model.weights.h5"))
+    with extra("encoders"):
+        import h5py
     try:
         with h5py.File(source) as file:
             return _legacy(file) or _current(file)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
+from kseg._extras import extra
 from kseg.labels import VOID
 from kseg.metrics.confusion import checked_ids
 
@@ -100,6 +100,8 @@ def _true_boundaries(true_map: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """As `_boundaries`, with void filled from its edges and what lies deep in it left out."""
     if labelled.all():
         return _boundaries(true_map)
+    with extra("metrics"):
+        from scipy import ndimage
     depth, nearest = ndimage.distance_transform_edt(~labelled, return_indices=True)
     return np.where(depth <= RIM, _boundaries(true_map[tuple(nearest)]), NO_BOUNDARY)
 

@@ -13,10 +13,11 @@ import os
 import struct
 import zlib
 
-import simplejpeg
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+
+from kseg._extras import extra
 
 MAX_PIXELS = 50_000_000
 """Of one picture by default: what a camera takes. Its probabilities of 21 classes have 4 GB when a label map is made of them."""
@@ -229,4 +230,6 @@ def _check_scans(data, mode):
     scans = data.count(b"\xff\xda")
     if scans > MAX_SCANS:
         raise ValueError(f"{scans} scans, of which {MAX_SCANS} are allowed")
+    with extra("data"):
+        import simplejpeg
     simplejpeg.decode_jpeg(data, COLOUR_SPACES[mode], strict=True)

@@ -10,10 +10,12 @@ import dataclasses
 import hashlib
 import pathlib
 
-import tensorflow_datasets as tfds
-
+from kseg._extras import extra
 from kseg.labels import LabelMap
 from kseg.pairs.image_folder import count_channels, list_pairs, read_pair
+
+with extra("data"):
+    import tensorflow_datasets as tfds
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from kseg._extras import extra
 from kseg.labels import LabelMap
 
 PANELS = {  # panel title: the curves it shows, as far as the history has them
@@ -104,14 +105,16 @@ def _draw_curves(axes, title: str, values: dict[str, list[float]]):
 
 def _figure(width: float, height: float):
     """An empty figure of that size in inches, outside pyplot's list of figures."""
-    from matplotlib.figure import Figure
+    with extra("plots"):
+        from matplotlib.figure import Figure
 
     return Figure((width, height), dpi=100, layout="constrained")
 
 
 def _rendered(figure) -> Image.Image:
     """The figure as an RGB picture."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    with extra("plots"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

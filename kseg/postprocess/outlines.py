@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from skimage import measure
 
+from kseg._extras import extra
 from kseg.labels import LabelMap
 from kseg.postprocess.regions import Region
+
+with extra("postprocess"):
+    from skimage import measure
 
 Ring = list[tuple[int, int]]
 

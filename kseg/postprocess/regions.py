@@ -12,9 +12,12 @@ import dataclasses
 import heapq
 
 import numpy as np
-from skimage import measure
 
+from kseg._extras import extra
 from kseg.labels import VOID
+
+with extra("postprocess"):
+    from skimage import measure
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kseg._extras import extra
 from kseg.labels import VOID
 
 SMOOTHING = 1.0
@@ -30,7 +31,8 @@ def superpixels(image: np.ndarray, *, number: int, compactness: float = 10.0) ->
 
     Source: Achanta et al. 2012, "SLIC superpixels compared to state-of-the-art superpixel methods"; scikit-image's `slic`.
     """
-    from skimage import segmentation
+    with extra("postprocess"):
+        from skimage import segmentation
 
     if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(
@@ -59,7 +61,8 @@ def merged_by_colour(image: np.ndarray, ids: np.ndarray, *, threshold: float) ->
 
     Source: scikit-image's region adjacency graph, `merge_hierarchical`.
     """
-    from skimage import graph
+    with extra("postprocess"):
+        from skimage import graph
 
     colours = np.broadcast_to(image, (*ids.shape, 3))
     neighbours = graph.rag_mean_color(colours, ids)

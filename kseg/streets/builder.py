@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 
-import tensorflow_datasets as tfds
-
 from kseg import streets
+from kseg._extras import extra
+
+with extra("data"):
+    import tensorflow_datasets as tfds
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)

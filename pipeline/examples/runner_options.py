@@ -28,6 +28,7 @@ def pipeline_options(argv: list[str] = ()) -> PipelineOptions:
         ValueError: Beam does not know an option, or not that value; the message names the nearest right one.
     """
     argv = list(argv)
+    os.environ["KSEG_FOR_WORKERS"] = "1"  # setup.py: what --setup_file builds requires the pipeline's packages
     PipelineOptions(argv).get_all_options(add_extra_args_fn=lambda parser: _refuse_unknown(parser, argv))
     return PipelineOptions([f"--runner={RUNNER}", f"--direct_num_workers={os.cpu_count()}", *argv])
 
