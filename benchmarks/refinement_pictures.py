@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
 def refined(model: pathlib.Path, settings: dict[str, float], pairs) -> list[Example]:
     """Each stored pair as the model is served, and refined with `settings`."""
     served = inference.SavedModel(model)
-    refine = inference.refined(served, **settings)
+    refine = inference.refine_with_crf(served, **settings)
     examples = []
     progress.total(len(pairs))
     for key, image_bytes, mask_bytes in pairs:

@@ -22,7 +22,7 @@ import numpy as np
 
 import kseg
 from kseg import inference, streets
-from kseg.postprocess.superpixels import superpixels, vote
+from kseg.postprocess.superpixels import majority_vote, slic
 from pipeline.settings.values import image_size
 
 FILTERS = (16, 32, 64, 128, 256)
@@ -70,14 +70,16 @@ def compare(image: np.ndarray, num_classes: int, rounds: int) -> list[tuple[str,
         name, settings = f"tiles {tile}, overlap {overlap}", {"tile": tile, "overlap": overlap, "margin": 0}
         counted = Counted(network)
         inference.predict_tiles(counted, image, **settings)
-        ways[name] = lambda settings=settings: inference.predict_tiles(network, image, answer="label_map", **settings)
+        ways[name] = lambda settings=settings: inference.predict_tiles(
+            network, image, output_mode="label_map", **settings
+        )
         alone[name] = repeated(np.zeros((1, tile, tile, 3), image.dtype), counted.number)
     square = image[: min(image.shape[:2]), : min(image.shape[:2])]  # turned or not, one shape is compiled
     for name, (views, number) in VIEWS.items():
-        ways[name] = lambda views=views: inference.augmented(network, **views)(square[None])
+        ways[name] = lambda views=views: inference.average_views(network, **views)(square[None])
         alone[name] = repeated(square[None], number)
     label_map = network.predict_on_batch(square[None])[0].argmax(-1)
-    ways["1000 superpixels"] = lambda: vote(label_map, superpixels(square, number=1000))
+    ways["1000 superpixels"] = lambda: majority_vote(label_map, slic(square, num_superpixels=1000))
     alone["1000 superpixels"] = repeated(square[None], 1)
     calls = {f"{way} {name}": call for name in ways for way, call in (("all", ways[name]), ("alone", alone[name]))}
     seconds = fastest(calls, rounds)

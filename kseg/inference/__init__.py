@@ -2,24 +2,24 @@
 
 A *model* here is whatever turns images (B, H, W, C) into logits (B, H, W, K): a Keras model, asked by `predict_on_batch`, or any
 other callable, so that what one function of this package returns can be given to the next. numpy only, but for
-`SavedModel` and `refined`.
+`SavedModel` and `refine_with_crf`.
 """
 
-from kseg.inference.averaging import augmented, ensemble
+from kseg.inference.averaging import average_views, ensemble
+from kseg.inference.crf import refine_with_crf
 from kseg.inference.overlap_tile import overlap_tiles, predict_overlap_tile
-from kseg.inference.refined import refined
 from kseg.inference.saved_models import SavedModel
 from kseg.inference.sliding_window import predict_windows, windows
 from kseg.inference.tiles import predict_tiles
 
 __all__ = [
     "SavedModel",
-    "augmented",
+    "average_views",
     "ensemble",
     "overlap_tiles",
     "predict_overlap_tile",
     "predict_tiles",
     "predict_windows",
-    "refined",
+    "refine_with_crf",
     "windows",
 ]

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from kseg.inference.scores import scores_of
+from kseg.inference.model_calls import predict_logits
 
 AVERAGES = ("probabilities", "logits")
 FLIPS = {"horizontal": 2, "vertical": 1}  # the axis of (B, H, W, C) that is reversed
 TINY = np.finfo(np.float32).tiny  # the logarithm of 0 would be no number to average with
 
 
-def augmented(
+def average_views(
     model,
     *,
     flips: Sequence[str] = (),
@@ -45,7 +45,7 @@ def augmented(
         ValueError: an argument is none of these.
 
     Example:
-        >>> red = kseg.inference.augmented(lambda images: images, flips=["horizontal"], average="logits")
+        >>> red = kseg.inference.average_views(lambda images: images, flips=["horizontal"], average="logits")
         >>> red(np.array([[[[1.0, 2.0], [3.0, 5.0]]]]))[0, 0]
         array([[1., 2.],
                [3., 5.]], dtype=float32)
@@ -53,13 +53,13 @@ def augmented(
     Source: Krizhevsky et al. 2012, section 4.1, for flips; multiple scales as in DeepLabv3 (Chen et al. 2017), section 4.
     """
     _check(scales, average)
-    views_of = turns(flips, rotations)
+    views_of = dihedral_views(flips, rotations)
 
     def views(images):
         for (axes, quarters), scale in itertools.product(views_of, scales):
             size = images.shape[1:3]
             seen = _resized(images, [max(1, round(side * scale)) for side in size]) if scale != 1 else images
-            scores = scores_of(model, np.rot90(np.flip(seen, axes), quarters, (1, 2)))
+            scores = predict_logits(model, np.rot90(np.flip(seen, axes), quarters, (1, 2)))
             yield _resized(np.flip(np.rot90(scores, -quarters, (1, 2)), axes), size)
 
     return lambda images: mean(views(images), average)
@@ -69,7 +69,7 @@ def ensemble(models: Sequence, *, average: str = "probabilities") -> Callable[[n
     """A model whose answer is the mean of those of several.
 
     Args:
-        models: each as `augmented` takes it, all of the same K classes; exports are read by `SavedModel`.
+        models: each as `average_views` takes it, all of the same K classes; exports are read by `SavedModel`.
         average: "probabilities" or "logits".
 
     Returns: callable from images (B, H, W, C) to logits (B, H, W, K), float32.
@@ -83,7 +83,7 @@ def ensemble(models: Sequence, *, average: str = "probabilities") -> Callable[[n
     _check((1.0,), average)
     if not models:
         raise ValueError("`models` must hold at least one model. Received: none.")
-    return lambda images: mean((scores_of(model, images) for model in models), average)
+    return lambda images: mean((predict_logits(model, images) for model in models), average)
 
 
 def mean(answers, average: str) -> np.ndarray:
@@ -121,8 +121,8 @@ def _check(scales, average):
         raise ValueError(f"`average` must be one of {', '.join(AVERAGES)}. Received: average={average!r}.")
 
 
-def turns(flips: Sequence[str], rotations: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
-    """All combinations of flips and rotations as `augmented` takes them, each once: a flip along both axes is half a turn.
+def dihedral_views(flips: Sequence[str], rotations: Sequence[int]) -> list[tuple[tuple[int, ...], int]]:
+    """All combinations of flips and rotations as `average_views` takes them, each once: a flip along both axes is half a turn.
 
     Returns:
         (axes of (B, H, W, C) to reverse, then quarters to turn) of each.

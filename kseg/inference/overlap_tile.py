@@ -8,40 +8,40 @@ LARGEST_STRIDE = 64
 """No network for tiles has a larger one: among as many sizes in a row there is one that every pooling halves."""
 
 
-def overlap_tiles(images: np.ndarray, *, tile: int, answer: int) -> np.ndarray:
+def overlap_tiles(images: np.ndarray, *, tile: int, output_tile: int) -> np.ndarray:
     """Tiles that overlap so that their middles, side by side, cover the image; its borders are continued as in mirrors.
 
     An unpadded network answers only the middle of what it sees. Image and label map are cut alike to train it: the images with
-    `tile` and `answer`, the label maps with `answer` for both.
+    `tile` and `output_tile`, the label maps with `output_tile` for both.
 
     Args:
         images: (B, H, W, C); mirrored again and again where a tile is larger.
         tile: rows and columns that the network sees, pixels.
-        answer: rows and columns that it answers, in the middle of them.
+        output_tile: rows and columns that it answers, in the middle of them.
 
     Returns: (B, rows of tiles, columns of tiles, tile, tile, C), a read-only view.
 
     Raises:
-        ValueError: `answer` is below 1 or more than `tile`, or their difference is odd.
+        ValueError: `output_tile` is below 1 or more than `tile`, or their difference is odd.
 
     Example:
-        >>> overlap_tiles(np.arange(5).reshape(1, 1, 5, 1), tile=4, answer=2)[0, 0, :, 1, :, 0]
+        >>> overlap_tiles(np.arange(5).reshape(1, 1, 5, 1), tile=4, output_tile=2)[0, 0, :, 1, :, 0]
         array([[1, 0, 1, 2],
                [1, 2, 3, 4],
                [3, 4, 3, 2]])
 
     Source: the overlap-tile strategy of U-Net (Ronneberger et al. 2015), figure 2.
     """
-    if not 1 <= answer <= tile or (tile - answer) % 2:
+    if not 1 <= output_tile <= tile or (tile - output_tile) % 2:
         raise ValueError(
-            "`answer` must be from 1 to `tile` and leave as many pixels on either side. "
-            f"Received: tile={tile}, answer={answer}."
+            "`output_tile` must be from 1 to `tile` and leave as many pixels on either side. "
+            f"Received: tile={tile}, output_tile={output_tile}."
         )
-    margin = (tile - answer) // 2
-    around = [(margin, margin + -length % answer) for length in images.shape[1:3]]
+    margin = (tile - output_tile) // 2
+    around = [(margin, margin + -length % output_tile) for length in images.shape[1:3]]
     padded = np.pad(images, ((0, 0), *around, (0, 0)), mode="reflect")
     every = np.lib.stride_tricks.sliding_window_view(padded, (tile, tile), axis=(1, 2))
-    return np.moveaxis(every[:, ::answer, ::answer], 3, -1)
+    return np.moveaxis(every[:, ::output_tile, ::output_tile], 3, -1)
 
 
 def predict_overlap_tile(model, images: np.ndarray, *, tile: int = 572, batch_size: int = 1) -> np.ndarray:
@@ -62,16 +62,16 @@ def predict_overlap_tile(model, images: np.ndarray, *, tile: int = 572, batch_si
 
     Source: the overlap-tile strategy of U-Net (Ronneberger et al. 2015), figure 2.
     """
-    answer = _answered(model, tile)
-    tiles = overlap_tiles(images, tile=tile, answer=answer)
+    output_tile = _answered(model, tile)
+    tiles = overlap_tiles(images, tile=tile, output_tile=output_tile)
     batch, rows, columns = tiles.shape[:3]
     flat = tiles.reshape(-1, *tiles.shape[3:])
     logits = [
         np.asarray(model.predict_on_batch(flat[start : start + batch_size]), np.float32)
         for start in range(0, len(flat), batch_size)
     ]
-    logits = np.concatenate(logits).reshape(batch, rows, columns, answer, answer, -1).swapaxes(2, 3)
-    return logits.reshape(batch, rows * answer, columns * answer, -1)[:, : images.shape[1], : images.shape[2]]
+    logits = np.concatenate(logits).reshape(batch, rows, columns, output_tile, output_tile, -1).swapaxes(2, 3)
+    return logits.reshape(batch, rows * output_tile, columns * output_tile, -1)[:, : images.shape[1], : images.shape[2]]
 
 
 def _answered(model, tile: int) -> int:

@@ -14,9 +14,9 @@ import mmap
 import numpy as np
 
 from kseg.inference.averaging import softmax
-from kseg.inference.scores import scores_of
+from kseg.inference.model_calls import predict_logits
 
-ANSWERS = ("logits", "probabilities", "label_map")
+OUTPUT_MODES = ("logits", "probabilities", "label_map")
 WIDTH = 1 / 8
 """Standard deviation of the Gaussian, as a part of what is kept of a tile: nnU-Net's choice."""
 TINY = 1e-30  # below any sum of weights that is not 0
@@ -30,7 +30,7 @@ def predict_tiles(
     overlap: int | tuple[int, int] = 128,
     margin: int | None = None,
     stride: int = 32,
-    answer: str = "logits",
+    output_mode: str = "logits",
     out: np.ndarray | None = None,
     accumulator: str = "float32",
     batch_size: int = 1,
@@ -54,7 +54,7 @@ def predict_tiles(
         margin: pixels at the edges of tiles whose answers are thrown away. None: as many as `kseg.receptive_field` finds, where
             `overlap` is at least twice that, else 0, as for a callable: then tiles are blended and the answer is not exact.
         stride: tiles begin at multiples of it, where the poolings of the whole image would begin too; the network's largest.
-        answer: "logits"; "probabilities", of which the softmax is blended; or "label_map", the likeliest class of blended logits.
+        output_mode: one of "logits", "probabilities" (softmax is blended) or "label_map" (`argmax` of the blended logits).
         out: (H, W, K), or (H, W) for a label map, written band by band; None: a new array, float32 or uint8.
         accumulator: "float32", or "float16" for half of the memory and three digits.
         batch_size: tiles predicted together.
@@ -76,10 +76,10 @@ def predict_tiles(
     """
     if image.ndim != 3 or 0 in image.shape:
         raise ValueError(f"`image` must have the axes (H, W, C) and a pixel. Received: shape {image.shape}.")
-    if answer not in ANSWERS or accumulator not in ("float32", "float16"):
+    if output_mode not in OUTPUT_MODES or accumulator not in ("float32", "float16"):
         raise ValueError(
-            f"`answer` must be one of {', '.join(ANSWERS)} and `accumulator` float32 or float16. "
-            f"Received: answer={answer!r}, accumulator={accumulator!r}."
+            f"`output_mode` must be one of {', '.join(OUTPUT_MODES)} and `accumulator` float32 or float16. "
+            f"Received: output_mode={output_mode!r}, accumulator={accumulator!r}."
         )
     tiles, overlaps = _pair(tile), _pair(overlap)
     margin = _margin(model, min(overlaps)) if margin is None else margin
@@ -90,15 +90,15 @@ def predict_tiles(
     band = None
     for number, row in enumerate(rows):
         for column, scores in _predicted(model, image, row, columns, batch_size):
-            if answer == "probabilities":
+            if output_mode == "probabilities":
                 scores = softmax(scores)
             if band is None:
                 band = np.zeros((row.size, image.shape[1], scores.shape[-1]), accumulator)
-                out = _output(out, answer, image.shape, scores.shape[-1])
+                out = _output(out, output_mode, image.shape, scores.shape[-1])
             _add(band, scores, row, column)
         last = number == len(rows) - 1
         finished = row.size if last else rows[number + 1].start - row.start
-        _write(out, band[:finished], row.start, answer)
+        _write(out, band[:finished], row.start, output_mode)
         _release(image)
         _release(out)
         band[: row.size - finished] = band[finished:]
@@ -163,7 +163,7 @@ def _predicted(model, image, row, columns, batch_size):
     for first in range(0, len(columns), batch_size):
         batch = columns[first : first + batch_size]
         images = np.stack([_cut(image, row.reflected(), column.reflected()) for column in batch])
-        yield from zip(batch, scores_of(model, images), strict=True)
+        yield from zip(batch, predict_logits(model, images), strict=True)
 
 
 def _cut(image, rows, columns) -> np.ndarray:
@@ -180,23 +180,27 @@ def _add(band, scores, row, column):
     band[row.kept, left : left + len(column.weights)] += weights * scores[row.kept, column.kept]
 
 
-def _output(out, answer, shape, classes):
-    expected = shape[:2] if answer == "label_map" else (*shape[:2], classes)
-    if answer == "label_map" and classes > 255:
-        raise ValueError(f"A label map holds at most 255 classes. Received: {classes} scores. Ask for answer='logits'.")
+def _output(out, output_mode, shape, classes):
+    expected = shape[:2] if output_mode == "label_map" else (*shape[:2], classes)
+    if output_mode == "label_map" and classes > 255:
+        raise ValueError(
+            f"A label map holds at most 255 classes. Received: {classes} scores. Ask for output_mode='logits'."
+        )
     if out is None:
-        return np.empty(expected, np.uint8 if answer == "label_map" else np.float32)
+        return np.empty(expected, np.uint8 if output_mode == "label_map" else np.float32)
     if out.shape != expected:
-        raise ValueError(f"`out` must have the shape {expected} for answer={answer!r}. Received: shape {out.shape}.")
+        raise ValueError(
+            f"`out` must have the shape {expected} for output_mode={output_mode!r}. Received: shape {out.shape}."
+        )
     return out
 
 
-def _write(out, band, start, answer):
+def _write(out, band, start, output_mode):
     """Writes finished rows, as far as they lie in the image."""
     first, last = max(start, 0), min(start + len(band), len(out))
     if first < last:
         rows = band[first - start : last - start]
-        out[first:last] = rows.argmax(-1) if answer == "label_map" else rows
+        out[first:last] = rows.argmax(-1) if output_mode == "label_map" else rows
 
 
 def _release(array):

@@ -1,6 +1,6 @@
-"""Regions of a label map: where the pixels of one class hang together, and label maps without specks and holes.
+"""Regions of a label map: connected components of each class, and cleaning of specks and holes.
 
-What is changed is counted: `tidied` says how many pixels went from which class to which, and how many regions each class lost.
+What changes is counted: `clean_label_map` reports pixels by (old class, new class), and how many regions each class lost.
 Void (255) has no regions, is never filled or merged, and nothing is merged into it. Outlines are in `kseg.outlines`. numpy and
 scikit-image only.
 """
@@ -39,7 +39,7 @@ class Region:
     mask: np.ndarray
 
 
-def regions(label_map: np.ndarray, *, connectivity: int = 8) -> list[Region]:
+def find_regions(label_map: np.ndarray, *, connectivity: int = 8) -> list[Region]:
     """Connected components of every class.
 
     Args:
@@ -52,7 +52,7 @@ def regions(label_map: np.ndarray, *, connectivity: int = 8) -> list[Region]:
         ValueError: `label_map` is no array (H, W) of integers, or `connectivity` is neither.
 
     Example:
-        >>> [(region.class_id, region.area, region.box) for region in regions(np.array([[0, 1, 0], [1, 0, 0]]))]
+        >>> [(region.class_id, region.area, region.box) for region in find_regions(np.array([[0, 1, 0], [1, 0, 0]]))]
         [(0, 4, (0, 0, 2, 3)), (1, 2, (0, 0, 2, 2))]
     """
     labelled = _labelled(label_map, connectivity)
@@ -67,21 +67,23 @@ def regions(label_map: np.ndarray, *, connectivity: int = 8) -> list[Region]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tidied:
+class CleanedLabelMap:
     """A label map without specks and holes, and what that took.
 
     Attributes:
         label_map: (H, W), the dtype of what was given.
-        moved: {(from class, to class): pixels}, without what stayed.
+        changed_pixels: {(from class, to class): pixels}, without what stayed.
         regions_lost: {class: regions fewer than before}; below 0 where regions came apart; without what stayed.
     """
 
     label_map: np.ndarray
-    moved: dict[tuple[int, int], int]
+    changed_pixels: dict[tuple[int, int], int]
     regions_lost: dict[int, int]
 
 
-def tidied(label_map: np.ndarray, *, min_area: int = 0, max_hole: int = 0, connectivity: int = 8) -> Tidied:
+def clean_label_map(
+    label_map: np.ndarray, *, min_area: int = 0, max_hole: int = 0, connectivity: int = 8
+) -> CleanedLabelMap:
     """Fills holes of up to `max_hole` pixels, then merges regions of fewer than `min_area` into their surroundings.
 
     A hole is what one class encloses: of one class or of many, and not at the image's border. The smallest region comes first; it
@@ -92,13 +94,13 @@ def tidied(label_map: np.ndarray, *, min_area: int = 0, max_hole: int = 0, conne
         label_map: (H, W), class ids, 255 where void.
         min_area: pixels of the smallest region that stays; 0: all stay.
         max_hole: pixels of the largest hole that is filled; 0: none is.
-        connectivity: 8 or 4, as in `regions`.
+        connectivity: 8 or 4, as in `find_regions`.
 
     Raises:
-        ValueError: as `regions`, or a number of pixels is below 0.
+        ValueError: as `find_regions`, or a number of pixels is below 0.
 
     Example:
-        >>> tidied(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 2]]), min_area=2).moved
+        >>> clean_label_map(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 2]]), min_area=2).changed_pixels
         {(1, 0): 1, (2, 0): 1}
     """
     if min_area < 0 or max_hole < 0:
@@ -115,7 +117,7 @@ def tidied(label_map: np.ndarray, *, min_area: int = 0, max_hole: int = 0, conne
     kinds, pixels = np.unique(pairs, axis=0, return_counts=True)
     moved = {tuple(kind): count for kind, count in zip(kinds.tolist(), pixels.tolist(), strict=True)}
     lost = {class_id: before[class_id] - after[class_id] for class_id in sorted({*before, *after})}
-    return Tidied(tidy, moved, {class_id: number for class_id, number in lost.items() if number})
+    return CleanedLabelMap(tidy, moved, {class_id: number for class_id, number in lost.items() if number})
 
 
 def _labelled(label_map: np.ndarray, connectivity: int) -> np.ndarray:

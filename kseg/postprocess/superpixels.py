@@ -1,7 +1,7 @@
 """Regions of an image that no label was needed for: superpixels, larger regions by colour, and what they do to a label map.
 
 A baseline without supervision, and a cheap refinement: the pixels of a superpixel look alike, so they vote on their class. How
-good an unlabelled division can be at best is what `best_labels` says, which looks at the truth; no method can be scored so.
+good an unlabelled division can be at best is what `oracle_labels` says, which looks at the truth; no method can be scored so.
 numpy and scikit-image only.
 """
 
@@ -16,18 +16,18 @@ SMOOTHING = 1.0
 """Standard deviation, in pixels, of the blur before SLIC: the noise of single pixels would else tear superpixels apart."""
 
 
-def superpixels(image: np.ndarray, *, number: int, compactness: float = 10.0) -> np.ndarray:
-    """Divides an image into about `number` regions of like colour and size: SLIC, k-means in colour and place.
+def slic(image: np.ndarray, *, num_superpixels: int, compactness: float = 10.0) -> np.ndarray:
+    """Divides an image into about `num_superpixels` regions of like colour and size: SLIC, k-means in colour and place.
 
     Args:
         image: (H, W, C), uint8, C = 1 or 3; colours are compared in Lab.
-        number: of superpixels, about.
+        num_superpixels: about how many regions to make.
         compactness: weight of place against colour; larger ones are squarer.
 
     Returns: region ids (H, W), int64, from 0 on without gaps; pixels of one hang together.
 
     Raises:
-        ValueError: the image is of another shape or dtype, or `number` is below 1.
+        ValueError: the image is of another shape or dtype, or `num_superpixels` is below 1.
 
     Source: Achanta et al. 2012, "SLIC superpixels compared to state-of-the-art superpixel methods"; scikit-image's `slic`.
     """
@@ -38,23 +38,23 @@ def superpixels(image: np.ndarray, *, number: int, compactness: float = 10.0) ->
         raise ValueError(
             f"`image` must be uint8 of shape (H, W, 1) or (H, W, 3). Received: image={image.dtype} {image.shape}."
         )
-    if number < 1:
-        raise ValueError(f"`number` of superpixels must be at least 1. Received: number={number}.")
+    if num_superpixels < 1:
+        raise ValueError(f"`num_superpixels` must be at least 1. Received: num_superpixels={num_superpixels}.")
     colours = np.broadcast_to(
         image, (*image.shape[:2], 3)
     )  # grey goes the same way, so that compactness means the same
     ids = segmentation.slic(
-        colours, n_segments=number, compactness=compactness, sigma=SMOOTHING, start_label=0, channel_axis=-1
+        colours, n_segments=num_superpixels, compactness=compactness, sigma=SMOOTHING, start_label=0, channel_axis=-1
     )
     return _without_gaps(ids)
 
 
-def merged_by_colour(image: np.ndarray, ids: np.ndarray, *, threshold: float) -> np.ndarray:
+def merge_by_colour(image: np.ndarray, ids: np.ndarray, *, threshold: float) -> np.ndarray:
     """Merges neighbouring regions whose mean colours are alike, the most alike first.
 
     Args:
         image: (H, W, C), uint8, C = 1 or 3.
-        ids: (H, W), such as `superpixels` returns.
+        ids: (H, W), such as `slic` returns.
         threshold: distance of mean colours, in grey levels, below which two regions become one; 0 merges none.
 
     Returns: region ids (H, W), int64, from 0 on without gaps.
@@ -84,7 +84,7 @@ def merged_by_colour(image: np.ndarray, ids: np.ndarray, *, threshold: float) ->
     return _without_gaps(merged)
 
 
-def vote(label_map: np.ndarray, ids: np.ndarray) -> np.ndarray:
+def majority_vote(label_map: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Gives all pixels of a region the class that most of them have; of equally many, the one with the lower id.
 
     Args:
@@ -97,7 +97,7 @@ def vote(label_map: np.ndarray, ids: np.ndarray) -> np.ndarray:
         ValueError: the sizes differ.
 
     Example:
-        >>> vote(np.array([[1, 1, 0, 255]]), np.array([[0, 0, 0, 0]]))
+        >>> majority_vote(np.array([[1, 1, 0, 255]]), np.array([[0, 0, 0, 0]]))
         array([[  1,   1,   1, 255]])
     """
     if label_map.shape != ids.shape:
@@ -105,7 +105,7 @@ def vote(label_map: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.where(label_map == VOID, VOID, _winners(label_map, ids)[ids]).astype(label_map.dtype)
 
 
-def best_labels(ids: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def oracle_labels(ids: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """The best that could be said of these regions by who knows the truth: each gets the class that most of its pixels have.
 
     What it scores is the bound of every method that labels whole regions (their "achievable segmentation accuracy").

@@ -40,9 +40,9 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from kseg.data.resizing import fit_image_in_graph, resize_in_graph  # noqa: E402
-from kseg.inference.averaging import turns  # noqa: E402
+from kseg.inference.averaging import dihedral_views  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
-from kseg.serving import manifest as exported  # noqa: E402
+from kseg.serving import manifest  # noqa: E402
 from kseg.serving.orientation import upright  # noqa: E402
 from kseg.serving.tiles import label_map_by_tiles  # noqa: E402
 
@@ -90,7 +90,7 @@ def export(
         made_with = {"image_size": list(image_size), "flips": list(flips), "rotations": list(rotations)}
         made_with |= {"tiles": tiles, "crf": served.crf_settings()}
         served.labels = _asset(scratch, "labels.json", labels.to_json())
-        served.made_with = _asset(scratch, exported.FILE, json.dumps(made_with, indent=1))
+        served.made_with = _asset(scratch, manifest.FILE_NAME, json.dumps(made_with, indent=1))
         tf.saved_model.save(served, str(path), signatures=served.signatures(tiles))
     for entry in (path, *path.rglob("*")):
         entry.chmod(0o755 if entry.is_dir() else 0o644)
@@ -103,7 +103,7 @@ def _asset(folder, name: str, text: str):
     return tf.saved_model.Asset(str(file))
 
 
-def label_maps(
+def predict_label_maps(
     model: keras.Model,
     image_size: tuple[int, int],
     images: np.ndarray,
@@ -149,7 +149,7 @@ class Served(tf.Module):
         crf: bool | dict | None = None,
     ):
         super().__init__()
-        self._turns = turns(flips, rotations)
+        self._views = dihedral_views(flips, rotations)
         self._refine = None
         if crf not in (False, None):
             from kseg.postprocess.densecrf import DenseCRF
@@ -257,7 +257,7 @@ class Served(tf.Module):
     def _predict(self, image):
         """Images (B, height, width, C), float32, to probabilities (B, height, width, K), float32."""
         image = tf.ensure_shape(image, (None, *self._image_size, self._channels))
-        views = [self._predict_turned(image, axes, quarters) for axes, quarters in self._turns]
+        views = [self._predict_turned(image, axes, quarters) for axes, quarters in self._views]
         return views[0] if len(views) == 1 else tf.add_n(views) / len(views)
 
     def _predict_turned(self, image, axes, quarters):

@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import pathlib
 
-FILE = "export.json"
+FILE_NAME = "export.json"
 
 
-def settings(path) -> dict:
+def read_manifest(path) -> dict:
     """What the export at `path` was made with: "image_size" [height, width] in pixels, "flips", "rotations", "tiles" and "crf".
 
     Exports from before there was such a file, and SavedModels of others, refine nothing as far as is known: their size is None.
@@ -22,7 +22,7 @@ def settings(path) -> dict:
     Args:
         path: folder of a SavedModel.
     """
-    file = pathlib.Path(path) / "assets" / FILE
+    file = pathlib.Path(path) / "assets" / FILE_NAME
     if not file.is_file():
         return {"image_size": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
     return json.loads(file.read_text(encoding="utf-8"))

@@ -29,7 +29,7 @@ import kseg.layers  # noqa: F401  (registers the classes that `model.keras` name
 from kseg import data
 from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
-from kseg.serving import manifest as exported
+from kseg.serving.manifest import read_manifest
 from pipeline.engine import progress
 from pipeline.publishing import fresh_process
 from pipeline.settings.infra_validator import InfraValidator
@@ -70,7 +70,7 @@ def infra_validator(
     else:
         segmentor = keras.saving.load_model(model / "model.keras", compile=False)
         image_size = tuple(json.loads((transform / "plan.json").read_text())["image_size"])
-        made_with = exported.settings(model / "saved_model")
+        made_with = read_manifest(model / "saved_model")
         agreement = _agreement(segmentor, image_size, made_with, images, label_maps)
         num_classes = LabelMap.load(examples).num_classes
         reasons = [
@@ -206,7 +206,7 @@ def _agreement(
     same = pixels = 0
     for image_bytes, answered in zip(images, label_maps, strict=True):
         image = np.atleast_3d(Image.open(io.BytesIO(image_bytes)).convert(mode))
-        expected = serving.label_maps(segmentor, image_size, image[np.newaxis], **alike)[0][0]
+        expected = serving.predict_label_maps(segmentor, image_size, image[np.newaxis], **alike)[0][0]
         same += int(np.sum(answered == expected)) if answered.shape == expected.shape else 0
         pixels += expected.size
         progress.advance()

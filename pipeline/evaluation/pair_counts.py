@@ -18,7 +18,7 @@ from PIL import Image
 from kseg import metrics
 from kseg.labels import VOID
 from kseg.pairs.image_files import decode_image
-from kseg.postprocess.superpixels import best_labels, merged_by_colour, superpixels
+from kseg.postprocess.superpixels import merge_by_colour, oracle_labels, slic
 from pipeline.engine import progress
 from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.examples.collecting import Collect, SumCounts, read_collected
@@ -151,11 +151,11 @@ class CountBest(beam.DoFn):
     def process(self, pairs):
         for pair in pairs:
             image = decode_image(pair[1])
-            ids = superpixels(image, number=self._superpixels)
+            ids = slic(image, num_superpixels=self._superpixels)
             if self._merged:
-                ids = merged_by_colour(image, ids, threshold=MERGED_BELOW)
+                ids = merge_by_colour(image, ids, threshold=MERGED_BELOW)
             truth, more = _ids(pair[2]), {"regions": np.array([ids.max() + 1])}
-            yield from _outputs(pair, truth, best_labels(ids, truth), self._num_classes, self._tolerance, more)
+            yield from _outputs(pair, truth, oracle_labels(ids, truth), self._num_classes, self._tolerance, more)
 
 
 def _outputs(pair, truth, label_map, num_classes, tolerance, more):

@@ -24,7 +24,7 @@ from kseg import plots
 from kseg.labels import LabelMap
 from kseg.pairs.decoding import PairError, printable
 from kseg.pairs.image_files import decode_image, prepare_image
-from kseg.postprocess.regions import regions, tidied
+from kseg.postprocess.regions import clean_label_map, find_regions
 from pipeline.engine import progress
 from pipeline.examples.collecting import Collect, read_collected
 from pipeline.examples.runner_options import pipeline_options
@@ -170,8 +170,8 @@ class Label(beam.DoFn):
         return decode_image(stored)
 
     def _write(self, key, image, label_map, record):
-        tidy = tidied(label_map, min_area=self._settings.min_area, max_hole=self._settings.max_hole)
-        label_map = tidy.label_map
+        cleaned = clean_label_map(label_map, min_area=self._settings.min_area, max_hole=self._settings.max_hole)
+        label_map = cleaned.label_map
         picture = Image.frombytes("P", label_map.shape[::-1], label_map.tobytes())
         picture.putpalette(self._labels.palette().tobytes())
         place = self._output / LABEL_MAPS / f"{key}.png"
@@ -181,14 +181,14 @@ class Label(beam.DoFn):
             _save(self._output / OVERLAYS / f"{key}.jpg", _encoded(overlay, "JPEG", quality=90))
         pixels = np.bincount(label_map.ravel(), minlength=self._labels.num_classes).tolist()
         record |= {"key": printable(key), "height": label_map.shape[0], "width": label_map.shape[1], "pixels": pixels}
-        record["moved"] = [[*kind, count] for kind, count in tidy.moved.items()]
+        record["moved"] = [[*kind, count] for kind, count in cleaned.changed_pixels.items()]
         if self._settings.regions:
             record |= self._regions(key, label_map)
         _save(record_place(self._output, key), json.dumps(record).encode())
 
     def _regions(self, key, label_map) -> dict:
         """What the record says of the regions; as GeoJSON they are a file of their own."""
-        kind, found = self._settings.regions, regions(label_map)
+        kind, found = self._settings.regions, find_regions(label_map)
         described = region_files.described(found, kind, self._labels, label_map.shape)
         if kind != "geojson":
             return {"regions": described}

@@ -27,7 +27,9 @@ def labeller(places: list[pathlib.Path], settings) -> Callable[[np.ndarray], np.
     label = _averaged(places, settings)
     if not settings.superpixels:
         return label
-    return lambda image: superpixels.vote(label(image), superpixels.superpixels(image, number=settings.superpixels))
+    return lambda image: superpixels.majority_vote(
+        label(image), superpixels.slic(image, num_superpixels=settings.superpixels)
+    )
 
 
 def _averaged(places, settings):
@@ -42,15 +44,15 @@ def _averaged(places, settings):
         one = model
         model = lambda images: np.stack([_tiled(one, image, settings, "logits") for image in images])  # noqa: E731
     if several:
-        model = inference.augmented(model, average=settings.average, **views)
+        model = inference.average_views(model, average=settings.average, **views)
     if settings.crf:
-        model = inference.refined(model, **settings.crf)
+        model = inference.refine_with_crf(model, **settings.crf)
     if model is models[0]:
         return model.label_map
     return lambda image: model(image[np.newaxis])[0].argmax(-1).astype(np.uint8)
 
 
-def _tiled(model, image, settings, answer):
+def _tiled(model, image, settings, output_mode):
     return inference.predict_tiles(
-        model, image, tile=settings.tile, overlap=settings.overlap, stride=1, margin=0, answer=answer
+        model, image, tile=settings.tile, overlap=settings.overlap, stride=1, margin=0, output_mode=output_mode
     )

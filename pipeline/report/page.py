@@ -17,7 +17,7 @@ import numpy as np
 
 from kseg import plots
 from kseg.labels import LabelMap
-from kseg.serving import manifest as exported
+from kseg.serving.manifest import read_manifest
 from pipeline.evaluation import gate
 
 MEASURES = {
@@ -85,7 +85,7 @@ def _contents(name: str, artifacts: dict[str, pathlib.Path]) -> dict:
         "interval": _interval(scores),
         "refinements": scores.get("refinements", {}),
         "unlabelled": scores.get("unlabelled", {}),
-        "exported": exported.settings(artifacts["trainer"] / "saved_model"),
+        "exported": read_manifest(artifacts["trainer"] / "saved_model"),
         "slices": _slices(scores),
         "confusion": _embedded(plots.confusion_matrix(matrix, labels)),
         "mistakes": _mistakes(classes, matrix),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import pathlib
 
-from kseg.serving import manifest as exported
+from kseg.serving.manifest import read_manifest
 from pipeline.settings import crf as crf_settings
 from pipeline.settings.config import Config
 from pipeline.settings.prediction import Settings
@@ -87,7 +87,7 @@ def check_unrefined(model: pathlib.Path, cure: str):
     Raises:
         ValueError: it does.
     """
-    crf = exported.settings(model)["crf"]
+    crf = read_manifest(model)["crf"]
     if crf is not None:
         raise ValueError(
             f"A model must not be refined twice. Received: {model}, which was exported with crf={crf} and refines itself. {cure}"

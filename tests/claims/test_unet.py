@@ -57,7 +57,7 @@ def test_tiles_give_what_one_pass_over_the_mirrored_image_gives():
 
 def test_missing_input_data_is_extrapolated_by_mirroring():
     image = np.arange(12.0).reshape(1, 3, 4, 1)
-    tile = overlap_tiles(image, tile=6, answer=2)[0, 0, 0, ..., 0]
+    tile = overlap_tiles(image, tile=6, output_tile=2)[0, 0, 0, ..., 0]
     np.testing.assert_array_equal(tile[2], [2, 1, 0, 1, 2, 3])
     np.testing.assert_array_equal(tile[:, 2], [8, 4, 0, 4, 8, 4])
 
@@ -68,8 +68,8 @@ def test_the_tile_size_must_be_one_at_which_every_pooling_is_applied_to_a_layer_
         with pytest.raises(ValueError, match=rf"only 184 pixels. Received: tile={tile}, .* Take 588"):
             predict_overlap_tile(network, scene(8, 8), tile=tile)
     assert predict_overlap_tile(network, scene(8, 8), tile=204).shape == (1, 8, 8, 2)
-    with pytest.raises(ValueError, match="`answer` must be from 1 to `tile`"):
-        overlap_tiles(scene(8, 8), tile=9, answer=4)
+    with pytest.raises(ValueError, match="`output_tile` must be from 1 to `tile`"):
+        overlap_tiles(scene(8, 8), tile=9, output_tile=4)
 
 
 def test_the_unpadded_network_learns_tiles_and_labels_whole_images():
@@ -78,8 +78,8 @@ def test_the_unpadded_network_learns_tiles_and_labels_whole_images():
     labels[0, 10:30, 20:45] = labels[1, 5:20, :30] = 1
     images = np.where(labels, 200.0, 60.0) + np.random.default_rng(0).normal(0, 20, labels.shape)
     network = kseg.UNet(2, input_shape=(None, None, 1), filters=(8, 16), padding="valid")
-    tiles = overlap_tiles(images, tile=36, answer=20).reshape(-1, 36, 36, 1)
-    targets = overlap_tiles(labels, tile=20, answer=20).reshape(-1, 20, 20)
+    tiles = overlap_tiles(images, tile=36, output_tile=20).reshape(-1, 36, 36, 1)
+    targets = overlap_tiles(labels, tile=20, output_tile=20).reshape(-1, 20, 20)
     network.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     history = network.fit(tiles, targets, batch_size=4, epochs=30, verbose=0).history["loss"]
     assert history[-1] < 0.1 * history[0]

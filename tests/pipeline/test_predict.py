@@ -312,7 +312,7 @@ def test_tiles_views_and_ensembles_give_what_kseg_computes(pictures, model, tmp_
     served = inference.SavedModel(model / "10")
     settings = {"tile": (24, 32), "overlap": 8, "stride": 1, "margin": 0}
     tiles = lambda images: np.stack([inference.predict_tiles(served, image, **settings) for image in images])  # noqa: E731
-    views = inference.augmented(tiles, flips=["horizontal"], scales=(1, 2), average="logits")
+    views = inference.average_views(tiles, flips=["horizontal"], scales=(1, 2), average="logits")
     for file in sorted((tmp_path / "out" / "label_maps").rglob("*.png")):
         image = np.asarray(Image.open(pictures / file.relative_to(tmp_path / "out" / "label_maps")))
         expected = views(image[None])[0].argmax(-1)
@@ -328,8 +328,8 @@ def test_superpixels_vote_on_the_label_map_of_the_model(command, pictures, tmp_p
         before, after = (
             np.asarray(Image.open(tmp_path / folder / "label_maps" / f"{key}.png")) for folder in ("plain", "out")
         )
-        ids = superpixels.superpixels(np.asarray(Image.open(pictures / f"{key}.png")), number=30)
-        np.testing.assert_array_equal(after, superpixels.vote(before, ids))
+        ids = superpixels.slic(np.asarray(Image.open(pictures / f"{key}.png")), num_superpixels=30)
+        np.testing.assert_array_equal(after, superpixels.majority_vote(before, ids))
 
 
 def test_tiles_alone_give_what_kseg_computes(command, pictures, model, tmp_path):
@@ -338,7 +338,7 @@ def test_tiles_alone_give_what_kseg_computes(command, pictures, model, tmp_path)
     assert command("--tile", "32x24") == 0
     served, settings = inference.SavedModel(model / "10"), {"tile": (24, 32), "overlap": 6, "stride": 1, "margin": 0}
     image = np.asarray(Image.open(pictures / "a" / "0.png"))
-    expected = inference.predict_tiles(served, image, answer="label_map", **settings)
+    expected = inference.predict_tiles(served, image, output_mode="label_map", **settings)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / "label_maps" / "a" / "0.png")), expected)
 
 
@@ -369,18 +369,18 @@ def test_dense_crf_refines_what_views_and_tiles_say_and_superpixels_vote_on_that
     assert command("--crf", CRF, "--tile", "32x24", "--flips", "horizontal", "--superpixels", "30") == 0
     served, settings = inference.SavedModel(model / "10"), {"tile": (24, 32), "overlap": 6, "stride": 1, "margin": 0}
     tiles = lambda images: np.stack([inference.predict_tiles(served, image, **settings) for image in images])  # noqa: E731
-    views = inference.augmented(tiles, flips=["horizontal"])
+    views = inference.average_views(tiles, flips=["horizontal"])
     changed = 0
     for key in ("a/0", "b/1"):
         image = np.asarray(Image.open(pictures / f"{key}.png"))
         whole, out = (
             np.asarray(Image.open(tmp_path / folder / "label_maps" / f"{key}.png")) for folder in ("whole", "out")
         )
-        expected = inference.refined(served, **crf_settings.read(CRF))(image[None])[0].argmax(-1)
+        expected = inference.refine_with_crf(served, **crf_settings.read(CRF))(image[None])[0].argmax(-1)
         assert (whole == expected).mean() > 0.999  # a pixel on the border of two simplices may fall to either
         changed += np.count_nonzero(whole != served.label_map(image))
-        expected = inference.refined(views, **crf_settings.read(CRF))(image[None])[0].argmax(-1)
-        voted = superpixels.vote(expected, superpixels.superpixels(image, number=30))
+        expected = inference.refine_with_crf(views, **crf_settings.read(CRF))(image[None])[0].argmax(-1)
+        voted = superpixels.majority_vote(expected, superpixels.slic(image, num_superpixels=30))
         assert (out == voted).mean() > 0.99
     assert changed > 0
 

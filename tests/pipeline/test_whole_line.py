@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from kseg.serving import manifest as exported
+from kseg.serving.manifest import read_manifest
 from pipeline.line import COMPONENTS
 from tests.pipeline.whole_line import contents, finish, kill
 
@@ -81,7 +81,7 @@ def test_a_model_that_refines_itself_goes_through_the_line_and_is_pushed_so(undi
     said = finish(tmp_path / "run", *chosen, "--set=evaluator.refinements=superpixels")
     assert re.search(r"transform +cached", said)
     runs, pushed = tmp_path / "run" / "runs", tmp_path / "run" / "models" / "small" / "1"
-    made_with = exported.settings(pushed)
+    made_with = read_manifest(pushed)
     assert made_with["tiles"] and made_with["crf"].items() >= crf.items()
     (infra,), (scores,) = (
         list((runs / name).glob(f"*/{file}.json"))

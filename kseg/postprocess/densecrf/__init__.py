@@ -1,6 +1,6 @@
 """The fully connected conditional random field and the filter that makes it cheap. TensorFlow only."""
 
 from kseg.postprocess.densecrf.layer import DenseCRF
-from kseg.postprocess.densecrf.permutohedral import Lattice, gaussian_filter, lattice, normalized
+from kseg.postprocess.densecrf.permutohedral import Lattice, build_lattice, gaussian_filter, normalize
 
-__all__ = ["DenseCRF", "Lattice", "gaussian_filter", "lattice", "normalized"]
+__all__ = ["DenseCRF", "Lattice", "build_lattice", "gaussian_filter", "normalize"]

@@ -17,7 +17,7 @@ import keras  # noqa: E402  (only after the backend is known)
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from kseg.postprocess.densecrf.permutohedral import gaussian_filter, lattice, normalized  # noqa: E402
+from kseg.postprocess.densecrf.permutohedral import build_lattice, gaussian_filter, normalize  # noqa: E402
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -140,7 +140,7 @@ class DenseCRF(keras.layers.Layer):
         logits = scores if self.from_logits else tf.math.log(tf.maximum(scores, 1e-20))
         if self.iterations:
             positions = _positions(tf.shape(image)[1], tf.shape(image)[2])
-            smoothness = normalized(lattice(positions / self.smoothness_sigma))
+            smoothness = normalize(build_lattice(positions / self.smoothness_sigma))
             one = tf.TensorSpec(logits.shape[1:], tf.float32)
             logits = tf.map_fn(
                 lambda pair: self._refined(*pair, positions, smoothness), (logits, image), fn_output_signature=one
@@ -151,7 +151,7 @@ class DenseCRF(keras.layers.Layer):
         """Logits (H, W, K) after all iterations, from the logits (H, W, K) and the image (H, W, C)."""
         colours = tf.reshape(image, [-1, image.shape[-1]])
         features = [positions / self.appearance_position_sigma, colours / self.appearance_colour_sigma]
-        grids = [smoothness, normalized(lattice(tf.concat(features, axis=-1)))]
+        grids = [smoothness, normalize(build_lattice(tf.concat(features, axis=-1)))]
         shape = tf.shape(logits)
         unary = tf.reshape(logits, [-1, logits.shape[-1]])
         refined = unary

@@ -43,7 +43,7 @@ class Lattice(NamedTuple):
     pixels: tf.Tensor
 
 
-def lattice(features: tf.Tensor) -> Lattice:
+def build_lattice(features: tf.Tensor) -> Lattice:
     """The lattice for a Gaussian exp(-|f_i - f_j|^2 / 2) between feature vectors.
 
     Args:
@@ -56,7 +56,7 @@ def lattice(features: tf.Tensor) -> Lattice:
         tf.errors.InvalidArgumentError: a lattice point does not fit 63 bits, because the deviations are tiny.
 
     Example:
-        >>> few = lattice(tf.constant([[0.0, 0.0], [0.1, 0.0], [9.0, 9.0]]))
+        >>> few = build_lattice(tf.constant([[0.0, 0.0], [0.1, 0.0], [9.0, 9.0]]))
         >>> np.round(gaussian_filter(few, tf.constant([[1.0], [1.0], [1.0]])).numpy()[:, 0], 2)
         array([2.19, 2.11, 0.8 ], dtype=float32)
     """
@@ -98,7 +98,7 @@ def gaussian_filter(grid: Lattice, values: tf.Tensor, factor=1.0) -> tf.Tensor:
     return _product(grid, factor * _blur(_product(grid, values, splat=True), grid.neighbours), splat=False)
 
 
-def normalized(grid: Lattice) -> Lattice:
+def normalize(grid: Lattice) -> Lattice:
     """The lattice whose filter is D^-1/2 K D^-1/2, where K is the filter of `grid` and D the diagonal of its row sums K 1.
 
     Source: symmetric normalisation, Kraehenbuehl and Koltun 2013, "Parameter Learning and Convergent Inference for Dense

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.inference import SavedModel, augmented, ensemble
+from kseg.inference import SavedModel, average_views, ensemble
 from kseg.labels import LabelMap
 
 IMAGES = np.random.default_rng(0).uniform(0, 4, (2, 6, 9, 3)).astype(np.float32)
@@ -20,7 +20,7 @@ def softmax(logits):
 
 def test_a_model_that_looks_at_single_pixels_answers_all_views_alike():
     for average in ("probabilities", "logits"):
-        seen = augmented(lambda images: 2 * images, average=average, **EVERY_VIEW)(IMAGES)
+        seen = average_views(lambda images: 2 * images, average=average, **EVERY_VIEW)(IMAGES)
         np.testing.assert_allclose(softmax(seen), softmax(2 * IMAGES), atol=1e-6)
 
 
@@ -31,7 +31,7 @@ def test_the_eight_views_of_a_square_are_asked_once_each():
         asked.append(images[0, ..., 0])
         return images
 
-    augmented(corner, flips=("vertical", "horizontal"), rotations=(0, 90, 180, 270, 360, -90))(IMAGES)
+    average_views(corner, flips=("vertical", "horizontal"), rotations=(0, 90, 180, 270, 360, -90))(IMAGES)
     assert len(asked) == 8
     whole = IMAGES[0, ..., 0]
     expected = [np.rot90(image, k) for image in (whole, whole[:, ::-1]) for k in range(4)]
@@ -41,7 +41,7 @@ def test_the_eight_views_of_a_square_are_asked_once_each():
 @pytest.mark.parametrize(("settings", "number"), [({}, 1), ({"flips": ["horizontal"]}, 2), ({"rotations": (90,)}, 1)])
 def test_only_the_views_that_are_named_are_asked(settings, number):
     asked = []
-    augmented(lambda images: asked.append(0) or images, **settings)(IMAGES)
+    average_views(lambda images: asked.append(0) or images, **settings)(IMAGES)
     assert len(asked) == number
 
 
@@ -49,7 +49,7 @@ def test_flips_make_a_network_blind_to_left_and_right():
     keras.utils.set_random_seed(0)
     network = kseg.UNet(3, filters=(4, 8))
     images = 255 * IMAGES[:, :, :8] / 4
-    both = augmented(network, flips=["horizontal"])
+    both = average_views(network, flips=["horizontal"])
     mirrored = both(images[:, :, ::-1])[:, :, ::-1]
     np.testing.assert_allclose(both(images), mirrored, atol=1e-4)
     assert np.abs(network.predict_on_batch(images) - both(images)).max() > 1e-2
@@ -78,7 +78,7 @@ def test_scales_are_asked_for_and_brought_back():
         return images
 
     ramp = np.broadcast_to(np.arange(40.0)[:, None, None], (1, 40, 30, 1)).astype(np.float32)
-    answer = augmented(smooth, scales=(0.5, 1, 2), average="logits")(np.repeat(ramp, 2, -1))
+    answer = average_views(smooth, scales=(0.5, 1, 2), average="logits")(np.repeat(ramp, 2, -1))
     assert sizes == [(20, 15), (40, 30), (80, 60)]
     np.testing.assert_allclose(answer[0, 4:-4, :, 0], ramp[0, 4:-4, :, 0], atol=0.01)
 
@@ -87,9 +87,9 @@ def test_views_go_through_tiles_and_tiles_through_views():
     image = np.random.default_rng(1).uniform(0, 1, (50, 40, 2)).astype(np.float32)
     settings = {"tile": 16, "overlap": 8, "stride": 8}
     double = lambda images: 2 * images  # noqa: E731
-    inside = kseg.predict_tiles(augmented(double, **EVERY_VIEW), image, **settings)
+    inside = kseg.predict_tiles(average_views(double, **EVERY_VIEW), image, **settings)
     tiles = lambda images: np.stack([kseg.predict_tiles(double, one, **settings) for one in images])  # noqa: E731
-    outside = augmented(tiles, **EVERY_VIEW)(image[None])[0]
+    outside = average_views(tiles, **EVERY_VIEW)(image[None])[0]
     for answer in (inside, outside):
         np.testing.assert_allclose(softmax(answer), softmax(2 * image), atol=1e-5)
 
@@ -119,7 +119,7 @@ def test_exports_are_averaged_as_the_networks_are(tmp_path):
 )
 def test_wrong_arguments_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        augmented(lambda images: images, **settings)
+        average_views(lambda images: images, **settings)
 
 
 def test_models_of_unlike_classes_and_no_models_are_refused():
@@ -132,7 +132,7 @@ def test_models_of_unlike_classes_and_no_models_are_refused():
 
 def test_every_combination_of_views_is_undone():
     for flips, rotation in itertools.product([(), ("horizontal",), ("vertical",)], (0, 90, 180, 270)):
-        seen = augmented(lambda images: images, flips=flips, rotations=(rotation,), average="logits")(IMAGES)
+        seen = average_views(lambda images: images, flips=flips, rotations=(rotation,), average="logits")(IMAGES)
         np.testing.assert_allclose(seen, IMAGES, atol=1e-6)
 
 

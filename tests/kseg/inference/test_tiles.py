@@ -87,8 +87,8 @@ def test_each_kind_of_answer_is_made_of_the_same_logits(network):
     image = scene(100, 90)
     settings = {"tile": 96, "overlap": 48, "stride": 4}
     logits, probabilities, label_map = (
-        kseg.predict_tiles(network, image, answer=answer, **settings)
-        for answer in ("logits", "probabilities", "label_map")
+        kseg.predict_tiles(network, image, output_mode=output_mode, **settings)
+        for output_mode in ("logits", "probabilities", "label_map")
     )
     assert label_map.shape == (100, 90) and label_map.dtype == np.uint8
     np.testing.assert_array_equal(label_map, logits.argmax(-1))
@@ -104,7 +104,7 @@ def test_float16_accumulators_keep_three_digits(network):
 
 
 def test_files_are_read_and_written_as_arrays_are(network, tmp_path):
-    settings = {"tile": 64, "overlap": 48, "stride": 4, "answer": "label_map"}
+    settings = {"tile": 64, "overlap": 48, "stride": 4, "output_mode": "label_map"}
     image = scene(150, 70)
     image.tofile(tmp_path / "image")
     mapped = np.memmap(tmp_path / "image", np.uint8, "r", shape=image.shape)
@@ -131,7 +131,7 @@ def test_a_tiff_is_predicted_from_file_to_file(tmp_path):
     out = tifffile.memmap(tmp_path / "out.tif", shape=(100, 60), dtype=np.uint8)
     brightest = lambda images: images.astype(np.float32)  # noqa: E731
     kseg.predict_tiles(
-        brightest, tifffile.memmap(tmp_path / "image.tif"), tile=32, overlap=0, answer="label_map", out=out
+        brightest, tifffile.memmap(tmp_path / "image.tif"), tile=32, overlap=0, output_mode="label_map", out=out
     )
     out.flush()
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), image.argmax(-1))
@@ -142,7 +142,7 @@ def test_a_tiff_is_predicted_from_file_to_file(tmp_path):
     [
         ({"image": np.zeros((4, 4))}, r"`image` must have the axes \(H, W, C\) and a pixel\. Received: shape \(4, 4\)"),
         ({"image": np.zeros((0, 4, 3))}, r"and a pixel\. Received: shape \(0, 4, 3\)"),
-        ({"answer": "labels"}, r"Received: answer='labels'"),
+        ({"output_mode": "labels"}, r"Received: output_mode='labels'"),
         ({"accumulator": "bfloat16"}, r"Received: .*accumulator='bfloat16'"),
         ({"tile": 100}, r"must be positive multiples of `stride`.* Received: tile=100, overlap=128, stride=32"),
         ({"overlap": 512}, r"Received: tile=512, overlap=512"),
@@ -178,7 +178,7 @@ image = np.memmap(folder / "image", np.uint8, "w+", shape=(side, side, 3))
 out = np.memmap(folder / "out", np.uint8, "w+", shape=(side, side))
 keras.utils.set_random_seed(0)
 network = kseg.UNet(12, filters=(4, 8, 8))
-kseg.predict_tiles(network, image, tile=512, overlap=64, stride=4, answer="label_map", out=out, accumulator="float16")
+kseg.predict_tiles(network, image, tile=512, overlap=64, stride=4, output_mode="label_map", out=out, accumulator="float16")
 print(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
 """
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import kseg
-from kseg.postprocess.densecrf import gaussian_filter, lattice, normalized
+from kseg.postprocess.densecrf import build_lattice, gaussian_filter, normalize
 
 SETTINGS = [  # of the reference vectors
     {
@@ -80,7 +80,7 @@ def test_the_filter_is_near_the_brute_force_gaussian(dimensions, worst):
     draw = np.random.default_rng(0)
     features = draw.uniform(0, 4, (600, dimensions)).astype(np.float32)
     values = draw.uniform(size=(600, 2)).astype(np.float32)
-    grid = lattice(tf.constant(features))
+    grid = build_lattice(tf.constant(features))
     answer = gaussian_filter(grid, values).numpy() / gaussian_filter(grid, tf.ones((600, 1))).numpy()
     expected = exact(features) @ values / exact(features).sum(axis=1, keepdims=True)
     # seen: 0.047, 0.077, 0.15 and 0.21 of what the answers vary by
@@ -94,7 +94,7 @@ def test_the_filter_of_one_pixel_has_the_shape_of_a_gaussian():
     lit = np.zeros((4096, 49), np.float32)
     centres = [64 * (29 + i) + 29 + j for i in range(7) for j in range(7)]
     lit[centres, np.arange(49)] = 1
-    answer = gaussian_filter(lattice(tf.constant(features)), lit).numpy()
+    answer = gaussian_filter(build_lattice(tf.constant(features)), lit).numpy()
     expected = exact(features)[:, centres]
     assert np.corrcoef(answer.ravel(), expected.ravel())[0, 1] > 0.97
     spread = [
@@ -106,14 +106,14 @@ def test_the_filter_of_one_pixel_has_the_shape_of_a_gaussian():
 
 def test_the_weights_of_a_pixel_sum_to_one_and_its_own_corners_carry_its_feature():
     features = np.random.default_rng(0).normal(0, 5, (50, 3)).astype(np.float32)
-    grid = lattice(tf.constant(features))
+    grid = build_lattice(tf.constant(features))
     weights = grid.weights.numpy().reshape(50, 4)
     assert weights.min() >= 0
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
 
 
 def test_every_step_onwards_has_its_step_back():
-    grid = lattice(tf.random.stateless_normal((200, 2), seed=(0, 0)))
+    grid = build_lattice(tf.random.stateless_normal((200, 2), seed=(0, 0)))
     for following, previous in grid.neighbours:
         following, previous = following.numpy(), previous.numpy()
         assert following[0] == previous[0] == 0 and 0 < np.count_nonzero(following) < len(following)
@@ -124,8 +124,8 @@ def test_every_step_onwards_has_its_step_back():
 
 def test_symmetric_normalisation_leaves_a_symmetric_filter_of_norm_one():
     features = tf.random.stateless_uniform((40, 2), seed=(0, 0), maxval=3)
-    kernel = gaussian_filter(normalized(lattice(features)), tf.eye(40)).numpy()
-    plain = gaussian_filter(lattice(features), tf.eye(40)).numpy()
+    kernel = gaussian_filter(normalize(build_lattice(features)), tf.eye(40)).numpy()
+    plain = gaussian_filter(build_lattice(features), tf.eye(40)).numpy()
     roots = np.sqrt(plain.sum(axis=1))
     np.testing.assert_allclose(kernel, plain / roots[:, None] / roots, atol=1e-5)
     assert np.abs(kernel - kernel.T).max() < 0.1 * kernel.max()  # the order of the directions tells a little

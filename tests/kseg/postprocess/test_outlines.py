@@ -8,7 +8,7 @@ from matplotlib.path import Path
 
 from kseg.labels import LabelMap
 from kseg.postprocess.outlines import coco_annotation, coco_categories, polygons, signed_area, to_geojson
-from kseg.postprocess.regions import regions
+from kseg.postprocess.regions import find_regions
 
 LABELS = LabelMap(("ground", "car"), ((90, 90, 90), (220, 60, 50)), (0, 1))
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
@@ -57,20 +57,20 @@ def test_pixels_that_touch_at_a_corner_are_two_polygons():
 def test_geojson_says_class_and_area_at_the_regions_place():
     label_map = np.zeros((4, 5), np.uint8)
     label_map[1:3, 2:4] = 1
-    collection = json.loads(json.dumps(to_geojson(regions(label_map), LABELS)))
+    collection = json.loads(json.dumps(to_geojson(find_regions(label_map), LABELS)))
     assert collection["type"] == "FeatureCollection"
     ground, car = collection["features"]
     assert car["properties"] == {"class": "car", "class_id": 1, "area": 4}
     assert car["geometry"] == {"type": "Polygon", "coordinates": [[[2, 1], [4, 1], [4, 3], [2, 3], [2, 1]]]}
     assert len(ground["geometry"]["coordinates"]) == 2
-    diagonal = to_geojson(regions(np.eye(2, dtype=np.uint8)), LABELS)["features"][1]["geometry"]
+    diagonal = to_geojson(find_regions(np.eye(2, dtype=np.uint8)), LABELS)["features"][1]["geometry"]
     assert diagonal["type"] == "MultiPolygon" and len(diagonal["coordinates"]) == 2
 
 
 def test_a_region_without_holes_is_coco_polygons():
     label_map = np.zeros((4, 5), np.uint8)
     label_map[1:3, 2:4] = 1
-    assert coco_annotation(regions(label_map)[1], (4, 5)) == {
+    assert coco_annotation(find_regions(label_map)[1], (4, 5)) == {
         "category_id": 2,
         "bbox": [2, 1, 2, 2],
         "area": 4,
@@ -84,7 +84,7 @@ def test_a_region_without_holes_is_coco_polygons():
 def test_a_region_with_holes_is_coco_runs(corner):
     label_map = np.zeros((5, 6), np.uint8)
     label_map[corner : corner + 3, corner : corner + 3] = RING
-    region = next(region for region in regions(label_map) if region.class_id == 1)
+    region = next(region for region in find_regions(label_map) if region.class_id == 1)
     segmentation = coco_annotation(region, (5, 6))["segmentation"]
     values = np.arange(len(segmentation["counts"])) % 2
     decoded = np.repeat(values, segmentation["counts"]).reshape(segmentation["size"], order="F")

@@ -17,7 +17,7 @@ import kseg
 from kseg import inference
 from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
-from kseg.serving import manifest as described
+from kseg.serving.manifest import read_manifest
 
 LABELS = LabelMap(("ground", "car", "sky"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
 SIZE = (24, 32)
@@ -97,7 +97,7 @@ def test_the_signatures_are_named_and_typed_as_documented(signatures):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_export_answers_as_the_keras_model_at_the_images_own_size(models, signatures, channels, shape):
     images = np.stack([scene(*shape, channels, seed) for seed in range(2)])
-    expected, confidence = serving.label_maps(models[channels], SIZE, images)
+    expected, confidence = serving.predict_label_maps(models[channels], SIZE, images)
     answer = signatures[channels]["serving_default"](image=tf.constant(images))
     assert expected.shape == (2, *shape)
     np.testing.assert_array_equal(answer["label_map"], expected)
@@ -197,7 +197,7 @@ def test_a_fresh_process_without_kseg_answers_alike_also_in_a_session_of_tensorf
     (tmp_path / "fresh.py").write_text(FRESH)
     command = [sys.executable, "-I", "fresh.py", str(exported[3]), "scene.jpg", "answer.npz"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
-    expected, _ = serving.label_maps(models[3], SIZE, decoded(jpeg, "RGB")[None])
+    expected, _ = serving.predict_label_maps(models[3], SIZE, decoded(jpeg, "RGB")[None])
     answer = np.load(tmp_path / "answer.npz")
     np.testing.assert_array_equal(answer["loaded"], expected[0])
     np.testing.assert_array_equal(answer["session"], expected[0])
@@ -257,15 +257,15 @@ def test_a_fresh_process_without_kseg_refines_alike_whole_or_by_tiles(models, re
     assert not answer["importable"]
     for name in ("serving_default", "tiles"):
         np.testing.assert_array_equal(answer[name], loaded.signatures[name](image=tf.constant(images))["label_map"])
-    plain, _ = serving.label_maps(models[3], SIZE, images)
+    plain, _ = serving.predict_label_maps(models[3], SIZE, images)
     assert len(np.unique(answer["serving_default"])) > 1 and (answer["serving_default"] != plain).any()
 
 
 def test_keras_refines_as_the_export_does(models, refined):
     images = scene(37, 61, seed=3)[None]
-    expected, _ = serving.label_maps(models[3], SIZE, images, crf=CRF)
+    expected, _ = serving.predict_label_maps(models[3], SIZE, images, crf=CRF)
     seen = tf.saved_model.load(refined).signatures["serving_default"](image=tf.constant(images))["label_map"]
-    plain, _ = serving.label_maps(models[3], SIZE, images)
+    plain, _ = serving.predict_label_maps(models[3], SIZE, images)
     assert (seen == expected).numpy().mean() > 0.999  # see above: the border of two simplices
     assert (plain != expected).mean() > 0.01
 
@@ -283,7 +283,7 @@ def turned(models, tmp_path_factory):
 
 def test_an_export_with_views_averages_what_the_network_says_of_each(models, turned):
     images = np.stack([scene(*SIZE, seed=seed) for seed in range(2)])
-    logits = inference.augmented(models[3], **VIEWS)(images.astype(np.float32))
+    logits = inference.average_views(models[3], **VIEWS)(images.astype(np.float32))
     signature = tf.saved_model.load(turned).signatures["probabilities"]
     seen = signature(image=tf.constant(images))["probabilities"]
     np.testing.assert_allclose(seen, tf.nn.softmax(logits), atol=1e-5)
@@ -294,7 +294,7 @@ def test_an_export_with_views_averages_what_the_network_says_of_each(models, tur
 def test_all_signatures_of_an_export_with_views_agree(models, turned):
     image = scene(2 * SIZE[0], 2 * SIZE[1], seed=5)
     loaded = tf.saved_model.load(turned).signatures
-    expected, _ = serving.label_maps(models[3], SIZE, image[None], **VIEWS)
+    expected, _ = serving.predict_label_maps(models[3], SIZE, image[None], **VIEWS)
     np.testing.assert_array_equal(loaded["serving_default"](image=tf.constant(image[None]))["label_map"], expected)
     answer = loaded["serve_bytes"](image_bytes=tf.constant([tf.io.encode_png(image).numpy()]))["label_map_bytes"]
     np.testing.assert_array_equal(tf.io.decode_png(answer[0])[..., 0], expected[0])
@@ -317,23 +317,23 @@ def test_a_view_that_there_is_not_is_refused(models, tmp_path):
 
 def test_an_export_says_what_it_was_made_with(exported, turned, refined, refined_by_default):
     plain = {"image_size": [24, 32], "flips": [], "rotations": [0], "tiles": False, "crf": None}
-    assert described.settings(exported[3]) == plain
-    assert described.settings(turned) == plain | {
+    assert read_manifest(exported[3]) == plain
+    assert read_manifest(turned) == plain | {
         "flips": ["horizontal", "vertical"],
         "rotations": [0, 90],
         "tiles": True,
     }
     of_layer = inspect.signature(kseg.DenseCRF).parameters
     defaults = {name: of_layer[name].default for name in (*CRF, "smoothness_sigma", "compatibility")}
-    found = described.settings(refined_by_default)
+    found = read_manifest(refined_by_default)
     assert found["tiles"] and found["crf"].items() >= defaults.items()
-    assert described.settings(refined)["crf"].items() >= (defaults | CRF).items()
+    assert read_manifest(refined)["crf"].items() >= (defaults | CRF).items()
     assert kseg.DenseCRF(**found["crf"]).get_config().items() >= defaults.items()
 
 
 def test_what_was_exported_before_exports_said_so_is_taken_for_unrefined(tmp_path):
     unknown = {"image_size": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
-    assert described.settings(tmp_path) == unknown
+    assert read_manifest(tmp_path) == unknown
 
 
 def dtypes(function):
@@ -357,7 +357,7 @@ def test_a_network_trained_in_bfloat16_is_exported_in_float32(tmp_path):
     assert tf.bfloat16 not in dtypes(loaded.signatures["serving_default"])
     assert tf.bfloat16 in dtypes(tf.function(model).get_concrete_function(tf.TensorSpec((1, *SIZE, 3))))
     images = scene(40, 50)[None]
-    expected, _ = serving.label_maps(model, SIZE, images)
+    expected, _ = serving.predict_label_maps(model, SIZE, images)
     np.testing.assert_array_equal(
         loaded.signatures["serving_default"](image=tf.constant(images))["label_map"], expected
     )

@@ -36,7 +36,9 @@ def scene(*shape, seed=0):
 @pytest.mark.parametrize("shape", [(24, 32), (60, 90), (59, 91), (25, 200), (131, 33)])
 def test_the_signature_answers_as_predict_tiles(network, export, shape):
     image = scene(*shape)
-    expected = kseg.predict_tiles(network, image, tile=TILE, overlap=(6, 8), stride=1, margin=0, answer="probabilities")
+    expected = kseg.predict_tiles(
+        network, image, tile=TILE, overlap=(6, 8), stride=1, margin=0, output_mode="probabilities"
+    )
     answer = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(image[None]))
     assert answer["label_map"].shape == answer["confidence"].shape == (1, *shape)
     np.testing.assert_allclose(answer["confidence"][0], expected.max(-1), atol=1e-5)

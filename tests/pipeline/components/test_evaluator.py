@@ -48,7 +48,9 @@ def test_the_matrix_is_that_of_the_label_maps_that_keras_says(evaluate, finished
 
     model = keras.saving.load_model(finished.trainer / "model.keras")
     expected = sum(
-        metrics.confusion_matrix(label_map, serving.label_maps(model, finished.image_size, image[None])[0][0], 3)
+        metrics.confusion_matrix(
+            label_map, serving.predict_label_maps(model, finished.image_size, image[None])[0][0], 3
+        )
         for image, label_map in finished.pairs["test"]
     )
     np.testing.assert_array_equal(evaluate()["original_size"]["matrix"], expected)
@@ -63,7 +65,7 @@ def test_outlines_and_confidences_are_scored_as_kseg_scores_the_label_maps_that_
     counts = {"original_size": 0, "training_size": 0, "calibration": 0}
     for size, pairs in (("original_size", finished.pairs["test"]), ("training_size", finished.small_pairs["test"])):
         for image, truth in pairs:
-            said, confidence = (a[0] for a in serving.label_maps(model, finished.image_size, image[None]))
+            said, confidence = (a[0] for a in serving.predict_label_maps(model, finished.image_size, image[None]))
             counts[size] += metrics.boundary_counts(truth, said, 3, tolerance=1)
             if size == "training_size":
                 counts["calibration"] += metrics.calibration_counts(truth, said, confidence, 3)
@@ -204,13 +206,13 @@ def test_a_version_of_other_classes_is_not_compared_and_the_scores_say_why(evalu
 
 def test_refinements_are_scored_beside_the_model_on_the_same_images(evaluate, finished):
     from kseg import inference
-    from kseg.postprocess.superpixels import superpixels, vote
+    from kseg.postprocess.superpixels import majority_vote, slic
 
     scores = evaluate(refinements=("flips", "superpixels", "tiles"))
     assert list(scores["refinements"]) == ["flips", "superpixels", "tiles"]
     model = inference.SavedModel(finished.trainer / "saved_model")
     matrix = sum(
-        metrics.confusion_matrix(truth, vote(model.label_map(image), superpixels(image, number=1000)), 3)
+        metrics.confusion_matrix(truth, majority_vote(model.label_map(image), slic(image, num_superpixels=1000)), 3)
         for image, truth in finished.pairs["test"]
     )
     voted = scores["refinements"]["superpixels"]
@@ -231,7 +233,7 @@ def test_dense_crf_is_scored_with_its_settings_beside_the_model_as_it_is_served(
     scores = evaluate(refinements=("crf",), crf=crf)
     row = scores["refinements"]["crf"]
     assert row["settings"] == crf
-    refined = inference.refined(inference.SavedModel(finished.trainer / "saved_model"), **crf)
+    refined = inference.refine_with_crf(inference.SavedModel(finished.trainer / "saved_model"), **crf)
     said = [refined(image[None])[0].argmax(-1) for image, _ in finished.pairs["test"]]
     truths = [truth for _, truth in finished.pairs["test"]]
     matrix = sum(metrics.confusion_matrix(*maps, 3) for maps in zip(truths, said, strict=True))

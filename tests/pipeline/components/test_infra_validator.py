@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from kseg.serving import manifest as exported
+from kseg.serving import manifest
 from pipeline.components.infra_validator import exceeded, infra_validator, promised
 from pipeline.publishing import fresh_process
 from pipeline.settings.infra_validator import InfraValidator
@@ -54,7 +54,7 @@ def test_an_export_that_refines_and_tiles_agrees_with_keras_refined_alike(valida
 
 def test_an_export_that_refines_without_saying_so_is_not_blessed(validate, refining, tmp_path):
     trainer = shutil.copytree(refining, tmp_path / "trainer")
-    made_with = trainer / "saved_model" / "assets" / exported.FILE
+    made_with = trainer / "saved_model" / "assets" / manifest.FILE_NAME
     made_with.write_text(json.dumps(json.loads(made_with.read_text()) | {"crf": None}))
     verdict = validate(trainer=trainer)
     assert not verdict["blessed"] and verdict["agreement"] < 0.999

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kseg.inference.scores import scores_of
+from kseg.inference.model_calls import predict_logits
 
 
-def refined(model, **settings) -> Callable[[np.ndarray], np.ndarray]:
+def refine_with_crf(model, **settings) -> Callable[[np.ndarray], np.ndarray]:
     """A model whose logits are those that DenseCRF makes of another's, at the images' own size.
 
-    What answers tiles or averages views is refined as a whole: give it as `model`; memory then grows with the image.
+    What answers tiles or averages views is refine_with_crf as a whole: give it as `model`; memory then grows with the image.
 
     Args:
         model: Keras model, or a callable, from images (B, H, W, C) to logits (B, H, W, K).
@@ -26,8 +26,8 @@ def refined(model, **settings) -> Callable[[np.ndarray], np.ndarray]:
 
     Example:
         >>> served = kseg.inference.SavedModel("savedmodels/streets/1")
-        >>> refined = kseg.inference.refined(served, iterations=5, appearance_weight=4)
-        >>> label_map = refined(image[np.newaxis])[0].argmax(-1)
+        >>> refine_with_crf = kseg.inference.refine_with_crf(served, iterations=5, appearance_weight=4)
+        >>> label_map = refine_with_crf(image[np.newaxis])[0].argmax(-1)
     """
     import tensorflow as tf
 
@@ -37,7 +37,7 @@ def refined(model, **settings) -> Callable[[np.ndarray], np.ndarray]:
     refine = tf.function(DenseCRF(**settings, activation=None), reduce_retracing=True)
 
     def answer(images):
-        inputs = [tf.constant(array, tf.float32) for array in (scores_of(model, images), images)]
+        inputs = [tf.constant(array, tf.float32) for array in (predict_logits(model, images), images)]
         return refine(inputs).numpy()
 
     return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def scores_of(model, images: np.ndarray) -> np.ndarray:
+def predict_logits(model, images: np.ndarray) -> np.ndarray:
     """What a model answers to images: a Keras model in one compiled batch, a callable as it is.
 
     Args:
