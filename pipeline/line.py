@@ -82,7 +82,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
     examples = store.run(component("example_gen"), c.example_gen, source=source, **classes, beam_options=beam)
     yield "example_gen", examples
     if not store.explain:
-        gate.check(c.evaluator.thresholds, _class_names(examples.path))
+        gate.check_thresholds(c.evaluator.thresholds, _class_names(examples.path))
     statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
     yield "statistics_gen", statistics
     frozen = {"frozen": external(config.schema)} if config.schema else {}

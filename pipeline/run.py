@@ -130,7 +130,7 @@ def _table(scores: dict) -> str:
     )
     if baseline := scores["baseline"]:
         unknown = f"not compared with version {baseline['version']}: {baseline.get('why')}"
-        rows.append(f"mean_iou is {gate.difference(baseline)}" if baseline["compared"] else unknown)
+        rows.append(f"mean_iou is {gate.describe_difference(baseline)}" if baseline["compared"] else unknown)
     rows.append("")
     return "\n".join(rows)
 
@@ -159,7 +159,7 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
     refinement_settings.check(config)
     if config.trainer.strategy == "multiworker":
         machines.here()
-    gate.check(config.evaluator.thresholds)
+    gate.check_thresholds(config.evaluator.thresholds)
     if not config.data:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
     if beam:

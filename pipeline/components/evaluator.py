@@ -1,13 +1,11 @@
-"""evaluator: scores the exported SavedModel, not the Keras model, and says whether it passes the gate.
+"""evaluator: scores the exported SavedModel, not the Keras model, and decides whether it passes the gate.
 
-What is judged is what will be served: the stored bytes of each image go through the signature `serve_bytes`, and the PNG that
-comes back is counted against the mask at its original size. The transformed pairs are scored beside it at the training size,
-through `serving_default`, whose confidences show whether the model is as often right as it claims. Each image becomes counts,
-and counts are summed over shards and workers; those that every score follows from are kept for each image, so that slices are
-scored too, and the pushed model is compared image by image. Refinements are scored beside it, on request; beside the vote of
-superpixels also the best that any labelling of them could score, and of larger regions that no label was needed for: so one sees
-what they leave to gain, and what was learned from labels. A model that fails is not an error: the verdict
-(`pipeline/evaluation/gate.py`) says so, and nothing is pushed. Beam.
+It judges what will be served: the stored bytes of each image go to the signature `serve_bytes`, and the PNG that returns is
+compared with the mask at its original size. The transformed pairs are scored as well, at the training size, through
+`serving_default`, whose confidences measure calibration. The counts of each image are kept, so that slices are scored too and the
+pushed model is compared image by image. Optionally, refinements are scored on the same images; with superpixels also two oracles,
+which show how much regions leave to gain, and how much of that needed labels. A model that fails is not an error: the verdict
+(`pipeline/evaluation/gate.py`) gives the reasons, and nothing is pushed. Beam.
 """
 
 from __future__ import annotations
@@ -24,14 +22,15 @@ from kseg.labels import LabelMap
 from pipeline.engine import progress
 from pipeline.evaluation import gate
 from pipeline.evaluation.image_scores import ScoredImages
-from pipeline.evaluation.pair_counts import Count, CountBest, Counted, counted
+from pipeline.evaluation.pair_counts import CountPairs, OracleCounts, PairCounts, count_pairs
+from pipeline.evaluation.ranked_images import rank_images, save_ranked_images
 from pipeline.examples import prepared
 from pipeline.settings import refinements as refinement_settings
 from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.prediction import Settings
 
-BOUNDS = {"superpixels": False, "merged_by_colour": True}
-"""Divisions of which the best labels are scored: whether neighbouring superpixels of like colour are one region."""
+ORACLES = {"superpixels": False, "merged_by_colour": True}
+"""Regions whose best labels are scored: whether neighbouring superpixels of similar colour are merged."""
 
 
 def evaluator(
@@ -45,12 +44,11 @@ def evaluator(
     baseline: pathlib.Path | None = None,
     beam_options: list[str] = (),
 ):
-    """Writes `out/scores.json`: scores and matrices at both sizes, slices, the commonest class's score, blessed and reasons.
+    """Writes `out/scores.json`: scores and matrices at both sizes, slices, the score of the most common class, the verdict.
 
-    "refinements" and "unlabelled", the bounds of regions, are empty where `config.refinements` does not ask for them.
-    Beside it lies `images.npz`, the table of `ScoredImages` at original size.
-
-    A score is null where it has no meaning, such as the boundary F1 of images that show one class each.
+    "refinements" and "unlabelled", the scores of the oracles, are empty unless `config.refinements` requests them. A score is
+    null where it is undefined, such as the boundary F1 of images that show one class each. `images.npz` holds the table of
+    `ScoredImages` at original size, `ranked_images/` the worst, median and best images with their predictions.
 
     Args:
         out: folder to write below.
@@ -58,148 +56,171 @@ def evaluator(
         model: artifact of the trainer; its `saved_model/` is scored.
         examples: artifact of example_gen, the pairs at their original size.
         transform: artifact of transform, the same pairs at the training size.
-        statistics: artifact of statistics_gen, which knows the commonest class of the training split.
-        baseline: the pushed version that the model is compared with on the same images, a SavedModel; None: there is none.
+        statistics: artifact of statistics_gen, which knows the most common class of the training split.
+        baseline: the pushed version to compare with on the same images, a SavedModel; None: there is none.
         beam_options: Beam's command line.
 
     Raises:
-        ValueError: the data set has no such split, the split has no labelled pixel, a threshold or refinement names nothing, or
-            the model refines itself by the DenseCRF that is to be scored beside it.
+        ValueError: the data set has no such split, the split has no labelled pixel, a threshold or refinement does not exist, or
+            the model already refines its predictions by the DenseCRF that is to be scored.
     """
+    # Check the settings against the data and the models, before anything is predicted.
     labels = LabelMap.load(examples)
-    gate.check(config.thresholds, labels.names)
-    size = json.loads((transform / "plan.json").read_text())["image_size"] if config.refinements else None
-    refined = {name: refinement_settings.named(name, size, config.crf) for name in config.refinements}
-    if "crf" in refined:
-        refinement_settings.check_unrefined(model / "saved_model", "Leave crf out of evaluator.refinements.")
-    split, images = _split(config.split, examples)
-    incomparable = _incomparable(baseline, labels.names) if baseline else None
-    rounds = 2 + len(refined) + bool(baseline and not incomparable) + len(BOUNDS) * ("superpixels" in refined)
-    progress.total(rounds * images)
-    count = functools.partial(Count, num_classes=labels.num_classes, tolerance=config.boundary_tolerance)
-    ask = functools.partial(counted, out, examples, split, beam_options=beam_options)
-    original = ask(count(model / "saved_model", "serve_bytes"))
-    fitted = counted(out, transform, split, count(model / "saved_model", "serving_default"), beam_options)
-    matrix = original.matrix
-    if not matrix.any():
-        raise ValueError(
-            f"The split to be scored must have labelled pixels. Received: only void on {split!r} [{examples}]. "
-            "Choose another one with evaluator.split."
-        )
+    gate.check_thresholds(config.thresholds, labels.names)
+    refinements = _refinements(config, model, transform)
+    split, num_images = _choose_split(config.split, examples)
+    incomparable = _why_incomparable(baseline, labels.names) if baseline else None
+    oracles = ORACLES if "superpixels" in refinements else {}
+    passes = 2 + len(refinements) + bool(baseline and not incomparable) + len(oracles)
+    progress.total(passes * num_images)
+
+    # Count every pair: as served, at the training size, by the baseline, refined, by the oracles.
+    saved_model, size = model / "saved_model", (labels.num_classes, config.boundary_tolerance)
+    count = functools.partial(count_pairs, out, examples, split, beam_options=beam_options)
+    original = count(CountPairs(saved_model, "serve_bytes", *size))
+    fitted = count_pairs(out, transform, split, CountPairs(saved_model, "serving_default", *size), beam_options)
+    _check_labelled(original.matrix, split, examples)
+    theirs = None if incomparable or not baseline else count(CountPairs(baseline, "serve_bytes", *size))
+    refined = {
+        name: refinement_scores(count(CountPairs(saved_model, "serve_bytes", *size, settings)), original, settings)
+        for name, settings in refinements.items()
+    }
+    unlabelled = {
+        name: oracle_scores(count(OracleCounts(*size, refinements["superpixels"].superpixels, merged)))
+        for name, merged in oracles.items()
+    }
     original.images.save(out / "images.npz")
-    scores = {"original_size": _scores(original), "training_size": _scores(fitted)}
-    every = dataclasses.replace(original.images, counts=fitted.images.counts | original.images.counts)
+    ranked = rank_images(original.images)
+    save_ranked_images(out, ranked, saved_model, examples, split, beam_options)
+
+    # Score all images and the slices, against the most common class and against the baseline.
+    images = dataclasses.replace(original.images, counts=fitted.images.counts | original.images.counts)
     slices = {
-        name: {"meaning": meaning, "images": int(chosen.sum()), **every.scores(chosen)}
-        for name, (meaning, chosen) in every.slices().items()
+        name: {"meaning": meaning, "images": int(mask.sum()), **images.scores(mask)}
+        for name, (meaning, mask) in images.slices().items()
     }
-    commonest = _commonest_class(statistics)
-    always_one = {
-        "name": labels.names[commonest],
-        "mean_iou": metrics.scores(always(commonest, matrix))["mean_iou"],
-    }
-    comparison = None
-    if incomparable:
-        comparison = {"version": baseline.name, "compared": False, "why": incomparable}
-    elif baseline:
-        theirs = ask(count(baseline, "serve_bytes"))
-        comparison = {"version": baseline.name, "compared": True} | compared(original.images, theirs.images)
-    beside = {
-        name: _beside(ask(count(model / "saved_model", "serve_bytes", refined=settings)), original, settings)
-        for name, settings in refined.items()
-    }
-    unlabelled = {}
-    if "superpixels" in refined:
-        number, settings = refined["superpixels"].superpixels, (labels.num_classes, config.boundary_tolerance)
-        unlabelled = {name: _bound(ask(CountBest(*settings, number, merged))) for name, merged in BOUNDS.items()}
-    thresholds = gate.measured(config.thresholds, every.scores(), slices, labels.names, images)
-    mean_iou, where = scores["original_size"]["mean_iou"], f"{split!r} ({images} images)"
-    reasons = gate.verdict(config, mean_iou, always_one, thresholds, comparison, where)
-    result = {"split": split, "images": images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
-    result |= {
-        "refinements": beside,
-        "unlabelled": unlabelled,
-        "baseline": comparison,
-        "gate": dataclasses.asdict(config),
-        "thresholds": thresholds,
-        **scores,
-    }
-    result |= {"commonest_class": always_one, "slices": slices, "boundary_tolerance": config.boundary_tolerance}
+    scores = {"original_size": _all_scores(original), "training_size": _all_scores(fitted)}
+    most_common = _most_common_class(statistics)
+    constant_matrix = constant_prediction_matrix(most_common, original.matrix)
+    constant = {"name": labels.names[most_common], "mean_iou": metrics.scores(constant_matrix)["mean_iou"]}
+    comparison = _comparison(baseline, incomparable, original, theirs)
+
+    # Decide, and write everything.
+    thresholds = gate.apply_thresholds(config.thresholds, images.scores(), slices, labels.names, num_images)
+    mean_iou, where = scores["original_size"]["mean_iou"], f"{split!r} ({num_images} images)"
+    reasons = gate.failures(config, mean_iou, constant, thresholds, comparison, where)
+    result = {"split": split, "images": num_images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
+    result |= {"refinements": refined, "unlabelled": unlabelled, "baseline": comparison}
+    result |= {"gate": dataclasses.asdict(config), "thresholds": thresholds, **scores}
+    result |= {"commonest_class": constant, "slices": slices, "boundary_tolerance": config.boundary_tolerance}
+    result |= {"ranked_images": [dataclasses.asdict(image) for image in ranked]}
     (out / "scores.json").write_text(json.dumps(result, indent=1, allow_nan=False))
 
 
-def _incomparable(baseline: pathlib.Path, names: tuple[str, ...]) -> str | None:
-    """Why a pushed version cannot be compared on these data; None where it can."""
+def _refinements(config: Evaluator, model: pathlib.Path, transform: pathlib.Path) -> dict[str, Settings]:
+    """The refinements to score, as settings of `pipeline.predict`."""
+    if not config.refinements:
+        return {}
+    size = json.loads((transform / "plan.json").read_text())["image_size"]
+    refinements = {name: refinement_settings.named(name, size, config.crf) for name in config.refinements}
+    if "crf" in refinements:
+        refinement_settings.check_unrefined(model / "saved_model", "Remove crf from evaluator.refinements.")
+    return refinements
+
+
+def _choose_split(setting: str, examples: pathlib.Path) -> tuple[str, int]:
+    """The split to score and its number of pairs."""
+    available = prepared.split_sizes(examples)
+    split = setting
+    if setting == "auto":
+        split = "test" if available.get("test") else "validation"
+    if not available.get(split):
+        raise ValueError(
+            f"`split` must be one of {', '.join(available)}, or auto (test if there is one, else validation). "
+            f"Received: evaluator.split={setting} [{examples}]."
+        )
+    return split, available[split]
+
+
+def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...]) -> str | None:
+    """Why the pushed version cannot be compared on these data; None if it can."""
     if not (baseline / "assets" / "labels.json").is_file():
-        return f"It does not say its classes: {baseline} has no assets/labels.json."
+        return f"Its classes are unknown: {baseline} has no assets/labels.json."
     theirs = LabelMap.load(baseline / "assets").names
     if theirs != names:
-        return f"Its classes are {', '.join(theirs)}; those of the data are {', '.join(names)}."
+        return f"Its classes are {', '.join(theirs)}; the data have {', '.join(names)}."
     return None
 
 
-def compared(ours: ScoredImages, theirs: ScoredImages) -> dict:
-    """The model against the baseline on the same images.
+def _check_labelled(matrix: np.ndarray, split: str, examples: pathlib.Path):
+    if not matrix.any():
+        raise ValueError(
+            f"The split to score must have labelled pixels. Received: only void on {split!r} [{examples}]. "
+            "Choose another one with evaluator.split."
+        )
+
+
+def _comparison(baseline, incomparable, ours: PairCounts, theirs: PairCounts | None) -> dict | None:
+    """The "baseline" of scores.json; None if there is none."""
+    if not baseline:
+        return None
+    if incomparable:
+        return {"version": baseline.name, "compared": False, "why": incomparable}
+    return {"version": baseline.name, "compared": True} | compare_images(ours.images, theirs.images)
+
+
+def compare_images(ours: ScoredImages, theirs: ScoredImages) -> dict:
+    """Compares two models on the same images.
 
     Returns:
-        "mean_iou" and "iou" (K) of the baseline, "difference" of the model's mean IoU from it, and the ends "low" and "high" of
-        its 95 % interval.
+        "mean_iou" and "iou" (K) of theirs, the "difference" of our mean IoU from it, and "low" and "high", the ends of the
+        difference's 95 % interval.
     """
 
     def mean_iou(counts):
         return metrics.scores_of_counts(counts)["mean_iou"]
 
-    found = metrics.paired_difference(ours.counts["classes"], theirs.counts["classes"], mean_iou)
+    interval = metrics.paired_difference(ours.counts["classes"], theirs.counts["classes"], mean_iou)
     scores = theirs.scores()
-    known = {"mean_iou": scores["mean_iou"], "iou": scores["iou"]}
-    return known | {"difference": found.value, "low": found.low, "high": found.high}
+    result = {"mean_iou": scores["mean_iou"], "iou": scores["iou"]}
+    return result | {"difference": interval.value, "low": interval.low, "high": interval.high}
 
 
-def _split(wanted: str, examples: pathlib.Path) -> tuple[str, int]:
-    """The split to be scored and its number of pairs."""
-    available = prepared.split_sizes(examples)
-    split = wanted
-    if wanted == "auto":
-        split = "test" if available.get("test") else "validation"
-    if not available.get(split):
-        raise ValueError(
-            f"`split` must be one of {', '.join(available)}, or auto (test where there is one, else validation). "
-            f"Received: evaluator.split={wanted} [{examples}]."
-        )
-    return split, available[split]
+def refinement_scores(refined: PairCounts, original: PairCounts, settings: Settings) -> dict:
+    """Scores with a refinement, the difference it makes to mean IoU with its 95 % interval, and DenseCRF's parameters."""
+    comparison = compare_images(refined.images, original.images)
+    scores = _main_scores(refined) | {name: comparison[name] for name in ("difference", "low", "high")}
+    return scores | ({"settings": settings.crf} if settings.crf else {})
 
 
-def _commonest_class(statistics: pathlib.Path) -> int:
+def oracle_scores(oracle: PairCounts) -> dict:
+    """Scores of the best labels that regions could have, and the mean number of regions per image."""
+    return _main_scores(oracle) | {"regions": float(oracle.images.counts["regions"].mean())}
+
+
+def _main_scores(counts: PairCounts) -> dict:
+    scores = counts.images.scores()
+    return {name: scores[name] for name in ("mean_iou", "boundary_f1", "iou")}
+
+
+def _all_scores(counts: PairCounts) -> dict:
+    """Every score, None where it is undefined, and the matrix."""
+    return counts.images.scores() | {"matrix": counts.matrix.tolist()}
+
+
+def _most_common_class(statistics: pathlib.Path) -> int:
     """Id of the class with most pixels in the training split."""
     counts = json.loads((statistics / "statistics.json").read_text())["splits"]["train"]["class_pixels"]
     return int(np.argmax(counts))
 
 
-def _beside(refined: Counted, original: Counted, settings: Settings) -> dict:
-    """Scores of a refinement, the difference of its mean IoU from that without, its 95 % interval, and settings of DenseCRF."""
-    difference = compared(refined.images, original.images)
-    found = _shown(refined) | {key: difference[key] for key in ("difference", "low", "high")}
-    return found | ({"settings": settings.crf} if settings.crf else {})
+def constant_prediction_matrix(class_id: int, matrix: np.ndarray) -> np.ndarray:
+    """The confusion matrix (K, K) of a label map that is one class everywhere, over the pixels that `matrix` counts.
 
-
-def _bound(best: Counted) -> dict:
-    """Scores of the best labels of regions, and how many regions an image has on average."""
-    return _shown(best) | {"regions": float(best.images.counts["regions"].mean())}
-
-
-def _shown(found: Counted) -> dict:
-    """The scores that the table of refinements shows."""
-    scores = found.images.scores()
-    return {key: scores[key] for key in ("mean_iou", "boundary_f1", "iou")}
-
-
-def _scores(found: Counted) -> dict:
-    """Every score, None where it has no meaning, and the matrix."""
-    return found.images.scores() | {"matrix": found.matrix.tolist()}
-
-
-def always(class_id: int, matrix: np.ndarray) -> np.ndarray:
-    """The confusion matrix (K, K) of the label map that says one class everywhere, on the pixels that `matrix` counts."""
-    baseline = np.zeros_like(matrix)
-    baseline[:, class_id] = matrix.sum(axis=1)
-    return baseline
+    Example:
+        >>> constant_prediction_matrix(1, np.array([[5, 1], [2, 3]])).tolist()
+        [[0, 6], [0, 5]]
+    """
+    constant = np.zeros_like(matrix)
+    constant[:, class_id] = matrix.sum(axis=1)
+    return constant

@@ -1,9 +1,9 @@
-"""The gate: what a model must reach to be pushed, by names of scores; and the sentences that say what it did not reach.
+"""The gate: the scores that a model must reach to be pushed, and the messages about those it does not reach.
 
-A threshold's name is a score, for one class after "/", for one slice of the images after "@":
-`mean_iou`, `iou/car`, `mean_iou@brightness=dark`, `recall/car@folder=night`. Scores and slices are known without data, so a
-wrong name is refused before anything runs; class names are held against the data's, folders against the images that were
-scored. Standard library only.
+A threshold's name is a score, optionally of one class after "/" and on one slice of the images after "@":
+`mean_iou`, `iou/car`, `mean_iou@brightness=dark`, `recall/car@folder=night`. Scores and slices are known without data, so an
+unknown name is refused before anything runs; class names are checked against the data, folders against the scored images.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ SCORES = (
 )
 CLASS_SCORES = ("iou", "dice", "precision", "recall", "class_boundary_f1")
 ERRORS = ("expected_calibration_error",)
-"""Scores of which less is better: a threshold is the most that is allowed."""
+"""Scores that are better when smaller: their threshold is a maximum."""
 
-THIRDS = {  # slices of a third of the images each, from few to much of it
+THIRDS = {  # each slice is a third of the images, in ascending order
     "size": ("small", "medium", "large"),
     "brightness": ("dark", "medium", "bright"),
     "classes": ("few", "medium", "many"),
@@ -37,18 +37,28 @@ _NAME = re.compile(rf"(\w+)(?:/(.+?))?(?:@({'|'.join(THIRDS)}|{FOLDER})=(.*))?",
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Which score of which class (None: of all) on which slice (None: all images) a threshold's name means."""
+    """What the name of a threshold refers to.
+
+    Attributes:
+        score: one of `SCORES`, or of `CLASS_SCORES` with a class.
+        class_name: None: all classes.
+        slice_name: None: all images.
+    """
 
     score: str
     class_name: str | None = None
-    part: str | None = None
+    slice_name: str | None = None
 
     @classmethod
-    def named(cls, name: str) -> Score:
-        """Reads a threshold's name.
+    def parse(cls, name: str) -> Score:
+        """Parses the name of a threshold.
 
         Raises:
-            ValueError: there is no such score or slice; the message lists what there is.
+            ValueError: there is no such score or slice; the message lists all.
+
+        Example:
+            >>> Score.parse("recall/car@folder=night")
+            Score(score='recall', class_name='car', slice_name='folder=night')
         """
         match = _NAME.fullmatch(name)
         score, class_name, kind, value = match.groups() if match else (name, None, None, None)
@@ -60,30 +70,30 @@ class Score:
 
 
 def _unknown(name: str, what: str) -> str:
-    """The message for a name of which the part `what` means nothing."""
+    """The message about a name of which the part `what` is unknown."""
     thirds = [f"{kind}={value}" for kind, values in THIRDS.items() for value in values]
     classes = [f"{score}/CLASS" for score in CLASS_SCORES]
     near = difflib.get_close_matches(what, [*SCORES, *CLASS_SCORES, *thirds], n=1)
     cure = f"Did you mean {near[0]!r}? " if near and near[0] != what else ""
     return (
-        "A threshold must name a score, for one class after '/', for one slice of the images after '@'. "
-        f"Received: evaluator.thresholds with {name!r}. {cure}There are the scores {', '.join((*SCORES, *classes))} and the "
-        f"slices {', '.join(thirds)}, {FOLDER}=FOLDER."
+        "A threshold must name a score, optionally of one class after '/' and on one slice of the images after '@'. "
+        f"Received: evaluator.thresholds with {name!r}. {cure}Scores: {', '.join((*SCORES, *classes))}. "
+        f"Slices: {', '.join(thirds)}, {FOLDER}=FOLDER."
     )
 
 
-def check(thresholds: dict[str, float], classes: list[str] | None = None):
-    """Refuses thresholds that name nothing.
+def check_thresholds(thresholds: dict[str, float], classes: list[str] | None = None):
+    """Refuses thresholds that do not exist or cannot be reached.
 
     Args:
-        thresholds: number that each score must reach, by name.
-        classes: names of the data's classes; None where the data are not known yet.
+        thresholds: required score by name.
+        classes: names of the data's classes; None: not known yet.
 
     Raises:
-        ValueError: a name means nothing, or its number is not in [0, 1].
+        ValueError: a name is unknown, or its number is not in [0, 1].
     """
     for name, number in thresholds.items():
-        score = Score.named(name)
+        score = Score.parse(name)
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
             raise ValueError(
                 f"A threshold must be a number in [0, 1]. Received: evaluator.thresholds with {name!r}: {number!r}."
@@ -92,60 +102,65 @@ def check(thresholds: dict[str, float], classes: list[str] | None = None):
             near = difflib.get_close_matches(score.class_name, classes, n=1)
             raise ValueError(
                 f"A threshold must name a class of the data. Received: evaluator.thresholds with {name!r}. "
-                f"{f'Did you mean {near[0]!r}? ' if near else ''}There are: {', '.join(classes)}."
+                f"{f'Did you mean {near[0]!r}? ' if near else ''}Classes: {', '.join(classes)}."
             )
 
 
-def measured(thresholds: dict[str, float], scores: dict, slices: dict, classes: list[str], images: int) -> list[dict]:
-    """Each threshold with what was reached: {"name", "threshold", "score", "images", "passed"}.
+def apply_thresholds(
+    thresholds: dict[str, float], scores: dict, slices: dict, classes: list[str], images: int
+) -> list[dict]:
+    """Compares each threshold with the score that was reached.
 
-    A score without meaning, of a class that no image shows for example, is null and does not pass: nothing was shown.
+    An undefined score, such as the IoU of a class that no image shows, is null and does not pass: nothing was demonstrated.
 
     Args:
-        thresholds: as `check` takes them.
+        thresholds: required score by name.
         scores: of all images, by name.
         slices: {"brightness=dark": {"images": number, and its scores}}.
-        classes: names of the classes, in the order of the scores of each.
+        classes: names of the classes, in the order of the per-class scores.
         images: number of all images.
 
+    Returns:
+        A row for each: {"name", "threshold", "score", "images", "passed"}.
+
     Raises:
-        ValueError: no image lies in a folder that is named.
+        ValueError: a threshold names a folder without images.
     """
     rows = []
     for name, threshold in thresholds.items():
-        wanted = Score.named(name)
-        if wanted.part and wanted.part.startswith(f"{FOLDER}=") and wanted.part not in slices:
-            folders = [part for part in slices if part.startswith(f"{FOLDER}=")] or ["no folders"]
+        wanted = Score.parse(name)
+        if wanted.slice_name and wanted.slice_name.startswith(f"{FOLDER}=") and wanted.slice_name not in slices:
+            folders = [name for name in slices if name.startswith(f"{FOLDER}=")] or ["none"]
             raise ValueError(
                 "A threshold must name a folder with images. Received: evaluator.thresholds with "
-                f"{name!r}. There are: {', '.join(folders)}."
+                f"{name!r}. Folders: {', '.join(folders)}."
             )
-        of_part = slices.get(wanted.part, {}) if wanted.part else scores
-        score = of_part.get(wanted.score)
+        found = slices.get(wanted.slice_name, {}) if wanted.slice_name else scores
+        score = found.get(wanted.score)
         if wanted.class_name is not None and score is not None:
             score = score[classes.index(wanted.class_name)]
         passed = score is not None and (score <= threshold if is_error(name) else score >= threshold)
-        count = of_part.get("images", 0) if wanted.part else images
+        count = found.get("images", 0) if wanted.slice_name else images
         rows.append({"name": name, "threshold": threshold, "score": score, "images": count, "passed": passed})
     return rows
 
 
-def verdict(
-    config: Evaluator, mean_iou: float, commonest: dict, thresholds: list[dict], baseline: dict | None, where: str
+def failures(
+    config: Evaluator, mean_iou: float, constant: dict, thresholds: list[dict], baseline: dict | None, where: str
 ) -> list[str]:
-    """What speaks against pushing a model; nothing, where the gate is passed.
+    """The reasons not to push a model; empty if it passes the gate.
 
     Args:
         config: the gate.
         mean_iou: of the model, at original size.
-        commonest: {"name", "mean_iou"} of the label map that always says one class.
-        thresholds: as `measured` gives them.
-        baseline: the pushed version: {"version", "compared"} and, where it could be compared, its "mean_iou", the model's
-            "difference" from it, and "low" and "high", the ends of the difference's 95 % interval; None: there is none. One
-            that could not be compared has no say.
+        constant: {"name", "mean_iou"} of the label map that is the most common class everywhere.
+        thresholds: from `apply_thresholds`.
+        baseline: the pushed version: {"version", "compared"} and, if it could be compared, its "mean_iou", the model's
+            "difference" from it, and "low" and "high", the ends of the difference's 95 % interval; None: there is none. A
+            version that could not be compared is ignored.
         where: the split and its number of images, for the message.
     """
-    required = commonest["mean_iou"] + config.min_gain
+    required = constant["mean_iou"] + config.min_gain
     reasons = []
     if mean_iou < config.min_mean_iou:
         reasons.append(
@@ -154,8 +169,8 @@ def verdict(
         )
     if mean_iou < required:
         reasons.append(
-            f"mean_iou must reach {required:.3f} on {where}, which is evaluator.min_gain={config.min_gain:g} above the label "
-            f"map that always says {commonest['name']!r} ({commonest['mean_iou']:.3f}). Received: mean_iou={mean_iou:.3f}. "
+            f"mean_iou must reach {required:.3f} on {where}, evaluator.min_gain={config.min_gain:g} above predicting "
+            f"{constant['name']!r} everywhere ({constant['mean_iou']:.3f}). Received: mean_iou={mean_iou:.3f}. "
             "Train longer or on more data, or lower evaluator.min_gain."
         )
     if baseline and baseline["compared"] and baseline["low"] < -config.margin:
@@ -164,16 +179,16 @@ def verdict(
 
 
 def _worse(margin: float, mean_iou: float, baseline: dict, where: str) -> str:
-    """By how much the model may be worse than the baseline, and on what; the burden of proof is the new model's."""
+    """The message about a model that may be worse than the baseline; the burden of proof is on the new model."""
     return (
-        f"The 95 % interval of mean_iou must not reach further than evaluator.margin={margin:g} below version "
-        f"{baseline['version']} on {where}. Received: mean_iou={mean_iou:.3f}, {difference(baseline)}. "
+        f"The 95 % interval of mean_iou must not extend more than evaluator.margin={margin:g} below version "
+        f"{baseline['version']} on {where}. Received: mean_iou={mean_iou:.3f}, {describe_difference(baseline)}. "
         "Train longer or on more data, score more images, or raise evaluator.margin."
     )
 
 
-def difference(baseline: dict) -> str:
-    """A comparison in words, such as "0.087 below version 3 (95 % interval -0.101 to -0.071)"."""
+def describe_difference(baseline: dict) -> str:
+    """A comparison as text, such as "0.087 below version 3 (95 % interval -0.101 to -0.071)"."""
     side = "below" if baseline["difference"] < 0 else "above"
     return (
         f"{abs(baseline['difference']):.3f} {side} version {baseline['version']} "
@@ -182,16 +197,16 @@ def difference(baseline: dict) -> str:
 
 
 def is_error(name: str) -> bool:
-    """Whether a threshold of this name is the most that is allowed."""
+    """Whether a threshold of this name is a maximum."""
     return name.partition("@")[0] in ERRORS
 
 
 def _missed(row: dict, where: str) -> str:
-    """Why a threshold was not passed."""
+    """The message about a threshold that was not passed."""
     name = row["name"]
     at_most = is_error(name)
-    among = f", {row['images']} of them in the slice" if Score.named(name).part else ""
-    received = f"{name}={row['score']:.3f}" if row["score"] is not None else f"no such pixel, so {name} has no meaning"
+    among = f", {row['images']} of them in the slice" if Score.parse(name).slice_name else ""
+    received = f"{name}={row['score']:.3f}" if row["score"] is not None else f"no such pixel, so {name} is undefined"
     return (
         f"{name} must {'be at most' if at_most else 'reach'} {row['threshold']:g} on {where}{among}. Received: {received}. "
         f"Train longer or on more data, or {'raise' if at_most else 'lower'} it in evaluator.thresholds."

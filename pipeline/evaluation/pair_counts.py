@@ -1,7 +1,7 @@
-"""What a label map of each stored pair counts against its mask: a model's as it is served or refined, or the best of regions.
+"""Counts of the label map of each stored pair against its mask: a model's, as served or refined, or an oracle's.
 
-Counts add up over images, so Beam sums matrices over shards and every score follows from the small rest, which is kept for each
-image (`pipeline/evaluation/image_scores.py`). Beam; TensorFlow only in the workers that predict.
+Counts add up over images: Beam sums confusion matrices over shards, and the few counts that every score follows from are kept for
+each image (`pipeline/evaluation/image_scores.py`). Beam; TensorFlow only in the workers that predict.
 """
 
 from __future__ import annotations
@@ -27,121 +27,135 @@ from pipeline.examples.runner_options import pipeline_options
 from pipeline.prediction import refinements
 from pipeline.settings.prediction import Settings
 
-IMAGES_A_BATCH = 4
-MERGED_BELOW = 20.0
-"""Grey levels between mean colours of neighbouring regions, below which they are one: of 1000 superpixels 100 to 300 stay."""
+BATCH_SIZE = 4
+MERGE_THRESHOLD = 20.0
+"""Grey levels between the mean colours of neighbouring superpixels, below which they are merged: of 1000, 100 to 300 remain."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Counted:
-    """One model's answers on one split: the confusion matrix (K, K), int64, and the images one by one."""
+class PairCounts:
+    """Counts of one labeller on one split: the confusion matrix (K, K), int64, and the counts of each image."""
 
     matrix: np.ndarray
     images: ScoredImages
 
 
-def counted(out: pathlib.Path, directory: pathlib.Path, split: str, count: beam.DoFn, beam_options) -> Counted:
-    """What `count` counts in all pairs of a split.
+def count_pairs(out: pathlib.Path, directory: pathlib.Path, split: str, count: beam.DoFn, beam_options) -> PairCounts:
+    """Counts all pairs of a split.
 
     Args:
-        out: folder for what is collected.
+        out: folder for temporary files.
         directory: prepared data set.
-        split: of it.
-        count: `Count` or `CountBest`.
+        split: of the data set.
+        count: `CountPairs` or `OracleCounts`.
         beam_options: Beam's command line.
     """
     sums, rows = out / "sums.jsonl", out / "rows.jsonl"
     with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
-        found = (
+        counts = (
             pipeline
             | "Read" >> ReadExamples(directory, split)
-            | "Batch" >> beam.BatchElements(min_batch_size=IMAGES_A_BATCH, max_batch_size=IMAGES_A_BATCH)
+            | "Batch" >> beam.BatchElements(min_batch_size=BATCH_SIZE, max_batch_size=BATCH_SIZE)
             | "Count" >> beam.ParDo(count).with_outputs("images", main="matrices")
         )
         _ = (
-            found.matrices
+            counts.matrices
             | "Sum" >> beam.CombineGlobally(SumCounts())
             | "As lists" >> beam.Map(np.ndarray.tolist)
             | "Collect sum" >> Collect(sums)
         )
-        _ = found.images | "Collect images" >> Collect(rows)
+        _ = counts.images | "Collect images" >> Collect(rows)
     (matrix,) = read_collected(sums)
-    return Counted(np.array(matrix, np.int64), ScoredImages.of(read_collected(rows)))
+    return PairCounts(np.array(matrix, np.int64), ScoredImages.from_rows(read_collected(rows)))
 
 
-class Count(beam.DoFn):
-    """Batches of stored pairs to the confusion matrix of each, and as "images" one row of `ScoredImages.of` for each.
+class PredictPairs(beam.DoFn):
+    """Base of what predicts batches of stored pairs (key, image_bytes, label_map_bytes).
 
     Args:
-        saved_model: folder of the export; loaded once a worker process, whatever its number of threads.
-        signature: "serve_bytes", which is sent what is stored, or "serving_default", which is sent pixels one by one.
-        num_classes: K.
-        tolerance: of boundaries, in pixels.
-        refined: settings of `pipeline.predict`, by which the model is asked instead of by the signature; None: by that.
+        saved_model: folder of the export; loaded once per worker process, whatever its number of threads.
+        signature: one of "serve_bytes", which receives the stored bytes, or "serving_default", which receives pixels.
+        refinement: settings of `pipeline.predict`, which then replace the signature; None: no refinement.
     """
 
-    def __init__(
-        self,
-        saved_model: pathlib.Path,
-        signature: str,
-        num_classes: int,
-        tolerance: float,
-        refined: Settings | None = None,
-    ):
-        self._saved_model, self._handle, self._refined = str(saved_model), shared.Shared(), refined
-        self._signature, self._num_classes, self._tolerance = signature, num_classes, tolerance
+    def __init__(self, saved_model: pathlib.Path, signature: str = "serve_bytes", refinement: Settings | None = None):
+        self._saved_model, self._signature, self._refinement = str(saved_model), signature, refinement
+        self._handle = shared.Shared()
 
     def setup(self):
-        self._model = self._handle.acquire(self._load, tag=f"{self._saved_model} {self._refined}")
+        self._model = self._handle.acquire(self._load, tag=f"{self._saved_model} {self._refinement}")
 
     def _load(self):
         import tensorflow as tf  # only where predictions are made: a worker needs seconds to import it
 
-        if self._refined:
-            return refinements.labeller([pathlib.Path(self._saved_model)], self._refined)
+        if self._refinement:
+            return refinements.build_labeller([pathlib.Path(self._saved_model)], self._refinement)
         return tf.saved_model.load(self._saved_model)
 
-    def process(self, pairs):
-        answer = {"serve_bytes": self._of_bytes, "serving_default": self._of_pixels}[self._signature]
-        answer = self._of_refined if self._refined else answer
-        answers = answer([image_bytes for _, image_bytes, _ in pairs])
-        for pair, (label_map, confidence) in zip(pairs, answers, strict=True):
-            truth, more = _ids(pair[2]), {}
-            if confidence is not None:
-                more["calibration"] = metrics.calibration_counts(truth, label_map, confidence, self._num_classes)
-            yield from _outputs(pair, truth, label_map, self._num_classes, self._tolerance, more)
+    def predict(self, images: list[bytes]):
+        """Yields the label map (H, W), uint8, of each encoded image, and its confidence (H, W) or None."""
+        if self._refinement:
+            return self._predict_refined(images)
+        predict = {"serve_bytes": self._predict_bytes, "serving_default": self._predict_pixels}[self._signature]
+        return predict(images)
 
-    def _of_bytes(self, images):
-        """Label map (H, W) of each image, and no confidence."""
+    def _predict_bytes(self, images):
         import tensorflow as tf
 
-        answers = self._model.signatures["serve_bytes"](image_bytes=tf.constant(images))
-        for answer in answers["label_map_bytes"].numpy():
-            yield _ids(answer), None
+        outputs = self._model.signatures["serve_bytes"](image_bytes=tf.constant(images))
+        for png in outputs["label_map_bytes"].numpy():
+            yield decode_label_map(png), None
 
-    def _of_refined(self, images):
-        """Label map (H, W) of each image, and no confidence."""
+    def _predict_refined(self, images):
         for image_bytes in images:
             yield self._model(decode_image(image_bytes)), None
 
-    def _of_pixels(self, images):
-        """Label map and confidence (H, W) of each image; one by one, since their sizes differ."""
+    def _predict_pixels(self, images):
         import tensorflow as tf
 
-        for image_bytes in images:
+        for image_bytes in images:  # one at a time, since sizes differ
             image = tf.constant(decode_image(image_bytes)[np.newaxis])
-            answer = self._model.signatures["serving_default"](image=image)
-            yield answer["label_map"][0].numpy(), answer["confidence"][0].numpy()
+            outputs = self._model.signatures["serving_default"](image=image)
+            yield outputs["label_map"][0].numpy(), outputs["confidence"][0].numpy()
 
 
-class CountBest(beam.DoFn):
-    """As `Count`, of the best labels that regions found without any label could be given; "regions" (1,) says how many.
+class CountPairs(PredictPairs):
+    """Batches of stored pairs to the confusion matrix of each, and as "images" one row of `ScoredImages.from_rows` for each.
+
+    Args:
+        saved_model: folder of the export.
+        signature: as of `PredictPairs`; confidences are counted where the signature returns them.
+        num_classes: K.
+        tolerance: of boundaries, pixels.
+        refinement: as of `PredictPairs`.
+    """
+
+    def __init__(self, saved_model, signature: str, num_classes: int, tolerance: float, refinement=None):
+        super().__init__(saved_model, signature, refinement)
+        self._num_classes, self._tolerance = num_classes, tolerance
+
+    def process(self, pairs):
+        predictions = self.predict([image_bytes for _, image_bytes, _ in pairs])
+        for pair, (label_map, confidence) in zip(pairs, predictions, strict=True):
+            truth, extra_counts = decode_label_map(pair[2]), {}
+            if confidence is not None:
+                extra_counts["calibration"] = metrics.calibration_counts(
+                    truth, label_map, confidence, self._num_classes
+                )
+            yield from _count(pair, truth, label_map, self._num_classes, self._tolerance, extra_counts)
+
+
+class OracleCounts(beam.DoFn):
+    """As `CountPairs`, for an oracle that gives each region the class that most of its pixels have in the mask.
+
+    No labelling of these regions, which come from colours alone, is right at more pixels. The additional counts "regions" (1,)
+    are their number.
 
     Args:
         num_classes: K.
-        tolerance: of boundaries, in pixels.
-        superpixels: of each image, about.
-        merged: whether neighbouring superpixels of like colour are one region.
+        tolerance: of boundaries, pixels.
+        superpixels: approximate number per image.
+        merged: whether neighbouring superpixels of similar colour are merged.
     """
 
     def __init__(self, num_classes: int, tolerance: float, superpixels: int, merged: bool):
@@ -151,21 +165,23 @@ class CountBest(beam.DoFn):
     def process(self, pairs):
         for pair in pairs:
             image = decode_image(pair[1])
-            ids = slic(image, num_superpixels=self._superpixels)
+            regions = slic(image, num_superpixels=self._superpixels)
             if self._merged:
-                ids = merge_by_colour(image, ids, threshold=MERGED_BELOW)
-            truth, more = _ids(pair[2]), {"regions": np.array([ids.max() + 1])}
-            yield from _outputs(pair, truth, oracle_labels(ids, truth), self._num_classes, self._tolerance, more)
+                regions = merge_by_colour(image, regions, threshold=MERGE_THRESHOLD)
+            truth, extra_counts = decode_label_map(pair[2]), {"regions": np.array([regions.max() + 1])}
+            yield from _count(
+                pair, truth, oracle_labels(regions, truth), self._num_classes, self._tolerance, extra_counts
+            )
 
 
-def _outputs(pair, truth, label_map, num_classes, tolerance, more):
-    """The matrix of one pair, and its row with the counts `more`."""
+def _count(pair, truth, label_map, num_classes, tolerance, extra_counts):
+    """Yields the confusion matrix of one pair, and its row."""
     key, image_bytes, _ = pair
     matrix = metrics.confusion_matrix(truth, label_map, num_classes)
     counts = {
         "classes": metrics.class_counts(matrix),
         "boundary": metrics.boundary_counts(truth, label_map, num_classes, tolerance),
-        **more,
+        **extra_counts,
     }
     row = {"key": key, "traits": traits(decode_image(image_bytes), truth)}
     yield matrix
@@ -173,13 +189,21 @@ def _outputs(pair, truth, label_map, num_classes, tolerance, more):
     progress.advance()
 
 
-def _ids(png: bytes) -> np.ndarray:
+def decode_label_map(png: bytes) -> np.ndarray:
     """A label map (H, W), uint8, from its PNG."""
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
 def traits(image: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """What slices go by, of one image (H, W, C), uint8, and its mask (H, W)."""
+    """The properties by which images are sliced.
+
+    Args:
+        image: (H, W, C), uint8.
+        truth: (H, W), class ids, 255 where void.
+
+    Returns:
+        "size" in pixels, mean "brightness" in 0..255, and the number of "classes" in the mask.
+    """
     grey = np.asarray(Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).convert("L"))
     classes = np.unique(truth[truth != VOID])
     return {"size": truth.size, "brightness": float(grey.mean()), "classes": len(classes)}

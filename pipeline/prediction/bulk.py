@@ -138,7 +138,7 @@ class Label(beam.DoFn):
     def setup(self):
         self._labels = LabelMap.load(self._models[0] / "assets")
         self._channels = _channels(self._models[0])
-        self._label_map = self._handle.acquire(lambda: refinements.labeller(self._models, self._settings))
+        self._label_map = self._handle.acquire(lambda: refinements.build_labeller(self._models, self._settings))
 
     def process(self, names):
         source, key = (pathlib.Path(os.fsdecode(name)) for name in names)

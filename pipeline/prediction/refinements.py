@@ -17,7 +17,7 @@ from kseg import inference
 from kseg.postprocess import superpixels
 
 
-def labeller(places: list[pathlib.Path], settings) -> Callable[[np.ndarray], np.ndarray]:
+def build_labeller(places: list[pathlib.Path], settings) -> Callable[[np.ndarray], np.ndarray]:
     """Loads models, and returns a callable from an image (H, W, C), uint8, to its label map (H, W), uint8.
 
     Args:

@@ -191,7 +191,7 @@ def _interval(scores: dict) -> dict | None:
     }
     first, last = min(values.values()), max(values.values())
     places = {name: 8 + 84 * (value - first) / max(last - first, 1e-9) for name, value in values.items()}
-    return {"text": gate.difference(baseline), "allowed": f"{margin:g}", **places}
+    return {"text": gate.describe_difference(baseline), "allowed": f"{margin:g}", **places}
 
 
 def _slices(scores: dict) -> list[dict]:

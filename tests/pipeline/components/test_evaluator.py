@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kseg import metrics
-from pipeline.components.evaluator import always, evaluator
+from pipeline.components.evaluator import constant_prediction_matrix, evaluator
 from pipeline.settings.evaluator import Evaluator
 from tests.pipeline.conftest import IMAGE_SIZE, LABELS, nearest_colour
 
@@ -104,6 +104,24 @@ def test_counts_of_each_image_are_kept_and_add_up_to_the_matrix(evaluate, tmp_pa
         np.testing.assert_array_equal(images["classes_counts"].sum(axis=0), metrics.class_counts(matrix))
 
 
+def test_ranked_images_are_stored_with_the_predictions_that_were_scored(evaluate, finished, tmp_path):
+    from PIL import Image
+
+    ranked = evaluate()["ranked_images"]
+    assert [image["rank"] for image in ranked] == ["worst", "worst", "median", "best", "best"]
+    assert [image["mean_iou"] for image in ranked[:2] + ranked[:2:-1]] == sorted(
+        image["mean_iou"] for image in ranked if image["rank"] != "median"
+    )
+    for image in ranked:
+        folder = tmp_path / "ranked_images" / image["name"]
+        pixels, truth, prediction = (np.array(Image.open(folder / f)) for f in ("image", "truth.png", "prediction.png"))
+        expected = finished.pairs["test"][int(image["key"])]
+        np.testing.assert_array_equal(pixels, expected[0])
+        np.testing.assert_array_equal(truth, expected[1])
+        matrix = metrics.confusion_matrix(truth, prediction, 3)
+        assert image["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"])
+
+
 def test_a_class_that_the_data_do_not_have_is_refused_before_anything_is_predicted(evaluate, tmp_path):
     with pytest.raises(ValueError, match=r"Received: evaluator.thresholds with 'iou/lefty'. Did you mean 'left'\?"):
         evaluate(thresholds={"iou/lefty": 0.5})
@@ -119,7 +137,7 @@ def test_the_baseline_is_the_commonest_class_of_the_training_split_on_the_scored
 
 def test_a_matrix_of_one_answer_keeps_the_truth():
     matrix = np.array([[5, 1, 0], [2, 3, 0], [0, 4, 9]])
-    assert always(1, matrix).tolist() == [[0, 6, 0], [0, 5, 0], [0, 13, 0]]
+    assert constant_prediction_matrix(1, matrix).tolist() == [[0, 6, 0], [0, 5, 0], [0, 13, 0]]
 
 
 def test_another_split_is_scored_where_the_setting_says_so(evaluate):
@@ -191,9 +209,9 @@ def test_a_model_that_is_worse_than_the_pushed_one_is_not_blessed(evaluate, push
             lambda folder: (folder / "assets" / "labels.json").write_text(
                 dataclasses.replace(LABELS, names=("ground", "right", "left")).to_json()
             ),
-            "Its classes are ground, right, left; those of the data are ground, left, right.",
+            "Its classes are ground, right, left; the data have ground, left, right.",
         ),
-        (lambda folder: (folder / "assets" / "labels.json").unlink(), "It does not say its classes: "),
+        (lambda folder: (folder / "assets" / "labels.json").unlink(), "Its classes are unknown: "),
     ],
 )
 def test_a_version_of_other_classes_is_not_compared_and_the_scores_say_why(evaluate, finished, tmp_path, spoil, why):
@@ -255,7 +273,7 @@ def test_a_model_that_refines_itself_is_scored_so_and_refused_where_it_would_be_
     )
     scores = evaluate(model=refining)
     assert scores["original_size"]["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"], abs=2e-3)
-    with pytest.raises(ValueError, match=r"must not be refined twice\. Received: .*crf=\{.*Leave crf out of"):
+    with pytest.raises(ValueError, match=r"must not be refined twice\. Received: .*crf=\{.*Remove crf from"):
         evaluate(model=refining, refinements=("crf",))
 
 

@@ -1,4 +1,4 @@
-"""The names of thresholds, and what a gate says of scores."""
+"""The names of thresholds, and the messages of the gate."""
 
 import pytest
 
@@ -13,7 +13,7 @@ SLICES = {
     "folder=night/rain": {"images": 2, "mean_iou": 0.2, "iou": [0.7, 0.1, None]},
 }
 WHERE = "'test' (15 images)"
-COMMONEST = {"name": "road", "mean_iou": 0.25}
+CONSTANT = {"name": "road", "mean_iou": 0.25}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ COMMONEST = {"name": "road", "mean_iou": 0.25}
     ],
 )
 def test_a_name_is_a_score_then_a_class_then_a_slice(name, meant):
-    assert gate.Score.named(name) == gate.Score(*meant)
+    assert gate.Score.parse(name) == gate.Score(*meant)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_a_name_is_a_score_then_a_class_then_a_slice(name, meant):
         ("", "mean_iou, pixel_accuracy"),
     ],
 )
-def test_a_name_without_meaning_is_refused_with_what_there_is(name, near):
+def test_an_unknown_name_is_refused_and_the_message_lists_all(name, near):
     with pytest.raises(ValueError, match=r"^A threshold must name a score") as error:
-        gate.check({name: 0.5})
+        gate.check_thresholds({name: 0.5})
     assert f"with {name!r}" in str(error.value) and near in str(error.value)
     assert "folder=FOLDER" in str(error.value)
 
@@ -53,17 +53,17 @@ def test_a_threshold_is_a_number_from_0_to_1(number):
     with pytest.raises(
         ValueError, match=r"must be a number in \[0, 1\]. Received: evaluator.thresholds with 'mean_iou'"
     ):
-        gate.check({"mean_iou": number})
+        gate.check_thresholds({"mean_iou": number})
 
 
-def test_classes_are_held_against_those_of_the_data_once_they_are_known():
-    gate.check({"iou/cat": 0.5})
-    gate.check({"iou/car/van": 0.5}, CLASSES)
-    with pytest.raises(ValueError, match=r"Did you mean 'car/van'\? There are: road, car/van, sky\."):
-        gate.check({"iou/car": 0.5}, CLASSES)
+def test_class_names_are_checked_once_the_data_are_known():
+    gate.check_thresholds({"iou/cat": 0.5})
+    gate.check_thresholds({"iou/car/van": 0.5}, CLASSES)
+    with pytest.raises(ValueError, match=r"Did you mean 'car/van'\? Classes: road, car/van, sky\."):
+        gate.check_thresholds({"iou/car": 0.5}, CLASSES)
 
 
-def test_each_threshold_is_held_against_the_score_that_it_names():
+def test_each_threshold_is_compared_with_the_score_that_it_names():
     thresholds = {
         "mean_iou": 0.4,
         "iou/car/van": 0.2,
@@ -73,32 +73,32 @@ def test_each_threshold_is_held_against_the_score_that_it_names():
         "mean_iou@size=small": 0.1,
         "expected_calibration_error": 0.03,
     }
-    rows = gate.measured(thresholds, SCORES, SLICES, CLASSES, 15)
+    rows = gate.apply_thresholds(thresholds, SCORES, SLICES, CLASSES, 15)
     assert [(row["score"], row["images"], row["passed"]) for row in rows] == [
         (0.412, 15, True),
         (0.1, 15, False),
-        (None, 15, False),  # no image shows the sky: nothing was shown, so nothing is passed
+        (None, 15, False),  # no image shows the sky: nothing was demonstrated, so it does not pass
         (0.3, 5, True),
         (0.1, 2, True),
         (None, 0, False),
-        (0.034, 15, False),  # of an error it is the most that is allowed
+        (0.034, 15, False),  # the threshold of an error is a maximum
     ]
-    reasons = gate.verdict(Evaluator(), 0.412, COMMONEST, rows, None, WHERE)
+    reasons = gate.failures(Evaluator(), 0.412, CONSTANT, rows, None, WHERE)
     assert reasons == [
         "iou/car/van must reach 0.2 on 'test' (15 images). Received: iou/car/van=0.100. "
         "Train longer or on more data, or lower it in evaluator.thresholds.",
-        "iou/sky must reach 0 on 'test' (15 images). Received: no such pixel, so iou/sky has no meaning. "
+        "iou/sky must reach 0 on 'test' (15 images). Received: no such pixel, so iou/sky is undefined. "
         "Train longer or on more data, or lower it in evaluator.thresholds.",
         "mean_iou@size=small must reach 0.1 on 'test' (15 images), 0 of them in the slice. Received: no such pixel, so "
-        "mean_iou@size=small has no meaning. Train longer or on more data, or lower it in evaluator.thresholds.",
+        "mean_iou@size=small is undefined. Train longer or on more data, or lower it in evaluator.thresholds.",
         "expected_calibration_error must be at most 0.03 on 'test' (15 images). Received: expected_calibration_error=0.034. "
         "Train longer or on more data, or raise it in evaluator.thresholds.",
     ]
 
 
-def test_a_folder_without_images_is_refused_with_those_that_there_are():
-    with pytest.raises(ValueError, match=r"with 'mean_iou@folder=nigth'. There are: folder=night/rain\."):
-        gate.measured({"mean_iou@folder=nigth": 0.1}, SCORES, SLICES, CLASSES, 15)
+def test_a_folder_without_images_is_refused_and_the_message_lists_the_others():
+    with pytest.raises(ValueError, match=r"with 'mean_iou@folder=nigth'. Folders: folder=night/rain\."):
+        gate.apply_thresholds({"mean_iou@folder=nigth": 0.1}, SCORES, SLICES, CLASSES, 15)
 
 
 def test_thresholds_are_written_as_json_on_the_command_line():
@@ -122,8 +122,8 @@ def test_thresholds_are_written_as_json_on_the_command_line():
         (0.0, Evaluator(min_gain=-1.0), []),
     ],
 )
-def test_the_gate_wants_a_score_and_a_gain_over_the_commonest_class(mean_iou, config, reasons):
-    found = gate.verdict(config, mean_iou, COMMONEST, [], None, WHERE)
+def test_the_gate_requires_a_score_and_a_gain_over_the_most_common_class(mean_iou, config, reasons):
+    found = gate.failures(config, mean_iou, CONSTANT, [], None, WHERE)
     assert len(found) == len(reasons)
     assert all(message.startswith(start) for message, start in zip(found, reasons, strict=True))
 
@@ -131,10 +131,10 @@ def test_the_gate_wants_a_score_and_a_gain_over_the_commonest_class(mean_iou, co
 BASELINE = {"version": "3", "compared": True, "mean_iou": 0.499, "difference": -0.087, "low": -0.101, "high": -0.071}
 
 
-def test_a_model_that_is_worse_is_told_by_how_much_and_on_what():
-    (reason,) = gate.verdict(Evaluator(margin=0.01), 0.412, COMMONEST, [], BASELINE, WHERE)
+def test_the_message_about_a_worse_model_gives_the_difference_and_the_split():
+    (reason,) = gate.failures(Evaluator(margin=0.01), 0.412, CONSTANT, [], BASELINE, WHERE)
     assert reason == (
-        "The 95 % interval of mean_iou must not reach further than evaluator.margin=0.01 below version 3 on 'test' (15 images). "
+        "The 95 % interval of mean_iou must not extend more than evaluator.margin=0.01 below version 3 on 'test' (15 images). "
         "Received: mean_iou=0.412, 0.087 below version 3 (95 % interval -0.101 to -0.071). "
         "Train longer or on more data, score more images, or raise evaluator.margin."
     )
@@ -150,9 +150,9 @@ def test_a_model_that_is_worse_is_told_by_how_much_and_on_what():
     ],
 )
 def test_the_low_end_of_the_interval_decides(values, passed):
-    assert bool(gate.verdict(Evaluator(margin=0.01), 0.412, COMMONEST, [], BASELINE | values, WHERE)) != passed
+    assert bool(gate.failures(Evaluator(margin=0.01), 0.412, CONSTANT, [], BASELINE | values, WHERE)) != passed
 
 
-def test_what_lies_above_is_said_to_lie_above():
+def test_a_positive_difference_reads_above():
     better = BASELINE | {"difference": 0.02, "low": -0.009, "high": 0.04}
-    assert gate.difference(better) == "0.020 above version 3 (95 % interval -0.009 to +0.040)"
+    assert gate.describe_difference(better) == "0.020 above version 3 (95 % interval -0.009 to +0.040)"

@@ -1,4 +1,4 @@
-"""Counts of single images: scores of any choice of them, slices by thirds and by folder."""
+"""Counts of single images: scores of any subset, slices by thirds and by folder."""
 
 import dataclasses
 
@@ -20,20 +20,20 @@ def row(number, **traits):
 
 @pytest.fixture
 def images():
-    return ScoredImages.of([row(number) for number in range(6)])
+    return ScoredImages.from_rows([row(number) for number in range(6)])
 
 
-def chosen(images, name):
+def keys_of(images, name):
     return images.keys[images.slices()[name][1]].tolist()
 
 
-def test_images_are_in_the_order_of_their_keys_whatever_the_order_of_the_workers(images):
+def test_images_are_sorted_by_key_whatever_the_order_of_the_workers(images):
     assert images.keys.tolist() == sorted(KEYS)
-    again = ScoredImages.of([row(number) for number in reversed(range(6))])
+    again = ScoredImages.from_rows([row(number) for number in reversed(range(6))])
     np.testing.assert_array_equal(images.counts["classes"], again.counts["classes"])
 
 
-def test_scores_of_a_choice_are_those_of_the_sum_of_its_matrices(images):
+def test_scores_of_a_subset_are_those_of_the_sum_of_its_matrices(images):
     every, night = images.scores(), images.scores(images.slices()["folder=night"][1])
     assert every["iou"] == metrics.scores(MATRICES.sum(axis=0))["iou"]
     assert night["mean_iou"] == metrics.scores(MATRICES[:2].sum(axis=0))["mean_iou"]
@@ -41,7 +41,7 @@ def test_scores_of_a_choice_are_those_of_the_sum_of_its_matrices(images):
 
 
 def test_thirds_by_brightness_are_below_between_and_above_the_quantiles(images):
-    assert [chosen(images, f"brightness={part}") for part in ("dark", "medium", "bright")] == [
+    assert [keys_of(images, f"brightness={part}") for part in ("dark", "medium", "bright")] == [
         ["night/a", "night/b"],
         ["day/c", "day/d"],
         ["day/e", "f"],
@@ -49,7 +49,7 @@ def test_thirds_by_brightness_are_below_between_and_above_the_quantiles(images):
     assert images.slices()["brightness=dark"][0] == "a mean brightness of less than 16.67 of 255"
 
 
-def test_images_of_one_value_are_not_parted(images):
+def test_images_of_equal_value_stay_in_one_slice(images):
     assert [name for name in images.slices() if name.startswith("size")] == ["size=medium"]
     assert images.slices()["size=medium"][0] == "100 pixels"
 
@@ -60,13 +60,13 @@ def test_large_numbers_are_written_out(images):
     assert large.slices()["size=large"][0] == "more than 40,100 pixels"
 
 
-def test_folders_are_those_of_the_keys_where_there_are_two(images):
+def test_folders_come_from_the_keys_if_there_are_at_least_two(images):
     assert {name for name in images.slices() if "folder" in name} == {"folder=night", "folder=day", "folder=."}
-    one = ScoredImages.of([row(number) for number in (2, 3, 4)])
+    one = ScoredImages.from_rows([row(number) for number in (2, 3, 4)])
     assert not any("folder" in name for name in one.slices())
 
 
-def test_the_table_is_kept_with_every_count(images, tmp_path):
+def test_the_saved_table_holds_every_count(images, tmp_path):
     images.save(tmp_path / "images.npz")
     with np.load(tmp_path / "images.npz") as kept:
         assert kept["key"].tolist() == sorted(KEYS)

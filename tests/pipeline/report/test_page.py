@@ -249,7 +249,7 @@ def test_it_shows_each_slice_against_all_images(tmp_path, artifacts):
 
 
 def test_a_version_that_was_not_compared_is_named_with_the_reason(tmp_path, artifacts):
-    baseline = {"version": "3", "compared": False, "why": "Its classes are a, b; those of the data are a, c."}
+    baseline = {"version": "3", "compared": False, "why": "Its classes are a, b; the data have a, c."}
     change(artifacts["evaluator"] / "scores.json", baseline=baseline)
     page = written(tmp_path, artifacts)[1]
     assert f"Not compared with version 3, so the other requirements decide. {baseline['why']}" in page.text
