@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import pathlib
 
 from pipeline import machines
+from pipeline.engine.files import read_json
 from pipeline.engine.loading import component
 from pipeline.engine.store import Artifact, Store, Untracked, external
 from pipeline.evaluation import gate
@@ -159,7 +159,7 @@ def _source(data: str) -> Artifact:
 
 
 def _class_names(examples: pathlib.Path) -> list[str]:
-    return json.loads((examples / "labels.json").read_text(encoding="utf-8"))["names"]
+    return read_json(examples / "labels.json")["names"]
 
 
 def _baseline(config, model: Artifact) -> dict[str, Artifact]:

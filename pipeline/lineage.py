@@ -11,7 +11,7 @@ import json
 import pathlib
 import sys
 
-from pipeline.engine.ancestry import read
+from pipeline.engine.files import read_json
 from pipeline.publishing.versions import LINEAGE
 
 
@@ -43,7 +43,7 @@ def lineage(version: pathlib.Path) -> dict:
     Raises:
         ValueError: no lineage lies there.
     """
-    pushed = read(version / LINEAGE)
+    pushed = read_json(version / LINEAGE, None)
     if not pushed:
         raise ValueError(
             f"A pushed version must hold its lineage. Received: no {LINEAGE} [{version}]. Name the folder of one version that "

@@ -14,6 +14,7 @@ import sys
 
 from pipeline.engine import progress
 from pipeline.engine.console import imports, interrupts_kept, raised_by_us, stopped
+from pipeline.engine.files import read_json, write_json
 from pipeline.engine.store import external
 from pipeline.prediction.picture_files import picture_files
 from pipeline.publishing import versions
@@ -76,7 +77,7 @@ def _predict(argv: list[str]) -> int:
 
 def _check_classes(models: list[pathlib.Path]):
     """Models that are averaged must mean the same by the same number."""
-    tables = [json.loads((model / "assets" / "labels.json").read_text(encoding="utf-8"))["names"] for model in models]
+    tables = [read_json(model / "assets" / "labels.json")["names"] for model in models]
     unlike = next((number for number, names in enumerate(tables) if names != tables[0]), None)
     if unlike is not None:
         raise ValueError(
@@ -90,7 +91,7 @@ def _claim(output: pathlib.Path, made_with: dict):
     file = output / SETTINGS
     output.mkdir(parents=True, exist_ok=True)
     if file.is_file():
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = read_json(file)
         made_with = json.loads(json.dumps(made_with))  # tuples become lists, as they did before
         unlike = [name for name in sorted({*before, *made_with}) if before.get(name) != made_with.get(name)]
         if unlike:
@@ -98,9 +99,7 @@ def _claim(output: pathlib.Path, made_with: dict):
                 "`--output` must hold no answers of another model or of other settings. "
                 f"Received: {file}, which differs in {', '.join(unlike)}. Choose another folder, or remove that one."
             )
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(made_with, indent=1), encoding="utf-8")
-    unfinished.replace(file)
+    write_json(file, made_with)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import functools
-import json
 import os
 import pathlib
 import re
@@ -17,6 +16,7 @@ import sys
 
 from pipeline import line, machines
 from pipeline.engine.console import stopped, told
+from pipeline.engine.files import read_json
 from pipeline.evaluation import gate
 from pipeline.publishing import versions
 from pipeline.settings import config as settings
@@ -101,8 +101,8 @@ def _conclude(config, paths) -> int:
 
     page = pathlib.Path(config.root) / f"report-{config.name}.html"
     report.write(page, name=config.name, artifacts=paths)
-    scores = json.loads((paths["evaluator"] / "scores.json").read_text())
-    pushed = json.loads((paths["pusher"] / "pushed.json").read_text())
+    scores = read_json(paths["evaluator"] / "scores.json")
+    pushed = read_json(paths["pusher"] / "pushed.json")
     print(_table(scores))
     print(f"{'TensorBoard':14}tensorboard --logdir {paths['trainer'] / 'logs'}")
     print(f"{'report':14}{page}")

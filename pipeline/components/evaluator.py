@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import pathlib
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from kseg import metrics
 from kseg.labels import LabelMap
 from pipeline.engine import progress
+from pipeline.engine.files import read_json, write_json
 from pipeline.evaluation import gate
 from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.evaluation.pair_counts import CountPairs, OracleCounts, PairCounts, count_pairs
@@ -114,14 +114,14 @@ def evaluator(
     result |= {"gate": dataclasses.asdict(config), "thresholds": thresholds, **scores}
     result |= {"commonest_class": constant, "slices": slices, "boundary_tolerance": config.boundary_tolerance}
     result |= {"ranked_images": [dataclasses.asdict(image) for image in ranked]}
-    (out / "scores.json").write_text(json.dumps(result, indent=1, allow_nan=False))
+    write_json(out / "scores.json", result, allow_nan=False)
 
 
 def _refinements(config: Evaluator, model: pathlib.Path, transform: pathlib.Path) -> dict[str, Settings]:
     """The refinements to score, as settings of `pipeline.predict`."""
     if not config.refinements:
         return {}
-    size = json.loads((transform / "plan.json").read_text())["image_size"]
+    size = read_json(transform / "plan.json")["image_size"]
     refinements = {name: refinement_settings.named(name, size, config.crf) for name in config.refinements}
     if "crf" in refinements:
         refinement_settings.check_unrefined(model / "saved_model", "Remove crf from evaluator.refinements.")
@@ -210,7 +210,7 @@ def _all_scores(counts: PairCounts) -> dict:
 
 def _most_common_class(statistics: pathlib.Path) -> int:
     """Id of the class with most pixels in the training split."""
-    counts = json.loads((statistics / "statistics.json").read_text())["splits"]["train"]["class_pixels"]
+    counts = read_json(statistics / "statistics.json")["splits"]["train"]["class_pixels"]
     return int(np.argmax(counts))
 
 

@@ -8,12 +8,12 @@ only for TFDS sources.
 
 from __future__ import annotations
 
-import json
 import pathlib
 
 import apache_beam as beam
 
 from pipeline.engine import progress
+from pipeline.engine.files import write_json
 from pipeline.examples import prepared
 from pipeline.examples.collecting import Collect, read_collected
 from pipeline.examples.quarantine import keep
@@ -84,4 +84,4 @@ def _write_metadata(out, opened: Source, ingestion: dict):
     (out / "labels.json").write_text(opened.labels.to_json(), encoding="utf-8")
     ingestion["quarantined"] = keep(out / "quarantine", rows, opened.files)
     ingestion = {"pairs": prepared.split_sizes(out), **ingestion}
-    (out / "ingestion.json").write_text(json.dumps(ingestion, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_json(out / "ingestion.json", ingestion)

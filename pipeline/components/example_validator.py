@@ -7,10 +7,10 @@ numpy and scipy, for the distances alone.
 
 from __future__ import annotations
 
-import json
 import pathlib
 
 from kseg.labels import LabelMap
+from pipeline.engine.files import read_json, write_json
 from pipeline.settings.example_validator import ExampleValidator
 from pipeline.validation import schema as schemas
 from pipeline.validation.anomalies import Anomaly, distances, drifted, repeated, skewed, some
@@ -45,10 +45,10 @@ def example_validator(
         ValueError: an anomaly stops the run; the message names all that do, and the quarantined pairs with their paths.
     """
     labels = LabelMap.load(examples)
-    ingestion = json.loads((examples / "ingestion.json").read_text(encoding="utf-8"))
-    counted = json.loads((statistics / "statistics.json").read_text())
-    before = json.loads((previous / "statistics.json").read_text()) if previous else None
-    expected = json.loads((schema / "schema.json").read_text(encoding="utf-8"))
+    ingestion = read_json(examples / "ingestion.json")
+    counted = read_json(statistics / "statistics.json")
+    before = read_json(previous / "statistics.json") if previous else None
+    expected = read_json(schema / "schema.json")
     anomalies = [
         *_quarantined(ingestion, config.max_quarantined),
         *_missing_splits(counted["splits"], examples),
@@ -64,7 +64,7 @@ def example_validator(
     if stops:
         raise ValueError("\n".join([*stops, *_listed(anomalies, examples)]))
     result = {"anomalies": [vars(anomaly) for anomaly in anomalies], "distances": distances(counted, before)}
-    (out / "anomalies.json").write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_json(out / "anomalies.json", result)
 
 
 def _listed(anomalies, examples) -> list[str]:

@@ -31,6 +31,7 @@ from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
 from kseg.serving.manifest import read_manifest
 from pipeline.engine import progress
+from pipeline.engine.files import read_json, write_json
 from pipeline.publishing import fresh_process
 from pipeline.settings.infra_validator import InfraValidator
 
@@ -69,7 +70,7 @@ def infra_validator(
         result["reasons"] = [_failure(error)]
     else:
         segmentor = keras.saving.load_model(model / "model.keras", compile=False)
-        image_size = tuple(json.loads((transform / "plan.json").read_text())["image_size"])
+        image_size = tuple(read_json(transform / "plan.json")["image_size"])
         made_with = read_manifest(model / "saved_model")
         agreement = _agreement(segmentor, image_size, made_with, images, label_maps)
         num_classes = LabelMap.load(examples).num_classes
@@ -89,7 +90,7 @@ def infra_validator(
             )
         result = {"blessed": not reasons, "reasons": reasons, "agreement": agreement}
         result |= {name: answer[name] for name in ("signatures", "seconds_per_image", "peak_bytes")}
-    (out / "infra.json").write_text(json.dumps(result, indent=1))
+    write_json(out / "infra.json", result)
 
 
 def promised(channels: int, num_classes: int, tiles: bool = False) -> dict:
@@ -188,7 +189,7 @@ def _asked_elsewhere(saved_model: pathlib.Path, images: list[bytes]) -> tuple[di
         subprocess.run(
             command, cwd=places["empty"], env=environment, check=True, capture_output=True, text=True, timeout=TIMEOUT
         )
-        answer = json.loads((places["answers"] / "answers.json").read_text())
+        answer = read_json(places["answers"] / "answers.json")
         label_maps = [np.array(Image.open(path)) for path in sorted(places["answers"].glob("*.png"))]
     return answer, label_maps
 

@@ -7,10 +7,10 @@ only.
 
 from __future__ import annotations
 
-import json
 import pathlib
 
-from pipeline.engine.ancestry import RECIPE, ancestry, data, read
+from pipeline.engine.ancestry import RECIPE, ancestry, data
+from pipeline.engine.files import read_json, write_json
 from pipeline.publishing import versions
 from pipeline.settings.pusher import Pusher
 
@@ -44,8 +44,8 @@ def pusher(
     Raises:
         ValueError: no version is to be kept.
     """
-    scores = json.loads((evaluation / "scores.json").read_text())
-    infra = json.loads((validation / "infra.json").read_text())
+    scores = read_json(evaluation / "scores.json")
+    infra = read_json(validation / "infra.json")
     reasons = [
         f"{reason} See {path}."
         for verdict, path in ((scores, evaluation / "scores.json"), (infra, validation / "infra.json"))
@@ -65,14 +65,14 @@ def pusher(
         lineage = {
             "fingerprint": fingerprint,
             "artifact": str(model),
-            "recipe": read(model / RECIPE) or None,
+            "recipe": read_json(model / RECIPE, None),
             "scores": scores,
         }
         lineage |= {"data": data(model), "ancestry": ancestry(model, evaluation, validation)}
         lineage |= {"verdicts": [evaluation.name, validation.name]}
         result |= {"version": versions.publish(model / "saved_model", folder, lineage), "pushed": True}
         versions.prune(folder, config.keep)
-    (out / "pushed.json").write_text(json.dumps(result, indent=1))
+    write_json(out / "pushed.json", result)
 
 
 def still_pushed(out: pathlib.Path) -> bool:
@@ -80,7 +80,7 @@ def still_pushed(out: pathlib.Path) -> bool:
 
     Where nothing was pushed there is nothing to have gone, but a model that was rolled back and refused for it may be free.
     """
-    record = json.loads((pathlib.Path(out) / "pushed.json").read_text())
+    record = read_json(pathlib.Path(out) / "pushed.json")
     folder = pathlib.Path(record["target"], record["name"])
     if not record["pushed"]:
         moved_out = versions.rolled_back(folder, record["fingerprint"])

@@ -5,10 +5,10 @@ Standard library only.
 
 from __future__ import annotations
 
-import json
 import pathlib
 
 from kseg.labels import LabelMap
+from pipeline.engine.files import read_json
 from pipeline.settings.schema_gen import SchemaGen
 from pipeline.validation import schema
 
@@ -36,6 +36,6 @@ def schema_gen(
     if frozen is not None:
         found = schema.read(frozen)
     else:
-        counts = json.loads((statistics / "statistics.json").read_text())
+        counts = read_json(statistics / "statistics.json")
         found = schema.infer(counts, LabelMap.load(examples))
     (out / "schema.json").write_text(schema.text(found), encoding="utf-8")

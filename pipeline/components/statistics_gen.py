@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
 import math
 import pathlib
 
@@ -20,6 +19,7 @@ from kseg.labels import VOID, LabelMap
 from kseg.pairs.decoding import JPEG
 from kseg.pairs.image_files import decode_image
 from pipeline.engine import progress
+from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
 from pipeline.examples.collecting import Collect, read_collected
 from pipeline.examples.records import ReadSplits
@@ -61,7 +61,7 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
         )
         _ = found.images | "Collect images" >> Collect(seen)
     summaries, images = dict(read_collected(counted)), duplicates.in_order(read_collected(seen))
-    ingestion = json.loads((examples / "ingestion.json").read_text(encoding="utf-8"))
+    ingestion = read_json(examples / "ingestion.json")
     statistics = {
         "classes": list(labels.names),
         "splits": {split: summaries[split] for split in duplicates.SPLITS if split in summaries},
@@ -72,7 +72,7 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
         "empty_masks": [duplicates.name(image) for image in images if image["void"]],
         "tiny_images": [duplicates.name(image) for image in images if min(image["size"]) < config.tiny_side],
     }
-    (out / "statistics.json").write_text(json.dumps(statistics, indent=1))
+    write_json(out / "statistics.json", statistics)
 
 
 @dataclasses.dataclass

@@ -8,7 +8,6 @@ is gone on from, bit for bit with `deterministic`. Several machines get the same
 
 from __future__ import annotations
 
-import json
 import math
 import pathlib
 import sys
@@ -24,6 +23,7 @@ from kseg.training import callbacks
 from kseg.training import distribution as distribute
 from pipeline import networks
 from pipeline.engine import progress
+from pipeline.engine.files import read_json, write_json
 from pipeline.settings.trainer import Trainer
 
 OVERLAY_IMAGES = 4
@@ -38,7 +38,7 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
         config: network, loss and schedule.
         transform: artifact of the transform component.
     """
-    plan = json.loads((transform / "plan.json").read_text())
+    plan = read_json(transform / "plan.json")
     labels = LabelMap.load(transform)
     keras.utils.set_random_seed(config.seed)
     if config.deterministic and not config.jit:  # Keras would leave XLA alone
@@ -71,7 +71,7 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
         tiles=config.tiles,
         crf=config.crf,
     )
-    (out / "history.json").write_text(json.dumps(history, indent=1))
+    write_json(out / "history.json", history)
     for name in (CHECKPOINT, BEST):  # last, and in this order: a killed run goes on from the first, with the other
         (out / name).unlink()
         (out / f".{name}").unlink(missing_ok=True)  # of a run killed while writing

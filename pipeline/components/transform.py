@@ -7,7 +7,6 @@ TensorFlow.
 
 from __future__ import annotations
 
-import json
 import pathlib
 import shutil
 
@@ -17,6 +16,7 @@ from kseg.pairs import class_balance
 from kseg.pairs.image_files import decode_image, encode_png
 from kseg.pairs.resizing import fitted_size, resize_image, resize_label_map
 from pipeline.engine import progress
+from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
 from pipeline.examples.records import ReadSplits, WriteExamples
 from pipeline.examples.runner_options import pipeline_options
@@ -49,7 +49,7 @@ def transform(
     Raises:
         ValueError: there is nothing to train on.
     """
-    counts = json.loads((statistics / "statistics.json").read_text())["splits"].get("train")
+    counts = read_json(statistics / "statistics.json")["splits"].get("train")
     if counts is None:
         raise ValueError(f"There must be a split to train on. Received: none [{examples}]. Name one 'train'.")
     image_size = _image_size(config.image_size, counts)
@@ -71,7 +71,7 @@ def transform(
         )
     prepared.write_metadata(out, plan["channels"], f"Image and mask pairs fitted into {image_size[1]}x{image_size[0]}.")
     shutil.copyfile(examples / "labels.json", out / "labels.json")
-    (out / "plan.json").write_text(json.dumps(plan, indent=1, allow_nan=False))
+    write_json(out / "plan.json", plan, allow_nan=False)
 
 
 def _image_size(given: tuple[int, int] | None, counts: dict) -> tuple[int, int]:

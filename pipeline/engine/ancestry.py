@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
+
+from pipeline.engine.files import read_json
 
 RECIPE = "recipe.json"
 COMPARED = ("baseline", "previous")
@@ -22,7 +23,7 @@ def walk(*artifacts: pathlib.Path):
     waiting, seen = list(artifacts), set()
     while waiting:
         folder = waiting.pop(0)
-        recipe = {} if folder in seen else read(folder / RECIPE)
+        recipe = {} if folder in seen else read_json(folder / RECIPE, {})
         seen.add(folder)
         if "inputs" in recipe:
             yield folder, recipe
@@ -52,16 +53,11 @@ def data(artifact: pathlib.Path) -> dict | None:
     """
     for folder, recipe in walk(artifact):
         if recipe["component"] == "example_gen":
-            ingestion = read(folder / "ingestion.json")
+            ingestion = read_json(folder / "ingestion.json")
             return {
                 "pairs": ingestion["pairs"],
                 "set_aside": len(ingestion["quarantined"]),
-                "classes": read(folder / "labels.json")["names"],
+                "classes": read_json(folder / "labels.json")["names"],
                 "source": recipe["inputs"]["source"],
             }
     return None
-
-
-def read(path: pathlib.Path) -> dict:
-    """A JSON object from a file; empty where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import pathlib
 
+from pipeline.engine.files import read_json
+
 PARTS = {"config": "setting ", "code": "code of ", "packages": "package ", "inputs": "input "}
 """Parts of a recipe that are tables, and how an entry of each is called; of code and inputs only digests are known."""
 
@@ -29,7 +31,7 @@ def reasons(recipe: dict, folder: pathlib.Path) -> list[str]:
     paths = sorted(folder.glob("*/recipe.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     if not paths:
         return ["there is no earlier result"]
-    return min((changes(recipe, json.loads(path.read_text(encoding="utf-8"))) for path in paths), key=len)
+    return min((changes(recipe, read_json(path)) for path in paths), key=len)
 
 
 def changes(recipe: dict, before: dict) -> list[str]:

@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import struct
 
 import google_crc32c
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+
+from pipeline.engine.files import read_json
 
 NAME = "pairs"
 """Of every prepared data set; TFDS wants it in the names of the files."""
@@ -154,5 +155,5 @@ def _count_file(path) -> tuple[int, int]:
 
 def split_sizes(directory: pathlib.Path) -> dict[str, int]:
     """Number of pairs of each split of a prepared data set."""
-    info = json.loads((pathlib.Path(directory) / "dataset_info.json").read_text())
+    info = read_json(pathlib.Path(directory) / "dataset_info.json")
     return {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}

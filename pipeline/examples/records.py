@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
-import uuid
 
 import apache_beam as beam
 
+from pipeline.engine.files import atomic
 from pipeline.examples.prepared import from_record, shard_name, shard_paths, split_sizes, to_record, write_records
 
 
@@ -63,9 +63,8 @@ class _WriteShard(beam.DoFn):
     def process(self, group):
         (split, shard), records = group
         path = self._directory / shard_name(split, shard, self._shards[split])
-        unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # a runner may try twice at once
-        write_records(unfinished, (record for _, record in sorted(records) if record))
-        unfinished.replace(path)
+        with atomic(path) as unfinished:  # a runner may try twice at once
+            write_records(unfinished, (record for _, record in sorted(records) if record))
         yield path.name
 
 

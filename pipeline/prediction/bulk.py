@@ -26,6 +26,7 @@ from kseg.pairs.decoding import PairError, printable
 from kseg.pairs.image_files import decode_image, prepare_image
 from kseg.postprocess.regions import clean_label_map, find_regions
 from pipeline.engine import progress
+from pipeline.engine.files import read_json, write_bytes
 from pipeline.examples.collecting import Collect, read_collected
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.prediction import refinements, region_files
@@ -119,7 +120,7 @@ class _Records:
         self._places = places
 
     def __iter__(self):
-        return (json.loads(place.read_text(encoding="utf-8")) for place in self._places if place.is_file())
+        return (read_json(place) for place in self._places if place.is_file())
 
 
 class Label(beam.DoFn):
@@ -175,16 +176,16 @@ class Label(beam.DoFn):
         picture = Image.frombytes("P", label_map.shape[::-1], label_map.tobytes())
         picture.putpalette(self._labels.palette().tobytes())
         place = self._output / LABEL_MAPS / f"{key}.png"
-        _save(place, _encoded(picture, "PNG"))
+        write_bytes(place, _encoded(picture, "PNG"))
         if self._settings.overlays:
             overlay = plots.overlay(image, label_map, self._labels)
-            _save(self._output / OVERLAYS / f"{key}.jpg", _encoded(overlay, "JPEG", quality=90))
+            write_bytes(self._output / OVERLAYS / f"{key}.jpg", _encoded(overlay, "JPEG", quality=90))
         pixels = np.bincount(label_map.ravel(), minlength=self._labels.num_classes).tolist()
         record |= {"key": printable(key), "height": label_map.shape[0], "width": label_map.shape[1], "pixels": pixels}
         record["moved"] = [[*kind, count] for kind, count in cleaned.changed_pixels.items()]
         if self._settings.regions:
             record |= self._regions(key, label_map)
-        _save(record_place(self._output, key), json.dumps(record).encode())
+        write_bytes(record_place(self._output, key), json.dumps(record).encode())
 
     def _regions(self, key, label_map) -> dict:
         """What the record says of the regions; as GeoJSON they are a file of their own."""
@@ -193,7 +194,7 @@ class Label(beam.DoFn):
         if kind != "geojson":
             return {"regions": described}
         collection = {"type": "FeatureCollection", "features": described}
-        _save(self._output / "regions" / f"{key}.geojson", json.dumps(collection).encode())
+        write_bytes(self._output / "regions" / f"{key}.geojson", json.dumps(collection).encode())
         return {}
 
 
@@ -206,7 +207,7 @@ def _finished(place, stamp) -> bool:
     """Whether a picture was labelled since it was last changed."""
     if not place.is_file():
         return False
-    record = json.loads(place.read_text(encoding="utf-8"))
+    record = read_json(place)
     return all(record[name] == value for name, value in stamp.items())
 
 
@@ -214,14 +215,6 @@ def _encoded(picture: Image.Image, file_format: str, **options) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, file_format, **options)
     return stream.getvalue()
-
-
-def _save(place: pathlib.Path, data: bytes):
-    """Writes a file that has its name only when it is whole."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = place.with_name(f".{uuid.uuid4().hex}")
-    unfinished.write_bytes(data)
-    unfinished.replace(place)
 
 
 def _write_shares(output, records, labels):
@@ -248,4 +241,4 @@ def _write_changed(output, records, labels) -> int:
 def _write_csv(place: pathlib.Path, rows: list[list]):
     stream = io.StringIO()
     csv.writer(stream).writerows(rows)
-    _save(place, stream.getvalue().encode("utf-8"))
+    write_bytes(place, stream.getvalue().encode("utf-8"))

@@ -18,6 +18,7 @@ import pathlib
 from kseg.labels import LabelMap
 from kseg.postprocess import outlines
 from kseg.postprocess.regions import Region
+from pipeline.engine.files import atomic
 
 KINDS = ("csv", "json", "geojson", "coco")
 COLUMNS = ("class", "class_id", "area", "top", "left", "height", "width", "centroid_row", "centroid_column")
@@ -57,10 +58,8 @@ def write(output: pathlib.Path, kind: str, records, labels: LabelMap) -> pathlib
     if kind == "geojson":
         return output / "regions"
     place = output / {"csv": "regions.csv", "json": "regions.json", "coco": "regions.coco.json"}[kind]
-    unfinished = place.with_name(f".{place.name}")
-    with open(unfinished, "w", newline="", encoding="utf-8") as file:
+    with atomic(place) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
         {"csv": _write_csv, "json": _write_json, "coco": _write_coco}[kind](file, records, labels)
-    unfinished.replace(place)
     return place
 
 

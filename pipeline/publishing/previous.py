@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 
+from pipeline.engine.files import read_json
 from pipeline.engine.store import Artifact
 from pipeline.publishing import versions
 
@@ -23,14 +23,12 @@ def previous_statistics(folder: pathlib.Path, root: pathlib.Path, current: Artif
         The artifact, or None where no version was trained on other data or its statistics are gone.
     """
     for version in reversed(versions.numbers(folder)):
-        recipe = _read(folder / str(version) / versions.LINEAGE).get("recipe") or {}
+        recipe = read_json(folder / str(version) / versions.LINEAGE, {}).get("recipe") or {}
         transform = recipe.get("inputs", {}).get("transform", "")
-        fingerprint = _read(root / "transform" / transform[:16] / "recipe.json").get("inputs", {}).get("statistics", "")
+        fingerprint = (
+            read_json(root / "transform" / transform[:16] / "recipe.json", {}).get("inputs", {}).get("statistics", "")
+        )
         found = root / "statistics_gen" / fingerprint[:16]
         if fingerprint and fingerprint != current.fingerprint and found.is_dir():
             return Artifact(found, fingerprint)
     return None
-
-
-def _read(path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import pathlib
 import shutil
+
+from pipeline.engine.files import read_json, write_json
 
 LINEAGE = pathlib.PurePath("assets.extra", "lineage.json")
 """Where a pushed version says what it is; TensorFlow Serving leaves `assets.extra/` alone."""
@@ -31,10 +32,8 @@ def numbers(folder: pathlib.Path) -> list[int]:
 
 def fingerprint(version: pathlib.Path) -> str | None:
     """Of the model that lies at a version's folder; None where there is no such folder, or another hand put it there."""
-    try:
-        return json.loads((version / LINEAGE).read_text(encoding="utf-8"))["fingerprint"]
-    except FileNotFoundError:
-        return None
+    lineage = read_json(version / LINEAGE, None)
+    return lineage and lineage["fingerprint"]
 
 
 def newest_other(folder: pathlib.Path, candidate: str) -> pathlib.Path | None:
@@ -68,7 +67,7 @@ def publish(saved_model: pathlib.Path, folder: pathlib.Path, lineage: dict) -> i
         shutil.rmtree(incoming, ignore_errors=True)
         shutil.copytree(saved_model, incoming)
         (incoming / LINEAGE).parent.mkdir(exist_ok=True)
-        (incoming / LINEAGE).write_text(json.dumps(lineage, indent=1), encoding="utf-8")
+        write_json(incoming / LINEAGE, lineage)
         _make_readable(incoming)
         _write_through(incoming)
         version = _highest(folder, last_version)

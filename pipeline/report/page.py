@@ -18,6 +18,7 @@ import numpy as np
 from kseg import plots
 from kseg.labels import LabelMap
 from kseg.serving.manifest import read_manifest
+from pipeline.engine.files import read_json, write_text
 from pipeline.evaluation import gate
 
 MEASURES = {
@@ -57,16 +58,12 @@ def write(path, *, name: str, artifacts: dict[str, pathlib.Path]):
         lstrip_blocks=True,
     )
     page = environment.get_template("page.html.j2").render(_contents(name, artifacts))
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(path)
+    write_text(pathlib.Path(path), page)
 
 
 def _contents(name: str, artifacts: dict[str, pathlib.Path]) -> dict:
     """Every variable of the template."""
-    read = {component: json.loads((artifacts[component] / file).read_text()) for component, file in FILES.items()}
+    read = {component: read_json(artifacts[component] / file) for component, file in FILES.items()}
     labels = LabelMap.load(artifacts["example_gen"])
     scores, history = read["evaluator"], read["trainer"]
     matrix = np.array(scores["original_size"]["matrix"])
@@ -279,7 +276,7 @@ def _lineage(artifacts: dict[str, pathlib.Path]) -> dict:
     settings = {}
     for component, folder in artifacts.items():
         if (folder / "recipe.json").is_file():  # there is none where a component ran without a store
-            settings[component] = json.loads((folder / "recipe.json").read_text())["config"]
+            settings[component] = read_json(folder / "recipe.json")["config"]
     rows = [
         {"component": component, "fingerprint": folder.name, "path": str(folder)}
         for component, folder in artifacts.items()

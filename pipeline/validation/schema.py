@@ -16,6 +16,7 @@ import math
 import pathlib
 
 from kseg.labels import LabelMap
+from pipeline.engine.files import read_json
 
 KEYS = ("classes", "ignore_value", "channels", "formats", "splits", "height", "width", "void_share")
 VOID_STEP = 0.05
@@ -71,7 +72,7 @@ def read(path: pathlib.Path) -> dict:
         ValueError: it is no JSON object, or something in it is not what a schema says there.
     """
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
+        schema = read_json(path)
     except ValueError as error:  # of JSON and of UTF-8
         raise ValueError(
             f"A schema must be JSON. Received: {error} [{path}]. Start from runs/schema_gen/*/schema.json."
