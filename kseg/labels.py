@@ -1,8 +1,8 @@
-"""The classes of a data set: names, colours, and how raw mask values become class ids.
+"""The classes of a data set: names, colours, and how raw mask values become class ids. numpy only.
 
-A mask file stores arbitrary 8-bit values (CamVid writes void as 11, ISBI 2012 writes its two classes as 0 and 255). Inside
-kseg a label map holds class ids 0..K-1 and `VOID` = 255 for void. This module is the only place where one becomes the other;
-it refuses values that nobody named. Pure Python and numpy.
+A mask file stores arbitrary 8-bit values: CamVid writes void as 11, ISBI 2012 writes its two classes as 0 and 255. Inside
+kseg a label map holds class ids 0..K-1 and `VOID` = 255 for void. Only this module converts one into the other. It refuses values
+without a class, and classes whose name means void.
 """
 
 from __future__ import annotations
@@ -17,7 +17,30 @@ import numpy as np
 VOID = 255
 """Id of void (unlabelled) pixels in every ingested label map; Keras calls it `ignore_class`."""
 
+VOID_NAMES = frozenset({"ignore", "ignored", "unknown", "unlabeled", "unlabelled", "void"})
+"""Names, in lower case, that seldom belong to a class: pixels that nobody labelled should not be learned."""
+
 COLUMNS = ("value", "name", "red", "green", "blue")
+
+
+class UndeclaredVoidError(ValueError):
+    """A table of classes has a row whose name means void, and nobody said whether it is a class.
+
+    Attributes:
+        value: raw mask value of the row.
+        name: of the row.
+        path: of the table.
+    """
+
+    def __init__(self, value: int, name: str, path):
+        super().__init__(value, name, path)
+        self.value, self.name, self.path = value, name, path
+
+    def __str__(self):
+        return (
+            f"A class must not have a name that means void. Received: {self.value},{self.name} [{self.path}]. "
+            f"If it is void, pass `ignore_value={self.value}`; if it is a class, rename it or pass `void_is_class=True`."
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +51,11 @@ class LabelMap:
         names: K class names.
         colours: K colours, each (red, green, blue) in 0..255.
         values: K raw mask values in 0..255; class id i is stored as `values[i]` in the source's mask files.
-        ignore_value: raw mask value that means void, or None where every pixel has a class.
-        void_colour: colour in which void is drawn.
+        ignore_value: raw mask value that means void, or None if every pixel has a class.
+        void_colour: colour of void.
 
     Raises:
-        ValueError: lengths differ, values repeat or leave 0..255, or there is no class.
+        ValueError: lengths differ, a value repeats or lies outside 0..255, or there is no class.
 
     Example:
         >>> labels = LabelMap(("membrane", "cell"), ((0, 0, 0), (255, 255, 255)), (0, 255))
@@ -49,7 +72,7 @@ class LabelMap:
     def __post_init__(self):
         if not 1 <= len(self.names) <= VOID or not len(self.names) == len(self.colours) == len(self.values):
             raise ValueError(
-                f"`names`, `colours` and `values` must be of one length, 1 to {VOID}. Received: lengths "
+                f"`names`, `colours` and `values` must have one length, 1 to {VOID}. Received: lengths "
                 f"{len(self.names)}, {len(self.colours)}, {len(self.values)}."
             )
         taken = [*self.values, *([] if self.ignore_value is None else [self.ignore_value])]
@@ -71,55 +94,43 @@ class LabelMap:
         return len(self.names)
 
     @classmethod
-    def from_csv(cls, path, ignore_value: int | None = None) -> LabelMap:
-        """Reads a table with the columns value, name, red, green, blue.
+    def from_csv(cls, path, ignore_value: int | None = None, *, void_is_class: bool = False) -> LabelMap:
+        """Reads a table with the columns value, name, red, green, blue. Other columns are ignored.
 
         Args:
             path: the CSV file.
-            ignore_value: raw value of void. Its row, where there is one, gives void's colour and is no class.
+            ignore_value: raw value of void. Its row, if there is one, sets the colour of void and is not a class.
+            void_is_class: whether another row may have one of the names in `VOID_NAMES`.
 
         Raises:
-            ValueError: a column is missing or a cell is no number.
+            UndeclaredVoidError: a class has a name that means void.
+            ValueError: a column is missing or a cell is not a number.
         """
-        try:
-            with open(path, newline="", encoding="utf-8-sig") as file:
-                rows = list(csv.DictReader(file))
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(
-                f"A table of classes must be UTF-8 text with commas. Received: {path} [{error}]. Write it anew."
-            ) from error
-        missing = [column for column in COLUMNS if not rows or column not in rows[0]]
-        if missing:
-            raise ValueError(
-                f"A table of classes must have a header with the columns {', '.join(COLUMNS)}, and a row for each class. "
-                f"Received: {path} without {', '.join(missing)}. Add them."
-            )
-        try:
-            table = [(int(r["value"]), (r["name"] or "").strip(), tuple(int(r[c]) for c in COLUMNS[2:])) for r in rows]
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"value, red, green and blue must be whole numbers. Received: {path} [{error}]. Correct the table."
-            ) from error
+        table = _read_table(path)
         classes = [row for row in table if row[0] != ignore_value]
-        void = [row[2] for row in table if row[0] == ignore_value]
+        void_colours = [colour for value, _, colour in table if value == ignore_value]
+        if not void_is_class:
+            for value, name, _ in classes:
+                if name.lower() in VOID_NAMES:
+                    raise UndeclaredVoidError(value, name, path)
         try:
             return cls(
                 names=tuple(name for _, name, _ in classes),
                 colours=tuple(colour for _, _, colour in classes),
                 values=tuple(value for value, _, _ in classes),
                 ignore_value=ignore_value,
-                void_colour=void[0] if void else (0, 0, 0),
+                void_colour=void_colours[0] if void_colours else (0, 0, 0),
             )
         except ValueError as error:
             raise ValueError(f"{str(error).removesuffix('.')} [{path}]. Correct the table.") from error
 
     def to_json(self) -> str:
-        """The table as JSON, readable by `from_json` and by people."""
+        """Writes the classes as JSON, for `from_json` and for people."""
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> LabelMap:
-        """The inverse of `to_json`."""
+        """Reads what `to_json` wrote."""
         fields = json.loads(text)
         fields["colours"] = tuple(tuple(colour) for colour in fields["colours"])
         for name in ("names", "values", "void_colour"):
@@ -132,29 +143,31 @@ class LabelMap:
         return cls.from_json((pathlib.Path(directory) / "labels.json").read_text(encoding="utf-8"))
 
     @property
-    def named(self) -> tuple[int, ...]:
-        """The raw values that mean something: those of the classes, and of void where there is one."""
+    def known_values(self) -> tuple[int, ...]:
+        """Raw values of the classes, and of void if there is one."""
         return self.values if self.ignore_value is None else (*self.values, self.ignore_value)
 
-    def unknown(self, mask: np.ndarray) -> dict[int, int]:
-        """Raw values of a mask (H, W), uint8, that are neither a class nor void, with their pixels."""
+    def unknown_values(self, mask: np.ndarray) -> dict[int, int]:
+        """Counts the pixels of raw values in a mask (H, W), uint8, that are neither a class nor void."""
         counts = np.bincount(mask.ravel(), minlength=256)
-        counts[list(self.named)] = 0
+        counts[list(self.known_values)] = 0
         return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
 
     def to_ids(self, mask: np.ndarray) -> np.ndarray:
-        """Turns a raw mask (H, W), uint8, into class ids (H, W), uint8: 0..K-1, and 255 where void.
+        """Converts a raw mask (H, W), uint8, into class ids (H, W), uint8: 0..K-1, and 255 where void.
 
         Raises:
-            ValueError: a value is neither a class nor void; the message counts its pixels.
+            ValueError: the mask is not uint8, or a value is neither a class nor void; the message counts its pixels.
         """
-        unknown = self.unknown(mask)
+        if mask.dtype != np.uint8:
+            raise ValueError(f"`mask` must be uint8. Received: mask={mask.dtype} {mask.shape}. Convert it.")
+        unknown = self.unknown_values(mask)
         if unknown:
-            shown = ", ".join(f"{value} ({pixels} pixels)" for value, pixels in list(unknown.items())[:8])
+            listed = ", ".join(f"{value} ({pixels} pixels)" for value, pixels in list(unknown.items())[:8])
             raise ValueError(
-                f"Mask values must be among the classes {sorted(self.values)} or be the value of void "
-                f"({self.ignore_value}). Received: {shown}{', ...' if len(unknown) > 8 else ''}. "
-                "Name them in classes.csv, or say with --ignore-value which value is void."
+                f"Mask values must be those of the classes {sorted(self.values)} or of void ({self.ignore_value}). "
+                f"Received: {listed}{', ...' if len(unknown) > 8 else ''}. "
+                "Add them to classes.csv, or pass the void value with --ignore-value."
             )
         table = np.zeros(256, np.uint8)
         table[list(self.values)] = np.arange(self.num_classes)
@@ -163,12 +176,43 @@ class LabelMap:
         return table[mask]
 
     def palette(self) -> np.ndarray:
-        """Colours (256, 3), uint8, by id: classes first, void's at 255."""
+        """Colours (256, 3), uint8, by id: the classes first, void at 255."""
         palette = np.zeros((256, 3), np.uint8)
         palette[: self.num_classes] = self.colours
         palette[VOID] = self.void_colour
         return palette
 
     def colour(self, label_map: np.ndarray) -> np.ndarray:
-        """Paints ids (..., H, W) as RGB (..., H, W, 3), uint8."""
+        """Colours ids (..., H, W), uint8, as RGB (..., H, W, 3), uint8."""
         return self.palette()[label_map]
+
+
+def voc_colour(index: int) -> tuple[int, int, int]:
+    """The colour of PASCAL VOC's palette at `index`, 0 to 255: all differ, and 255 is (224, 224, 192).
+
+    Bits 0, 3, 6 of the index become the highest bits of red, bits 1, 4, 7 of green, bits 2 and 5 of blue.
+    """
+    return tuple(sum((index >> (3 * place + channel) & 1) << (7 - place) for place in range(3)) for channel in range(3))
+
+
+def _read_table(path) -> list[tuple[int, str, tuple[int, ...]]]:
+    """Rows (value, name, colour) of a table of classes."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"A table of classes must be UTF-8 text with commas. Received: {path} [{error}]. Save it as such."
+        ) from error
+    missing = [column for column in COLUMNS if not rows or column not in rows[0]]
+    if missing:
+        raise ValueError(
+            f"A table of classes must have a header with the columns {', '.join(COLUMNS)}, and a row for each class. "
+            f"Received: {path} without {', '.join(missing)}. Add them."
+        )
+    try:
+        return [(int(r["value"]), (r["name"] or "").strip(), tuple(int(r[c]) for c in COLUMNS[2:])) for r in rows]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"value, red, green and blue must be whole numbers. Received: {path} [{error}]. Correct the table."
+        ) from error

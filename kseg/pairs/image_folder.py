@@ -268,11 +268,16 @@ def read_pair(
     Raises:
         PairError: a file is missing or damaged, the sizes differ, or the mask has values without a class.
     """
-    encoded = [_bytes(path, max_pixels) for path in (pair.image, pair.mask)]
+    encoded = [read_file(path, max_pixels) for path in (pair.image, pair.mask)]
     return prepare_pair(*encoded, labels, channels, printable(pair.image), printable(pair.mask), max_pixels)
 
 
-def _bytes(path, max_pixels) -> bytes:
+def read_file(path: pathlib.Path, max_pixels: int = MAX_PIXELS) -> bytes:
+    """The bytes of an image or mask file.
+
+    Raises:
+        PairError: the file cannot be read, or is larger than any image of `max_pixels`.
+    """
     try:
         size, most = os.path.getsize(path), BYTES_A_PIXEL * max_pixels + METADATA_BYTES
         if size > most:

@@ -12,6 +12,7 @@ class ExampleGen(Checked):
     """How the source becomes a prepared data set of image, label map and key."""
 
     ignore_value: Whole | None = None  # raw mask value that means void; None: every pixel has a class
+    void_is_class: bool = False  # whether a class may be called void, ignore, unlabelled or unknown
     max_pixels: Count = 50_000_000  # of one picture; larger ones are set aside unseen
     validation_share: Share = 0.1  # of a source without splits, drawn by a hash of each key
     test_share: Share = 0.1

@@ -1,9 +1,9 @@
-"""Raw mask values become class ids, and nothing unnamed passes."""
+"""Raw mask values become class ids; values without a class and undeclared void are refused."""
 
 import numpy as np
 import pytest
 
-from kseg.labels import VOID, LabelMap
+from kseg.labels import VOID, LabelMap, UndeclaredVoidError, voc_colour
 
 TABLE = "value,name,red,green,blue\n0,Sky,1,2,3\n7,Road,4,5,6\n11,Void,9,9,9\n"
 
@@ -15,14 +15,28 @@ def table(tmp_path):
     return path
 
 
-def test_the_row_of_the_ignore_value_is_void_and_no_class(table):
+def test_the_row_of_the_ignore_value_is_void_and_not_a_class(table):
     labels = LabelMap.from_csv(table, ignore_value=11)
     assert (labels.names, labels.values, labels.void_colour) == (("Sky", "Road"), (0, 7), (9, 9, 9))
     assert labels.to_ids(np.array([[0, 7, 11]], np.uint8)).tolist() == [[0, 1, VOID]]
 
 
-def test_without_an_ignore_value_every_row_is_a_class(table):
-    assert LabelMap.from_csv(table).num_classes == 3
+@pytest.mark.parametrize("name", ["Void", "unlabelled", "Unlabeled", "IGNORE", " unknown "])
+def test_a_row_whose_name_means_void_is_refused_until_the_user_has_chosen(tmp_path, name):
+    path = tmp_path / "classes.csv"
+    path.write_text(f"value,name,red,green,blue\n0,background,0,0,0\n1,road,1,2,3\n9,{name},9,9,9\n")
+    with pytest.raises(UndeclaredVoidError, match=rf"Received: 9,{name.strip()} \[.*classes.csv\].*`ignore_value=9`"):
+        LabelMap.from_csv(path)
+    with pytest.raises(UndeclaredVoidError):
+        LabelMap.from_csv(path, ignore_value=255)
+    assert LabelMap.from_csv(path, ignore_value=9).names == ("background", "road")
+    assert LabelMap.from_csv(path, void_is_class=True).names == ("background", "road", name.strip())
+
+
+def test_further_columns_are_ignored(tmp_path):
+    path = tmp_path / "classes.csv"
+    path.write_text("value,share,name,red,green,blue\n0,12%,sky,1,2,3\n")
+    assert LabelMap.from_csv(path) == LabelMap(("sky",), ((1, 2, 3),), (0,))
 
 
 def test_255_can_be_a_class():
@@ -36,12 +50,17 @@ def test_unknown_values_are_counted_in_the_message(table):
         labels.to_ids(np.array([[3, 3, 9, 0]], np.uint8))
 
 
+def test_masks_of_another_dtype_are_refused(table):
+    with pytest.raises(ValueError, match=r"`mask` must be uint8\. Received: mask=int64 \(1, 2\)"):
+        LabelMap.from_csv(table, ignore_value=11).to_ids(np.array([[0, 7]]))
+
+
 def test_json_gives_back_the_same_table(table):
     labels = LabelMap.from_csv(table, ignore_value=11)
     assert LabelMap.from_json(labels.to_json()) == labels
 
 
-def test_colours_are_the_tables_and_voids_is_its_own(table):
+def test_label_maps_are_coloured_as_the_table_says(table):
     labels = LabelMap.from_csv(table, ignore_value=11)
     assert labels.colour(np.array([[1, VOID]])).tolist() == [[[4, 5, 6], [9, 9, 9]]]
 
@@ -61,3 +80,13 @@ def test_a_wrong_table_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         LabelMap.from_csv(path)
+
+
+def test_the_palette_of_voc_has_256_colours_and_its_void():
+    assert [voc_colour(index) for index in (0, 1, 15, 255)] == [
+        (0, 0, 0),
+        (128, 0, 0),
+        (192, 128, 128),
+        (224, 224, 192),
+    ]
+    assert len({voc_colour(index) for index in range(256)}) == 256

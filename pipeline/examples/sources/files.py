@@ -5,14 +5,16 @@ from __future__ import annotations
 import collections
 import functools
 import pathlib
+import random
 
 import apache_beam as beam
 
-from kseg.labels import LabelMap
+from kseg.pairs.class_table import MaskScan, scan_masks
 from kseg.pairs.decoding import PairError, printable
-from kseg.pairs.image_folder import count_channels, list_pairs, read_pair
-from kseg.pairs.listing import Pair
-from pipeline.examples.sources.source import CLASSES_EXAMPLE, Elements, Source, quarantine_row, read_outputs
+from kseg.pairs.image_folder import count_channels, list_pairs, read_file, read_pair
+from kseg.pairs.listing import Listing, Pair
+from pipeline.examples.sources.classes import missing_table_message, read_classes, run_command
+from pipeline.examples.sources.source import Elements, Source, quarantine_row, read_outputs
 from pipeline.settings.example_gen import ExampleGen
 
 
@@ -31,11 +33,9 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
     listing = list_pairs(root, **shares)
     default = (root if root.is_dir() else root.parent) / "classes.csv"
     if classes is None and not default.is_file():
-        raise ValueError(
-            f"The classes must be given. Received: no {default} and no --classes. Write a table like this one, with the mask "
-            f"values of your data:\n{CLASSES_EXAMPLE}"
-        )
-    labels = LabelMap.from_csv(classes or default, config.ignore_value)
+        received, scan = f"no {default} and no --classes", _scan_masks(listing, config.max_pixels)
+        raise ValueError(missing_table_message(received, scan, str(default), run_command(root), config.ignore_value))
+    labels = read_classes(classes or default, config, run_command(root, classes))
     channels = count_channels(listing.pairs)
     every = [*(fault.pair for fault in listing.faults), *listing.pairs]
     return Source(
@@ -49,6 +49,18 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
         unused_masks=tuple(map(printable, listing.unused_masks)),
         foreign_files=tuple(map(printable, listing.foreign_files)),
     )
+
+
+def _scan_masks(listing: Listing, max_pixels: int) -> MaskScan:
+    """Scans the masks in random order, since the time may not suffice for all."""
+    if not listing.pairs and listing.faults:
+        raise listing.faults[0].error
+    pairs = random.Random(0).sample(listing.pairs, len(listing.pairs))
+
+    def read(pair):
+        return read_file(pair.mask, max_pixels), printable(pair.mask)
+
+    return scan_masks(pairs, read, len(pairs), max_pixels=max_pixels)
 
 
 def _row(pair: Pair, error: PairError) -> dict[str, str]:

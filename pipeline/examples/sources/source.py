@@ -15,9 +15,6 @@ from kseg.labels import LabelMap
 from kseg.pairs.decoding import PairError, printable
 from pipeline.engine import progress
 
-CLASSES_EXAMPLE = "value,name,red,green,blue\n0,road,128,64,128\n1,car,64,0,128\n255,void,0,0,0"
-"""A table of classes, for messages."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Source:

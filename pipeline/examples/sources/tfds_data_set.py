@@ -8,10 +8,17 @@ import pathlib
 
 import apache_beam as beam
 
-from kseg.labels import LabelMap
+from kseg.labels import VOID_NAMES, LabelMap, voc_colour
+from kseg.pairs.class_table import scan_masks
 from kseg.pairs.image_files import prepare_pair
 from kseg.pairs.listing import SPLITS, split_of_key, split_thresholds
-from pipeline.examples.sources.source import CLASSES_EXAMPLE, Source, quarantine_row, read_outputs
+from pipeline.examples.sources.classes import (
+    missing_table_message,
+    read_classes,
+    run_command,
+    undeclared_void_message,
+)
+from pipeline.examples.sources.source import Source, quarantine_row, read_outputs
 from pipeline.examples.sources.tfds_builder import tfds_builder
 from pipeline.settings.example_gen import ExampleGen
 
@@ -36,13 +43,16 @@ def open_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -> So
                 f"`{setting}` must name a feature with images. Received: example_gen.{setting}={feature} [tfds:{name}]. "
                 f"There are: {', '.join(images) or 'none'}."
             )
-    labels = LabelMap.from_csv(classes, config.ignore_value) if classes else _named_classes(features, config, name)
     sizes = {split: info.num_examples for split, info in builder.info.splits.items() if split in SPLITS}
     if not sizes:
         raise ValueError(
             f"A data set must have splits among {', '.join(SPLITS)}. "
             f"Received: {', '.join(builder.info.splits) or 'none'} [tfds:{name}]."
         )
+    if classes:
+        labels = read_classes(classes, config, run_command(f"tfds:{name}", classes))
+    else:
+        labels = _named_classes(builder, sizes, config, name)
     counts, thresholds = {SPLITS[split]: count for split, count in sizes.items()}, None
     if len(sizes) == 1:
         keys = _tfds_ids(builder, *sizes)
@@ -65,26 +75,38 @@ def _tfds_ids(builder, split) -> list[str]:
     return [f"{name}__{number}" for name, count in numbered for number in range(count)]
 
 
-def _named_classes(features, config, name) -> LabelMap:
+def _named_classes(builder, splits, config, name) -> LabelMap:
     """Classes with the names of the mask feature, in the colours of PASCAL VOC."""
-    feature = features[config.mask_feature]
+    feature, source = builder.info.features[config.mask_feature], f"tfds:{name}"
     if not getattr(feature, "num_classes", None):
-        raise ValueError(
-            f"The classes must be given. Received: tfds:{name}, whose {config.mask_feature} names none, and no --classes. "
-            f"Write a table like this one:\n{CLASSES_EXAMPLE}"
-        )
+        received = f"{source}, whose {config.mask_feature} names no classes, and no --classes"
+        scan, table = _scan_masks(builder, splits, config), pathlib.Path("classes.csv")
+        command = run_command(source, table)
+        raise ValueError(missing_table_message(received, scan, str(table), command, config.ignore_value))
     classes = [(value, text) for value, text in enumerate(feature.names) if value != config.ignore_value]
+    for value, text in classes:
+        if text.lower() in VOID_NAMES and not config.void_is_class:
+            raise ValueError(undeclared_void_message(value, text, source, run_command(source)))
     return LabelMap(
         names=tuple(text for _, text in classes),
-        colours=tuple(_voc_colour(value) for value, _ in classes),
+        colours=tuple(voc_colour(value) for value, _ in classes),
         values=tuple(value for value, _ in classes),
         ignore_value=config.ignore_value,
     )
 
 
-def _voc_colour(value: int) -> tuple[int, int, int]:
-    """Bits 0, 3, 6 of the value become the highest bits of red, bits 1, 4, 7 of green, bits 2 and 5 of blue."""
-    return tuple(sum((value >> (3 * place + channel) & 1) << (7 - place) for place in range(3)) for channel in range(3))
+def _scan_masks(builder, splits, config):
+    """Scans the masks in stored order."""
+    import tensorflow_datasets as tfds
+
+    decoders = tfds.decode.PartialDecoding({config.mask_feature}, {config.mask_feature: tfds.decode.SkipDecoding()})
+    stored = (
+        bytes(example[config.mask_feature])
+        for split in splits
+        for example in builder.as_dataset(split=split, decoders=decoders).as_numpy_iterator()
+    )
+    where = f"tfds:{builder.name} {config.mask_feature}"
+    return scan_masks(stored, lambda data: (data, where), sum(splits.values()), max_pixels=config.max_pixels)
 
 
 class _TfdsElements(beam.PTransform):

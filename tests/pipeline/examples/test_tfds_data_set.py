@@ -23,19 +23,20 @@ def drawn(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """Where TFDS has prepared `tiny_pets`: with masks of three names, or of none (configuration `nameless`)."""
+    """Where TFDS has prepared `tiny_pets`: with named classes, a class named void, or none (configuration `nameless`)."""
     import tensorflow_datasets as tfds
 
     class TinyPets(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")
-        BUILDER_CONFIGS = (tfds.core.BuilderConfig(name="named"), tfds.core.BuilderConfig(name="nameless"))
+        BUILDER_CONFIGS = tuple(tfds.core.BuilderConfig(name=name) for name in ("named", "void", "nameless"))
         name = "tiny_pets"
         url_infos = {}  # noqa: RUF012
 
         def _info(self):
             mask = {"shape": (None, None, 1), "encoding_format": "png"}
-            if self.builder_config.name == "named":
-                mask = tfds.features.LabeledImage(labels=["nothing", "pet", "ground", "border"], **mask)
+            last = {"named": "border", "void": "void"}.get(self.builder_config.name)
+            if last:
+                mask = tfds.features.LabeledImage(labels=["nothing", "pet", "ground", last], **mask)
             else:
                 mask = tfds.features.Image(**mask)
             features = {
@@ -55,7 +56,7 @@ def data_dir(tmp_path_factory):
                 yield number, {"image": image, "segmentation_mask": mask, "label": 0}
 
     folder = tmp_path_factory.mktemp("tfds")
-    for config in ("named", "nameless"):
+    for config in ("named", "void", "nameless"):
         TinyPets(data_dir=folder, config=config).download_and_prepare()
     return folder
 
@@ -138,7 +139,12 @@ def test_pairs_of_a_tfds_data_set_are_quarantined_by_their_id(ingest, tmp_path):
             {},
             r"must be prepared, since a run downloads nothing.*Run `tfds build oxford_iiit_pet`",
         ),
-        ("tfds:tiny_pets:nameless", {}, r"(?s)whose segmentation_mask names none, and no --classes.*value,name"),
+        (
+            "tfds:tiny_pets:nameless",
+            {},
+            r"(?s)whose segmentation_mask names no classes, and no --classes.*\n1,class_0,0,0,0,33",
+        ),
+        ("tfds:tiny_pets:void", {}, r"(?s)Received: 3,void \[tfds:tiny_pets:void\]\. Choose:.*--ignore-value 3\n"),
         (
             "tfds:tiny_pets:named",
             {"mask_feature": "label"},
