@@ -153,7 +153,7 @@ def test_the_table_shows_shares_in_percent():
 def test_masks_that_cannot_be_read_are_left_out_and_counted():
     found = scan(encoded(VALUES), encoded(VALUES, "JPEG"), b"")
     assert (found.scanned, found.total, [error.name for error in found.errors]) == (1, 3, ["lossy_mask", "empty_file"])
-    with pytest.raises(PairError, match="A mask must be PNG. Received: JPEG"):
+    with pytest.raises(PairError, match=r"A mask must be PNG\. Received: JPEG"):
         propose_classes(scan(encoded(VALUES, "JPEG")))
 
 
