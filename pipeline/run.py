@@ -7,7 +7,6 @@ components and their order are in `pipeline.line`. What follows a bare `--` goes
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import os
 import pathlib
@@ -17,6 +16,7 @@ import sys
 from pipeline import line, machines
 from pipeline.engine.console import stopped, told
 from pipeline.engine.files import read_json
+from pipeline.engine.messages import did_you_mean
 from pipeline.evaluation import gate
 from pipeline.publishing import versions
 from pipeline.settings import config as settings
@@ -140,8 +140,8 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
     ours, beam = _parted(argv)
     arguments, unknown = _parser().parse_known_args(ours)
     if unknown:
-        nearest = difflib.get_close_matches(unknown[0].split("=")[0], [*FLAGS, "--set", "--config"], n=1)
-        cure = f" Did you mean {nearest[0]!r}?" if nearest else " Beam's own options go behind a bare `--`."
+        known = [*FLAGS, "--set", "--config"]
+        cure = did_you_mean(unknown[0].split("=")[0], known, "Beam's own options go after a bare `--`.")
         raise ValueError(f"Unknown argument {unknown[0]!r}. Received: {' '.join(ours)}.{cure}")
     given = {
         setting: value for setting, value in vars(arguments).items() if setting in _settings() and value is not None

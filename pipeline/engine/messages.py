@@ -18,6 +18,6 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
         >>> did_you_mean("epoch", ["epochs", "seed"])
         " Did you mean 'epochs'?"
     """
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name, known, n=1)
     text = f"Did you mean {nearest[0]!r}?" if nearest else otherwise
     return text and f" {text}"

@@ -9,9 +9,9 @@ Standard library only.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 
+from pipeline.engine.messages import did_you_mean
 from pipeline.settings.evaluator import Evaluator
 
 SCORES = (
@@ -73,11 +73,11 @@ def _unknown(name: str, what: str) -> str:
     """The message about a name of which the part `what` is unknown."""
     thirds = [f"{kind}={value}" for kind, values in THIRDS.items() for value in values]
     classes = [f"{score}/CLASS" for score in CLASS_SCORES]
-    near = difflib.get_close_matches(what, [*SCORES, *CLASS_SCORES, *thirds], n=1)
-    cure = f"Did you mean {near[0]!r}? " if near and near[0] != what else ""
+    known = [*SCORES, *CLASS_SCORES, *thirds]
+    suggestion = "" if what in known else did_you_mean(what, known)
     return (
         "A threshold must name a score, optionally of one class after '/' and on one slice of the images after '@'. "
-        f"Received: evaluator.thresholds with {name!r}. {cure}Scores: {', '.join((*SCORES, *classes))}. "
+        f"Received: evaluator.thresholds with {name!r}.{suggestion} Scores: {', '.join((*SCORES, *classes))}. "
         f"Slices: {', '.join(thirds)}, {FOLDER}=FOLDER."
     )
 
@@ -99,10 +99,9 @@ def check_thresholds(thresholds: dict[str, float], classes: list[str] | None = N
                 f"A threshold must be a number in [0, 1]. Received: evaluator.thresholds with {name!r}: {number!r}."
             )
         if classes is not None and score.class_name is not None and score.class_name not in classes:
-            near = difflib.get_close_matches(score.class_name, classes, n=1)
             raise ValueError(
-                f"A threshold must name a class of the data. Received: evaluator.thresholds with {name!r}. "
-                f"{f'Did you mean {near[0]!r}? ' if near else ''}Classes: {', '.join(classes)}."
+                f"A threshold must name a class of the data. Received: evaluator.thresholds with {name!r}."
+                f"{did_you_mean(score.class_name, classes)} Classes: {', '.join(classes)}."
             )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import os
 
 from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.engine.messages import did_you_mean
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 """By name, since Beam's own default tries Prism first, and Prism is a download."""
@@ -52,6 +53,5 @@ def _refuse_unknown(parser: argparse.ArgumentParser, argv: list[str]):
     _, unknown = parser.parse_known_args(argv)
     if unknown:
         known = [option for action in parser._actions for option in action.option_strings]
-        nearest = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
-        cure = f" Did you mean {nearest[0]!r}?" if nearest else " What stands before the bare `--` is the pipeline's."
+        cure = did_you_mean(unknown[0].split("=")[0], known, "The pipeline's own options go before the bare `--`.")
         raise ValueError(f"Unknown option of Beam {unknown[0]!r}. Received: -- {' '.join(argv)}.{cure}")

@@ -7,10 +7,10 @@ result (places, the name, Beam's options) stands in `Config` itself. No framewor
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import pathlib
 import typing
 
+from pipeline.engine.messages import did_you_mean
 from pipeline.settings import values
 from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.example_gen import ExampleGen
@@ -64,8 +64,7 @@ def changed(config: Config, setting: str, value) -> Config:
     owner = getattr(config, component, None) if component else config
     names = settings(config)
     if setting not in names:
-        nearest = difflib.get_close_matches(setting, names, n=1, cutoff=0.5)
-        cure = f" Did you mean {nearest[0]!r}?" if nearest else f" There are: {', '.join(names)}."
+        cure = did_you_mean(setting, names, f"There are: {', '.join(names)}.")
         raise ValueError(f"Unknown setting {setting!r}. Received: --set {setting}={value}.{cure}")
     if isinstance(value, str):
         value = values.read(value, typing.get_type_hints(type(owner))[field], setting)

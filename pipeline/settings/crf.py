@@ -5,10 +5,11 @@ What is wrong with them is said before anything is predicted or trained. Standar
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import pathlib
+
+from pipeline.engine.messages import did_you_mean
 
 AUTO = {
     "iterations": 5,
@@ -61,9 +62,8 @@ def checked(settings: dict[str, float]) -> dict[str, float]:
     """
     for name, value in settings.items():
         if name not in AUTO:
-            nearest = difflib.get_close_matches(name, AUTO, n=1)
-            cure = f"Did you mean {nearest[0]!r}?" if nearest else f"There are: {', '.join(AUTO)}."
-            raise ValueError(f"Unknown setting of DenseCRF {name!r}. Received: {name}={value!r} [crf]. {cure}")
+            cure = did_you_mean(name, AUTO, f"There are: {', '.join(AUTO)}.")
+            raise ValueError(f"Unknown setting of DenseCRF {name!r}. Received: {name}={value!r} [crf].{cure}")
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if name == "iterations":
             fits, range_ = number and value >= 0 and value == int(value), "a whole number, at least 0"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 
+from pipeline.engine.messages import did_you_mean
 from pipeline.settings import crf as crf_settings
 from pipeline.settings.values import image_size
 
@@ -44,8 +44,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Settings, list[str]]:
     arguments, unknown = parser.parse_known_args(ours)
     if unknown:
         known = [option for action in parser._actions for option in action.option_strings]
-        nearest = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
-        cure = f" Did you mean {nearest[0]!r}?" if nearest else " Beam's own options go behind a bare `--`."
+        cure = did_you_mean(unknown[0].split("=")[0], known, "Beam's own options go after a bare `--`.")
         raise ValueError(f"Unknown argument {unknown[0]!r}. Received: {' '.join(ours)}.{cure}")
     fields = [field.name for field in dataclasses.fields(Settings)]
     given = {name: getattr(arguments, name) for name in fields}

@@ -6,10 +6,10 @@ itself. Refined twice is refined wrongly. Standard library only.
 
 from __future__ import annotations
 
-import difflib
 import pathlib
 
 from kseg.serving.manifest import read_manifest
+from pipeline.engine.messages import did_you_mean
 from pipeline.settings import crf as crf_settings
 from pipeline.settings.config import Config
 from pipeline.settings.prediction import Settings
@@ -96,6 +96,7 @@ def check_unrefined(model: pathlib.Path, cure: str):
 
 def _check_name(name: str):
     if name not in SCORED:
-        nearest = difflib.get_close_matches(name, SCORED, n=1)
-        cure = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        raise ValueError(f"`refinements` must be of {', '.join(SCORED)}. Received: evaluator.refinements={name}.{cure}")
+        raise ValueError(
+            f"`refinements` must be of {', '.join(SCORED)}. Received: evaluator.refinements={name}."
+            f"{did_you_mean(name, SCORED)}"
+        )

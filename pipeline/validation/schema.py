@@ -10,13 +10,13 @@ out is not checked. Standard library only.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import pathlib
 
 from kseg.labels import LabelMap
 from pipeline.engine.files import read_json
+from pipeline.engine.messages import did_you_mean
 
 KEYS = ("classes", "ignore_value", "channels", "formats", "splits", "height", "width", "void_share")
 VOID_STEP = 0.05
@@ -81,9 +81,8 @@ def read(path: pathlib.Path) -> dict:
         raise ValueError(f"A schema must be a JSON object. Received: {type(schema).__name__} [{path}].")
     for key, value in schema.items():
         if key not in KEYS:
-            nearest = difflib.get_close_matches(key, KEYS, n=1)
-            cure = f"Did you mean {nearest[0]!r}?" if nearest else f"There are: {', '.join(KEYS)}."
-            raise ValueError(f"A schema must say what is known. Received: {key!r} [{path}]. {cure}")
+            cure = did_you_mean(key, KEYS, f"There are: {', '.join(KEYS)}.")
+            raise ValueError(f"A schema must say what is known. Received: {key!r} [{path}].{cure}")
         if not _fits(key, value):
             raise ValueError(
                 f"`{key}` of a schema must be as schema_gen writes it. Received: {json.dumps(value)} [{path}]. "

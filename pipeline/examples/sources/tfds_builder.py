@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
+
+from pipeline.engine.messages import did_you_mean
 
 
 def tfds_builder(name: str):
@@ -23,11 +24,10 @@ def tfds_builder(name: str):
         builder = tfds.builder(address, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
         known = tfds.list_builders(with_community_datasets=False)
-        nearest = difflib.get_close_matches(name.split("/")[0].split(":")[0], known, n=1)
-        cure = (
-            f"Did you mean {nearest[0]!r}?" if nearest else "Say with TFDS_DATA_DIR where it lies, if it is prepared."
+        cure = did_you_mean(
+            name.split("/")[0].split(":")[0], known, "If it is prepared, set TFDS_DATA_DIR to its place."
         )
-        raise ValueError(f"TFDS must know the data set. Received: tfds:{name} [{data_dir}]. {cure}") from error
+        raise ValueError(f"TFDS must know the data set. Received: tfds:{name} [{data_dir}].{cure}") from error
     if not builder.is_prepared():
         raise ValueError(
             f"The data set must be prepared, since a run downloads nothing. Received: tfds:{name} [{builder.data_dir}]. "
