@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.settings import config as settings
 from pipeline.settings.presets import CONFIGS
+from pipeline.settings.trainer import CRF, chosen_modules
 
 
 @pytest.mark.parametrize(
@@ -54,11 +55,11 @@ def test_a_recipe_never_says_auto():
 
 def test_only_the_chosen_networks_enter_the_recipe():
     plain = settings.Trainer(model="fcn8s")
-    assert settings.chosen_modules(plain) == ["kseg.models.fcn"]
+    assert chosen_modules(plain) == ["kseg.models.fcn"]
     game = settings.Trainer(model="unet", adversarial_weight=0.1)
-    assert settings.chosen_modules(game) == ["kseg.models.unet", "kseg.models.discriminators"]
+    assert chosen_modules(game) == ["kseg.models.unet", "kseg.models.discriminators"]
     refined = settings.Trainer(crf={"iterations": 5})
-    assert settings.chosen_modules(refined) == ["kseg.models.unet", "kseg.densecrf"]
+    assert chosen_modules(refined) == ["kseg.models.unet", CRF]
 
 
 @pytest.mark.parametrize(
