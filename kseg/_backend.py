@@ -1,4 +1,4 @@
-"""The one check that modules tied to TensorFlow make before they import it. Imports Keras alone."""
+"""What depends on Keras's backend: the check of modules that need TensorFlow, and whether a tensor has values yet. Keras only."""
 
 from __future__ import annotations
 
@@ -20,3 +20,11 @@ def require_tensorflow(module: str) -> None:
             f"{module} needs Keras to run on TensorFlow. Received: keras.backend.backend()={backend!r}. "
             "Set KERAS_BACKEND=tensorflow before Keras is imported; networks, losses and metrics run on every backend."
         )
+
+
+def known_values(tensor):
+    """The values of an array or an eager tensor as a numpy array; None in a graph, which has none yet."""
+    try:
+        return keras.ops.convert_to_numpy(tensor)
+    except (NotImplementedError, TypeError, ValueError):  # symbolic tensors of TensorFlow, of JAX and of Keras
+        return None

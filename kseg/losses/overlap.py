@@ -1,7 +1,7 @@
-"""Losses that judge each class's whole region by its overlap with the truth: Dice, Jaccard and Tversky.
+"""Region losses: the overlap of each class with its truth, as Dice, Jaccard or Tversky index.
 
-A class that an image does not show has no overlap to win, so it does not enter that image's mean; probability given to it is
-lost to the others anyway. Hence a perfect label map has loss 0.
+A class absent from an image does not enter that image's mean; probability assigned to it is lost to the present classes anyway.
+So a perfect label map has loss 0. `keras` and `keras.ops` only.
 """
 
 from __future__ import annotations
@@ -9,29 +9,30 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from kseg.losses.segmentation_loss import SegmentationLoss, pixels, weights_for
+from kseg.labels import VOID
+from kseg.losses.segmentation_loss import SegmentationLoss, mask_void, weight_vector
 
 
 @keras.saving.register_keras_serializable(package="kseg")
 class Dice(SegmentationLoss):
-    """One minus the soft Dice coefficient, averaged over the classes that are present in each image.
+    """One minus the soft Dice coefficient, averaged over the classes present in each image.
 
     With p the softmax and t the one-hot truth at valid pixels, dice_c = 2 sum p_c t_c / (sum p_c + sum t_c), and the loss is
-    the mean of 1 - dice_c over present classes. `generalized` instead forms one quotient of all present classes, each weighted
+    the mean of 1 - dice_c over present classes. `generalized` forms one quotient of all present classes instead, each weighted
     by its inverse squared size: 1 - 2 sum_c v_c sum p_c t_c / sum_c v_c (sum p_c + sum t_c), v_c = (sum t_c)^-2.
 
     Args:
-        ignore_class: id of void pixels, or None.
+        ignore_class: id of void pixels, or None where every pixel has a class.
         class_weights: K factors, each at least 0: of the mean over classes, or of v_c; None: all 1.
         generalized: one quotient of all classes instead of a mean over them.
         reduction: Keras's; over the (B,) values.
         name: of the loss.
 
     Raises:
-        ValueError: a weight is negative or no number.
+        ValueError: a weight is negative or not finite.
 
     Example:
-        >>> loss = Dice(ignore_class=255)
+        >>> loss = Dice()
         >>> float(loss(np.array([[[0, 0, 255]]]), np.zeros((1, 1, 3, 2), "float32")))  # 1 - 2 * 1 / (1 + 2)
         0.3333333134651184
 
@@ -41,7 +42,7 @@ class Dice(SegmentationLoss):
 
     def __init__(
         self,
-        ignore_class=None,
+        ignore_class=VOID,
         class_weights=None,
         generalized=False,
         reduction="sum_over_batch_size",
@@ -52,13 +53,13 @@ class Dice(SegmentationLoss):
 
     def call(self, y_true, y_pred):
         """Ids (B, H, W), logits (B, H, W, K) -> float32 (B,)."""
-        overlap, predicted, occurring, weights = _regions(self, y_true, y_pred)
+        overlap, predicted, actual, weights = _measure_regions(self, y_true, y_pred)
         if not self.generalized:
-            return _mean_loss(_tversky(overlap, predicted, occurring, 0.5, 0.5), weights)
-        weights = weights / ops.maximum(occurring, 1.0) ** 2
-        whole = ops.sum(weights * (predicted + occurring), axis=-1)
-        missed = ops.sum(weights * (predicted + occurring - 2 * overlap), axis=-1)
-        return missed / ops.where(whole > 0, whole, 1.0)
+            return _mean_loss(_tversky(overlap, predicted, actual, 0.5, 0.5), weights)
+        weights = weights / ops.maximum(actual, 1.0) ** 2
+        total = ops.sum(weights * (predicted + actual), axis=-1)
+        missing = ops.sum(weights * (predicted + actual - 2 * overlap), axis=-1)
+        return missing / ops.where(total > 0, total, 1.0)
 
     def get_config(self):
         return super().get_config() | {"generalized": self.generalized}
@@ -66,58 +67,58 @@ class Dice(SegmentationLoss):
 
 @keras.saving.register_keras_serializable(package="kseg")
 class Jaccard(SegmentationLoss):
-    """One minus the soft intersection over union, averaged over the classes that are present in each image.
+    """One minus the soft intersection over union, averaged over the classes present in each image.
 
     With p the softmax and t the one-hot truth at valid pixels, jaccard_c = sum p_c t_c / (sum p_c + sum t_c - sum p_c t_c). Where
-    p is 0 or 1 it is the IoU that metrics count.
+    p is 0 or 1 this is the IoU.
 
     Args:
-        ignore_class: id of void pixels, or None.
+        ignore_class: id of void pixels, or None where every pixel has a class.
         class_weights: K factors of the mean over classes, each at least 0; None: all 1.
         reduction: Keras's; over the (B,) values.
         name: of the loss.
 
     Raises:
-        ValueError: a weight is negative or no number.
+        ValueError: a weight is negative or not finite.
 
     Example:
-        >>> loss = Jaccard(ignore_class=255)
+        >>> loss = Jaccard()
         >>> float(loss(np.array([[[0, 0, 255]]]), np.zeros((1, 1, 3, 2), "float32")))  # 1 - 1 / (1 + 2 - 1)
         0.5
 
     Source: Rahman and Wang 2016, Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation.
     """
 
-    def __init__(self, ignore_class=None, class_weights=None, reduction="sum_over_batch_size", name="jaccard"):
+    def __init__(self, ignore_class=VOID, class_weights=None, reduction="sum_over_batch_size", name="jaccard"):
         super().__init__(ignore_class, class_weights, reduction, name)
 
     def call(self, y_true, y_pred):
         """Ids (B, H, W), logits (B, H, W, K) -> float32 (B,)."""
-        overlap, predicted, occurring, weights = _regions(self, y_true, y_pred)
-        return _mean_loss(_tversky(overlap, predicted, occurring, 1.0, 1.0), weights)
+        overlap, predicted, actual, weights = _measure_regions(self, y_true, y_pred)
+        return _mean_loss(_tversky(overlap, predicted, actual, 1.0, 1.0), weights)
 
 
 @keras.saving.register_keras_serializable(package="kseg")
 class Tversky(SegmentationLoss):
-    """One minus the Tversky index, averaged over the classes that are present in each image.
+    """One minus the Tversky index, averaged over the classes present in each image.
 
     With p the softmax and t the one-hot truth at valid pixels, tversky_c = o / (o + alpha (sum p_c - o) + beta (sum t_c - o)),
-    o = sum p_c t_c: alpha is the price of pixels wrongly given to the class, beta that of pixels missed. (1/2, 1/2) is `Dice`,
+    o = sum p_c t_c: alpha weighs false positives, beta false negatives. (1/2, 1/2) is `Dice`,
     (1, 1) is `Jaccard`; beta above alpha favours recall.
 
     Args:
-        ignore_class: id of void pixels, or None.
+        ignore_class: id of void pixels, or None where every pixel has a class.
         class_weights: K factors of the mean over classes, each at least 0; None: all 1.
-        alpha: price of false positives, at least 0.
-        beta: price of false negatives, above 0. The defaults are those with which the paper scored best.
+        alpha: weight of false positives, at least 0.
+        beta: weight of false negatives, above 0. With the defaults the paper scored best.
         reduction: Keras's; over the (B,) values.
         name: of the loss.
 
     Raises:
-        ValueError: a weight is negative or no number, `alpha` is negative, or `beta` is not above 0.
+        ValueError: a weight is negative or not finite, `alpha` is negative, or `beta` is not above 0.
 
     Example:
-        >>> loss = Tversky(ignore_class=255)
+        >>> loss = Tversky()
         >>> float(loss(np.array([[[0, 0, 255]]]), np.zeros((1, 1, 3, 2), "float32")))  # 1 - 1 / (1 + 0.7)
         0.4117647409439087
 
@@ -126,7 +127,7 @@ class Tversky(SegmentationLoss):
 
     def __init__(
         self,
-        ignore_class=None,
+        ignore_class=VOID,
         class_weights=None,
         alpha=0.3,
         beta=0.7,
@@ -137,39 +138,39 @@ class Tversky(SegmentationLoss):
         if not (alpha >= 0 and beta > 0):
             raise ValueError(
                 f"`alpha` must be at least 0 and `beta` above 0. Received: alpha={alpha}, beta={beta}. "
-                "Without a price for what it misses, a class would shrink to its surest pixel."
+                "With beta = 0 nothing stops a class from shrinking to its most certain pixel."
             )
         self.alpha, self.beta = alpha, beta
 
     def call(self, y_true, y_pred):
         """Ids (B, H, W), logits (B, H, W, K) -> float32 (B,)."""
-        overlap, predicted, occurring, weights = _regions(self, y_true, y_pred)
-        return _mean_loss(_tversky(overlap, predicted, occurring, self.alpha, self.beta), weights)
+        overlap, predicted, actual, weights = _measure_regions(self, y_true, y_pred)
+        return _mean_loss(_tversky(overlap, predicted, actual, self.alpha, self.beta), weights)
 
     def get_config(self):
         return super().get_config() | {"alpha": self.alpha, "beta": self.beta}
 
 
-def _regions(loss: SegmentationLoss, y_true, y_pred):
-    """Sizes of each class's regions, float32 (B, K) each, over the valid pixels.
+def _measure_regions(loss: SegmentationLoss, y_true, y_pred):
+    """Soft sizes of each class's regions over the valid pixels, float32 (B, K) each.
 
     Returns:
-        overlap sum p t, predicted sum p, occurring sum t, and the weight of each class in the image: 0 where it is absent.
+        Sum p t, sum p, sum t, and the weight of each class in the image, 0 where it is absent.
     """
-    ids, valid, logits = pixels(y_true, y_pred, loss.ignore_class)
+    ids, valid, logits = mask_void(y_true, y_pred, loss.ignore_class)
     truth = ops.one_hot(ids, logits.shape[-1], dtype="float32") * valid[..., None]
     probabilities = ops.softmax(logits) * valid[..., None]
-    overlap, predicted, occurring = (ops.sum(x, axis=(1, 2)) for x in (probabilities * truth, probabilities, truth))
-    weights = weights_for(logits, loss.class_weights) * ops.cast(occurring > 0, "float32")
-    return overlap, predicted, occurring, weights
+    overlap, predicted, actual = (ops.sum(x, axis=(1, 2)) for x in (probabilities * truth, probabilities, truth))
+    weights = weight_vector(logits, loss.class_weights) * ops.cast(actual > 0, "float32")
+    return overlap, predicted, actual, weights
 
 
-def _tversky(overlap, predicted, occurring, alpha, beta):
-    """Tversky index (B, K); any number where a class is absent."""
-    whole = overlap + alpha * (predicted - overlap) + beta * (occurring - overlap)
-    return overlap / ops.where(occurring > 0, whole, 1.0)
+def _tversky(overlap, predicted, actual, alpha, beta):
+    """Tversky index (B, K); meaningless where a class is absent."""
+    total = overlap + alpha * (predicted - overlap) + beta * (actual - overlap)
+    return overlap / ops.where(actual > 0, total, 1.0)
 
 
 def _mean_loss(index, weights):
-    """Weighted mean (B,) of 1 - index over the classes; 0 where no class has a weight."""
+    """Weighted mean (B,) of 1 - index over the classes; 0 if no class has a weight."""
     return ops.sum(weights * (1 - index), axis=-1) / ops.maximum(ops.sum(weights, axis=-1), 1e-7)

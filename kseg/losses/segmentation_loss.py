@@ -1,4 +1,4 @@
-"""What every loss of this package is made of: void pixels taken out, class weights checked, and the arithmetic of losses."""
+"""What all losses share: void pixels masked, class weights checked, and the arithmetic of losses."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import keras
 import numpy as np
 from keras import ops
 
+from kseg._backend import known_values
+from kseg.labels import VOID
+from kseg.pairs.checks import check_ids, check_label_size
+
 
 class SegmentationLoss(keras.losses.Loss):
-    """A loss (B,) of ids and logits; sums and multiples of such losses are losses again. Abstract: subclasses add `call`.
+    """A loss (B,) of ids and logits; sums and multiples of such losses are losses too. Abstract: subclasses add `call`.
 
     Args:
-        ignore_class: id of void pixels (255 in kseg's prepared data sets), or None where every pixel has a class.
+        ignore_class: id of void pixels, or None where every pixel has a class.
         class_weights: K factors, each at least 0; None: all 1.
         reduction: Keras's; over the (B,) values.
         name: of the loss.
 
     Raises:
-        ValueError: a weight is negative or no number.
+        ValueError: a weight is negative or not finite.
     """
 
-    def __init__(self, ignore_class=None, class_weights=None, reduction="sum_over_batch_size", name=None):
+    def __init__(self, ignore_class=VOID, class_weights=None, reduction="sum_over_batch_size", name=None):
         super().__init__(name=name, reduction=reduction)
         self.ignore_class = ignore_class
-        self.class_weights = checked_weights(class_weights)
+        self.class_weights = check_class_weights(class_weights)
 
     def __add__(self, other):
         if not isinstance(other, SegmentationLoss):
@@ -45,11 +49,11 @@ class SegmentationLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="kseg")
 class WeightedSum(SegmentationLoss):
-    """sum_j weights[j] * losses[j], image by image; made by `+` and `*`.
+    """sum_j weights[j] * losses[j], per image; made by `+` and `*`.
 
     Args:
         losses: losses of this package.
-        weights: a factor for each.
+        weights: one factor per loss.
         reduction: Keras's; over the (B,) values.
         name: of the loss.
     """
@@ -74,12 +78,15 @@ class WeightedSum(SegmentationLoss):
 
 
 def _terms(loss: SegmentationLoss) -> tuple[list, list]:
-    """The losses and factors that `loss` is the sum of."""
+    """The losses that `loss` is the sum of, and their factors."""
     return (loss.losses, loss.weights) if isinstance(loss, WeightedSum) else ([loss], [1.0])
 
 
-def pixels(y_true, y_pred, ignore_class):
-    """Prepares what every loss needs.
+def mask_void(y_true, y_pred, ignore_class):
+    """Splits off the void pixels; the start of every loss.
+
+    An id that is neither a class nor void is refused where values are known: in numpy arrays and eager tensors. In a graph its
+    pixel counts as void.
 
     Args:
         y_true: ids (B, H, W) or (B, H, W, 1), of any dtype.
@@ -87,34 +94,37 @@ def pixels(y_true, y_pred, ignore_class):
         ignore_class: id of void, or None.
 
     Returns:
-        ids int32 (B, H, W), 0 where there is no class; valid float32 (B, H, W), 1 at pixels of a class, 0 at void and NaN at
-        ids that are neither; logits float32 (B, H, W, K), 0 at void, so that not even an infinite one gets through.
+        ids int32 (B, H, W), 0 at void; valid float32 (B, H, W), 1 where a pixel has a class, else 0; logits float32
+        (B, H, W, K), 0 at void, where not even an infinite one may count.
 
     Raises:
-        ValueError: the shapes do not belong together.
+        ValueError: ranks or sizes do not match, or a known id is neither a class nor void.
     """
-    shapes = tuple(y_true.shape), tuple(y_pred.shape)
-    if len(y_true.shape) == 4 and y_true.shape[-1] == 1:
+    check_label_size(y_true.shape, y_pred.shape)
+    if len(y_true.shape) == 4:
         y_true = ops.squeeze(y_true, axis=-1)
-    sizes = zip(y_true.shape, y_pred.shape[:-1], strict=False)
-    if len(y_true.shape) != 3 or len(y_pred.shape) != 4 or any(None not in pair and len({*pair}) > 1 for pair in sizes):
-        raise ValueError(
-            "`y_true` must hold ids (B, H, W) and `y_pred` logits (B, H, W, K) of the same height and width. "
-            f"Received: y_true.shape={shapes[0]}, y_pred.shape={shapes[1]}."
-        )
+    num_classes = y_pred.shape[-1]
+    known = known_values(y_true)
+    if known is not None:
+        check_ids(known, num_classes, ignore_class, "y_true")
     ids, logits = ops.cast(y_true, "int32"), ops.cast(y_pred, "float32")
-    is_class = ops.logical_and(ids >= 0, ids < logits.shape[-1])
-    valid = ops.where(is_class, 1.0, np.nan)
-    if ignore_class is not None:
-        is_void = ops.equal(ids, ignore_class)
-        is_class = ops.logical_and(is_class, ops.logical_not(is_void))
-        valid = ops.where(is_void, 0.0, valid)
-        logits = ops.where(is_void[..., None], 0.0, logits)
-    return ops.where(is_class, ids, 0), ops.cast(valid, "float32"), logits
+    has_class = find_valid(ids, num_classes, ignore_class)
+    logits = ops.where(has_class[..., None], logits, 0.0)
+    return ops.where(has_class, ids, 0), ops.cast(has_class, "float32"), logits
 
 
-def checked_weights(class_weights) -> list[float] | None:
-    """`class_weights` as plain numbers, which serialise."""
+def find_valid(ids, num_classes, ignore_class):
+    """Where integer `ids` name a class that counts: bool, of their shape. In a graph, ids outside the classes are void."""
+    valid = ops.logical_and(ids >= 0, ids < num_classes)
+    return valid if ignore_class is None else ops.logical_and(valid, ops.not_equal(ids, ignore_class))
+
+
+def check_class_weights(class_weights) -> list[float] | None:
+    """`class_weights` as plain numbers, which serialise.
+
+    Raises:
+        ValueError: a weight is negative or not finite.
+    """
     if class_weights is None:
         return None
     weights = [float(weight) for weight in class_weights]
@@ -123,11 +133,11 @@ def checked_weights(class_weights) -> list[float] | None:
     return weights
 
 
-def weights_for(logits, class_weights):
-    """The weights as a tensor (K,), float32; all 1 where there are none.
+def weight_vector(logits, class_weights):
+    """The class weights as a float32 tensor (K,); all 1 if None.
 
     Raises:
-        ValueError: there is not one for each class of the logits.
+        ValueError: there is not one weight per class of the logits.
     """
     if class_weights is None:
         return ops.ones((logits.shape[-1],), dtype="float32")

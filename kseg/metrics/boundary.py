@@ -6,7 +6,7 @@ import numpy as np
 
 from kseg._extras import extra
 from kseg.labels import VOID
-from kseg.metrics.confusion import checked_ids
+from kseg.metrics.confusion import as_checked_ids
 
 UNIT = 2**40
 """Parts of an F1 that are counted: sums of whole numbers are the same in every order."""
@@ -58,7 +58,7 @@ def boundary_counts(
     Source: Csurka et al. 2013, What is a good evaluation measure for semantic segmentation? (BMVC): F1 of each class in each
         image. There the tolerance is 0.75 % of the image's diagonal, and classes are averaged within each image first.
     """
-    truth, predicted = checked_ids(truth_ids, predicted_ids, num_classes, ignore_class)
+    truth, predicted = as_checked_ids(truth_ids, predicted_ids, num_classes, ignore_class)
     if truth.ndim not in (2, 3):
         raise ValueError(f"Label maps must be (H, W) or (B, H, W). Received: truth_ids.shape={truth.shape}.")
     if not tolerance >= 0:

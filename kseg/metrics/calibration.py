@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kseg.labels import VOID
-from kseg.metrics.confusion import checked_ids
+from kseg.metrics.confusion import as_checked_ids
 
 UNIT = 2**24
 """Parts of a confidence that are counted: sums of whole numbers are the same in every order."""
@@ -35,7 +35,7 @@ def calibration_counts(
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2.
     """
-    truth, predicted = checked_ids(truth_ids, predicted_ids, num_classes, ignore_class)
+    truth, predicted = as_checked_ids(truth_ids, predicted_ids, num_classes, ignore_class)
     confidence = np.asarray(confidence, np.float64)
     if confidence.shape != truth.shape:
         raise ValueError(

@@ -1,4 +1,8 @@
-"""The confusion matrix, (K, K) counts of pixels, rows truth, columns prediction: counted in numpy and in a graph, and scored."""
+"""The confusion matrix, (K, K) counts of pixels, rows truth, columns prediction: in numpy, in a graph, and the scores of it.
+
+Refused: ids that are neither a class nor void, where values are known; a graph, which cannot raise, counts them apart. `keras`,
+`keras.ops` and numpy only.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,23 @@ import keras
 import numpy as np
 from keras import ops
 
+from kseg._backend import known_values
 from kseg.labels import VOID
+from kseg.pairs.checks import check_ids, check_label_size
 
 SCORES = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
-BASE = 2**16  # of the two words of a count
+BASE = 2**16
+"""Of the two words of a count."""
+
+BYTE = 256
+"""Invalid ids in 0..255 are counted one by one, others together."""
 
 
 def confusion_matrix(truth_ids, predicted_ids, num_classes: int, ignore_class: int | None = VOID) -> np.ndarray:
     """Counts pixels by their true and their predicted class.
 
     Args:
-        truth_ids: integer ids of any shape; pixels of `ignore_class` are left out.
+        truth_ids: integer ids of any shape; pixels of `ignore_class` do not count.
         predicted_ids: integer ids of the same shape.
         num_classes: K.
         ignore_class: id of void in the truth, or None.
@@ -31,7 +41,7 @@ def confusion_matrix(truth_ids, predicted_ids, num_classes: int, ignore_class: i
         >>> confusion_matrix(np.array([0, 1, 1, 255]), np.array([0, 1, 0, 1]), 2).tolist()
         [[1, 0], [1, 1]]
     """
-    truth, predicted = checked_ids(truth_ids, predicted_ids, num_classes, ignore_class)
+    truth, predicted = as_checked_ids(truth_ids, predicted_ids, num_classes, ignore_class)
     if ignore_class is not None:
         counted = truth != ignore_class
         truth, predicted = truth[counted], predicted[counted]
@@ -39,32 +49,28 @@ def confusion_matrix(truth_ids, predicted_ids, num_classes: int, ignore_class: i
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
 
 
-def checked_ids(truth_ids, predicted_ids, num_classes: int, ignore_class: int | None) -> tuple[np.ndarray, np.ndarray]:
+def as_checked_ids(
+    truth_ids, predicted_ids, num_classes: int, ignore_class: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays.
 
     Raises:
-        ValueError: the shapes differ, or at a pixel that is not void an id is no class; the message counts such pixels.
+        ValueError: the shapes differ, or an id is not a class at a pixel that is not void; the message counts such pixels.
     """
     truth, predicted = np.asarray(truth_ids), np.asarray(predicted_ids)
     if truth.shape != predicted.shape:
         raise ValueError(
-            "`truth_ids` and `predicted_ids` must have one shape. "
+            "`truth_ids` and `predicted_ids` must have the same shape. "
             f"Received: truth_ids.shape={truth.shape}, predicted_ids.shape={predicted.shape}."
         )
-    counted = True if ignore_class is None else truth != ignore_class
-    for name, ids in (("truth_ids", truth), ("predicted_ids", predicted)):
-        outside = ids[((ids < 0) | (ids >= num_classes)) & counted]
-        if outside.size:
-            void = "" if ignore_class is None or name != "truth_ids" else f" or be {ignore_class}"
-            raise ValueError(
-                f"`{name}` must lie in 0..{num_classes - 1}{void}. "
-                f"Received: ids {np.unique(outside)[:8].tolist()} at {outside.size} pixels."
-            )
+    check_ids(truth, num_classes, ignore_class, "truth_ids")
+    counted = predicted if ignore_class is None else predicted[truth != ignore_class]
+    check_ids(counted, num_classes, None, "predicted_ids", cure="Compare label maps of the same classes.")
     return truth, predicted
 
 
 def scores(matrix) -> dict[str, float | list[float | None]]:
-    """The four scores of Long et al., and of each class IoU, Dice, precision and recall.
+    """The four scores of Long et al., and IoU, Dice, precision and recall of each class.
 
     With n_ij pixels of class i predicted as j, t_i = sum_j n_ij of the class, p_i = sum_j n_ji predicted as it, and the union
     u_i = t_i + p_i - n_ii: pixel_accuracy = sum n_ii / sum t_i; mean_accuracy = mean of n_ii / t_i; mean_iou = mean of
@@ -75,7 +81,7 @@ def scores(matrix) -> dict[str, float | list[float | None]]:
         matrix: (K, K) counts: rows truth, columns prediction.
 
     Returns:
-        `mean_iou`, `pixel_accuracy`, `mean_accuracy`, `frequency_weighted_iou` in [0, 1] (NaN where nothing was counted), and
+        `mean_iou`, `pixel_accuracy`, `mean_accuracy`, `frequency_weighted_iou` in [0, 1] (NaN if nothing was counted), and
         `iou`, `dice`, `precision`, `recall`: K numbers each, None where the denominator is 0.
 
     Raises:
@@ -92,13 +98,13 @@ def scores(matrix) -> dict[str, float | list[float | None]]:
 
 
 def class_counts(matrix) -> np.ndarray:
-    """What of a confusion matrix every score follows from: K x 3 numbers instead of K x K, so that each image can keep its own.
+    """The part of a confusion matrix that every score depends on: K x 3 numbers instead of K x K, small enough to keep per image.
 
     Args:
         matrix: (K, K) counts: rows truth, columns prediction.
 
     Returns:
-        (K, 3), of the matrix's dtype: of each class the pixels that are right, that are of it, that are predicted as it.
+        (K, 3), of the matrix's dtype: per class the correct, the true and the predicted pixels.
 
     Raises:
         ValueError: the matrix is not square.
@@ -114,26 +120,26 @@ def class_counts(matrix) -> np.ndarray:
 
 
 def scores_of_counts(counts) -> dict[str, float | list[float | None]]:
-    """What `scores` says of a matrix, from its `class_counts` or a sum of such.
+    """The scores of a matrix, from its `class_counts` or a sum of several.
 
     Args:
         counts: (K, 3).
 
     Returns:
-        The dictionary that `scores` returns.
+        As `scores`.
     """
-    hits, occurring, predicted = np.asarray(counts, np.float64).T
-    union = occurring + predicted - hits
-    total = occurring.sum()
+    hits, actual, predicted = np.asarray(counts, np.float64).T
+    union = actual + predicted - hits
+    total = actual.sum()
     return {
         "mean_iou": _mean_of_defined(hits, union),
         "pixel_accuracy": float(hits.sum() / total) if total else np.nan,
-        "mean_accuracy": _mean_of_defined(hits, occurring),
-        "frequency_weighted_iou": float((occurring * hits / np.maximum(union, 1)).sum() / total) if total else np.nan,
+        "mean_accuracy": _mean_of_defined(hits, actual),
+        "frequency_weighted_iou": float((actual * hits / np.maximum(union, 1)).sum() / total) if total else np.nan,
         "iou": _ratios(hits, union),
-        "dice": _ratios(2 * hits, occurring + predicted),
+        "dice": _ratios(2 * hits, actual + predicted),
         "precision": _ratios(hits, predicted),
-        "recall": _ratios(hits, occurring),
+        "recall": _ratios(hits, actual),
     }
 
 
@@ -143,7 +149,7 @@ def _ratios(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
 
 
 def _mean_of_defined(parts: np.ndarray, wholes: np.ndarray) -> float:
-    """Mean of parts / wholes over the entries whose whole is not 0; NaN where there is none."""
+    """Mean of parts / wholes over the entries whose whole is not 0; NaN if there are none."""
     defined = wholes > 0
     return float((parts[defined] / wholes[defined]).mean()) if defined.any() else np.nan
 
@@ -152,18 +158,22 @@ def _mean_of_defined(parts: np.ndarray, wholes: np.ndarray) -> float:
 class ConfusionMatrix(keras.metrics.Metric):
     """A score of the confusion matrix counted since the last reset.
 
-    A float32 count stands still at 2^24 pixels, which one class of a small data set passes. Each count is therefore kept as
-    two whole float32 numbers, low + 2^16 high, exact up to 2^40; float32, because every accelerator adds and reduces it, and
-    because sums of both words over up to 256 replicas are exact again.
+    A float32 counter stops at 2^24 pixels, fewer than one class of a small data set has. So each count is stored as two integers
+    in float32, low + 2^16 high, exact up to 2^40; float32 because every accelerator adds and reduces it, and because sums of both
+    words over up to 256 replicas stay exact.
+
+    A true id that is neither a class nor void is refused where values are known. In a graph, which cannot raise, its pixel counts
+    as void, hence in no score, and is counted by id: see `invalid_ids` and `kseg.callbacks.WatchLabels`. An invalid predicted id
+    makes the score NaN.
 
     Args:
         num_classes: K.
         ignore_class: id of void in the truth, or None.
-        score: what `result` gives: "mean_iou", "pixel_accuracy", "mean_accuracy" or "frequency_weighted_iou".
+        score: of `result`, one of "mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou".
         name: of the metric; None: the score's.
 
     Raises:
-        ValueError: there is no such score.
+        ValueError: `score` is none of these.
 
     Example:
         >>> metric = ConfusionMatrix(3)
@@ -179,8 +189,10 @@ class ConfusionMatrix(keras.metrics.Metric):
         if score not in SCORES:
             raise ValueError(f"`score` must be one of {', '.join(SCORES)}. Received: score={score!r}.")
         self.num_classes, self.ignore_class, self.score = num_classes, ignore_class, score
-        # The last column counts pixels whose id is neither a class nor void.
+        # The matrix row by row, then the pixels with an invalid prediction.
         self.words = self.add_variable((2, num_classes**2 + 1), "zeros", dtype="float32", name="words")
+        # Pixels with an invalid true id: below 0, 0 to 255 one by one, above 255.
+        self.invalid_words = self.add_variable((2, BYTE + 2), "zeros", dtype="float32", name="invalid_words")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Counts a batch.
@@ -191,11 +203,12 @@ class ConfusionMatrix(keras.metrics.Metric):
             sample_weight: None; Keras passes it by name.
 
         Raises:
-            ValueError: the logits are not of K classes, or there are weights.
+            ValueError: the logits do not have K classes, ranks or sizes differ, a known id is neither a class nor void, or
+                there are weights.
         """
         if sample_weight is not None:
             raise ValueError(
-                f"Every pixel counts as one: `sample_weight` must be None. Received: a weight for {self.name!r}. "
+                f"`sample_weight` must be None: all pixels count equally. Received: a weight for {self.name!r}. "
                 "Name the metric in `metrics` of `compile`, not in `weighted_metrics`."
             )
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -206,35 +219,43 @@ class ConfusionMatrix(keras.metrics.Metric):
                     f"Received: y_pred.shape={tuple(y_pred.shape)}, y_pred.dtype={y_pred.dtype}."
                 )
             y_pred = ops.argmax(y_pred, axis=-1)
+        check_label_size(y_true.shape, (*y_pred.shape, self.num_classes))
+        known = known_values(y_true)
+        if known is not None:
+            check_ids(known, self.num_classes, self.ignore_class, "y_true")
         truth = ops.cast(ops.reshape(y_true, (-1,)), "int32")
         predicted = ops.cast(ops.reshape(y_pred, (-1,)), "int32")
-        low, high = ops.unstack(ops.cast(self.words, "int32"), axis=0)
-        low = low + self._counts(truth, predicted)
-        words = ops.stack([low % BASE, high + low // BASE])
-        self.words.assign(ops.cast(words, "float32"))
+        counts = self._count(truth, predicted)
+        matrix_cells = self.num_classes**2 + 1
+        _add(self.words, counts[:matrix_cells])
+        _add(self.invalid_words, counts[matrix_cells:])
 
-    def _counts(self, truth, predicted):
-        """Counts of one batch, int32 (K * K + 1,): the matrix row by row, then the pixels without a class."""
+    def _count(self, truth, predicted):
+        """Counts of one batch, int32 (K * K + 1 + 258,): what `words` and `invalid_words` hold."""
         classes = self.num_classes
-        known = (truth >= 0) & (truth < classes) & (predicted >= 0) & (predicted < classes)
-        cells = ops.where(known, truth * classes + predicted, classes**2)
+        invalid_prediction = classes**2
+        below_0, dropped = invalid_prediction + 1, invalid_prediction + 1 + BYTE + 2
+        true_class = (truth >= 0) & (truth < classes)
+        predicted_class = (predicted >= 0) & (predicted < classes)
+        cells = ops.where(predicted_class, truth * classes + predicted, invalid_prediction)
+        cells = ops.where(true_class, cells, below_0 + 1 + ops.clip(truth, -1, BYTE))
         if self.ignore_class is not None:
-            cells = ops.where(ops.equal(truth, self.ignore_class), classes**2 + 1, cells)
-        return ops.segment_sum(ops.ones_like(cells), cells, num_segments=classes**2 + 2)[:-1]
+            cells = ops.where(ops.equal(truth, self.ignore_class), dropped, cells)
+        return ops.segment_sum(ops.ones_like(cells), cells, num_segments=dropped + 1)[:-1]
 
     def result(self):
-        """The score, a float32 scalar; NaN where nothing was counted, or an id was neither a class nor void."""
+        """The score, a float32 scalar; NaN if nothing was counted, or a predicted id was invalid."""
         counts = self.words[0] + BASE * self.words[1]
         matrix = ops.reshape(counts[:-1], (self.num_classes, self.num_classes))
-        hits, occurring = ops.diagonal(matrix), ops.sum(matrix, axis=1)
-        union = occurring + ops.sum(matrix, axis=0) - hits
-        total = ops.sum(occurring)
-        iou, accuracy = hits / ops.maximum(union, 1.0), hits / ops.maximum(occurring, 1.0)
+        hits, actual = ops.diagonal(matrix), ops.sum(matrix, axis=1)
+        union = actual + ops.sum(matrix, axis=0) - hits
+        total = ops.sum(actual)
+        iou, accuracy = hits / ops.maximum(union, 1.0), hits / ops.maximum(actual, 1.0)
         parts, wholes = {
             "mean_iou": (iou, union > 0),
-            "pixel_accuracy": (hits, occurring),
-            "mean_accuracy": (accuracy, occurring > 0),
-            "frequency_weighted_iou": (occurring * iou, occurring),
+            "pixel_accuracy": (hits, actual),
+            "mean_accuracy": (accuracy, actual > 0),
+            "frequency_weighted_iou": (actual * iou, actual),
         }[self.score]
         score = ops.sum(parts) / ops.maximum(ops.sum(ops.cast(wholes, "float32")), 1.0)
         return ops.where(ops.logical_and(total > 0, counts[-1] == 0), score, np.nan)
@@ -243,16 +264,23 @@ class ConfusionMatrix(keras.metrics.Metric):
         """The exact counts so far, int64 (K, K): rows truth, columns prediction.
 
         Raises:
-            ValueError: an id was neither a class nor void.
+            ValueError: a predicted id was invalid.
         """
-        low, high = ops.convert_to_numpy(self.words).astype(np.int64)
-        counts = low + BASE * high
+        counts = _read(self.words)
         if counts[-1]:
             raise ValueError(
-                f"Ids must lie in 0..{self.num_classes - 1}, or in the truth be {self.ignore_class}. "
-                f"Received: other ids at {counts[-1]} pixels."
+                f"Predicted ids must lie in 0..{self.num_classes - 1}. Received: other ids at {counts[-1]} pixels."
             )
         return counts[:-1].reshape(self.num_classes, self.num_classes)
+
+    def invalid_ids(self) -> dict[int, int]:
+        """True ids so far that were neither a class nor void, and their pixels, which counted as void.
+
+        Returns:
+            Pixels by id; -1 stands for all negative ids, 256 for all above 255.
+        """
+        counts = _read(self.invalid_words)
+        return {int(index) - 1: int(counts[index]) for index in np.flatnonzero(counts)}
 
     def get_config(self):
         return {
@@ -261,3 +289,16 @@ class ConfusionMatrix(keras.metrics.Metric):
             "score": self.score,
             "name": self.name,
         }
+
+
+def _add(words, counts):
+    """Adds int32 `counts` (N,) to the two words of each count."""
+    low, high = ops.unstack(ops.cast(words, "int32"), axis=0)
+    low = low + counts
+    words.assign(ops.cast(ops.stack([low % BASE, high + low // BASE]), "float32"))
+
+
+def _read(words) -> np.ndarray:
+    """The counts (N,), int64, of two words each."""
+    low, high = ops.convert_to_numpy(words).astype(np.int64)
+    return low + BASE * high

@@ -79,7 +79,9 @@ def invalid_ids(label_maps, num_classes: int, ignore_class: int | None) -> dict[
     }
 
 
-def check_ids(label_maps, num_classes: int, ignore_class: int | None, name: str, where: str = "") -> None:
+def check_ids(
+    label_maps, num_classes: int, ignore_class: int | None, name: str, where: str = "", cure: str | None = None
+) -> None:
     """Refuses ids that are neither a class nor void.
 
     Args:
@@ -88,17 +90,23 @@ def check_ids(label_maps, num_classes: int, ignore_class: int | None, name: str,
         ignore_class: id of void, or None.
         name: of the argument, for the message.
         where: where the ids were found, for the message.
+        cure: end of the message; None: what helps with label maps of a data set.
 
     Raises:
         ValueError: an id is neither; the message lists the ids and counts their pixels.
     """
     found = invalid_ids(label_maps, num_classes, ignore_class)
     if found:
-        raise ValueError(invalid_ids_message(found, num_classes, ignore_class, name, where))
+        raise ValueError(invalid_ids_message(found, num_classes, ignore_class, name, where, cure))
 
 
 def invalid_ids_message(
-    found: dict[int | float, int], num_classes: int, ignore_class: int | None, name: str, where: str = ""
+    found: dict[int | float, int],
+    num_classes: int,
+    ignore_class: int | None,
+    name: str,
+    where: str = "",
+    cure: str | None = None,
 ) -> str:
     """The message about ids that `invalid_ids` found."""
     void = "" if ignore_class is None else f" or be {ignore_class} (void)"
@@ -106,7 +114,7 @@ def invalid_ids_message(
     return (
         f"`{name}` must hold class ids in 0..{num_classes - 1}{void}. "
         f"Received: ids [{listed}{', ...' if len(found) > SHOWN else ''}] at {sum(found.values())} pixels"
-        f"{f' [{where}]' if where else ''}. {_cure(found)}"
+        f"{f' [{where}]' if where else ''}. {cure or _cure(found)}"
     )
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from kseg._backend import require_tensorflow
+import json
+import os
+import pathlib
+import time
 
-require_tensorflow(__name__)
+import keras
+import numpy as np
 
-import json  # noqa: E402  (only after the backend is known)
-import os  # noqa: E402
-import pathlib  # noqa: E402
-import time  # noqa: E402
-
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-
-from kseg.games.health import GameHealth  # noqa: E402
-from kseg.training.callbacks.best_checkpoint import BestCheckpoint  # noqa: E402
-from kseg.training.distribution import keeps, several_machines  # noqa: E402
+from kseg.games.health import GameHealth
+from kseg.training.callbacks.best_checkpoint import BestCheckpoint
+from kseg.training.distribution import keeps, several_machines
 
 PAUSE = 20
 """Times what the last checkpoint took until the next one, at least: large networks do not train slower for it."""

@@ -1,5 +1,7 @@
 """Losses: hand-computed values, and what void pixels, weights, precision and replicas must not change."""
 
+import functools
+import inspect
 import itertools
 
 import keras
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg import metrics
+from kseg import games, losses, metrics
 from kseg.losses import CrossEntropy, Dice, Focal, Jaccard, Lovasz, Tversky, WeightedSum
 
 WEIGHTS = [0.5, 2.0, 3.0]
@@ -346,10 +348,53 @@ def test_each_images_loss_is_the_same_alone_and_in_a_batch(loss):
 
 
 @every_loss
-def test_an_id_that_is_no_class_makes_its_image_nan(loss):
+def test_known_ids_outside_the_classes_are_refused_with_their_number(loss):
     ids, logits = drawn()
-    ids[1, 0, 0] = 3
-    assert np.isnan(loss(ids, logits).numpy()).tolist() == [False, True, False]
+    ids[1, 0, :2], ids[2, 0, 0] = 3, 99
+    for truth in (ids, tf.constant(ids)):
+        with pytest.raises(ValueError, match=r"ids in 0..2 or be 255 \(void\). Received: ids \[3, 99\] at 3 pixels"):
+            loss(truth, logits)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@every_loss
+def test_in_a_graph_ids_outside_the_classes_are_void(loss, jit_compile):
+    ids, logits = drawn()
+    ids[1, 0, :2], ids[2, 0, 0] = 3, 99
+
+    @functools.partial(tf.function, jit_compile=jit_compile)
+    def value_and_gradient(ids, logits):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            losses = loss(ids, logits)
+        return losses, tape.gradient(losses, logits)
+
+    void = np.where((ids < 3) | (ids == 255), ids, 255)
+    for found, expected in zip(value_and_gradient(ids, logits), value_and_gradient(void, logits), strict=True):
+        assert np.isfinite(found).all()
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_one_wrong_value_in_a_mask_does_not_destroy_the_weights():
+    ids, logits = drawn(batch=4)
+    ids[2, 3, 4] = 37
+    model = keras.Sequential([keras.Input((5, 7, 3)), keras.layers.Conv2D(3, 1, name="logits")])
+    model.compile(keras.optimizers.SGD(0.5), CrossEntropy() + Dice(), metrics=[metrics.ConfusionMatrix(3)])
+    history = model.fit(logits, ids, batch_size=2, epochs=2, verbose=0).history
+    assert np.isfinite([history["loss"], history["mean_iou"]]).all()
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_void_is_255_by_default_in_every_loss_metric_and_game():
+    public = [vars(module)[name] for module in (losses, metrics, games) for name in module.__all__]
+    defaults = {
+        f"{thing.__name__}: {parameter.default}"
+        for thing in public
+        if callable(thing)
+        for parameter in inspect.signature(thing).parameters.values()
+        if parameter.name == "ignore_class"
+    }
+    assert {default.split(": ")[1] for default in defaults} == {"255"} and len(defaults) >= 11
 
 
 @every_loss
@@ -419,5 +464,5 @@ def test_wrong_arguments_are_named():
         CrossEntropy(class_weights=[1, 2])(ids, logits)
     with pytest.raises(ValueError, match=r"y_true.shape=\(3, 5, 6\), y_pred.shape=\(3, 5, 7, 3\)"):
         Dice()(ids[:, :, 1:], logits)
-    with pytest.raises(ValueError, match=r"y_true.shape=\(3, 5, 7, 3\)"):
+    with pytest.raises(ValueError, match=r"not one-hot vectors.*y_true.shape=\(3, 5, 7, 3\).*ops.argmax"):
         CrossEntropy()(np.eye(3)[np.zeros((3, 5, 7), int)], logits)

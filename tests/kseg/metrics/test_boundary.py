@@ -129,5 +129,7 @@ def test_wrong_arguments_are_named():
         boundary_counts(square(1, 1), square(1, 1), 2, tolerance=-1)
     with pytest.raises(ValueError, match=r"must be \(H, W\) or \(B, H, W\). Received: truth_ids.shape=\(16,\)"):
         boundary_counts(square(1, 1)[0], square(1, 1)[0], 2)
-    with pytest.raises(ValueError, match=r"`predicted_ids` must lie in 0..0. Received: ids \[1\] at 36 pixels"):
+    with pytest.raises(
+        ValueError, match=r"`predicted_ids` must hold class ids in 0..0. Received: ids \[1\] at 36 pixels"
+    ):
         boundary_counts(np.zeros((16, 16), int), square(1, 1), 1)

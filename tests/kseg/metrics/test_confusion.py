@@ -50,9 +50,11 @@ def test_where_nothing_was_counted_every_score_is_nan():
 
 
 def test_ids_that_are_no_class_are_refused():
-    with pytest.raises(ValueError, match=r"`truth_ids` must lie in 0..1 or be 255. Received: ids \[2\] at 1 pixels"):
+    with pytest.raises(ValueError, match=r"`truth_ids` must hold class ids in 0..1 or be 255.*ids \[2\] at 1 pixels"):
         confusion_matrix(TRUTH, PREDICTED % 2, 2)
-    with pytest.raises(ValueError, match=r"`predicted_ids` must lie in 0..2. Received: ids \[3, 255\] at 2 pixels"):
+    with pytest.raises(
+        ValueError, match=r"`predicted_ids` must hold class ids in 0..2. Received: ids \[3, 255\] at 2 pixels"
+    ):
         confusion_matrix(np.array([0, 1, 2]), np.array([3, 0, 255]), 3)
     with pytest.raises(ValueError, match=r"truth_ids.shape=\(3,\), predicted_ids.shape=\(2,\)"):
         confusion_matrix(np.array([0, 1, 2]), np.array([1, 2]), 3)
@@ -103,20 +105,47 @@ def test_counting_in_a_graph_goes_on_past_2_to_the_24(jit_compile):
     assert metric.matrix()[0, 0] == 2**24 + 1
 
 
-def test_an_id_that_is_no_class_makes_the_score_nan():
-    for truth, predicted in ((4, 0), (0, 4), (-1, 0), (0, 255)):
+@pytest.mark.parametrize("predicted", [4, -1, 255])
+def test_a_predicted_id_outside_the_classes_makes_the_score_nan(predicted):
+    metric = ConfusionMatrix(4)
+    metric.update_state(TRUTH, PREDICTED)
+    metric.update_state(np.array([[[0]]]), np.array([[[predicted]]]))
+    assert np.isnan(float(metric.result()))
+    with pytest.raises(ValueError, match=r"Predicted ids must lie in 0..3. Received: other ids at 1 pixels"):
+        metric.matrix()
+
+
+def test_known_true_ids_outside_the_classes_are_refused():
+    truth = np.where(TRUTH == 2, 37, TRUTH)
+    for labels in (truth, tf.constant(truth), truth.astype(np.float32)[..., None]):
         metric = ConfusionMatrix(4)
-        metric.update_state(TRUTH, PREDICTED)
-        metric.update_state(np.array([[[truth]]]), np.array([[[predicted]]]))
-        assert np.isnan(float(metric.result()))
-        with pytest.raises(ValueError, match=r"Ids must lie in 0..3, or in the truth be 255. Received: other ids at 1"):
-            metric.matrix()
+        with pytest.raises(ValueError, match=r"`y_true` must hold class ids in 0..3 or be 255.*ids \[37\] at 1 pixels"):
+            metric.update_state(labels, PREDICTED)
+        assert not metric.matrix().any()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_in_a_graph_true_ids_outside_the_classes_enter_no_score_and_are_counted_by_id(jit_compile):
+    metric, void = ConfusionMatrix(3), ConfusionMatrix(3)
+    update = tf.function(metric.update_state, jit_compile=jit_compile)
+    truth = np.array([[[0, 1, 2, 3], [254, 37, 37, 255], [-5, -1, 300, 1000]]], np.int32)
+    predicted = np.array([[[0, 1, 1, 3], [0, 0, 7, 0], [0, 1, 2, 2]]], np.int32)  # also invalid where the truth is
+    for _ in range(2):
+        update(tf.constant(truth), tf.constant(predicted))
+        void.update_state(np.where((truth >= 0) & (truth < 3), truth, 255), predicted)
+    assert metric.invalid_ids() == {-1: 4, 3: 2, 37: 4, 254: 2, 256: 4}
+    np.testing.assert_array_equal(metric.matrix(), void.matrix())
+    assert float(metric.result()) == float(void.result()) == pytest.approx(1 / 2)  # of IoUs 1, 1/2 and 0
+    metric.reset_state()
+    assert metric.invalid_ids() == {}
 
 
 def test_where_every_pixel_has_a_class_255_is_no_void():
     metric = ConfusionMatrix(4, ignore_class=None)
-    metric.update_state(TRUTH, PREDICTED)
-    assert np.isnan(float(metric.result()))
+    with pytest.raises(ValueError, match=r"in 0..3. Received: ids \[255\] at 1 pixels"):
+        metric.update_state(TRUTH, PREDICTED)
+    tf.function(metric.update_state)(tf.constant(TRUTH), tf.constant(PREDICTED))
+    assert metric.invalid_ids() == {255: 1}
 
 
 def test_a_metric_survives_its_config():
@@ -131,5 +160,9 @@ def test_wrong_arguments_are_named():
         ConfusionMatrix(3, score="dice")
     with pytest.raises(ValueError, match=r"with K = 4, or integer ids. Received: y_pred.shape=\(1, 2, 3, 5\)"):
         ConfusionMatrix(4).update_state(TRUTH, np.zeros((1, 2, 3, 5), np.float32))
-    with pytest.raises(ValueError, match=r"`sample_weight` must be None. Received: a weight for 'mean_iou'"):
+    with pytest.raises(ValueError, match=r"of the same height and width. Received: y_true.shape=\(1, 2, 2\)"):
+        ConfusionMatrix(4).update_state(TRUTH[:, :, 1:], PREDICTED)
+    with pytest.raises(ValueError, match=r"not one-hot vectors.*Take ops.argmax"):
+        ConfusionMatrix(4).update_state(np.eye(4)[TRUTH % 4], np.zeros((1, 2, 3, 4), np.float32))
+    with pytest.raises(ValueError, match=r"`sample_weight` must be None: .* Received: a weight for 'mean_iou'"):
         ConfusionMatrix(4).update_state(TRUTH, PREDICTED, sample_weight=np.ones(1))
