@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     """Draws and prints; returns the exit status: 0 done, 2 a wrong argument."""
     arguments = _parser().parse_args(argv)
     try:
-        model, settings = saved_model_folder(arguments.model), crf_settings.read(arguments.crf)
+        model, settings = saved_model_folder(arguments.model), crf_settings.read_parameters(arguments.crf)
         check_unrefined(model, "Draw one that was exported without.")
         pairs = stored_pairs(arguments.data, arguments.split)[arguments.skip :: arguments.every]
     except ValueError as error:

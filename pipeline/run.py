@@ -151,12 +151,12 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
     if arguments.config in (None, "folder") and not on_streets:
         given.setdefault("name", _name(given["data"]))
     changes = [*given.items(), *(_assignment(text) for text in arguments.set)]
-    config = functools.reduce(lambda config, change: settings.changed(config, *change), changes, config)
+    config = functools.reduce(lambda config, change: settings.replace_setting(config, *change), changes, config)
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", config.name):
         raise ValueError(
             f"A model's name must be made of letters, digits, '_', '-' and '.'. Received: name={config.name!r}."
         )
-    refinement_settings.check(config)
+    refinement_settings.check_refinements(config)
     if config.trainer.strategy == "multiworker":
         machines.here()
     gate.check_thresholds(config.evaluator.thresholds)
@@ -166,7 +166,7 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
         from pipeline.examples.runner_options import pipeline_options
 
         pipeline_options(beam)
-    return settings.resolved(config), beam
+    return settings.resolve_auto(config), beam
 
 
 def asked(argv: list[str]) -> line.Stages:
@@ -203,12 +203,14 @@ def _assignment(text: str) -> tuple[str, object]:
     if not equals:
         raise ValueError(f"--set must be COMPONENT.FIELD=VALUE. Received: --set {text}.")
     if setting in CRF_SETTINGS and value.lower() not in ("none", ""):
-        return setting, crf_settings.read(value)  # so that the content of a file enters the recipe, not its place
+        return setting, crf_settings.read_parameters(
+            value
+        )  # so that the content of a file enters the recipe, not its place
     return setting, value
 
 
 def _parser() -> argparse.ArgumentParser:
-    defaults = {name: settings.settings(CONFIGS[name]()) for name in ("streets", "folder")}
+    defaults = {name: settings.flatten(CONFIGS[name]()) for name in ("streets", "folder")}
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.run",
         usage="%(prog)s [options] [-- Beam's options]",

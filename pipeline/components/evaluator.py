@@ -27,7 +27,7 @@ from pipeline.evaluation.ranked_images import rank_images, save_ranked_images
 from pipeline.examples import prepared
 from pipeline.settings import refinements as refinement_settings
 from pipeline.settings.evaluator import Evaluator
-from pipeline.settings.prediction import Settings
+from pipeline.settings.prediction import PredictionOptions
 
 ORACLES = {"superpixels": False, "merged_by_colour": True}
 """Regions whose best labels are scored: whether neighbouring superpixels of similar colour are merged."""
@@ -117,12 +117,12 @@ def evaluator(
     write_json(out / "scores.json", result, allow_nan=False)
 
 
-def _refinements(config: Evaluator, model: pathlib.Path, transform: pathlib.Path) -> dict[str, Settings]:
+def _refinements(config: Evaluator, model: pathlib.Path, transform: pathlib.Path) -> dict[str, PredictionOptions]:
     """The refinements to score, as settings of `pipeline.predict`."""
     if not config.refinements:
         return {}
     size = read_json(transform / "plan.json")["image_size"]
-    refinements = {name: refinement_settings.named(name, size, config.crf) for name in config.refinements}
+    refinements = {name: refinement_settings.prediction_options(name, size, config.crf) for name in config.refinements}
     if "crf" in refinements:
         refinement_settings.check_unrefined(model / "saved_model", "Remove crf from evaluator.refinements.")
     return refinements
@@ -186,7 +186,7 @@ def compare_images(ours: ScoredImages, theirs: ScoredImages) -> dict:
     return result | {"difference": interval.value, "low": interval.low, "high": interval.high}
 
 
-def refinement_scores(refined: PairCounts, original: PairCounts, settings: Settings) -> dict:
+def refinement_scores(refined: PairCounts, original: PairCounts, settings: PredictionOptions) -> dict:
     """Scores with a refinement, the difference it makes to mean IoU with its 95 % interval, and DenseCRF's parameters."""
     comparison = compare_images(refined.images, original.images)
     scores = _main_scores(refined) | {name: comparison[name] for name in ("difference", "low", "high")}

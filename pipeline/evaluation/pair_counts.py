@@ -25,7 +25,7 @@ from pipeline.examples.collecting import Collect, SumCounts, read_collected
 from pipeline.examples.records import ReadExamples
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.prediction import refinements
-from pipeline.settings.prediction import Settings
+from pipeline.settings.prediction import PredictionOptions
 
 BATCH_SIZE = 4
 MERGE_THRESHOLD = 20.0
@@ -78,7 +78,9 @@ class PredictPairs(beam.DoFn):
         refinement: settings of `pipeline.predict`, which then replace the signature; None: no refinement.
     """
 
-    def __init__(self, saved_model: pathlib.Path, signature: str = "serve_bytes", refinement: Settings | None = None):
+    def __init__(
+        self, saved_model: pathlib.Path, signature: str = "serve_bytes", refinement: PredictionOptions | None = None
+    ):
         self._saved_model, self._signature, self._refinement = str(saved_model), signature, refinement
         self._handle = shared.Shared()
 

@@ -1,1 +1,1 @@
-"""Settings: one file a component, the whole run, presets, and the rules of values. Standard library only."""
+"""Settings: one file per component, the whole run, presets, and rules of values. Standard library only."""

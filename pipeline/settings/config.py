@@ -1,7 +1,7 @@
-"""The settings of a run: one frozen dataclass per component, flags for what people change most, `--set` for everything.
+"""The settings of a run: one frozen dataclass per component, and what concerns the whole run.
 
-What stands in a component's dataclass enters its recipe, so changing it recomputes that component. What does not change a
-result (places, the name, Beam's options) stands in `Config` itself. No framework is imported here, so `--help` answers at once.
+The fields of a component's dataclass enter its recipe, so changing one recomputes that component. What does not change a result
+(places, the model's name) is a field of `Config` itself. Standard library only, so `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ from pipeline.settings.schema_gen import SchemaGen
 from pipeline.settings.statistics_gen import StatisticsGen
 from pipeline.settings.trainer import Trainer
 from pipeline.settings.transform import Transform
-from pipeline.settings.values import NotNegative
+from pipeline.settings.values import NonNegativeFloat
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A whole run. `data`, `classes`, `schema`, `root` and `push_to` are places: they enter no recipe, their contents do."""
+    """The settings of a whole run. Of the places `data`, `classes` and `schema` the contents enter recipes, never the paths."""
 
-    name: str = "streets"  # of the model: savedmodels/<name>/<version>
+    name: str = "streets"  # of the model, pushed to savedmodels/<name>/<version>
     data: str = "streets"  # folder or CSV of pairs, "tfds:<name>", or "streets"
     classes: str | None = None  # classes.csv; None: the one in the data folder
     schema: str | None = None  # a frozen schema.json; None: inferred
     root: str = "runs"
     push_to: str = "savedmodels"
-    wait_for_machines: NotNegative = 300.0  # seconds that a machine of several waits for the others before training
+    wait_for_machines: NonNegativeFloat = (
+        300.0  # seconds that each of several machines waits for the others before training
+    )
     example_gen: ExampleGen = dataclasses.field(default_factory=ExampleGen)
     statistics_gen: StatisticsGen = dataclasses.field(default_factory=StatisticsGen)
     schema_gen: SchemaGen = dataclasses.field(default_factory=SchemaGen)
@@ -49,20 +51,20 @@ class Config:
         values.check(self)
 
 
-def changed(config: Config, setting: str, value) -> Config:
-    """`config` with one setting replaced.
+def replace_setting(config: Config, setting: str, value) -> Config:
+    """Returns `config` with one setting replaced.
 
     Args:
         config: the settings to start from.
         setting: "component.field", or the name of a field of `Config` itself.
-        value: a value of the field's type, or text to be read as one.
+        value: a value of the field's type, or text to read as one.
 
     Raises:
-        ValueError: there is no such setting, or the text is no such value; the message names the nearest right one.
+        ValueError: the setting is unknown, in which case the message suggests the nearest one, or the value is not allowed.
     """
     component, _, field = setting.rpartition(".")
     owner = getattr(config, component, None) if component else config
-    names = settings(config)
+    names = flatten(config)
     if setting not in names:
         cure = did_you_mean(setting, names, f"There are: {', '.join(names)}.")
         raise ValueError(f"Unknown setting {setting!r}. Received: --set {setting}={value}.{cure}")
@@ -72,8 +74,8 @@ def changed(config: Config, setting: str, value) -> Config:
     return dataclasses.replace(config, **{component: owner}) if component else owner
 
 
-def settings(config: Config) -> dict[str, object]:
-    """Every setting and its value, by the name that `changed` takes."""
+def flatten(config: Config) -> dict[str, object]:
+    """Returns every setting and its value, under the names that `replace_setting` takes."""
     result = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -84,15 +86,15 @@ def settings(config: Config) -> dict[str, object]:
     return result
 
 
-def resolved(config: Config) -> Config:
-    """`config` with "auto" replaced by what this machine makes of it, so that a recipe says what was done."""
+def resolve_auto(config: Config) -> Config:
+    """Returns `config` with "auto" replaced by what it means on this machine, since recipes hold what was really done."""
     if config.trainer.precision == "auto":
-        config = changed(config, "trainer.precision", "mixed_bfloat16" if _computes_bfloat16() else "float32")
+        config = replace_setting(config, "trainer.precision", "mixed_bfloat16" if _computes_bfloat16() else "float32")
     return config
 
 
 def _computes_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16; without that mixed precision is slower than float32."""
+    """Whether the processor has instructions for bfloat16, without which mixed precision is slower than float32."""
     try:
         flags = pathlib.Path("/proc/cpuinfo").read_text()
     except OSError:

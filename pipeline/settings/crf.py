@@ -1,6 +1,6 @@
-"""Settings of DenseCRF as people write them: `auto`, a JSON object, or a file that `pipeline.tune_crf` wrote.
+"""Parameters of DenseCRF as people write them: `auto`, a JSON object, or a file that `pipeline.tune_crf` wrote.
 
-What is wrong with them is said before anything is predicted or trained. Standard library only.
+Wrong ones are refused before anything is predicted or trained. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,58 +19,57 @@ AUTO = {
     "appearance_colour_sigma": 8.0,
     "appearance_weight": 4.0,
 }
-"""The defaults of `kseg.DenseCRF`, the best of those tried on CamVid and on streets (docs/refinement.md); its arguments
-that may be chosen, too."""
+"""Every parameter and its default in `kseg.DenseCRF`: the best of those tried on CamVid and on streets (docs/refinement.md)."""
 
 
-def read(text: str) -> dict[str, float]:
-    """The settings that `text` stands for; those that it leaves out are as in `AUTO`.
+def read_parameters(text: str) -> dict[str, float]:
+    """Reads parameters of DenseCRF; those left out are as in `AUTO`.
 
     Args:
-        text: "auto"; a JSON object such as {"appearance_weight": 4}; or the path of a file that holds one, as such or under
-            "settings", as what `python -m pipeline.tune_crf` writes does.
+        text: "auto"; a JSON object such as {"appearance_weight": 4}; or the path of a file that holds one, alone or under
+            "settings", as `python -m pipeline.tune_crf` writes it.
 
     Raises:
-        ValueError: it is none of these, or a setting is not known or out of range.
+        ValueError: the text is none of these, or a parameter is unknown or out of range.
 
     Example:
-        >>> read('{"iterations": 10}')["iterations"], read("auto")["iterations"]
+        >>> read_parameters('{"iterations": 10}')["iterations"], read_parameters("auto")["iterations"]
         (10, 5)
     """
     if text == "auto":
         return dict(AUTO)
-    source, place = text, "`crf`"
+    source, origin = text, "`crf`"
     if not text.lstrip().startswith("{"):
         if not pathlib.Path(text).is_file():
             raise ValueError(f"`crf` must be auto, a JSON object or a file that holds one. Received: crf={text}.")
-        source, place = pathlib.Path(text).read_text(encoding="utf-8"), f"The file of `crf`, {text},"
+        source, origin = pathlib.Path(text).read_text(encoding="utf-8"), f"The file of `crf`, {text},"
     try:
         found = json.loads(source)
     except ValueError as error:
-        raise ValueError(f"{place} must be a JSON object. Received: {source[:60]!r} [{error}].") from error
-    settings = found.get("settings", found) if isinstance(found, dict) else found
-    if not isinstance(settings, dict):
-        raise ValueError(f"{place} must be a JSON object. Received: {source[:60]!r}.")
-    return checked(AUTO | settings)
+        raise ValueError(f"{origin} must be a JSON object. Received: {source[:60]!r} [{error}].") from error
+    parameters = found.get("settings", found) if isinstance(found, dict) else found
+    if not isinstance(parameters, dict):
+        raise ValueError(f"{origin} must be a JSON object. Received: {source[:60]!r}.")
+    check_parameters(parameters)
+    return AUTO | parameters
 
 
-def checked(settings: dict[str, float]) -> dict[str, float]:
-    """The settings, when DenseCRF has them and they lie in their range.
+def check_parameters(parameters: dict[str, float]):
+    """Checks parameters by name and range.
 
     Raises:
-        ValueError: one is not known, or is no such number.
+        ValueError: DenseCRF has no such parameter, or it cannot have that value.
     """
-    for name, value in settings.items():
+    for name, value in parameters.items():
         if name not in AUTO:
             cure = did_you_mean(name, AUTO, f"There are: {', '.join(AUTO)}.")
-            raise ValueError(f"Unknown setting of DenseCRF {name!r}. Received: {name}={value!r} [crf].{cure}")
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            raise ValueError(f"Unknown parameter of DenseCRF {name!r}. Received: {name}={value!r} [crf].{cure}")
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if name == "iterations":
-            fits, range_ = number and value >= 0 and value == int(value), "a whole number, at least 0"
+            fits, expected = is_number and value >= 0 and value == int(value), "a whole number, at least 0"
         elif name.endswith("_sigma"):
-            fits, range_ = number and value > 0, "a number above 0"
+            fits, expected = is_number and value > 0, "a number above 0"
         else:
-            fits, range_ = number, "a number"
+            fits, expected = is_number, "a number"
         if not fits:
-            raise ValueError(f"`{name}` must be {range_}. Received: {name}={value!r} [crf].")
-    return settings
+            raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r} [crf].")

@@ -14,7 +14,7 @@ REGIONS = ("csv", "json", "geojson", "coco")
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class PredictionOptions:
     """What changes the answers, and so must be the same when a folder of answers is gone on with."""
 
     tile: tuple[int, int] | None = None
@@ -32,7 +32,7 @@ class Settings:
     max_pixels: int = 50_000_000
 
 
-def parse(argv: list[str]) -> tuple[argparse.Namespace, Settings, list[str]]:
+def parse(argv: list[str]) -> tuple[argparse.Namespace, PredictionOptions, list[str]]:
     """Reads the command line: what to label, the settings, and Beam's options, which follow a bare `--`.
 
     Raises:
@@ -46,14 +46,16 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, Settings, list[str]]:
         known = [option for action in parser._actions for option in action.option_strings]
         cure = did_you_mean(unknown[0].split("=")[0], known, "Beam's own options go after a bare `--`.")
         raise ValueError(f"Unknown argument {unknown[0]!r}. Received: {' '.join(ours)}.{cure}")
-    fields = [field.name for field in dataclasses.fields(Settings)]
+    fields = [field.name for field in dataclasses.fields(PredictionOptions)]
     given = {name: getattr(arguments, name) for name in fields}
-    settings = Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    settings = PredictionOptions(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    )
     settings = _with_overlap(settings)
     return arguments, settings, beam
 
 
-def _with_overlap(settings: Settings) -> Settings:
+def _with_overlap(settings: PredictionOptions) -> PredictionOptions:
     """The settings with the overlap that follows from the tile, when they agree."""
     if settings.scales != (1.0,) and not settings.tile:
         raise ValueError(
@@ -76,7 +78,7 @@ def _refuse(message: str, argv: list[str]):
 
 
 def _parser() -> argparse.ArgumentParser:
-    one = Settings()
+    one = PredictionOptions()
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.predict",
         usage="%(prog)s --model savedmodels/NAME --input 'photos/**/*.jpg' --output out [options] [-- Beam's options]",
@@ -140,7 +142,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def _crf(text: str) -> dict[str, float]:
     try:
-        return crf_settings.read(text)
+        return crf_settings.read_parameters(text)
     except (ValueError, OSError) as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from pipeline.settings.values import Checked, Count
+from pipeline.settings.values import Checked, PositiveInt
 
 
 @dataclasses.dataclass(frozen=True)
 class Pusher(Checked):
     """Blessed models are pushed."""
 
-    keep: Count = 5  # versions that stay at the target; older ones are removed, what was rolled back is not counted
+    keep: PositiveInt = (
+        5  # versions that stay at the target; older ones are removed, what was rolled back is not counted
+    )

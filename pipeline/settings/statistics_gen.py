@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
-from pipeline.settings.values import Checked, Number, Whole
+from pipeline.settings.values import Checked, NonNegativeInt, Number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,5 +13,5 @@ class StatisticsGen(Checked):
     """What counts as a near duplicate, and as tiny."""
 
     # by which the perceptual hashes of two images may differ
-    near_duplicate_bits: Annotated[int, Number(least=0, most=128, whole=True)] = 10
-    tiny_side: Whole = 16  # pixels; images with a shorter side are named
+    near_duplicate_bits: Annotated[int, Number(minimum=0, maximum=128, integer=True)] = 10
+    tiny_side: NonNegativeInt = 16  # pixels; images with a shorter side are named

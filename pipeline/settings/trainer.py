@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Literal
 
-from pipeline.settings.values import Checked, Count, NotNegative, Number, Positive, Whole
+from pipeline.settings.values import Checked, NonNegativeFloat, NonNegativeInt, Number, PositiveFloat, PositiveInt
 
 MODELS = {  # --model: the module that holds the network, and so enters the trainer's recipe
     "unet": "kseg.models.unet",
@@ -36,36 +36,38 @@ class Trainer(Checked):
 
     model: Literal[*MODELS] = "unet"
     width: Literal["narrow", "paper"] = "narrow"  # paper: the network of the paper to the number
-    filters: tuple[Count, ...] = (16, 32, 64, 128, 256)  # of the narrow U-Net, fine to coarse
-    epochs: Count = 80
-    batch_size: Count = 8
-    learning_rate: Positive = 2e-3
-    weight_decay: NotNegative = 1e-4
-    dice_weight: NotNegative = 0.0
-    adversarial_weight: NotNegative = 0.0
+    filters: tuple[PositiveInt, ...] = (16, 32, 64, 128, 256)  # of the narrow U-Net, fine to coarse
+    epochs: PositiveInt = 80
+    batch_size: PositiveInt = 8
+    learning_rate: PositiveFloat = 2e-3
+    weight_decay: NonNegativeFloat = 1e-4
+    dice_weight: NonNegativeFloat = 0.0
+    adversarial_weight: NonNegativeFloat = 0.0
     discriminator: Literal[*DISCRIMINATORS] = "two_branch"
-    discriminator_filters: Count = 16  # of its first convolutions; the papers' have 64, LargeFOV and SmallFOV 96
+    discriminator_filters: PositiveInt = 16  # of its first convolutions; the papers' have 64, LargeFOV and SmallFOV 96
     encoding: Literal["basic", "product", "scaling"] = "scaling"  # of the label maps that it sees
-    discriminator_learning_rate: Positive = 2e-4
-    label_stride: Count = 2  # the discriminator sees image and label maps at 1/label_stride of the resolution
+    discriminator_learning_rate: PositiveFloat = 2e-4
+    label_stride: PositiveInt = 2  # the discriminator sees image and label maps at 1/label_stride of the resolution
     spectral_normalization: bool = False  # of the discriminator's convolutions
     objective: Literal["non_saturating", "minimax", "least_squares", "hinge"] = "non_saturating"
-    label_smoothing: Annotated[float, Number(least=0, below=1)] = 0.0  # the label of what is real is 1 less this
-    pretrain_segmentor: Whole = 0  # steps that the segmentor learns alone
-    pretrain_discriminator: Whole = 0  # steps after these that the discriminator learns alone
-    alternate_every: Whole = 0  # k: then the discriminator for k steps, the segmentor for k, by turns; 0: both at each
-    ramp: Whole = 0  # steps over which the weight of the verdict then grows from 0
+    label_smoothing: Annotated[float, Number(minimum=0, below=1)] = 0.0  # the label of what is real is 1 less this
+    pretrain_segmentor: NonNegativeInt = 0  # steps that the segmentor learns alone
+    pretrain_discriminator: NonNegativeInt = 0  # steps after these that the discriminator learns alone
+    alternate_every: NonNegativeInt = (
+        0  # k: then the discriminator for k steps, the segmentor for k, by turns; 0: both at each
+    )
+    ramp: NonNegativeInt = 0  # steps over which the weight of the verdict then grows from 0
     on_nonfinite: Literal["stop", "restore"] = "stop"  # where a game's loss is no number, or to the last good state
-    scale: tuple[Positive, Positive] = (0.75, 2.0)  # of the augmentation
+    scale: tuple[PositiveFloat, PositiveFloat] = (0.75, 2.0)  # of the augmentation
     photometric: bool = True
     strategy: Literal["one", "mirrored", "multiworker", "auto"] = "one"
     # auto: mixed_bfloat16 where the processor computes with it, else float32
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     jit: bool = False  # the whole step compiled by XLA, and `deterministic` left to it
-    seed: Whole = 0
+    seed: NonNegativeInt = 0
     # one processor, or one device of a kind, computes the same bits again; a few operations refuse, and no XLA
     deterministic: bool = True
-    checkpoint_seconds: NotNegative = 10.0  # between two checkpoints from which a killed training goes on
+    checkpoint_seconds: NonNegativeFloat = 10.0  # between two checkpoints from which a killed training goes on
     # of DenseCRF, which then refines what is served: auto, JSON or a file of tune_crf
     crf: dict[str, float] | None = None
     flips: tuple[str, ...] = ()  # horizontal, vertical: views that what is served averages, for one more pass each

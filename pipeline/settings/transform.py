@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from pipeline.settings.values import Checked, Count
+from pipeline.settings.values import Checked, PositiveInt
 
 
 @dataclasses.dataclass(frozen=True)
 class Transform(Checked):
     """What the networks are shown."""
 
-    image_size: tuple[Count, Count] | None = None  # height, width; None: the median size, its longer side at most 240
+    image_size: tuple[PositiveInt, PositiveInt] | None = (
+        None  # height, width; None: the median size, its longer side at most 240
+    )
     class_weights: Literal["none", "inverse_square_root", "median_frequency"] = "inverse_square_root"
-    examples_per_shard: Count = 64
+    examples_per_shard: PositiveInt = 64

@@ -1,4 +1,4 @@
-"""What a setting may be: the rules that stand in its annotation, and how its text is read. Standard library only."""
+"""What a setting may be: rules written as annotations, and how text becomes a value. Standard library only."""
 
 from __future__ import annotations
 
@@ -14,129 +14,147 @@ import typing
 
 @dataclasses.dataclass(frozen=True)
 class Number:
-    """A finite number, from `least` to `most`, above `above` and below `below`."""
+    """A finite number from `minimum` to `maximum`, above `above` and below `below`."""
 
-    least: float = -math.inf
-    most: float = math.inf
+    minimum: float = -math.inf
+    maximum: float = math.inf
     above: float = -math.inf
     below: float = math.inf
-    whole: bool = False
+    integer: bool = False
 
     def allows(self, value) -> bool:
         """Whether `value` is such a number."""
         return (
-            isinstance(value, numbers.Integral if self.whole else numbers.Real)
+            isinstance(value, numbers.Integral if self.integer else numbers.Real)
             and math.isfinite(value)
-            and self.least <= value <= self.most
+            and self.minimum <= value <= self.maximum
             and self.above < value < self.below
         )
 
     def __str__(self):
-        ends = {"of at least": self.least, "above": self.above, "of at most": self.most, "below": self.below}
-        said = " and ".join(f"{word} {end:g}" for word, end in ends.items() if math.isfinite(end))
-        return f"a {'whole ' if self.whole else ''}number {said}"
+        number = "a whole number" if self.integer else "a number"
+        if math.isfinite(self.minimum) and math.isfinite(self.maximum):
+            return f"{number} from {self.minimum:g} to {self.maximum:g}"
+        bounds = {"of at least": self.minimum, "above": self.above, "of at most": self.maximum, "below": self.below}
+        return f"{number} {' and '.join(f'{word} {bound:g}' for word, bound in bounds.items() if math.isfinite(bound))}"
 
 
-Count = typing.Annotated[int, Number(least=1, whole=True)]
-Whole = typing.Annotated[int, Number(least=0, whole=True)]
-Positive = typing.Annotated[float, Number(above=0)]
-NotNegative = typing.Annotated[float, Number(least=0)]
-Share = typing.Annotated[float, Number(least=0, most=1)]
+PositiveInt = typing.Annotated[int, Number(minimum=1, integer=True)]
+NonNegativeInt = typing.Annotated[int, Number(minimum=0, integer=True)]
+PositiveFloat = typing.Annotated[float, Number(above=0)]
+NonNegativeFloat = typing.Annotated[float, Number(minimum=0)]
+Fraction = typing.Annotated[float, Number(minimum=0, maximum=1)]
 
 
 class Checked:
-    """Refuses what the annotations of its fields do not allow: a wrong number shall not be found out after hours."""
+    """Base of the components' settings: checks the fields when an instance is made, so that no run fails on one after hours."""
 
     def __post_init__(self):
         check(self, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower() + ".")
 
 
-def check(settings, prefix: str = ""):
-    """Holds the fields of a dataclass against their annotations.
+def check(config, prefix: str = ""):
+    """Checks the fields of a dataclass against their annotations.
 
     Args:
-        settings: the dataclass.
-        prefix: of a field's name in messages, such as "trainer.".
+        config: the dataclass instance.
+        prefix: of the fields' names in messages, such as "trainer.".
 
     Raises:
         ValueError: a field is not what its annotation allows.
     """
-    for field, kind in _annotations(type(settings)).items():
-        value = getattr(settings, field)
-        wanted = _wanted(value, kind)
-        if wanted:
+    for field, annotation in annotations(type(config)).items():
+        value = getattr(config, field)
+        if expected := _violated(value, annotation):
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-            raise ValueError(f"`{field}` must be {wanted}. Received: {prefix}{field}={shown}.")
+            raise ValueError(f"`{field}` must be {expected}. Received: {prefix}{field}={shown}.")
 
 
 @functools.cache
-def _annotations(owner: type) -> dict:
+def annotations(owner: type) -> dict:
+    """The annotations of a dataclass's fields, with their rules."""
     return typing.get_type_hints(owner, include_extras=True)
 
 
-def _wanted(value, kind) -> str:
-    """What `value` should have been; nothing where it is as `kind` says."""
-    if typing.get_origin(kind) is typing.Annotated:
-        (rule,) = kind.__metadata__
+def choices(annotation) -> tuple:
+    """The values that an annotation lists; empty where it does not list any."""
+    return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
+
+
+def _violated(value, annotation) -> str:
+    """The rule that `value` violates, as text; empty where there is none."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        (rule,) = annotation.__metadata__
         return "" if rule.allows(value) else str(rule)
-    if typing.get_origin(kind) is typing.Literal:
-        names = typing.get_args(kind)
+    if names := choices(annotation):
         return "" if value in names else f"one of {', '.join(names)}"
-    options = _options(kind)
+    options = _options(annotation)
     if len(options) > 1:
-        return "" if value is None else _wanted(value, next(option for option in options if option is not type(None)))
-    if typing.get_origin(kind) is not tuple:
-        return ""
-    inner = typing.get_args(kind)
-    many = inner[-1] is Ellipsis
-    found = [_wanted(part, inner[0]) for part in value]
-    if any(found) or (not many and len(value) != len(inner)):
-        rule = next(filter(None, found), "") or str(inner[0].__metadata__[0])
-        return f"{'values' if many else f'{len(inner)} values'}, each {rule}"
+        return "" if value is None else _violated(value, next(option for option in options if option is not type(None)))
+    if typing.get_origin(annotation) is tuple:
+        return _violated_by_part(value, typing.get_args(annotation))
     return ""
 
 
-def read(text: str, kind, setting: str):
-    """`text` as a value of the annotated type `kind`.
+def _violated_by_part(value: tuple, parts: tuple) -> str:
+    """As `_violated`, for a tuple with the annotations `parts`, all alike; the last may be `...`."""
+    variadic = parts[-1] is Ellipsis
+    violated = [_violated(part, parts[0]) for part in value]
+    if not any(violated) and (variadic or len(value) == len(parts)):
+        return ""
+    rule = next(filter(None, violated), "") or str(parts[0].__metadata__[0])
+    return f"{'values' if variadic else f'{len(parts)} values'}, each {rule}"
+
+
+def read(text: str, annotation, setting: str):
+    """Reads `text` as a value of the annotated type.
 
     Args:
-        text: what was written.
-        kind: of the setting.
+        text: what was written on the command line.
+        annotation: of the setting, without its rules.
         setting: its name, for messages.
 
     Raises:
         ValueError: the text is no such value.
     """
-    options = _options(kind)
+    options = _options(annotation)
     if type(None) in options and text.lower() in ("none", ""):
         return None
     kind = next(option for option in options if option is not type(None))
+    if setting == "transform.image_size" and "x" in text.lower():
+        return image_size(text)
     try:
-        if setting == "transform.image_size" and "x" in text.lower():
-            return image_size(text)
-        if typing.get_origin(kind) is tuple:
-            return tuple(typing.get_args(kind)[0](part) for part in text.strip("()[] ").split(",") if part.strip())
-        if typing.get_origin(kind) is dict:
-            return _object(text)
-        if typing.get_origin(kind) is typing.Literal:
-            return text
-        if kind is bool:
-            return {"true": True, "false": False}[text.lower()]
-        return kind(text)
+        return _convert(text, kind)
     except (KeyError, ValueError) as error:
-        if setting == "transform.image_size":
-            raise
         expected = getattr(kind, "__name__", str(kind))
         raise ValueError(f"{setting} must be of type {expected}. Received: {setting}={text}.") from error
 
 
-def _options(kind) -> tuple:
-    """The types of a union, or the type alone."""
-    return typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
+def _convert(text: str, kind):
+    if typing.get_origin(kind) is tuple:
+        part_kind = typing.get_args(kind)[0]
+        return tuple(part_kind(part) for part in text.strip("()[] ").split(",") if part.strip())
+    if typing.get_origin(kind) is dict:
+        return _read_object(text)
+    if choices(kind):
+        return text
+    if kind is bool:
+        return {"true": True, "false": False}[text.lower()]
+    return kind(text)
+
+
+def _options(annotation) -> tuple:
+    """The types of a union, or the one type."""
+    is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    return typing.get_args(annotation) if is_union else (annotation,)
 
 
 def image_size(text: str) -> tuple[int, int]:
-    """Reads WIDTHxHEIGHT as people write it; returns (height, width) as arrays have it."""
+    """Reads WIDTHxHEIGHT, as people write it; returns (height, width), as arrays have it.
+
+    Raises:
+        ValueError: the text is no such size.
+    """
     width, _, height = text.lower().partition("x")
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise ValueError(
@@ -145,11 +163,11 @@ def image_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _object(text: str) -> dict:
-    """A JSON object.
+def _read_object(text: str) -> dict:
+    """Reads a JSON object.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is none.
     """
     value = json.loads(text)
     if not isinstance(value, dict):

@@ -376,10 +376,10 @@ def test_dense_crf_refines_what_views_and_tiles_say_and_superpixels_vote_on_that
         whole, out = (
             np.asarray(Image.open(tmp_path / folder / "label_maps" / f"{key}.png")) for folder in ("whole", "out")
         )
-        expected = inference.refine_with_crf(served, **crf_settings.read(CRF))(image[None])[0].argmax(-1)
+        expected = inference.refine_with_crf(served, **crf_settings.read_parameters(CRF))(image[None])[0].argmax(-1)
         assert (whole == expected).mean() > 0.999  # a pixel on the border of two simplices may fall to either
         changed += np.count_nonzero(whole != served.label_map(image))
-        expected = inference.refine_with_crf(views, **crf_settings.read(CRF))(image[None])[0].argmax(-1)
+        expected = inference.refine_with_crf(views, **crf_settings.read_parameters(CRF))(image[None])[0].argmax(-1)
         voted = superpixels.majority_vote(expected, superpixels.slic(image, num_superpixels=30))
         assert (out == voted).mean() > 0.99
     assert changed > 0

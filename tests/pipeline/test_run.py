@@ -49,11 +49,17 @@ def test_without_data_it_is_the_game_on_streets_and_with_data_it_is_not():
         (["--model", "unett"], "`model` must be one of unet"),
         (["--set", "evaluator.refinements=flips,crff"], r"evaluator.refinements=crff\. Did you mean 'crf'\?"),
         (["--set", 'trainer.crf={"iteration": 3}'], r"Received: iteration=3 \[crf\]\. Did you mean 'iterations'\?"),
-        (["--set", "trainer.flips=left"], r"`flips` must be of horizontal, vertical\. Received: trainer\.flips=left\."),
-        (["--set", "trainer.rotations=45"], r"`rotations` must be of 0, 90, 180, 270\."),
-        (["--set", "trainer.rotations="], r"`rotations` must name one at least\. Received: trainer\.rotations=\."),
+        (
+            ["--set", "trainer.flips=left"],
+            r"`flips` must be among horizontal, vertical\. Received: trainer\.flips=left\.",
+        ),
+        (["--set", "trainer.rotations=45"], r"`rotations` must be among 0, 90, 180, 270\."),
+        (
+            ["--set", "trainer.rotations="],
+            r"`rotations` must have at least one angle\. Received: trainer\.rotations=\.",
+        ),
         (["--set", "trainer.crf=nowhere.json"], "must be auto, a JSON object or a file that holds one"),
-        (["--set", "evaluator.crf=auto"], r"must be given with evaluator.refinements=crf.*Received: .*=none"),
+        (["--set", "evaluator.crf=auto"], r"requires evaluator.refinements=crf.*Received: .*=none"),
         (
             ["--set", "evaluator.refinements=flips,crf", "--set", "trainer.crf=auto"],
             r"must not be refined twice\. Received: trainer.crf, and crf in evaluator.refinements",

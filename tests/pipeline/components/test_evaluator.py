@@ -283,7 +283,7 @@ def test_bounds_of_regions_are_not_computed_where_no_superpixels_vote(evaluate):
 
 def test_a_refinement_that_is_not_known_is_refused_before_anything_is_predicted(evaluate, tmp_path):
     with pytest.raises(
-        ValueError, match=r"`refinements` must be of flips.*evaluator\.refinements=flip\. Did you mean 'flips'\?"
+        ValueError, match=r"`refinements` must be among flips.*evaluator\.refinements=flip\. Did you mean 'flips'\?"
     ):
         evaluate(refinements=("flip",))
     assert not (tmp_path / "scores.json").exists()

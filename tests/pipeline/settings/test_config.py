@@ -27,30 +27,30 @@ from pipeline.settings.trainer import CRF, chosen_modules
     ],
 )
 def test_text_becomes_a_value_of_the_settings_type(setting, text, value):
-    changed = settings.changed(settings.Config(), setting, text)
-    assert settings.settings(changed)[setting] == value
+    changed = settings.replace_setting(settings.Config(), setting, text)
+    assert settings.flatten(changed)[setting] == value
 
 
 def test_a_wrong_name_is_refused_with_the_nearest_right_one():
     with pytest.raises(ValueError, match=r"Unknown setting 'trainer.epoch'.*Did you mean 'trainer.epochs'\?"):
-        settings.changed(settings.Config(), "trainer.epoch", "3")
+        settings.replace_setting(settings.Config(), "trainer.epoch", "3")
 
 
 def test_a_wrong_value_is_refused_with_its_type():
     with pytest.raises(ValueError, match=r"trainer.epochs must be of type int. Received: trainer.epochs=many"):
-        settings.changed(settings.Config(), "trainer.epochs", "many")
+        settings.replace_setting(settings.Config(), "trainer.epochs", "many")
     with pytest.raises(ValueError, match="WIDTHxHEIGHT"):
-        settings.changed(settings.Config(), "transform.image_size", "240x")
+        settings.replace_setting(settings.Config(), "transform.image_size", "240x")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_configuration_is_made_of_json_values(name):
-    values = settings.settings(CONFIGS[name]())
+    values = settings.flatten(CONFIGS[name]())
     assert json.loads(json.dumps(values, allow_nan=False)).keys() == values.keys()
 
 
 def test_a_recipe_never_says_auto():
-    assert settings.resolved(settings.Config()).trainer.precision in ("mixed_bfloat16", "float32")
+    assert settings.resolve_auto(settings.Config()).trainer.precision in ("mixed_bfloat16", "float32")
 
 
 def test_only_the_chosen_networks_enter_the_recipe():
@@ -79,9 +79,9 @@ def test_only_the_chosen_networks_enter_the_recipe():
         ("trainer.scale", "2,1", "`scale` must be the smallest and the largest"),
         ("transform.image_size", "0,5", "2 values, each a whole number of at least 1"),
         ("transform.class_weights", "many", "one of none, inverse_square_root, median_frequency"),
-        ("example_gen.validation_share", "2", "a number of at least 0 and of at most 1"),
+        ("example_gen.validation_share", "2", "a number from 0 to 1"),
         ("example_gen.ignore_value", "-1", "at least 0"),
-        ("statistics_gen.near_duplicate_bits", "129", "a whole number of at least 0 and of at most 128"),
+        ("statistics_gen.near_duplicate_bits", "129", "a whole number from 0 to 128"),
         ("evaluator.split", "tset", "one of auto, train, validation, test"),
         ("evaluator.margin", "-0.1", "at least 0"),
         ("infra_validator.samples", "0", r"Received: infra_validator\.samples=0"),
@@ -91,7 +91,7 @@ def test_only_the_chosen_networks_enter_the_recipe():
 )
 def test_what_a_setting_cannot_be_is_refused_before_the_run_begins(setting, text, message):
     with pytest.raises(ValueError, match=message):
-        settings.changed(settings.Config(), setting, text)
+        settings.replace_setting(settings.Config(), setting, text)
 
 
 def test_a_setting_made_in_python_is_held_against_the_same_rules():
