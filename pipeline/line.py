@@ -10,6 +10,7 @@ import importlib
 import pathlib
 
 from pipeline import machines
+from pipeline.engine import progress
 from pipeline.engine.files import read_json
 from pipeline.engine.loading import component
 from pipeline.engine.store import Artifact, Store, Untracked, external
@@ -18,6 +19,7 @@ from pipeline.publishing import versions
 from pipeline.publishing.previous import previous_statistics
 from pipeline.settings import config as settings
 from pipeline.settings.trainer import CRF, chosen_modules
+from pipeline.validation.anomalies import report
 
 COMPONENTS = (
     "example_gen",
@@ -58,6 +60,8 @@ def run(config: settings.Config, beam_options: list[str], stages: Stages) -> dic
     store, artifacts = Store(config.root, forced=stages.forced, required=before, explain=stages.explain), {}
     for name, artifact in steps(config, beam_options, store):
         artifacts[name] = artifact.path
+        if name == "example_validator" and name not in before and not stages.explain:
+            _note_anomalies(name, artifact.path)
         if name == stages.last:
             break
     return artifacts
@@ -145,6 +149,12 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
         fingerprint=Untracked(model.fingerprint),
     )
     yield "pusher", pushed
+
+
+def _note_anomalies(name: str, folder: pathlib.Path):
+    """What was found in the data, when the component has run and when it was cached."""
+    if text := report(folder):
+        progress.note(name, text)
 
 
 def _source(data: str) -> Artifact:

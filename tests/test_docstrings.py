@@ -40,8 +40,9 @@ MODULES = (
     "kseg.receptive_fields.walk",
     "kseg.regions",
     "kseg.superpixels",
+    "pipeline.validation.anomalies",
     "pipeline.validation.duplicates",
-    "pipeline.validation.skew",
+    "pipeline.validation.histograms",
 )
 
 

@@ -1,4 +1,4 @@
-"""schema_gen: what a data set looks like, for people to read and for data to be held against; see `pipeline.validation.schema`.
+"""schema_gen: what a data set looks like, for people to read and for later data to match; see `pipeline.validation.schema`.
 
 Standard library only.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import pathlib
 
 from kseg.labels import LabelMap
-from pipeline.engine.files import read_json
+from pipeline.engine.files import read_json, write_text
 from pipeline.settings.schema_gen import SchemaGen
-from pipeline.validation import schema
+from pipeline.validation.schema import format_schema, infer_schema, read_schema
 
 
 def schema_gen(
@@ -21,21 +21,21 @@ def schema_gen(
     examples: pathlib.Path,
     frozen: pathlib.Path | None = None,
 ):
-    """Writes `out/schema.json`: the user's own where there is one, else the one that the data meet.
+    """Writes `out/schema.json`: the frozen schema if there is one, else the one inferred from the data.
 
     Args:
-        out: folder to write below.
-        config: nothing to choose.
+        out: folder to write to.
+        config: has no fields.
         statistics: artifact of statistics_gen.
-        examples: artifact of example_gen, which knows names and colours.
-        frozen: a schema that somebody has written or edited.
+        examples: artifact of example_gen, for names and colours of the classes.
+        frozen: a schema that somebody wrote or edited.
 
     Raises:
-        ValueError: `frozen` is no schema.
+        ValueError: `frozen` is not a schema.
     """
     if frozen is not None:
-        found = schema.read(frozen)
+        schema = read_schema(frozen)
     else:
         counts = read_json(statistics / "statistics.json")
-        found = schema.infer(counts, LabelMap.load(examples))
-    (out / "schema.json").write_text(schema.text(found), encoding="utf-8")
+        schema = infer_schema(counts, LabelMap.load(examples))
+    write_text(out / "schema.json", format_schema(schema))

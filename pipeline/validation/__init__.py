@@ -1,1 +1,1 @@
-"""What may be wrong with data: schema, anomalies, skew and drift, duplicates."""
+"""What may be wrong with data: statistics, duplicates, schema, the checks (`checks/`) and the anomalies that they find."""

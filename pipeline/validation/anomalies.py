@@ -1,178 +1,152 @@
-"""What `example_validator` finds by comparing: images that repeat others, splits that differ, data that have drifted.
+"""Anomalies: what is wrong with data, how severe it is, and how it is shown on a console. Standard library only.
 
-numpy and scipy, for the distances alone.
+`anomalies.json` holds {"anomalies": [...], "distances": [...]}, the anomalies as `Anomaly` has them, the most severe first. Files
+of earlier versions lack `count` and `examples`, and are read all the same.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
+import itertools
+import pathlib
 
-from pipeline.validation import skew
+from pipeline.engine.files import read_json
 
-SHOWN = 5  # places in a message
+FILE = "anomalies.json"
+LABELS = {"stop": "stop", "quarantine": "quarantined", "warn": "warning"}
+"""Severities, the most severe first, and their words on a console."""
 
-HISTOGRAMS = {"classes": "class_pixels", "brightness": "brightness"}
-"""What is compared, and where it stands in the statistics of a split."""
+WARNINGS = (
+    "duplicates_across_splits",
+    "class_missing_in_train",
+    "class_missing",
+    "conflicting_labels",
+    "dark_16_bit",
+    "empty_masks",
+    "drift_of_classes",
+    "drift_of_brightness",
+    "near_duplicates_across_splits",
+    "skew_of_classes",
+    "skew_of_brightness",
+    "unused_masks",
+    "tiny_images",
+    "duplicates",
+    "near_duplicates",
+    "foreign_files",
+)
+"""The most severe first: what makes scores wrong, then what training cannot learn, then what only deserves a look."""
+
+LISTED, SHOWN = 5, 3  # examples in a file, and on a console
 
 
 @dataclasses.dataclass(frozen=True)
 class Anomaly:
-    """What is wrong, where, and what helps; `severity` is stop, quarantine or warn, `name` one of docs/data_validation.md."""
+    """One finding.
+
+    Attributes:
+        severity: one of "stop", "quarantine", "warn".
+        name: as listed in docs/data_validation.md.
+        what: requirement, and what was received.
+        where: place, or the first few of the places, as text.
+        cure: what helps.
+        count: how many images, files or classes it concerns.
+        examples: the first few of them.
+    """
 
     severity: str
     name: str
     what: str
     where: str
     cure: str
+    count: int = 1
+    examples: tuple[str, ...] = ()
 
     def __str__(self):
         return f"{self.what} [{self.where}]. {self.cure}"
 
 
-def some(places: list[str]) -> str:
-    """The first few of the places, as text."""
-    return ", ".join(places[:SHOWN]) + (f", ... ({len(places)} in all)" if len(places) > SHOWN else "")
+def anomaly_at(places: list[str], severity: str, name: str, what: str, cure: str) -> Anomaly:
+    """An anomaly of several images, files or classes."""
+    more = f", ... ({len(places)} in all)" if len(places) > LISTED else ""
+    where = ", ".join(places[:LISTED]) + more
+    return Anomaly(severity, name, what, where, cure, count=len(places), examples=tuple(places[:LISTED]))
 
 
-def repeated(statistics: dict, max_leaked: float):
-    """Yields anomalies of images that show the same as an earlier one.
+def quarantined_pair(row: dict[str, str]) -> Anomaly:
+    """The anomaly of a row of `quarantined` in ingestion.json."""
+    example = (f"{row['split']}/{row['key']}",)
+    return Anomaly("quarantine", row["name"], row["what"], row["where"], row["cure"], examples=example)
 
-    Copies of training images in a scored split stop the run above `max_leaked` of that split; all else is a warning.
 
-    Args:
-        statistics: of statistics_gen.
-        max_leaked: share of the images of a split.
+def sort_anomalies(anomalies) -> list[Anomaly]:
+    """Anomalies by severity, warnings by their order in WARNINGS."""
+    return sorted(anomalies, key=_rank)
+
+
+def _rank(anomaly) -> tuple[int, int]:
+    warning = WARNINGS.index(anomaly.name) if anomaly.name in WARNINGS else len(WARNINGS)
+    return list(LABELS).index(anomaly.severity), warning if anomaly.severity == "warn" else 0
+
+
+def describe_kinds(anomalies) -> list[str]:
+    """One line per kind, the most severe first, with the number of findings and three examples.
+
+    Example:
+        >>> masks = ["a.png", "b.png", "c.png", "d.png"]
+        >>> found = anomaly_at(masks, "warn", "unused_masks", "Received: 4 masks without an image", "Restore the images.")
+        >>> print(*describe_kinds([found]))
+        warning      unused_masks (4): Received: 4 masks without an image [a.png, b.png, c.png, ...]. Restore the images.
     """
-    exact = statistics["duplicates"]
-    differing = [row for row in exact if not row["same_labels"]]
-    if differing:
-        yield Anomaly(
-            "warn",
-            "conflicting_labels",
-            f"One image should have one mask. Received: {len(differing)} that repeat an image with other labels",
-            some(_places(differing)),
-            "Look which mask is right, and take the other pair out.",
-        )
-    for (split, of), rows in _by_splits(exact).items():
-        images = statistics["splits"][split]["images"]
-        leaked = split != of
-        share = f"{len(rows)} of {images} images ({len(rows) / images:.1%}) that are"
-        yield Anomaly(
-            "stop" if leaked and of == "train" and len(rows) > max_leaked * images else "warn",
-            "duplicates_across_splits" if leaked else "duplicates",
-            f"An image should be in one split alone. Received: {share} in {of} too"
-            if leaked
-            else f"An image should be in a data set once. Received: {share} there before",
-            some(_places(rows)),
-            f"Take them out of {split}: scores on them say nothing. example_validator.max_leaked is what is borne."
-            if leaked
-            else "Take them out, unless they are meant to count twice.",
-        )
-    for (split, of), rows in _by_splits(statistics["near_duplicates"]).items():
-        leaked = split != of
-        yield Anomaly(
-            "warn",
-            "near_duplicates_across_splits" if leaked else "near_duplicates",
-            f"Images should differ. Received: {len(rows)} of {statistics['splits'][split]['images']} images of {split} that look "
-            f"nearly like one of {of}",
-            some(_places(rows)),
-            "Look at them. Frames of one film, slices of one volume and tiles of one picture belong into one split."
-            if leaked
-            else "Look at them. Many such images weigh more in training than others.",
-        )
+    return [_describe_kind(found) for found in _group_by_kind(anomalies)]
 
 
-def _by_splits(rows) -> dict[tuple[str, str], list[dict]]:
-    """Rows by the split of the later image and that of the earlier."""
-    found = collections.defaultdict(list)
-    for row in rows:
-        found[row["image"].partition("/")[0], row["of"].partition("/")[0]].append(row)
-    return dict(sorted(found.items()))
+def list_in_full(anomalies) -> list[str]:
+    """The text of each anomaly, up to SHOWN of a kind, and how many more there are."""
+    lines = []
+    for found in _group_by_kind(anomalies):
+        lines += [str(anomaly) for anomaly in found[:SHOWN]]
+        lines += [f"  {found[0].name}: {len(found) - SHOWN} more"] * (len(found) > SHOWN)
+    return lines
 
 
-def _places(rows) -> list[str]:
-    return [f"{row['image']} = {row['of']}" for row in rows]
+def _group_by_kind(anomalies) -> list[list[Anomaly]]:
+    kinds = {}
+    for anomaly in sort_anomalies(anomalies):
+        kinds.setdefault((anomaly.severity, anomaly.name), []).append(anomaly)
+    return list(kinds.values())
 
 
-def distances(statistics: dict, previous: dict | None) -> list[dict]:
-    """Distances of the histograms of each split from train, and of train from that of the `previous` data.
-
-    Returns:
-        Rows {"of", "against", "classes", "brightness"}; None where one side has no labelled pixel or other classes.
-    """
-    splits = statistics["splits"]
-    pairs = [(name, "train", splits[name], splits["train"]) for name in splits if name != "train" and "train" in splits]
-    if previous and {"train"} <= splits.keys() & previous["splits"].keys():
-        pairs.append(("train", "previous", splits["train"], previous["splits"]["train"]))
-    return [
-        {"of": of, "against": against}
-        | {
-            what: skew.distance(own[field], other[field])
-            if len(own[field]) == len(other[field]) and sum(own[field]) and sum(other[field])
-            else None
-            for what, field in HISTOGRAMS.items()
-        }
-        for of, against, own, other in pairs
-    ]
+def _describe_kind(found: list[Anomaly]) -> str:
+    """The anomaly of the largest count in full, the others of its kind as a number and examples."""
+    first, *others = sorted(found, key=lambda anomaly: -anomaly.count)
+    count, more = sum(anomaly.count for anomaly in found), sum(anomaly.count for anomaly in others)
+    number = f" ({count})" if count > 1 else ""
+    alike = f"; {more} more" if more else ""
+    return f"{LABELS[first.severity]:11}  {first.name}{number}: {first.what}{alike} [{_places(first, others)}]. {first.cure}"
 
 
-def skewed(statistics: dict, max_skew: float):
-    """Yields an anomaly for each split that is unlike train."""
-    for row in distances(statistics, None):
-        yield from _apart(
-            row,
-            statistics["splits"][row["of"]],
-            statistics["splits"]["train"],
-            statistics["classes"],
-            ("skew", max_skew, "max_skew"),
-            "Look whether the splits were drawn alike: scores speak of other data than were learnt.",
-        )
+def _places(first, others) -> str:
+    """Where the first one is, or examples of it, then examples of the others: SHOWN in all."""
+    own = list(first.examples) if first.count > 1 else [first.where]
+    rest = itertools.chain.from_iterable(anomaly.examples or (anomaly.where,) for anomaly in others)
+    places = [*own, *rest]
+    count = first.count + sum(anomaly.count for anomaly in others)
+    return ", ".join(places[:SHOWN]) + (", ..." if count > SHOWN else "")
 
 
-def drifted(statistics: dict, previous: dict | None, max_drift: float):
-    """Yields an anomaly where the training data are unlike those of the last pushed model."""
-    if previous is None:
-        return
-    if statistics["classes"] != previous["classes"]:
-        yield Anomaly(
-            "warn",
-            "drift_of_classes",
-            "The classes should be those of the last pushed model. "
-            f"Received: {', '.join(statistics['classes'])} instead of {', '.join(previous['classes'])}",
-            "labels.json",
-            "Tell those who use the model, or give it another --name.",
-        )
-        return
-    for row in distances(statistics, previous):
-        if row["against"] == "previous":
-            yield from _apart(
-                row,
-                statistics["splits"]["train"],
-                previous["splits"]["train"],
-                statistics["classes"],
-                ("drift", max_drift, "max_drift"),
-                "Look what has changed since; a model in use may need another look too.",
-            )
+def read_anomalies(folder: pathlib.Path) -> list[Anomaly]:
+    """The anomalies in an artifact of example_validator."""
+    rows = read_json(folder / FILE)["anomalies"]
+    return [Anomaly(**row | {"examples": tuple(row.get("examples", ()))}) for row in rows]
 
 
-def _apart(row, own, other, classes, limit, cure):
-    """An anomaly for each histogram of `row` whose distance is above the limit (name, value, setting)."""
-    name, most, setting = limit
-    bins = len(own["brightness"])
-    names = {
-        "classes": classes,
-        "brightness": [f"brightness {256 // bins * k}..{256 // bins * (k + 1) - 1}" for k in range(bins)],
-    }
-    against = "the last pushed model's train" if row["against"] == "previous" else row["against"]
-    for what, field in HISTOGRAMS.items():
-        if row[what] is not None and row[what] > most:
-            yield Anomaly(
-                "warn",
-                f"{name}_of_{what}",
-                f"{what.capitalize()} of {row['of']} should be as in {against}, to a Jensen-Shannon distance of {most:g}. "
-                f"Received: {row[what]:.3f} ({own['images']} and {other['images']} images): "
-                f"{skew.shifts(own[field], other[field], names[what])}",
-                f"split {row['of']}",
-                f"{cure} example_validator.{setting} is what is borne.",
-            )
+def report(folder: pathlib.Path) -> str:
+    """What a console says about an artifact of example_validator; empty where nothing was found."""
+    anomalies = read_anomalies(folder)
+    if not anomalies:
+        return ""
+    pairs = sum(anomaly.severity == "quarantine" for anomaly in anomalies)
+    kinds = len({anomaly.name for anomaly in anomalies if anomaly.severity == "warn"})
+    counts = [f"{count} {noun}{'s' * (count > 1)}" for count, noun in ((pairs, "pair"), (kinds, "warning")) if count]
+    counts = [text + " quarantined" * text.endswith(("pair", "pairs")) for text in counts]
+    return "\n  ".join([f"{', '.join(counts)}, see {folder / FILE}", *describe_kinds(anomalies)])

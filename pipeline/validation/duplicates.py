@@ -1,8 +1,8 @@
-"""Which images show the same as an earlier one: to the pixel, or nearly.
+"""Which images equal an earlier one pixel by pixel, and which look nearly like one. numpy and Pillow only.
 
-An image's *look* is 128 bits: on a grid of 8x8 the signs of the brightness differences to the right and downwards (dHash, in both
-directions). Saving as JPEG, halving the size or brightening changes few of them; a copy that is turned, mirrored or cropped by
-more than some 3 % is not found. numpy and Pillow only.
+The *perceptual hash* of an image has 128 bits: the signs of the brightness differences to the right and downwards on a grid of
+8x8 (dHash in both directions). JPEG compression, halving the size or brightening change few of them; copies that are rotated,
+flipped or cropped by more than about 3 % are not found.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from PIL import Image
 
 GRID = 8
 COMPARISONS = 2**22  # at a time
-FAR = 255
+EXCLUDED = 255  # in a matrix of differing bits
 
 SPLITS = ("train", "validation", "test")
 
 
 def pixel_digest(pixels: np.ndarray) -> str:
-    """SHA-256 of shape and values: the same for two files that show the same."""
+    """SHA-256 of shape and values: equal for two files with the same pixels."""
     return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
-def look(image: np.ndarray) -> str:
-    """The look of an image (H, W, C), uint8, as 32 hexadecimal digits.
+def perceptual_hash(image: np.ndarray) -> str:
+    """The perceptual hash of an image (H, W, C), uint8, as 32 hexadecimal digits.
 
     Example:
-        >>> look(np.zeros((4, 4, 1), np.uint8)) == 32 * "0"  # no difference has a sign
+        >>> perceptual_hash(np.zeros((4, 4, 1), np.uint8)) == 32 * "0"  # no difference is positive
         True
     """
     grey = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("L")
@@ -39,49 +39,48 @@ def look(image: np.ndarray) -> str:
     )
 
 
-def in_order(images: list[dict]) -> list[dict]:
-    """Images by split, train first, and key: what a later one repeats, it repeats of an earlier one."""
+def sort_images(images: list[dict]) -> list[dict]:
+    """Images by split, train first, then by key: this order says which of two is the earlier."""
     return sorted(images, key=lambda image: (SPLITS.index(image["split"]), image["key"]))
 
 
-def name(image: dict) -> str:
-    """Split and key as one text."""
+def image_name(image: dict) -> str:
+    """ "split/key"."""
     return f"{image['split']}/{image['key']}"
 
 
 def exact_duplicates(images: list[dict]) -> list[dict]:
-    """Images whose pixels are those of an earlier one.
+    """Images whose pixels equal those of an earlier one.
 
     Args:
         images: {"split", "key", "pixels" (digest of the image), "labels" (digest of its label map)}.
 
     Returns:
-        A row for each, {"image", "of" (the first with these pixels), "same_labels"}, as "split/key".
+        A row for each: {"image", "of" (the first with these pixels), "same_labels"}, images as "split/key".
     """
     first, rows = {}, []
-    for image in in_order(images):
+    for image in sort_images(images):
         other = first.setdefault(image["pixels"], image)
         if other is not image:
-            rows.append(
-                {"image": name(image), "of": name(other), "same_labels": image["labels"] == other["labels"]},
-            )
+            same_labels = image["labels"] == other["labels"]
+            rows.append({"image": image_name(image), "of": image_name(other), "same_labels": same_labels})
     return rows
 
 
-def near_duplicates(images: list[dict], most_bits: int) -> list[dict]:
-    """Images that look like an earlier one without being the same to the pixel.
+def near_duplicates(images: list[dict], max_bits: int) -> list[dict]:
+    """Images that look like an earlier one without equalling it pixel by pixel.
 
-    All are compared with all: 0.2 s for 10,000 images and 4.5 s for 50,000 on one core.
+    All pairs are compared: 0.2 s for 10,000 images and 4.5 s for 50,000 on one core.
 
     Args:
-        images: {"split", "key", "pixels", "look"}.
-        most_bits: by which two looks may differ, of 128.
+        images: {"split", "key", "pixels", "hash" (perceptual)}.
+        max_bits: number of the 128 bits in which two hashes may differ.
 
     Returns:
-        For each image and each split with one earlier that is like it, a row {"image", "of" (the likest), "bits"}.
+        For each image, and each split with a similar earlier one, a row {"image", "of" (the most similar), "bits"}.
     """
-    images = in_order(images)
-    looks = np.array([np.frombuffer(bytes.fromhex(image["look"]), np.uint64) for image in images]).reshape(-1, 2)
+    images = sort_images(images)
+    hashes = np.array([np.frombuffer(bytes.fromhex(image["hash"]), np.uint64) for image in images]).reshape(-1, 2)
     numbers = {}
     same = np.array([numbers.setdefault(image["pixels"], len(numbers)) for image in images])
     splits = np.array([SPLITS.index(image["split"]) for image in images])
@@ -90,16 +89,20 @@ def near_duplicates(images: list[dict], most_bits: int) -> list[dict]:
         (earlier,), (later,) = np.nonzero(splits == split), np.nonzero(splits >= split)
         for part in np.array_split(later, 1 + len(later) * len(earlier) // COMPARISONS):
             if len(part) and len(earlier):
-                rows += _like(images, looks, same, part, earlier, most_bits)
+                rows += _most_similar(images, hashes, same, part, earlier, max_bits)
     return rows
 
 
-def _like(images, looks, same, part, earlier, most_bits):
-    """Rows for the images `part`, each with the likest of `earlier` if there is one before it; both are positions."""
-    bits = sum(np.bitwise_count(looks[part, None, word] ^ looks[None, earlier, word]) for word in range(2))
-    bits[earlier[None] >= part[:, None]] = FAR
-    for row in np.flatnonzero(bits.min(axis=1) <= most_bits):
-        if ((same[earlier] == same[part[row]]) & (bits[row] < FAR)).any():
-            continue  # it is a copy, which `exact_duplicates` names
+def _most_similar(images, hashes, same, part, earlier, max_bits):
+    """Yields a row for each image of `part` with the most similar one of `earlier`; both are positions in `images`."""
+    bits = sum(np.bitwise_count(hashes[part, None, word] ^ hashes[None, earlier, word]) for word in range(2))
+    bits[earlier[None] >= part[:, None]] = EXCLUDED
+    for row in np.flatnonzero(bits.min(axis=1) <= max_bits):
+        if ((same[earlier] == same[part[row]]) & (bits[row] < EXCLUDED)).any():
+            continue  # a copy, which `exact_duplicates` lists
         of = int(bits[row].argmin())
-        yield {"image": name(images[part[row]]), "of": name(images[earlier[of]]), "bits": int(bits[row, of])}
+        yield {
+            "image": image_name(images[part[row]]),
+            "of": image_name(images[earlier[of]]),
+            "bits": int(bits[row, of]),
+        }

@@ -1,11 +1,11 @@
-"""The schema of a data set: a JSON file that people read, edit and freeze, and that later data are held against.
+"""The schema of a data set: a JSON file that people read, edit and freeze, and that later data must match.
 
     {"classes": [{"id": 0, "name": "road", "colour": [128, 64, 128], "value": 0}, ...],
      "ignore_value": 255, "channels": 3, "formats": ["JPEG", "PNG"], "splits": ["train", "validation"],
      "height": {"min": 360, "max": 360}, "width": {"min": 480, "max": 480}, "void_share": {"max": 0.1}}
 
-`value` is what stands in mask files; values of classes and `ignore_value` are the only ones allowed. What a frozen schema leaves
-out is not checked. Standard library only.
+`value` is the value in mask files; only the values of classes and `ignore_value` are allowed. Keys that a frozen schema omits are
+not checked. Standard library only.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from pipeline.engine.messages import did_you_mean
 
 KEYS = ("classes", "ignore_value", "channels", "formats", "splits", "height", "width", "void_share")
 VOID_STEP = 0.05
-"""Inferred is the next multiple of it: a number that people would write, with room for the next batch of masks."""
+"""The inferred limit is the next multiple: a round number, with room for the next batch of masks."""
 
 
-def infer(statistics: dict, labels: LabelMap) -> dict:
-    """The schema that data with these statistics meet.
+def infer_schema(statistics: dict, labels: LabelMap) -> dict:
+    """The tightest schema that data with these statistics match.
 
     Args:
-        statistics: of statistics_gen.
+        statistics: statistics.json of statistics_gen.
         labels: the classes.
     """
-    every = statistics["all"]
+    total = statistics["all"]
     void = max(split["void_pixels"] / split["pixels"] for split in statistics["splits"].values())
     return {
-        "classes": classes_of(labels),
+        "classes": class_rows(labels),
         "ignore_value": labels.ignore_value,
-        "channels": every["channels"],
-        "formats": list(every["formats"]),
+        "channels": total["channels"],
+        "formats": list(total["formats"]),
         "splits": list(statistics["splits"]),
-        "height": {side: every["height"][side] for side in ("min", "max")},
-        "width": {side: every["width"][side] for side in ("min", "max")},
+        "height": {side: total["height"][side] for side in ("min", "max")},
+        "width": {side: total["width"][side] for side in ("min", "max")},
         "void_share": {"max": round(VOID_STEP * math.ceil(void / VOID_STEP), 2)},
     }
 
 
-def classes_of(labels: LabelMap) -> list[dict]:
-    """The classes as a schema has them."""
+def class_rows(labels: LabelMap) -> list[dict]:
+    """The classes in the form of a schema."""
     rows = zip(labels.names, labels.colours, labels.values, strict=True)
     return [
         {"id": number, "name": name, "colour": list(colour), "value": value}
@@ -53,23 +53,23 @@ def classes_of(labels: LabelMap) -> list[dict]:
     ]
 
 
-def text(schema: dict) -> str:
-    """A schema as JSON with a line for each key and each class."""
-    lines = [f" {json.dumps(key)}: {_text(key, value)}" for key, value in schema.items()]
+def format_schema(schema: dict) -> str:
+    """A schema as JSON, with one line per key and per class."""
+    lines = [f" {json.dumps(key)}: {_format_value(key, value)}" for key, value in schema.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _text(key, value) -> str:
+def _format_value(key, value) -> str:
     if key != "classes":
         return json.dumps(value, ensure_ascii=False)
     return "[\n" + ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in value) + "\n ]"
 
 
-def read(path: pathlib.Path) -> dict:
-    """A frozen schema.
+def read_schema(path: pathlib.Path) -> dict:
+    """Reads a frozen schema.
 
     Raises:
-        ValueError: it is no JSON object, or something in it is not what a schema says there.
+        ValueError: it is not a JSON object, has an unknown key, or a value of the wrong kind.
     """
     try:
         schema = read_json(path)
@@ -81,18 +81,18 @@ def read(path: pathlib.Path) -> dict:
         raise ValueError(f"A schema must be a JSON object. Received: {type(schema).__name__} [{path}].")
     for key, value in schema.items():
         if key not in KEYS:
-            cure = did_you_mean(key, KEYS, f"There are: {', '.join(KEYS)}.")
-            raise ValueError(f"A schema must say what is known. Received: {key!r} [{path}].{cure}")
-        if not _fits(key, value):
+            cure = did_you_mean(key, KEYS, f"Its keys are: {', '.join(KEYS)}.")
+            raise ValueError(f"Unknown key of a schema. Received: {key!r} [{path}].{cure}")
+        if not _is_valid(key, value):
             raise ValueError(
-                f"`{key}` of a schema must be as schema_gen writes it. Received: {json.dumps(value)} [{path}]. "
-                "Compare with runs/schema_gen/*/schema.json, or leave it out."
+                f"`{key}` of a schema must have the form that schema_gen writes. Received: {json.dumps(value)} [{path}]. "
+                "Compare with runs/schema_gen/*/schema.json, or omit the key."
             )
     return schema
 
 
-def _fits(key, value) -> bool:
-    """Whether a value is of the kind that stands under `key`."""
+def _is_valid(key, value) -> bool:
+    """Whether a value has the form that `key` requires."""
     if key in ("height", "width", "void_share"):
         return isinstance(value, dict) and value.keys() <= {"min", "max"} and all(map(_is_number, value.values()))
     if key == "classes":
@@ -108,55 +108,53 @@ def _is_number(value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def unlike(schema: dict, statistics: dict, labels: LabelMap) -> list[tuple[str, str, str]]:
-    """What of a data set is not as the schema says.
+def find_violations(schema: dict, statistics: dict, labels: LabelMap) -> list[tuple[str, str, str]]:
+    """Everything in a data set that the schema does not allow.
 
     Args:
         schema: inferred or frozen.
-        statistics: of statistics_gen.
+        statistics: statistics.json of statistics_gen.
         labels: the classes of the data.
 
     Returns:
-        For each finding: where, what the schema says, what was found.
+        (where, expected, received) for each violation, as text.
     """
-    found = [*_unlike_classes(schema, labels)]
+    found = [*_class_violations(schema, labels)]
     if "splits" in schema and not set(schema["splits"]) <= statistics["splits"].keys():
         found.append(("splits", f"`splits` {schema['splits']}", f"{list(statistics['splits'])}"))
     for name, split in statistics["splits"].items():
-        found += [(f"split {name}", *row) for row in _unlike_split(schema, split)]
+        found += [(f"split {name}", *row) for row in _split_violations(schema, split)]
     return found
 
 
-def _unlike_classes(schema, labels):
+def _class_violations(schema, labels):
     if "ignore_value" in schema and schema["ignore_value"] != labels.ignore_value:
         yield "classes", f"`ignore_value` {schema['ignore_value']}", f"{labels.ignore_value}"
     if "classes" not in schema:
         return
-    wanted = [{key: row[key] for key in ("name", "colour", "value") if key in row} for row in schema["classes"]]
-    given = classes_of(labels)
-    if len(wanted) != len(given):
-        yield "classes", f"{len(wanted)} classes", f"{len(given)}: {', '.join(labels.names)}"
+    expected = [{key: row[key] for key in ("name", "colour", "value") if key in row} for row in schema["classes"]]
+    received = class_rows(labels)
+    if len(expected) != len(received):
+        yield "classes", f"{len(expected)} classes", f"{len(received)}: {', '.join(labels.names)}"
         return
-    for number, (row, own) in enumerate(zip(wanted, given, strict=True)):
-        different = [key for key in row if row[key] != own[key]]
-        if different:
-            said, had = ({key: values[key] for key in different} for values in (row, own))
-            yield f"class {number}", _listed(said), _listed(had)
+    for number, (row, own) in enumerate(zip(expected, received, strict=True)):
+        if different := [key for key in row if row[key] != own[key]]:
+            yield f"class {number}", *(_join({key: values[key] for key in different}) for values in (row, own))
 
 
-def _unlike_split(schema, split):
+def _split_violations(schema, split):
     if "channels" in schema and split["channels"] != schema["channels"]:
         yield f"`channels` {schema['channels']}", f"{split['channels']}"
     if "formats" in schema and not split["formats"].keys() <= set(schema["formats"]):
-        yield f"`formats` {', '.join(schema['formats'])}", _listed(split["formats"])
+        yield f"`formats` {', '.join(schema['formats'])}", _join(split["formats"])
     for side in ("height", "width"):
         allowed, seen = schema.get(side, {}), split[side]
         if not allowed.get("min", 0) <= seen["min"] <= seen["max"] <= allowed.get("max", math.inf):
-            yield f"`{side}` {_listed(allowed)}", f"min {seen['min']}, max {seen['max']}"
+            yield f"`{side}` {_join(allowed)}", f"min {seen['min']}, max {seen['max']}"
     share, limits = split["void_pixels"] / split["pixels"], schema.get("void_share", {})
     if not limits.get("min", 0) <= share <= limits.get("max", 1):
-        yield f"`void_share` {_listed(limits)}", f"{share:.4f}"
+        yield f"`void_share` {_join(limits)}", f"{share:.4f}"
 
 
-def _listed(values: dict) -> str:
+def _join(values: dict) -> str:
     return ", ".join(f"{key} {value}" for key, value in values.items())

@@ -210,9 +210,9 @@ def test_any_schema_can_be_held_against_data_or_is_refused_with_its_path(amount,
     def _(value):
         (tmp_path / "schema.json").write_text(json.dumps(value))
         try:
-            found = schema.read(tmp_path / "schema.json")
+            found = schema.read_schema(tmp_path / "schema.json")
         except ValueError as error:
             assert "schema.json" in str(error)
             return
-        for where, said, received in schema.unlike(found, {"splits": {"train": split}}, LABELS):
+        for where, said, received in schema.find_violations(found, {"splits": {"train": split}}, LABELS):
             assert all(isinstance(text, str) for text in (where, said, received))

@@ -1,4 +1,4 @@
-"""example_validator: what stops a run, what is only said, and that nothing is left where a run is stopped."""
+"""example_validator: what stops a run, what is a warning, and that a stopped run leaves nothing."""
 
 import copy
 import json
@@ -8,7 +8,7 @@ import pytest
 from kseg.labels import LabelMap
 from pipeline.components.example_validator import example_validator
 from pipeline.settings.example_validator import ExampleValidator
-from pipeline.validation import schema
+from pipeline.validation.schema import infer_schema
 
 LABELS = LabelMap(("road", "car"), ((1, 2, 3), (4, 5, 6)), (0, 7))
 SPLIT = {
@@ -56,7 +56,7 @@ def validate(tmp_path):
         (folders["examples"] / "labels.json").write_text(labels.to_json())
         (folders["examples"] / "ingestion.json").write_text(json.dumps(ingested | dict(ingestion)))
         (folders["statistics"] / "statistics.json").write_text(json.dumps(counted))
-        (folders["schema"] / "schema.json").write_text(json.dumps(expected or schema.infer(counted, labels)))
+        (folders["schema"] / "schema.json").write_text(json.dumps(expected or infer_schema(counted, labels)))
         (folders["previous"] / "statistics.json").write_text(json.dumps(before))
         out, previous = folders.pop("out"), folders.pop("previous")
         try:
@@ -78,7 +78,7 @@ def row(number):
         "name": "damaged_file",
         "what": "A file must be whole. Received: half",
         "where": f"/a/{number}.jpg",
-        "cure": "Copy it anew.",
+        "cure": "Copy it again.",
     }
 
 
@@ -86,7 +86,7 @@ def quarantined(count, pairs=99):
     return {"quarantined": [row(number) for number in range(count)], "pairs": {"train": pairs}}
 
 
-def test_nothing_is_said_about_a_good_data_set(validate):
+def test_a_good_data_set_has_no_anomalies(validate):
     distance = {"of": "validation", "against": "train", "classes": 0.0, "brightness": 0.0}
     assert validate(GOOD) == {"anomalies": [], "distances": [distance]}
 
@@ -98,24 +98,29 @@ def test_few_quarantined_pairs_are_listed_and_do_not_stop(validate):
         "name": "damaged_file",
         "what": "A file must be whole. Received: half",
         "where": "/a/0.jpg",
-        "cure": "Copy it anew.",
+        "cure": "Copy it again.",
+        "count": 1,
+        "examples": ["train/k0"],
     }
 
 
-def test_many_quarantined_pairs_stop_and_their_paths_are_named(validate):
-    with pytest.raises(ValueError, match=r"must be at most 1\.0% of all\. Received: 3 of 102 \(2\.9%\)") as raised:
-        validate(GOOD, ingestion=quarantined(3))
-    assert all(f"[/a/{n}.jpg]. Copy it anew." in str(raised.value) for n in range(3))
-    assert "examples/quarantine" in str(raised.value)
+def test_too_many_quarantined_pairs_stop_with_one_line_per_kind(validate, tmp_path):
+    (tmp_path / "examples" / "quarantine").mkdir(parents=True)
+    ingestion = quarantined(31)
+    ingestion["quarantined"][7] |= {"name": "empty_file", "what": "A file must have content. Received: 0 bytes"}
+    with pytest.raises(ValueError, match="Too many pairs") as raised:
+        validate(GOOD, ingestion=ingestion)
+    limit, damaged, empty, place = str(raised.value).splitlines()
+    assert limit.startswith("Too many pairs are unusable: at most 1.0% may be. Received: 31 of 130 (23.8%)")
+    assert damaged == (
+        "  quarantined  damaged_file (30): A file must be whole. Received: half; 29 more "
+        "[/a/0.jpg, train/k1, train/k2, ...]. Copy it again."
+    )
+    assert empty.endswith("empty_file: A file must have content. Received: 0 bytes [/a/7.jpg]. Copy it again.")
+    assert place.endswith(str(tmp_path / "examples" / "quarantine"))
 
 
-def test_a_message_names_twenty_quarantined_pairs_and_counts_the_others(validate):
-    with pytest.raises(ValueError, match=r"/a/19\.jpg") as raised:
-        validate(GOOD, ingestion=quarantined(31))
-    assert "/a/20.jpg" not in str(raised.value) and str(raised.value).endswith("and 11 more")
-
-
-def test_the_share_of_quarantined_pairs_that_is_allowed_can_be_set(validate):
+def test_the_limit_of_quarantined_pairs_can_be_set(validate):
     found = validate(GOOD, ingestion=quarantined(3, pairs=9), max_quarantined=0.25)
     assert [anomaly["severity"] for anomaly in found["anomalies"]] == ["quarantine"] * 3
 
@@ -131,50 +136,63 @@ def test_the_share_of_quarantined_pairs_that_is_allowed_can_be_set(validate):
         ),
         (
             {"train": changed(class_pixels=[0, 9], class_images=[0, 5]), "test": SPLIT},
-            r"There must be two classes to tell apart\. Received: 'car' at every labelled pixel \[split train\]",
+            r"Training needs at least two classes\. Received: 'car' at every labelled pixel \[split train\]",
         ),
     ],
 )
-def test_what_training_would_be_wrong_on_stops(validate, splits, message):
+def test_data_that_cannot_be_trained_on_stop(validate, splits, message):
     with pytest.raises(ValueError, match=message):
         validate(splits)
 
 
-def test_data_that_are_not_as_a_frozen_schema_says_stop(validate):
+def test_data_that_violate_a_frozen_schema_stop(validate):
     with pytest.raises(
         ValueError,
-        match=r"must be as the schema says: `height` max 7\. Received: min 4, max 8 \[split train, .*schema\.json",
+        match=r"must match the schema: `height` max 7\. Received: min 4, max 8 \[split train, .*schema\.json",
     ):
         validate(GOOD, expected={"height": {"max": 7}})
 
 
-def test_all_that_stops_is_said_at_once(validate):
+def test_everything_that_stops_is_in_one_message(validate):
     with pytest.raises(ValueError, match=r"(?s)split to train on.*all void"):
         validate({"test": changed(class_pixels=[0, 0], class_images=[0, 0])})
 
 
+def test_of_many_violations_of_one_kind_three_are_listed(validate):
+    rows = [{"name": f"{number}", "value": number} for number in range(5)]
+    split = changed(class_pixels=[9] * 5, class_images=[9] * 5)
+    with pytest.raises(ValueError, match="must match the schema") as raised:
+        validate({"train": split, "test": split}, labels=FIVE, expected={"classes": rows})
+    lines = str(raised.value).splitlines()
+    assert [line.partition(" Received")[0] for line in lines[:3]] == [
+        f"Data must match the schema: name {number}." for number in range(3)
+    ]
+    assert lines[3:] == ["  schema_violation: 2 more"]
+
+
+FIVE = LabelMap(tuple("abcde"), ((1, 2, 3),) * 5, tuple(range(5)))
 SKY = LabelMap(("road", "car", "sky"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (0, 7, 9))
 
 
 @pytest.mark.parametrize(
     ("there", "name", "found"),
     [
-        ({"class_pixels": [60, 30, 0], "class_images": [3, 2, 0]}, "class_missing", "Received: sky nowhere"),
+        ({"class_pixels": [60, 30, 0], "class_images": [3, 2, 0]}, "class_missing", "Received: 1 class in no split"),
         (
             {"class_pixels": [60, 30, 1], "class_images": [3, 2, 1]},
             "class_missing_in_train",
-            "Received: sky in other splits, where they will be missed",
+            "Received: 1 class only in other splits, where it is scored 0",
         ),
     ],
 )
 def test_a_class_that_training_never_sees_is_a_warning(validate, there, name, found):
     train = changed(class_pixels=[60, 30, 0], class_images=[3, 2, 0])
     (anomaly,) = validate({"train": train, "test": changed(**there)}, labels=SKY)["anomalies"]
-    assert (anomaly["severity"], anomaly["name"], anomaly["where"]) == ("warn", name, "classes 2")
+    assert (anomaly["severity"], anomaly["name"], anomaly["where"]) == ("warn", name, "sky")
     assert anomaly["what"].endswith(found)
 
 
-def test_other_files_and_poor_pictures_are_warnings_with_their_number(validate):
+def test_other_files_and_poor_pictures_are_warnings_with_their_count(validate):
     ingestion = {
         "unused_masks": [f"/m/{number}.png" for number in range(7)],
         "foreign_files": ["/i/notes.txt"],
@@ -182,7 +200,7 @@ def test_other_files_and_poor_pictures_are_warnings_with_their_number(validate):
     }
     found = validate(GOOD, ingestion=ingestion, findings={"empty_masks": ["train/1"], "tiny_images": ["train/2"]})
     by_name = {anomaly["name"]: anomaly for anomaly in found["anomalies"]}
-    assert list(by_name) == ["empty_masks", "tiny_images", "dark_16_bit", "unused_masks", "foreign_files"]
+    assert list(by_name) == ["dark_16_bit", "empty_masks", "unused_masks", "tiny_images", "foreign_files"]
     assert {anomaly["severity"] for anomaly in found["anomalies"]} == {"warn"}
     assert by_name["unused_masks"]["where"] == "/m/0.png, /m/1.png, /m/2.png, /m/3.png, /m/4.png, ... (7 in all)"
     assert "Received: 3 with no value above 4095" in by_name["dark_16_bit"]["what"]
@@ -194,7 +212,8 @@ def copies(count, split="validation", of="train", same_labels=True):
 
 def test_copies_of_training_images_in_a_scored_split_stop_above_the_limit(validate):
     message = (
-        r"in one split alone\. Received: 2 of 50 images \(4\.0%\) that are in train too \[validation/0 = train/0, "
+        r"in one split only\. Received: 2 of 50 images of validation \(4\.0%\) that are also in train "
+        r"\[validation/0 = train/0, "
     )
     with pytest.raises(ValueError, match=message):
         validate(GOOD, findings={"duplicates": copies(2)}, max_leaked=0.03)
@@ -204,21 +223,21 @@ def test_few_copies_and_copies_within_a_split_are_warnings(validate):
     rows = [*copies(1), *copies(1, split="train", same_labels=False)]
     found = validate(GOOD, findings={"duplicates": rows}, max_leaked=0.02)["anomalies"]
     assert [(anomaly["severity"], anomaly["name"]) for anomaly in found] == [
+        ("warn", "duplicates_across_splits"),
         ("warn", "conflicting_labels"),
         ("warn", "duplicates"),
-        ("warn", "duplicates_across_splits"),
     ]
 
 
-def test_near_duplicates_are_warnings_that_tell_films_from_leaks(validate):
+def test_near_duplicates_are_warnings_within_and_across_splits(validate):
     rows = [{"image": f"{split}/1", "of": "train/0", "bits": 3} for split in ("train", "validation")]
-    within, across = validate(GOOD, findings={"near_duplicates": rows})["anomalies"]
+    across, within = validate(GOOD, findings={"near_duplicates": rows})["anomalies"]
     assert (within["name"], across["name"]) == ("near_duplicates", "near_duplicates_across_splits")
     assert "Received: 1 of 50 images of validation that look nearly like one of train" in across["what"]
-    assert "Frames of one film" in across["cure"]
+    assert "frames of one film" in across["cure"]
 
 
-def test_a_split_unlike_train_is_a_warning_with_distance_and_what_differs(validate):
+def test_skew_is_a_warning_with_the_distance_and_the_largest_shifts(validate):
     found = validate({"train": SPLIT, "test": changed(class_pixels=[30, 60], brightness=[4, 3, 1, 0])})
     classes, brightness = found["anomalies"]
     assert (classes["name"], classes["where"]) == ("skew_of_classes", "split test")
@@ -229,15 +248,15 @@ def test_a_split_unlike_train_is_a_warning_with_distance_and_what_differs(valida
     assert (distance["of"], round(distance["classes"], 3)) == ("test", 0.286)
 
 
-def test_data_unlike_those_of_the_last_pushed_model_are_a_warning(validate):
+def test_drift_since_the_last_pushed_model_is_a_warning(validate):
     before = statistics({"train": changed(class_pixels=[30, 60])})
     found = validate(GOOD, before=before)
     (drift,) = found["anomalies"]
-    assert drift["name"] == "drift_of_classes" and "as in the last pushed model's train" in drift["what"]
+    assert drift["name"] == "drift_of_classes" and "as in the train split of the last pushed model" in drift["what"]
     assert [row["against"] for row in found["distances"]] == ["train", "previous"]
 
 
-def test_the_distance_that_is_borne_can_be_set(validate):
+def test_the_limits_of_skew_and_drift_can_be_set(validate):
     before = statistics({"train": changed(class_pixels=[30, 60])})
     assert (
         validate({"train": SPLIT, "test": changed(class_pixels=[30, 60])}, before=before, max_skew=0.3, max_drift=0.3)[
@@ -247,7 +266,7 @@ def test_the_distance_that_is_borne_can_be_set(validate):
     )
 
 
-def test_other_classes_than_the_last_pushed_models_are_a_warning_and_not_compared(validate):
+def test_other_classes_than_those_of_the_last_pushed_model_are_a_warning_and_not_compared(validate):
     before = statistics({"train": changed(class_pixels=[30, 60, 1])}, classes=("road", "car", "sky"))
     found = validate(GOOD, before=before)
     (drift,) = found["anomalies"]
@@ -255,5 +274,5 @@ def test_other_classes_than_the_last_pushed_models_are_a_warning_and_not_compare
     assert found["distances"][1] == {"of": "train", "against": "previous", "classes": None, "brightness": 0.0}
 
 
-def test_the_same_data_as_before_have_not_drifted(validate):
+def test_the_same_data_have_not_drifted(validate):
     assert validate(GOOD, before=statistics(GOOD))["anomalies"] == []

@@ -1,4 +1,4 @@
-"""Which images repeat others: to the pixel, nearly, and not at all."""
+"""Exact duplicates, near duplicates, and images that are neither."""
 
 import io
 
@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from kseg import streets
-from pipeline.validation.duplicates import exact_duplicates, look, near_duplicates, pixel_digest
+from pipeline.validation.duplicates import exact_duplicates, near_duplicates, perceptual_hash, pixel_digest
 
-BITS = 10  # as in config.StatisticsGen
+BITS = 10  # the default of statistics_gen.near_duplicate_bits
 
 
 def photograph(data, number=0):
@@ -18,8 +18,8 @@ def photograph(data, number=0):
 
 def bits(picture, other) -> int:
     """How many of the 128 bits differ."""
-    looks = [int(look(np.asarray(image)), 16) for image in (picture, other)]
-    return (looks[0] ^ looks[1]).bit_count()
+    hashes = [int(perceptual_hash(np.asarray(image)), 16) for image in (picture, other)]
+    return (hashes[0] ^ hashes[1]).bit_count()
 
 
 def saved(picture, quality):
@@ -30,20 +30,26 @@ def saved(picture, quality):
 
 def row(split, key, image, labels="m"):
     pixels = np.asarray(image)
-    return {"split": split, "key": key, "pixels": pixel_digest(pixels), "labels": labels, "look": look(pixels)}
+    return {
+        "split": split,
+        "key": key,
+        "pixels": pixel_digest(pixels),
+        "labels": labels,
+        "hash": perceptual_hash(pixels),
+    }
 
 
-def test_a_look_is_the_signs_of_brightness_differences_across_and_down():
+def test_a_perceptual_hash_is_the_signs_of_brightness_differences_across_and_down():
     falling = np.arange(255, -1, -4, np.int16).astype(np.uint8)
     across = np.repeat(falling[None, :, None], 64, axis=0)
-    assert look(across) == "0" * 32  # darker to the right, equal downwards: no sign is positive
-    assert look(across[:, ::-1]) == "f" * 16 + "0" * 16
-    assert look(across.transpose(1, 0, 2)[::-1]) == "0" * 16 + "f" * 16
-    assert look(np.repeat(across, 3, axis=-1)) == look(across)
+    assert perceptual_hash(across) == "0" * 32  # darker to the right, equal downwards: no sign is positive
+    assert perceptual_hash(across[:, ::-1]) == "f" * 16 + "0" * 16
+    assert perceptual_hash(across.transpose(1, 0, 2)[::-1]) == "0" * 16 + "f" * 16
+    assert perceptual_hash(np.repeat(across, 3, axis=-1)) == perceptual_hash(across)
 
 
 @pytest.mark.parametrize("number", range(12))
-def test_the_same_photograph_saved_otherwise_is_a_near_duplicate(data, number):
+def test_a_photograph_compressed_halved_or_brightened_is_a_near_duplicate(data, number):
     picture = photograph(data, number)
     half = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.BICUBIC)
     brighter = picture.point(lambda value: min(255, int(1.15 * value + 8)))
@@ -51,14 +57,14 @@ def test_the_same_photograph_saved_otherwise_is_a_near_duplicate(data, number):
         assert 0 <= bits(picture, other) <= BITS
 
 
-def test_twelve_photographs_and_forty_streets_are_not_alike(data):
+def test_twelve_photographs_and_forty_streets_are_no_near_duplicates(data):
     pictures = [photograph(data, number) for number in range(12)]
     pictures += [streets.draw(number, split="train", size=(96, 128), seed=0)[0] for number in range(40)]
     images = [row("train", f"{number:02}", picture) for number, picture in enumerate(pictures)]
     assert near_duplicates(images, 20) == exact_duplicates(images) == []
 
 
-def test_copies_are_named_after_the_first_with_a_word_on_their_labels():
+def test_copies_are_listed_with_the_first_one_and_whether_labels_agree():
     red, blue = (np.full((4, 4, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
     images = [
         row("test", "a", red),
@@ -72,17 +78,17 @@ def test_copies_are_named_after_the_first_with_a_word_on_their_labels():
     ]
 
 
-def test_pixels_of_another_shape_are_no_copy():
+def test_the_same_values_in_another_shape_are_no_copy():
     assert pixel_digest(np.zeros((2, 3, 1), np.uint8)) != pixel_digest(np.zeros((3, 2, 1), np.uint8))
 
 
-def test_each_image_is_named_with_the_likest_earlier_one_of_each_split():
+def test_each_image_is_listed_with_the_most_similar_earlier_one_of_each_split():
     generator = np.random.default_rng(0)
     base = generator.integers(0, 256, (9, 9, 1), np.uint8)
 
     def image(split, key, flips):
-        text = f"{int(look(base), 16) ^ sum(1 << flip for flip in flips):032x}"
-        return {"split": split, "key": key, "pixels": key, "labels": "m", "look": text}
+        text = f"{int(perceptual_hash(base), 16) ^ sum(1 << flip for flip in flips):032x}"
+        return {"split": split, "key": key, "pixels": key, "labels": "m", "hash": text}
 
     images = [
         image("train", "a", []),
@@ -101,7 +107,7 @@ def test_each_image_is_named_with_the_likest_earlier_one_of_each_split():
     assert near_duplicates(images[:1], 8) == []
 
 
-def test_a_copy_to_the_pixel_is_not_said_to_be_like_it_too():
+def test_an_exact_copy_is_not_a_near_duplicate_too():
     images = [row(split, "a", np.zeros((4, 4, 1), np.uint8)) for split in ("train", "test")]
     assert near_duplicates(images, BITS) == []
 
@@ -109,7 +115,7 @@ def test_a_copy_to_the_pixel_is_not_said_to_be_like_it_too():
 def test_many_images_are_compared_in_parts_with_the_same_result(monkeypatch):
     generator = np.random.default_rng(1)
     images = [
-        {"split": "train", "key": f"{n:03}", "pixels": f"{n}", "labels": "m", "look": generator.bytes(16).hex()}
+        {"split": "train", "key": f"{n:03}", "pixels": f"{n}", "labels": "m", "hash": generator.bytes(16).hex()}
         for n in range(60)
     ]
     whole = near_duplicates(images, 50)

@@ -1,0 +1,1 @@
+"""The checks of example_validator by subject: each function yields the anomalies that it finds."""

@@ -1,0 +1,75 @@
+"""Checks of images that repeat others: leaks between splits, masks that contradict each other, near duplicates."""
+
+from __future__ import annotations
+
+import collections
+
+from pipeline.validation.anomalies import anomaly_at
+
+
+def check_duplicates(statistics: dict, max_leaked: float):
+    """Yields anomalies of images that equal or resemble an earlier one.
+
+    Copies of training images in a scored split stop the run above `max_leaked`; everything else is a warning.
+
+    Args:
+        statistics: statistics.json of statistics_gen.
+        max_leaked: as a share of the images of the scored split.
+    """
+    exact = statistics["duplicates"]
+    if conflicting := [row for row in exact if not row["same_labels"]]:
+        yield anomaly_at(
+            _describe_rows(conflicting),
+            "warn",
+            "conflicting_labels",
+            f"One image should have one mask. Received: {len(conflicting)} copies with different labels",
+            "Check which mask is right, and remove the other pair.",
+        )
+    for (split, other), rows in _group_by_splits(exact).items():
+        yield _duplicates(split, other, rows, statistics["splits"][split]["images"], max_leaked)
+    for (split, other), rows in _group_by_splits(statistics["near_duplicates"]).items():
+        yield _near_duplicates(split, other, rows, statistics["splits"][split]["images"])
+
+
+def _duplicates(split, other, rows, images, max_leaked):
+    received = f"{len(rows)} of {images} images of {split} ({len(rows) / images:.1%})"
+    if split == other:
+        return anomaly_at(
+            _describe_rows(rows),
+            "warn",
+            "duplicates",
+            f"An image should occur once. Received: {received} that repeat an earlier one",
+            "Remove them, unless they should count twice.",
+        )
+    return anomaly_at(
+        _describe_rows(rows),
+        "stop" if other == "train" and len(rows) > max_leaked * images else "warn",
+        "duplicates_across_splits",
+        f"An image should be in one split only. Received: {received} that are also in {other}",
+        f"Remove them from {split}: scores on them mean nothing. The limit is example_validator.max_leaked.",
+    )
+
+
+def _near_duplicates(split, other, rows, images):
+    across = split != other
+    return anomaly_at(
+        _describe_rows(rows),
+        "warn",
+        "near_duplicates_across_splits" if across else "near_duplicates",
+        f"Images should differ. Received: {len(rows)} of {images} images of {split} that look nearly like one of {other}",
+        "Look at them: frames of one film, slices of one volume and tiles of one picture belong in one split."
+        if across
+        else "Look at them: such images weigh more in training than others.",
+    )
+
+
+def _group_by_splits(rows) -> dict[tuple[str, str], list[dict]]:
+    """Rows by the split of the later image and that of the earlier one."""
+    groups = collections.defaultdict(list)
+    for row in rows:
+        groups[row["image"].partition("/")[0], row["of"].partition("/")[0]].append(row)
+    return dict(sorted(groups.items()))
+
+
+def _describe_rows(rows) -> list[str]:
+    return [f"{row['image']} = {row['of']}" for row in rows]

@@ -1,0 +1,85 @@
+"""Checks of single pairs and files: quarantined pairs, images and masks of little use, files that belong to no pair."""
+
+from __future__ import annotations
+
+from kseg.pairs.image_files import DARK
+from pipeline.validation.anomalies import Anomaly, anomaly_at, quarantined_pair
+
+
+def check_quarantined(ingestion: dict, max_quarantined: float):
+    """Yields one anomaly per quarantined pair, and one that stops the run where there are too many.
+
+    Args:
+        ingestion: ingestion.json of example_gen.
+        max_quarantined: as a share of all pairs.
+    """
+    rows = ingestion["quarantined"]
+    pairs = len(rows) + sum(ingestion["pairs"].values())
+    if len(rows) > max_quarantined * pairs:
+        yield Anomaly(
+            "stop",
+            "too_many_quarantined",
+            f"Too many pairs are unusable: at most {max_quarantined:.1%} may be. "
+            f"Received: {len(rows)} of {pairs} ({len(rows) / pairs:.1%})",
+            "example_validator.max_quarantined",
+            "Repair or remove the pairs below, or train without them: raise example_validator.max_quarantined.",
+        )
+    yield from map(quarantined_pair, rows)
+
+
+def check_pictures(statistics: dict, ingestion: dict):
+    """Yields warnings about pairs from which little can be learnt.
+
+    Args:
+        statistics: statistics.json of statistics_gen.
+        ingestion: ingestion.json of example_gen.
+    """
+    if empty := statistics["empty_masks"]:
+        yield anomaly_at(
+            empty,
+            "warn",
+            "empty_masks",
+            f"A mask should have labelled pixels. Received: {len(empty)} entirely void",
+            "They teach nothing and are not scored: label them, or remove them.",
+        )
+    if tiny := statistics["tiny_images"]:
+        yield anomaly_at(
+            tiny,
+            "warn",
+            "tiny_images",
+            f"An image should be large enough to show something. Received: {len(tiny)} of a few pixels",
+            "Check whether they replace lost images; lower statistics_gen.tiny_side if they are intended.",
+        )
+    if dark := ingestion["reencoded"].get(DARK, 0):
+        yield Anomaly(
+            "warn",
+            "dark_16_bit",
+            f"16-bit images should use all 16 bits, since only the upper 8 are kept. Received: {dark} with no value above 4095",
+            "ingestion.json, reencoded",
+            "They are nearly black now: scale their values to 0..65535, or store them with 8 bits.",
+            count=dark,
+        )
+
+
+def check_files(ingestion: dict):
+    """Yields warnings about masks without an image, and about files that are not pictures.
+
+    Args:
+        ingestion: ingestion.json of example_gen.
+    """
+    if unused := ingestion["unused_masks"]:
+        yield anomaly_at(
+            unused,
+            "warn",
+            "unused_masks",
+            f"A mask should belong to an image. Received: {len(unused)} without one",
+            "Check whether images are missing.",
+        )
+    if foreign := ingestion["foreign_files"]:
+        yield anomaly_at(
+            foreign,
+            "warn",
+            "foreign_files",
+            f"Folders of pairs should hold only pictures. Received: {len(foreign)} other files",
+            "Check whether they should have been read; move them elsewhere.",
+        )

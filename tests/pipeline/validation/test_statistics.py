@@ -1,0 +1,56 @@
+"""Counts over pairs, by hand: whole numbers that are summed exactly."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pipeline.components.statistics_gen import SumExampleCounts
+from pipeline.validation.statistics import count_example, empty_counts, summarize
+
+
+def test_the_statistics_of_two_small_pairs_by_hand():
+    white = np.full((2, 3, 1), 255, np.uint8)
+    first = count_example(white, np.array([[0, 0, 2], [2, 2, 255]], np.uint8), 3, "JPEG")
+    second = count_example(np.zeros((1, 2, 1), np.uint8), np.array([[0, 0]], np.uint8), 3)
+    assert summarize(empty_counts(3) + first + second) == {
+        "images": 2,
+        "sizes": {"2x1": 1, "3x2": 1},
+        "height": {"min": 1, "median": 1, "max": 2},
+        "width": {"min": 2, "median": 2, "max": 3},
+        "formats": {"JPEG": 1, "PNG": 1},
+        "channels": 1,
+        "pixels": 8,
+        "void_pixels": 1,
+        "class_pixels": [4, 0, 3],
+        "class_images": [2, 0, 1],
+        "class_image_pixels": [8, 0, 6],
+        "single_class_images": [1, 0, 0],
+        "channel_mean": [0.75],
+        "channel_deviation": [pytest.approx(0.1875**0.5)],
+        "brightness": [2] + 30 * [0] + [6],
+    }
+
+
+def test_brightness_weighs_red_green_and_blue():
+    image = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
+    brightness = count_example(image, np.zeros((1, 4), np.uint8), 1).brightness
+    assert np.flatnonzero(brightness).tolist() == [29, 76, 150, 255]  # 255 times 0.114, 0.299, 0.587
+
+
+def test_counts_sum_to_the_same_total_in_any_order_and_beyond_two_to_the_53():
+    generator = np.random.default_rng(0)
+    parts = [
+        count_example(generator.integers(0, 256, (4, 5, 3), np.uint8), generator.integers(0, 3, (4, 5), np.uint8), 3)
+        for _ in range(4)
+    ]
+    combine = SumExampleCounts(3)
+    halves = [combine.create_accumulator() for _ in range(2)]
+    halves = [
+        combine.add_input(combine.add_input(half, parts[n]), parts[n + 1])
+        for half, n in zip(halves, (2, 0), strict=True)
+    ]
+    total = combine.extract_output(combine.merge_accumulators([combine.create_accumulator(), *halves]))
+    assert summarize(total) == summarize(parts[0] + parts[1] + parts[2] + parts[3])
+    many = dataclasses.replace(empty_counts(1), classes=np.full((4, 1), 2**53 + 1))
+    assert (many + many).classes[0, 0] == 2**54 + 2
