@@ -1,5 +1,6 @@
-"""Reading and augmenting a prepared data set with `tf.data`, and resizing in a TensorFlow graph. TensorFlow."""
+"""Prepared data sets as `tf.data`: reading, batching, augmenting and resizing. TensorFlow only."""
 
-from kseg.data.reading import evaluation_set, pairs, training_set
+from kseg.data.batches import evaluation_set, training_set
+from kseg.data.reading import pairs
 
 __all__ = ["evaluation_set", "pairs", "training_set"]

@@ -153,7 +153,7 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
         seed=config.seed,
         scale=config.scale,
         photometric=config.photometric,
-        first=resume.step,
+        initial_step=resume.step,
     )
     several = distribute.several_machines(devices)
     if several:

@@ -24,9 +24,9 @@ class Resume(keras.callbacks.Callback):
     `keras.callbacks.BackupAndRestore` starts the epoch again from its beginning, forgets the best score and the history, and can
     be killed between its two files. Kept here: every variable of the model (weights, moving statistics, seeds), of its optimizers
     (a game has two) and of its metrics, the step, the history, the best score of `best` and what `health` has seen. It gets its
-    name when it is whole. The data must go on too: `training_set(..., first=resume.step)`. On several devices the weights are the
-    same bits as well, but not the training scores of the interrupted epoch, since Keras deals a kept sum out to the devices anew.
-    Of several machines the chief writes the file and all read it; it counts the chief's part of those scores.
+    name when it is whole. The data must go on too: `training_set(..., initial_step=resume.step)`. On several devices the weights
+    are the same bits as well, but not the training scores of the interrupted epoch, since Keras deals a kept sum out to
+    the devices anew. Of several machines the chief writes the file and all read it; it counts the chief's part of those scores.
 
     Args:
         path: file to write, `*.npz`; where it exists, training goes on from it.
@@ -44,7 +44,7 @@ class Resume(keras.callbacks.Callback):
     Example:
         >>> best = BestCheckpoint("best.weights.h5", model)
         >>> resume = Resume("checkpoint.npz", steps_per_epoch=64, batch=(images, label_maps), best=best)
-        >>> batches = training_set("prepared", size=(96, 128), batch_size=8, first=resume.step)
+        >>> batches = training_set("prepared", size=(96, 128), batch_size=8, initial_step=resume.step)
         >>> model.fit(batches, steps_per_epoch=64, initial_epoch=resume.epoch, epochs=20, callbacks=[best, resume], ...)
         >>> resume.history["loss"]  # of all 20 epochs
     """

@@ -1,4 +1,4 @@
-"""Augmentation: one geometric draw for image and label map, keyed by (seed, step)."""
+"""Augmentation: image and label map move together, and (seed, step) alone decides how."""
 
 import numpy as np
 import pytest
@@ -10,16 +10,16 @@ from kseg.pairs import resizing
 
 
 def marked_pair(height=61, width=83, row=20, column=50, side=6):
-    """A square of class 1, white on black, and its pair's class 0 elsewhere."""
+    """A pair with a square of class 1, white on black."""
     label_map = np.zeros((height, width), np.uint8)
     label_map[row : row + side, column : column + side] = 1
     return np.repeat(label_map[..., None] * np.uint8(255), 3, axis=-1), label_map
 
 
 def noise_pair(height, width, channels=3, seed=0):
-    draw = np.random.default_rng(seed)
-    image = draw.integers(1, 256, (height, width, channels)).astype(np.uint8)
-    return image, draw.choice(np.array([3, 200, 254, VOID], np.uint8), (height, width))
+    generator = np.random.default_rng(seed)
+    image = generator.integers(1, 256, (height, width, channels)).astype(np.uint8)
+    return image, generator.choice(np.array([3, 200, 254, VOID], np.uint8), (height, width))
 
 
 def centre(weights):
@@ -48,21 +48,21 @@ def test_the_marker_is_flipped_in_both_or_in_neither():
     flipped = 0
     for step in range(40):
         new_image, new_label_map = (values.numpy() for values in augment(image, label_map, seed=(3, step)))
-        turned = (new_label_map != label_map).any()
-        flipped += turned
-        np.testing.assert_array_equal(new_label_map, label_map[:, ::-1] if turned else label_map)
-        np.testing.assert_array_equal(new_image, image[:, ::-1] if turned else image)
+        is_flipped = (new_label_map != label_map).any()
+        flipped += is_flipped
+        np.testing.assert_array_equal(new_label_map, label_map[:, ::-1] if is_flipped else label_map)
+        np.testing.assert_array_equal(new_image, image[:, ::-1] if is_flipped else image)
     assert 10 <= flipped <= 30
 
 
-def test_no_change_at_all_returns_the_pair():
+def test_without_any_change_the_pair_is_returned():
     image, label_map = noise_pair(37, 53)
     same = Augment((37, 53), scale=(1.0, 1.0), flip=False, photometric=False)(image, label_map, seed=(0, 0))
     np.testing.assert_array_equal(same[0].numpy(), image)
     np.testing.assert_array_equal(same[1].numpy(), label_map)
 
 
-def test_images_shrink_as_beam_workers_shrink_them():
+def test_images_are_resized_as_by_beam_workers():
     image, label_map = noise_pair(60, 80)
     image[:] = 255
     label_map[:] = 7
@@ -77,7 +77,7 @@ def test_images_shrink_as_beam_workers_shrink_them():
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("shape", [(40, 40), (33, 97), (97, 33), (1, 1)])
-def test_any_shape_becomes_the_size_and_no_label_is_invented(channels, shape):
+def test_any_shape_becomes_the_size_without_new_ids(channels, shape):
     augment = Augment((45, 51))
     for step in range(8):
         image, label_map = augment(*noise_pair(*shape, channels), seed=(1, step))
@@ -87,7 +87,7 @@ def test_any_shape_becomes_the_size_and_no_label_is_invented(channels, shape):
         assert image.numpy().min() >= 0 and image.numpy().max() <= 255
 
 
-def test_where_nothing_is_the_image_is_0_and_the_label_map_void():
+def test_padding_is_0_in_the_image_and_void_in_the_label_map():
     augment = Augment((48, 64), scale=(0.5, 0.9))
     image = np.full((48, 64, 3), 200, np.uint8)
     for step in range(10):
@@ -113,7 +113,7 @@ def test_grey_stays_grey_under_every_photometric_change():
     np.testing.assert_allclose(as_rgb, np.repeat(lit, 3, axis=-1), atol=0.01)
 
 
-def test_equal_seed_and_step_give_equal_draws_and_others_do_not():
+def test_equal_seed_and_step_give_equal_changes_and_others_do_not():
     pair, augment = noise_pair(40, 52), Augment((40, 52))
     first, again = augment(*pair, seed=(7, 11)), augment(*pair, seed=(7, 11))
     np.testing.assert_array_equal(first[0], again[0])
@@ -122,7 +122,7 @@ def test_equal_seed_and_step_give_equal_draws_and_others_do_not():
         assert (augment(*pair, seed=other)[1].numpy() != first[1].numpy()).any()
 
 
-def test_threads_do_not_change_the_draws():
+def test_the_number_of_threads_does_not_matter():
     pair, augment = noise_pair(40, 52), Augment((40, 52))
     steps = tf.data.Dataset.range(16)
     serial = steps.map(lambda step: augment(*pair, seed=(0, step)))
@@ -132,7 +132,7 @@ def test_threads_do_not_change_the_draws():
         np.testing.assert_array_equal(one[1], other[1])
 
 
-def test_the_scale_covers_its_range_and_no_more():
+def test_the_scale_covers_its_range():
     augment = Augment((64, 64), scale=(0.5, 1.0), photometric=False)
     label_map = np.zeros((64, 64), np.uint8)
     sides = [
@@ -148,5 +148,26 @@ def test_wrong_arguments_are_refused():
         Augment((8, 8), scale=(2.0, 0.5))
     with pytest.raises(ValueError, match=r"`size` must be \(height, width\), each at least 1. Received: size=\(0, 8\)"):
         Augment((0, 8))
-    with pytest.raises(ValueError, match=r"1 or 3 channels. Received: image.shape=\(8, 8, 4\)"):
-        Augment((8, 8))(np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8), np.uint8), seed=(0, 0))
+    with pytest.raises(ValueError, match=r"`size` must be \(height, width\)"):
+        Augment((8, 8, 3))
+
+
+@pytest.mark.parametrize(
+    ("image", "label_map", "message"),
+    [
+        ((8, 8, 4), np.zeros((8, 8), np.uint8), r"1 or 3 channels. Received: image.shape=\(8, 8, 4\)"),
+        ((8, 8), np.zeros((8, 8), np.uint8), r"must be \(H, W, C\) .* Received: image.shape=\(8, 8\)"),
+        ((2, 8, 8, 3), np.zeros((2, 8, 8), np.uint8), r"must be \(H, W, C\) .* Received: image.shape=\(2, 8, 8, 3\)"),
+        ((8, 8, 3), np.zeros((8, 8), np.int32), r"`label_map` must be uint8 .* Received: label_map=int32 \(8, 8\)"),
+        ((8, 8, 3), np.zeros((8, 8, 1), np.uint8), r"Received: label_map=uint8 \(8, 8, 1\)"),
+        ((8, 8, 3), np.zeros((8, 9), np.uint8), r"Received: label_map=uint8 \(8, 9\), image.shape=\(8, 8, 3\)"),
+    ],
+)
+def test_pairs_of_wrong_rank_dtype_or_size_are_refused(image, label_map, message):
+    with pytest.raises(ValueError, match=message):
+        Augment((8, 8))(np.zeros(image, np.uint8), label_map, seed=(0, 0))
+
+
+def test_images_scaled_to_1_are_warned_of():
+    with pytest.warns(UserWarning, match=r"values from 0\.5 to 0\.5 \[Augment\]\. Multiply by 255"):
+        Augment((8, 8))(np.full((8, 8, 3), 0.5, np.float32), np.zeros((8, 8), np.uint8), seed=(0, 0))

@@ -1,0 +1,162 @@
+"""Batches of a prepared data set, for training and for evaluation. TensorFlow only, because they are `tf.data` data sets.
+
+Order and augmentation depend on the seed alone: not on the number of threads, on `tf.random.set_seed`, or on the step at which a
+run starts. Refused: empty splits, and arguments out of range.
+"""
+
+from __future__ import annotations
+
+from kseg._backend import require_tensorflow
+
+require_tensorflow(__name__)
+
+import tensorflow as tf  # noqa: E402  (only after the backend is known)
+
+from kseg.data.augment import Augment  # noqa: E402
+from kseg.data.reading import no_autograph, pairs  # noqa: E402
+from kseg.data.resizing import fit_image_in_graph  # noqa: E402
+from kseg.labels import VOID  # noqa: E402
+
+CACHE_BYTES = 2**30
+"""Memory for decoded training pairs: a split that fits is decoded once, a larger one is shuffled within a buffer of this size."""
+
+SAMPLE = 8  # pairs from which the size of a split is estimated
+
+
+@no_autograph
+def training_set(
+    directory,
+    *,
+    size: tuple[int, int],
+    batch_size: int,
+    seed: int = 0,
+    split: str = "train",
+    augment: bool = True,
+    scale: tuple[float, float] = (0.5, 2.0),
+    photometric: bool = True,
+    initial_step: int = 0,
+) -> tf.data.Dataset:
+    """Endless batches of shuffled and augmented pairs; `fit` needs `steps_per_epoch`.
+
+    Pass n over the split is shuffled by (seed, n), and pair n of a run is augmented by (seed, n). So two runs with one seed see
+    the same batches, and a run that starts at `initial_step` sees what an uninterrupted one sees from there on.
+
+    Args:
+        directory: folder of a prepared data set.
+        size: (height, width) of the batches, in pixels.
+        batch_size: B.
+        seed: of order and augmentation.
+        split: one of "train", "validation", "test".
+        augment: whether to change the pairs by `kseg.data.augment.Augment`; otherwise they are fitted and padded to `size`.
+        scale: smallest and largest factor of the augmentation.
+        photometric: whether the augmentation changes brightness, contrast, saturation and hue too.
+        initial_step: batches to skip, because an earlier run has trained on them.
+
+    Returns:
+        Data set of (image (B, H, W, C), float32 in [0, 255], label_map (B, H, W), uint8).
+
+    Raises:
+        FileNotFoundError: `directory` does not hold a prepared data set.
+        ValueError: the split is missing or empty, or an argument is out of range.
+
+    Example:
+        >>> batches = training_set("prepared", size=(96, 128), batch_size=8)  # doctest: +SKIP
+        >>> model.fit(batches, steps_per_epoch=64, epochs=20)  # doctest: +SKIP
+    """
+    _check(size, batch_size)
+    if initial_step < 0:
+        raise ValueError(f"`initial_step` must not be negative. Received: initial_step={initial_step}.")
+    stored = pairs(directory, split)
+    count = stored.cardinality().numpy()
+    if not count:
+        raise ValueError(f"A split to train on must not be empty. Received: split={split!r} [{directory}].")
+    buffer = min(count, estimate_cacheable_pairs(stored))
+    if buffer == count:
+        stored = stored.cache()
+    start = initial_step * batch_size
+    shuffled = _shuffled_passes(stored, buffer, seed, start // count).skip(start % count)
+    change = Augment(size, scale=scale, photometric=photometric) if augment else None
+
+    def prepare(step, pair):
+        return change(*pair, seed=(seed, step)) if augment else fit_pair(*pair, size)
+
+    prepared = shuffled.enumerate(start).map(prepare, tf.data.AUTOTUNE)
+    return _prefetch(prepared.batch(batch_size, drop_remainder=True))
+
+
+@no_autograph
+def evaluation_set(directory, *, size: tuple[int, int], batch_size: int, split: str = "validation") -> tf.data.Dataset:
+    """Batches with every pair of a split once, in stored order, fitted into `size` and padded at the bottom and on the right.
+
+    Args:
+        directory: folder of a prepared data set.
+        size: (height, width) of the batches, in pixels.
+        batch_size: B; the last batch may be smaller.
+        split: one of "train", "validation", "test".
+
+    Returns:
+        Data set of (image (B, H, W, C), float32 in [0, 255], label_map (B, H, W), uint8), padded with 0 and void.
+
+    Raises:
+        FileNotFoundError: `directory` does not hold a prepared data set.
+        ValueError: the split is missing, or an argument is out of range.
+    """
+    _check(size, batch_size)
+    fitted = pairs(directory, split).map(lambda image, label_map: fit_pair(image, label_map, size), tf.data.AUTOTUNE)
+    return _prefetch(fitted.batch(batch_size))
+
+
+def fit_pair(image, label_map, size: tuple[int, int]):
+    """Fits one pair into `size` and pads it at the bottom and on the right, the image with 0, the label map with void.
+
+    Args:
+        image: (H, W, C), uint8.
+        label_map: (H, W), uint8.
+        size: (height, width) of the result, in pixels.
+
+    Returns:
+        image (height, width, C), float32 in [0, 255], and label_map (height, width), uint8.
+    """
+    image = fit_image_in_graph(image, size)
+    fitted = tf.shape(image)[:2]
+    label_map = tf.image.resize(label_map[..., None], fitted, method="nearest")[..., 0]
+    paddings = [[0, size[0] - fitted[0]], [0, size[1] - fitted[1]]]
+    image = tf.pad(tf.cast(image, tf.float32), [*paddings, [0, 0]])
+    label_map = tf.pad(label_map, paddings, constant_values=tf.cast(VOID, label_map.dtype))
+    return tf.ensure_shape(image, (*size, image.shape[-1])), tf.ensure_shape(label_map, size)
+
+
+def estimate_cacheable_pairs(stored: tf.data.Dataset) -> int:
+    """The number of pairs that fit into `CACHE_BYTES`, estimated from the first few; at least 1."""
+    sizes = [image.nbytes + label_map.nbytes for image, label_map in stored.take(SAMPLE).as_numpy_iterator()]
+    return max(1, CACHE_BYTES * len(sizes) // sum(sizes))
+
+
+def _check(size, batch_size) -> None:
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"`size` must be (height, width), each at least 1. Received: size={tuple(size)}.")
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
+
+
+def _shuffled_passes(stored, buffer: int, seed: int, first: int) -> tf.data.Dataset:
+    """Endless passes over the pairs from pass `first` on, each shuffled by (seed, its number).
+
+    `shuffle` and `repeat` alone would make the order depend on how often the data set was iterated before.
+    """
+
+    def shuffled_pass(number):
+        # Sets the seed of this function's graph alone: the caller's must not matter, and TensorFlow fails on 0.
+        tf.random.set_seed(1)
+        order = tf.random.stateless_uniform((), (seed, number), maxval=2**31 - 1, dtype=tf.int64)
+        return stored.shuffle(buffer, seed=order, reshuffle_each_iteration=False)
+
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return tf.data.Dataset.counter(first).flat_map(shuffled_pass).apply(endless)
+
+
+def _prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Prefetches, and shards batches instead of files among machines; sharding by file would change what a batch is."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -1,0 +1,140 @@
+"""Batches of prepared data sets: the seed alone decides their order, and every pair comes once per pass."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg import data
+from kseg.data import batches
+from kseg.labels import VOID
+from kseg.pairs import resizing
+from tests.kseg.conftest import drawn
+
+SIZE = (48, 64)
+
+
+def take(dataset, count=None):
+    return [(image.numpy(), label_map.numpy()) for image, label_map in itertools.islice(dataset, count)]
+
+
+def assert_equal(some, others):
+    for pair, other in zip(some, others, strict=True):
+        np.testing.assert_array_equal(pair[0], other[0])
+        np.testing.assert_array_equal(pair[1], other[1])
+
+
+def test_evaluation_sees_every_pair_once_fitted_as_by_beam_workers(prepared):
+    seen = take(data.evaluation_set(prepared, split="train", size=SIZE, batch_size=3))
+    assert [len(image) for image, _ in seen] == [3, 3, 1]
+    images, label_maps = (np.concatenate(part) for part in zip(*seen, strict=True))
+    assert images.dtype == np.float32 and label_maps.dtype == np.uint8
+    for index, (image, label_map) in enumerate(zip(images, label_maps, strict=True)):
+        stored_image, stored_label_map = drawn(index)
+        height, width = resizing.fitted_size(*stored_label_map.shape, SIZE)
+        expected = resizing.resize_image(stored_image, (height, width))
+        assert np.abs(image[:height, :width] - expected).max() <= 1
+        np.testing.assert_array_equal(
+            label_map[:height, :width], resizing.resize_label_map(stored_label_map, (height, width))
+        )
+        assert not image[height:].any() and not image[:, width:].any()
+        assert (label_map[height:] == VOID).all() and (label_map[:, width:] == VOID).all()
+
+
+def test_two_runs_with_one_seed_see_the_same_batches(prepared):
+    settings = {"size": SIZE, "batch_size": 3, "seed": 4}
+    first = take(data.training_set(prepared, **settings), 6)
+    assert_equal(first, take(data.training_set(prepared, **settings), 6))
+    other = take(data.training_set(prepared, **settings | {"seed": 5}), 1)
+    assert (other[0][0] != first[0][0]).any()
+
+
+@pytest.mark.parametrize("seen", [1, 4, 11])
+def test_a_resumed_run_sees_what_an_uninterrupted_one_sees(prepared, seen):
+    settings = {"size": SIZE, "batch_size": 3, "seed": 4}
+    whole = take(data.training_set(prepared, **settings), seen + 3)
+    assert_equal(take(data.training_set(prepared, **settings, initial_step=seen), 3), whole[seen:])
+
+
+@pytest.mark.parametrize("global_seed", [0, 5])
+def test_tensorflows_global_seed_does_not_matter(prepared, global_seed):
+    settings = {"size": SIZE, "batch_size": 3, "seed": 4}
+    expected = take(data.training_set(prepared, **settings), 3)
+    tf.random.set_seed(global_seed)
+    assert_equal(take(data.training_set(prepared, **settings), 3), expected)
+
+
+def test_a_data_set_can_be_iterated_twice(prepared):
+    dataset = data.training_set(prepared, size=SIZE, batch_size=3, seed=4)
+    assert_equal(take(dataset, 4), take(dataset, 4))
+
+
+def test_a_split_that_fits_into_the_cache_is_read_once(prepared, monkeypatch):
+    read, pairs = [], data.pairs
+
+    def count_reads(directory, split):
+        def note(image, label_map):
+            seen = tf.numpy_function(lambda pixels: read.append(1) or pixels, [image], tf.uint8)
+            return tf.ensure_shape(seen, image.shape), label_map
+
+        return pairs(directory, split).map(note)
+
+    monkeypatch.setattr(batches, "pairs", count_reads)
+    dataset = data.training_set(prepared, size=SIZE, batch_size=7, augment=False)
+    for_the_estimate = len(read)
+    take(dataset, 5)
+    assert len(read) == for_the_estimate + 7
+
+
+def test_training_is_endless_and_every_pass_is_shuffled_differently(prepared):
+    dataset = data.training_set(prepared, size=SIZE, batch_size=7, augment=False)
+    assert dataset.cardinality().numpy() == -1  # infinite
+    passes = take(dataset, 3)
+    stored = take(data.evaluation_set(prepared, split="train", size=SIZE, batch_size=7))[0][0]
+    orders = [[int(np.abs(stored - image).sum((1, 2, 3)).argmin()) for image in images] for images, _ in passes]
+    assert all(sorted(order) == list(range(7)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_training_batches_have_one_size_and_no_new_ids(prepared):
+    for image, label_map in take(data.training_set(prepared, size=SIZE, batch_size=4), 8):
+        assert image.shape == (4, *SIZE, 3) and image.dtype == np.float32
+        assert label_map.shape == (4, *SIZE) and label_map.dtype == np.uint8
+        assert set(np.unique(label_map)) <= {0, 1, 2, VOID}
+
+
+def test_a_pair_is_augmented_differently_in_every_pass(prepared_grey):
+    (first, _), (second, _), *_ = take(data.training_set(prepared_grey, size=SIZE, batch_size=2), 2)
+    assert not any(np.array_equal(one, other) for one in first for other in second)
+
+
+def test_grey_images_keep_their_one_channel(prepared_grey):
+    dataset = data.training_set(prepared_grey, size=SIZE, batch_size=2)
+    assert dataset.element_spec[0].shape == (2, *SIZE, 1)
+    assert take(dataset, 1)[0][0].shape == (2, *SIZE, 1)
+
+
+def test_a_split_too_large_for_the_cache_still_yields_every_pair(prepared, monkeypatch):
+    monkeypatch.setattr(batches, "CACHE_BYTES", 30_000)  # three pairs
+    dataset = data.training_set(prepared, size=SIZE, batch_size=7, augment=False)
+    images = take(dataset, 1)[0][0]
+    stored = take(data.evaluation_set(prepared, split="train", size=SIZE, batch_size=7))[0][0]
+    assert sorted(int(np.abs(stored - image).sum((1, 2, 3)).argmin()) for image in images) == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received"),
+    [
+        ({"size": (0, 64)}, r"each at least 1\. Received: size=\(0, 64\)"),
+        ({"batch_size": 0}, r"`batch_size` must be at least 1\. Received: batch_size=0"),
+        ({"initial_step": -1}, r"`initial_step` must not be negative\. Received: initial_step=-1"),
+        ({"scale": (2.0, 0.5)}, r"`scale` must be \(smallest, largest\)"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(prepared, arguments, received):
+    with pytest.raises(ValueError, match=received):
+        data.training_set(prepared, **{"size": SIZE, "batch_size": 2} | arguments)
+    if arguments.keys() <= {"size", "batch_size"}:
+        with pytest.raises(ValueError, match=received):
+            data.evaluation_set(prepared, **{"size": SIZE, "batch_size": 2} | arguments)
