@@ -81,11 +81,15 @@ def open_dataset(directory):
             f"A prepared data set must have the features image and label_map. Received: {directory} without "
             f"{', '.join(missing)}."
         )
-    for name, channels in CHANNELS.items():
-        feature = builder.info.features[name]
-        if feature.dtype != "uint8" or len(feature.shape) != 3 or feature.shape[-1] not in channels:
-            raise ValueError(
-                f"The feature {name} must be uint8 of shape (H, W, C) with C = {' or '.join(map(str, channels))}. "
-                f"Received: {getattr(feature.dtype, 'name', feature.dtype)} {feature.shape} [{directory}]. Prepare the data with `python -m pipeline.run`."
-            )
+    for name in CHANNELS:
+        _check_feature(name, builder.info.features[name], directory)
     return builder
+
+
+def _check_feature(name, feature, directory) -> None:
+    channels, dtype = CHANNELS[name], getattr(feature.dtype, "name", feature.dtype)
+    if dtype != "uint8" or len(feature.shape) != 3 or feature.shape[-1] not in channels:
+        raise ValueError(
+            f"The feature {name} must be uint8 of shape (H, W, C) with C = {' or '.join(map(str, channels))}. "
+            f"Received: {dtype} {feature.shape} [{directory}]. Prepare the data with `python -m pipeline.run`."
+        )
