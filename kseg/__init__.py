@@ -6,6 +6,8 @@ no framework; each name below is resolved when it is first used.
 
 import importlib
 
+from kseg._registration import register_with_keras
+
 __version__ = "0.1.0"
 
 _MODULES = {  # name -> module that is, or that holds, it
@@ -55,6 +57,8 @@ _MODULES = {  # name -> module that is, or that holds, it
 }  # fmt: skip
 
 __all__ = sorted(_MODULES)
+
+register_with_keras()
 
 
 def __getattr__(name: str):

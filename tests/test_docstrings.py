@@ -1,52 +1,48 @@
-"""The examples in docstrings run and give the numbers that stand there."""
+"""Every example in a docstring runs and gives what stands there."""
 
 import doctest
 import importlib
+import pathlib
 
+import keras
 import numpy as np
 import pytest
 
 import kseg
 
-MODULES = (
-    "kseg.pairs.class_balance",
-    "kseg.pairs.listing",
-    "kseg.inference.averaging",
-    "kseg.inference.overlap_tile",
-    "kseg.inference.sliding_window",
-    "kseg.inference.tiles",
-    "kseg.postprocess.densecrf.permutohedral",
-    "kseg.postprocess.densecrf.layer",
-    "kseg.layers.normalization",
-    "kseg.layers.pooling",
-    "kseg.layers.unpooling",
-    "kseg.layers.upsampling",
-    "kseg.layers.windows",
-    "kseg.losses.lovasz",
-    "kseg.losses.overlap",
-    "kseg.losses.pixelwise",
-    "kseg.metrics.boundary",
-    "kseg.metrics.bootstrap",
-    "kseg.metrics.calibration",
-    "kseg.metrics.confusion",
-    "kseg.models.dilated",
-    "kseg.models.fcn",
-    "kseg.models.full_resolution",
-    "kseg.models.generators",
-    "kseg.models.patch_classifier",
-    "kseg.models.segnet",
-    "kseg.models.unet",
-    "kseg.outlines",
-    "kseg.receptive_fields.walk",
-    "kseg.regions",
-    "kseg.superpixels",
-    "pipeline.validation.anomalies",
-    "pipeline.validation.duplicates",
-    "pipeline.validation.histograms",
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for package in ("kseg", "pipeline")
+    for path in (ROOT / package).rglob("*.py")
+    if ">>>" in path.read_text(encoding="utf-8")
 )
+NOT_YET = {  # examples with names that nobody defines; to become empty
+    "kseg.data.augment",
+    "kseg.data.reading",
+    "kseg.games.gan",
+    "kseg.games.health",
+    "kseg.games.segmentation",
+    "kseg.games.semi_supervised",
+    "kseg.inference.refined",
+    "kseg.inference.saved_models",
+    "kseg.pairs.image_folder_builder",
+    "kseg.plots.overlays",
+    "kseg.serving.exporting",
+    "kseg.streets.builder",
+    "kseg.training.callbacks.best_checkpoint",
+    "kseg.training.callbacks.overlays",
+    "kseg.training.callbacks.resume",
+    "kseg.training.optimizers",
+    "pipeline.engine.explain",
+}
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_are_true(name):
-    result = doctest.testmod(importlib.import_module(name), extraglobs={"kseg": kseg, "np": np})
+def test_the_examples_of_a_module_are_true(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    if name in NOT_YET:
+        pytest.xfail("its examples do not run yet")
+    result = doctest.testmod(module, extraglobs={"keras": keras, "kseg": kseg, "np": np})
     assert result.attempted and not result.failed

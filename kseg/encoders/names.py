@@ -1,0 +1,71 @@
+"""Encoders by name, as networks take them: `kseg.UNet(11, encoder="resnet50")`. Modules are imported when they are named."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+
+from kseg._checks import check_choice
+
+ENCODERS = {
+    "alexnet": "kseg.encoders.alexnet",
+    "efficientnet_lite0": "kseg.encoders.efficientnet_lite",
+    "efficientnet_lite1": "kseg.encoders.efficientnet_lite",
+    "efficientnet_lite2": "kseg.encoders.efficientnet_lite",
+    "efficientnet_v2_b0": "kseg.encoders.applications",
+    "mobilenet_v2": "kseg.encoders.applications",
+    "mobilenet_v3_large": "kseg.encoders.applications",
+    "mobilenet_v3_small": "kseg.encoders.applications",
+    "resnet50": "kseg.encoders.resnet",
+    "resnet101": "kseg.encoders.resnet",
+    "vgg16": "kseg.encoders.vgg",
+    "vgg16_dilated": "kseg.encoders.vgg",
+    "csp_darknet_m": "kseg.encoders.keras_cv",
+    "csp_darknet_s": "kseg.encoders.keras_cv",
+    "csp_darknet_tiny": "kseg.encoders.keras_cv",
+    "resnet18_v2": "kseg.encoders.keras_cv",
+    "resnet50_v2": "kseg.encoders.keras_cv",
+    "resnet101_v2": "kseg.encoders.keras_cv",
+}
+"""Module of each encoder by name."""
+
+
+def encode(image, encoder, *, weights=None, **settings) -> list:
+    """Features of the image by an encoder that is named or given.
+
+    Args:
+        image: (B, H, W, C) in [0, 255].
+        encoder: a name in `ENCODERS`, or a function `image -> features`.
+        weights: of a named encoder: None for a random start, "imagenet", or a file, see `kseg.encoders.weights.fill`.
+        **settings: of the network that asks; a named encoder is built with those that it has, such as `width` or `output_stride`.
+
+    Returns: features, fine to coarse.
+
+    Raises:
+        ValueError: there is no such encoder; or `weights` come with a function, which has its own.
+    """
+    if isinstance(encoder, str):
+        check_choice("encoder", encoder, ENCODERS)
+        function = _function(encoder)
+        known = inspect.signature(function).parameters
+        settings = {name: value for name, value in settings.items() if name in known}
+        return function(image, weights=weights, **settings)
+    if not callable(encoder):
+        raise ValueError(
+            f"`encoder` must be a name or a function `image -> features`. Received: encoder={encoder!r}. Names: "
+            f"{', '.join(ENCODERS)}."
+        )
+    if weights is not None:
+        raise ValueError(
+            f"`weights` must be None with an encoder that is a function. Received: weights={weights!r}. Bind them to it: "
+            "functools.partial(kseg.encoders.resnet50, weights=...)."
+        )
+    return encoder(image)
+
+
+def _function(name: str):
+    module = importlib.import_module(ENCODERS[name])
+    if ENCODERS[name].endswith(".keras_cv"):
+        return functools.partial(module.encoder, name)
+    return getattr(module, name)
