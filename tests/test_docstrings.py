@@ -24,7 +24,7 @@ NOT_YET = {  # examples with names that nobody defines; to become empty
     "kseg.games.health",
     "kseg.games.segmentation",
     "kseg.games.semi_supervised",
-    "kseg.inference.refined",
+    "kseg.inference.crf",
     "kseg.inference.saved_models",
     "kseg.pairs.image_folder_builder",
     "kseg.plots.overlays",

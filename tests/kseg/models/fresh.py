@@ -2,8 +2,8 @@
 
     python -m tests.kseg.models.fresh "import keras, kseg" a.keras b.keras    # a.npz and b.npz say what on, see `answers`
 
-Each model is loaded in a child, forked before TensorFlow starts a thread: classes that one model imports cannot help the next. The
-child leaves its answers in `a.answers.npz`.
+Each model is loaded in a child, forked before TensorFlow starts a thread: classes that one model imports cannot help the next.
+The child leaves its answers in `a.answers.npz`.
 """
 
 import os
@@ -31,7 +31,7 @@ def answers_in_fresh_processes(paths, order="keras first") -> dict[str, dict]:
 
 
 def answers(model, path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Of what lies in `<path>.npz`: the predictions of `given`, the logs of one epoch on `x` and `y`, the predictions after it."""
+    """From `<path>.npz`: predictions of `given`, the logs of one epoch on `x` and `y`, and the predictions after it."""
     arrays = np.load(path.with_suffix(".npz"))
     found = {"before": model.predict(arrays["given"], verbose=0)}
     if model.compiled:

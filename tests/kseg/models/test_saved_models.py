@@ -1,4 +1,4 @@
-"""A saved model loads after `import keras, kseg` alone, in a fresh process, and goes on learning; so do files of earlier versions."""
+"""A saved model loads after `import keras, kseg` alone, in a fresh process, and resumes training; so do files of old versions."""
 
 import itertools
 import pathlib

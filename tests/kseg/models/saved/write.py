@@ -1,7 +1,6 @@
-"""Writes the `.keras` files next to it. They were written by the code of 266f8d1, before modules moved and arguments were renamed.
+"""Wrote the `.keras` files next to it with the code of 266f8d1, before modules moved and arguments were renamed.
 
-They are never written again: they hold what that code saved. Only files for layers, losses or games that are new need a script
-like this one. Run in a checkout of 266f8d1: `PYTHONPATH=. python write.py FOLDER`.
+They are not written again: they hold what that code saved. In a checkout of 266f8d1: `PYTHONPATH=. python write.py FOLDER`.
 """
 
 import pathlib
