@@ -26,6 +26,7 @@ import keras
 import numpy as np
 
 from kseg import losses
+from kseg.costs import multiply_adds
 from pipeline import networks
 from pipeline.settings.config import Config, resolved
 from pipeline.settings.trainer import MODELS, Trainer
@@ -44,23 +45,6 @@ SOURCES = {
     "dilated": "Yu 2016",
     "patch_classifier": "Ciresan 2012",
 }
-
-
-def multiply_adds(model: keras.Model) -> int:
-    """Products of weights and activations in one forward pass of one image, by convolutions and dense layers.
-
-    Args:
-        model: functional network of a fixed input size.
-    """
-    total = 0
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            total += multiply_adds(layer)
-        elif isinstance(layer, keras.layers.Conv2DTranspose):
-            total += int(np.prod(layer.input.shape[1:3])) * int(np.prod(layer.kernel.shape))
-        elif isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)):
-            total += int(np.prod(layer.output.shape[1:-1])) * int(np.prod(layer.kernel.shape))
-    return total
 
 
 def network(name: str, width: str) -> keras.Model:

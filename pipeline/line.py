@@ -107,13 +107,13 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
         component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
     )
     yield "transform", transform
-    training, networks = component("trainer"), chosen_modules(c.trainer)
+    training, networks, name = component("trainer"), chosen_modules(c.trainer), Untracked(config.name)
     if c.trainer.strategy == "multiworker":
         training = machines.in_subprocess(training, config.wait_for_machines)
         if not (machines.here().chief or store.explain):
-            store.join(training, c.trainer, modules=networks, transform=transform)
+            store.join(training, c.trainer, modules=networks, transform=transform, name=name)
             return
-    model = store.run(training, c.trainer, modules=networks, resume=True, transform=transform)
+    model = store.run(training, c.trainer, modules=networks, resume=True, transform=transform, name=name)
     yield "trainer", model
     evaluation = store.run(
         component("evaluator"),

@@ -1,9 +1,10 @@
-"""trainer: a segmentor learns from the prepared pairs, alone or in the game against a discriminator.
+"""trainer: trains a segmentor on the prepared pairs, alone or in the game against a discriminator, and exports it.
 
-Reads the transform artifact. Leaves below `out`: `model.keras` (the segmentor with its best weights on validation),
-`game.keras` (both networks and both optimizers as training ended, where there was a game), `saved_model/` (what is served),
-`history.json`, TensorBoard's `logs/`, and `overlays/` with a sheet of pictures for each epoch. What a killed run left below `out`
-is gone on from, bit for bit with `deterministic`. Several machines get the same `out`; the chief alone writes there. TensorFlow.
+Reads the transform artifact. Leaves below `out`: `model.keras` (the segmentor with its best weights on validation), `game.keras`
+(of a game: both networks and both optimizers at the end of training), `saved_model/` (what is served), `history.json`,
+`training.json` (network, hardware, versions, time), TensorBoard's `logs/`, and `overlays/` with a sheet of pictures per epoch. A
+killed training resumes from what it left below `out`, bit for bit with `deterministic`. Several machines share `out`; only the
+chief writes there. TensorFlow.
 """
 
 from __future__ import annotations
@@ -25,39 +26,50 @@ from pipeline import networks
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.trainer import Trainer
+from pipeline.training import record, tensorboard
+from pipeline.training.callbacks import CheckEqualWeights, PlainProgress, check_equal
 
-OVERLAY_IMAGES = 4
+NUM_OVERLAYS = 4
 CHECKPOINT, BEST = "checkpoint.npz", "best.weights.h5"  # while training
 
 
-def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
+def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name: str = "model"):
     """Trains, keeps the weights that scored best on validation, and exports them.
 
     Args:
         out: folder to write below.
         config: network, loss and schedule.
         transform: artifact of the transform component.
+        name: of the model; only TensorBoard's run is named after it.
     """
     plan = read_json(transform / "plan.json")
     labels = LabelMap.load(transform)
+
+    # Seeds, precision and devices, before the first variable is made.
     keras.utils.set_random_seed(config.seed)
-    if config.deterministic and not config.jit:  # Keras would leave XLA alone
+    if config.deterministic and not config.jit:  # Keras does not compile deterministic operations by XLA
         tf.config.experimental.enable_op_determinism()
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
-        devices = distribute.strategy(config.strategy)
-        _refuse_uneven(config.batch_size, devices.num_replicas_in_sync)
-        with devices.scope():
+        strategy = distribute.strategy(config.strategy)
+        _check_batch_size(config.batch_size, strategy.num_replicas_in_sync)
+
+        # Build, and train.
+        steps = max(1, plan["examples"]["train"] // config.batch_size)
+        with strategy.scope():
             segmentor = networks.segmentor(config, labels.num_classes, plan["channels"])
-            steps = max(1, plan["examples"]["train"] // config.batch_size)
-            model = _compiled(segmentor, config, plan, labels, steps)
-        history = _fit(model, segmentor, out, config, plan, labels, transform, steps)
+            metric = metrics.ConfusionMatrix(labels.num_classes, ignore_class=VOID)
+            model = _compile(segmentor, metric, config, plan, labels, steps)
+        history = _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, name)
     finally:
         keras.config.set_dtype_policy(policy)
-    if not distribute.keeps(devices):
+    if not distribute.keeps(strategy):
         return
-    if isinstance(model, games.SegmentationGame):
+
+    # Save both networks as training ended, then the segmentor's best weights, as Keras file and as export.
+    game = isinstance(model, games.SegmentationGame)
+    if game:
         model.save(out / "game.keras")
     segmentor.load_weights(out / BEST)
     segmentor.save(out / "model.keras")
@@ -71,29 +83,37 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path):
         tiles=config.tiles,
         crf=config.crf,
     )
+
+    # Record the training. The checkpoint goes last and before the best weights, with which a killed run resumes from it.
     write_json(out / "history.json", history)
-    for name in (CHECKPOINT, BEST):  # last, and in this order: a killed run goes on from the first, with the other
-        (out / name).unlink()
-        (out / f".{name}").unlink(missing_ok=True)  # of a run killed while writing
+    _write_record(out, config, segmentor, model.discriminator if game else None, plan, strategy)
+    for file in (CHECKPOINT, BEST):
+        (out / file).unlink()
+        (out / f".{file}").unlink(missing_ok=True)  # of a run killed while writing
 
 
-def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
+def _compile(segmentor, metric, config, plan, labels, steps) -> keras.Model:
     """The segmentor itself, or the game around it, ready for `fit`."""
+    # Loss, optimizer and metric.
     loss = losses.CrossEntropy(ignore_class=VOID, class_weights=plan["class_weights"])
     if config.dice_weight:
         loss = loss + config.dice_weight * losses.Dice(ignore_class=VOID)
-    settings = {
+    arguments = {
         "optimizer": keras.optimizers.Adam(
             _schedule(config.learning_rate, config.epochs * steps),
-            weight_decay=config.weight_decay or None,  # apart from the moments, as in AdamW, which must decay something
+            weight_decay=config.weight_decay or None,  # decoupled as in AdamW, which refuses 0
         ),
         "loss": loss,
-        "metrics": [metrics.ConfusionMatrix(labels.num_classes, ignore_class=VOID)],
+        "metrics": [metric],
         "jit_compile": config.jit or "auto",
     }
+
+    # The network alone, or copied to several devices.
     model = segmentor
     if distribute.replicated():
         model = distribute.Replicated(segmentor.input, segmentor.output, name=segmentor.name)
+
+    # The game.
     if config.adversarial_weight:
         discriminator = networks.discriminator(config, labels.num_classes, plan["channels"])
         model = games.SegmentationGame(
@@ -112,8 +132,8 @@ def _compiled(segmentor, config, plan, labels, steps) -> keras.Model:
             ignore_class=VOID,
             label_stride=config.label_stride,
         )
-        settings["discriminator_optimizer"] = keras.optimizers.Adam(config.discriminator_learning_rate, beta_1=0.5)
-    model.compile(**settings)
+        arguments["discriminator_optimizer"] = keras.optimizers.Adam(config.discriminator_learning_rate, beta_1=0.5)
+    model.compile(**arguments)
     return model
 
 
@@ -125,44 +145,56 @@ def _schedule(learning_rate: float, steps: int):
     )
 
 
-def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
-    """Runs `fit`; returns its history. The best weights of the segmentor lie at `BEST` afterwards."""
-    size, batch = tuple(plan["image_size"]), config.batch_size
-    devices, game = model.distribute_strategy, isinstance(model, games.SegmentationGame)
-    monitored = "validation" if plan["examples"].get("validation") else "train"
-    shared = _shared_batch(plan["examples"][monitored], batch, devices.num_replicas_in_sync)
-    validation = data.evaluation_set(transform, split=monitored, size=size, batch_size=shared)
-    images, label_maps = _spread(transform, monitored, size)
+def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, name) -> dict:
+    """Runs `fit`; returns its history. Afterwards the best weights of the segmentor are at `BEST`."""
+    strategy, game = model.distribute_strategy, isinstance(model, games.SegmentationGame)
+    chief, several = distribute.keeps(strategy), distribute.several_machines(strategy)
+
+    # Validation data, and a few of its pairs for the overlays.
+    size, batch_size = tuple(plan["image_size"]), config.batch_size
+    split = "validation" if plan["examples"].get("validation") else "train"
+    validation_batch = _validation_batch_size(plan["examples"][split], batch_size, strategy.num_replicas_in_sync)
+    validation = data.evaluation_set(transform, split=split, size=size, batch_size=validation_batch)
+    images, label_maps = _overlay_pairs(transform, split, size)
+
+    # The state of an earlier session, if it was killed.
     best = callbacks.BestCheckpoint(out / BEST, segmentor)
-    keeps, kept = distribute.keeps(devices), []
     health = callbacks.GameHealth(
-        out / "nonfinite" if keeps else None, on_nonfinite=config.on_nonfinite, say=progress.say
+        out / "nonfinite" if chief else None, on_nonfinite=config.on_nonfinite, say=progress.say
     )
     resume = callbacks.Resume(
         out / CHECKPOINT,
         steps_per_epoch=steps,
-        batch=tuple(np.repeat(part[:1], batch, axis=0) for part in (images, label_maps)),
+        batch=tuple(np.repeat(part[:1], batch_size, axis=0) for part in (images, label_maps)),
         best=best,
         health=health,
         seconds=config.checkpoint_seconds,
     )
+    if several:
+        check_equal(distribute.everywhere(strategy, resume.step), "steps")
+
+    # Training data, from the step at which that session ended.
     training = data.training_set(
         transform,
         size=size,
-        batch_size=batch,
+        batch_size=batch_size,
         seed=config.seed,
         scale=config.scale,
         photometric=config.photometric,
         initial_step=resume.step,
     )
-    several = distribute.several_machines(devices)
-    if several:
-        _refuse_different(distribute.everywhere(devices, resume.step), "steps")
-    if keeps:
-        kept = [
+
+    # Callbacks, of which only the chief's write; `resume` comes last, so that it saves what the others did.
+    writers = []
+    if chief:
+        run = tensorboard.run_folder(out / "logs", name, config.model)
+        tensorboard.write_settings(run, config)
+        writers = [
             best,
-            callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=out / "logs" / "overlays"),
-            keras.callbacks.TensorBoard(out / "logs", write_graph=False),
+            callbacks.Overlays(labels, images, label_maps, out / "overlays", log_dir=run / "overlays"),
+            keras.callbacks.TensorBoard(run, write_graph=False),
+            tensorboard.RunCurves(run, labels, None if several else metric, batch_size),  # a chief counts its own part
+            record.Stopwatch(out / record.FILE, logs=run.relative_to(out).as_posix()),
         ]
     terminal = sys.stdout.isatty()
     with progress.handed_over():
@@ -176,76 +208,48 @@ def _fit(model, segmentor, out, config, plan, labels, transform, steps) -> dict:
             shuffle=False,  # the data set shuffles
             callbacks=[
                 *([health] if game else []),
-                *([_Alike(segmentor, devices)] if several else []),
-                *kept,
-                *([] if terminal else [_PlainLines(config.epochs, resume.epoch)]),
+                *([CheckEqualWeights(segmentor, strategy)] if several else []),
+                *writers,
+                *([] if terminal else [PlainProgress(config.epochs, resume.epoch)]),
                 resume,
             ],
         )
     return resume.history
 
 
-def _refuse_uneven(batch_size: int, replicas: int):
+def _write_record(out, config, segmentor, discriminator, plan, strategy):
+    """Completes `training.json`, of which the stopwatch wrote the beginning."""
+    replicas = strategy.num_replicas_in_sync
+    facts = read_json(out / record.FILE)
+    facts |= record.describe_training(config, segmentor, discriminator, plan["image_size"], replicas)
+    write_json(out / record.FILE, facts)
+
+
+def _check_batch_size(batch_size: int, replicas: int):
     if batch_size % replicas:
         raise ValueError(
-            "`batch_size` must be a multiple of the number of devices, so that each gets as many images. "
+            "`batch_size` must be a multiple of the number of devices, so that each gets the same number of images. "
             f"Received: trainer.batch_size={batch_size} on {replicas} devices."
         )
 
 
-def _refuse_different(values: list[float], what: str):
-    if max(values) - min(values) > 1e-3 * max(map(abs, values)):  # machines of several kinds round differently
-        raise ValueError(
-            f"All machines must go on from the same checkpoint. Received: {what} {', '.join(f'{value:g}' for value in values)}. "
-            "Give all of them the same --root, on a file system that they share."
-        )
+def _validation_batch_size(images: int, batch_size: int, replicas: int) -> int:
+    """The batch size nearest to `batch_size` whose last batch, if incomplete, still has an image for every device.
 
-
-class _Alike(keras.callbacks.Callback):
-    """Refuses to train several machines whose weights differ."""
-
-    def __init__(self, segmentor, devices):
-        super().__init__()
-        self.segmentor, self.devices = segmentor, devices
-
-    def on_epoch_begin(self, epoch, logs=None):
-        size = sum(float(np.abs(weight).sum()) for weight in self.segmentor.get_weights())
-        _refuse_different(distribute.everywhere(self.devices, size), "weights of the sizes")
-
-
-def _shared_batch(images: int, batch_size: int, replicas: int) -> int:
-    """The batch size nearest to `batch_size` whose last batch has an image for every device, or is not there.
-
-    TensorFlow's convolution on processors gives nothing at all a wrong number of channels (oneDNN, 2.21).
+    TensorFlow's convolution on CPUs gives an empty batch the wrong number of channels (oneDNN, 2.21).
     """
     sizes = sorted(range(replicas, min(images, 2 * batch_size) + 1), key=lambda size: (abs(size - batch_size), size))
     for size in sizes:
         if not 0 < images % size < replicas:
             return size
     raise ValueError(
-        f"Validation must have an image for each device. Received: {images} images on {replicas} devices. Take fewer devices."
+        "Validation must have an image for each device. "
+        f"Received: {images} images on {replicas} devices. Use fewer devices."
     )
 
 
-def _spread(transform, split, size) -> tuple[np.ndarray, np.ndarray]:
-    """A few pairs spread evenly over the split, for the overlays: images (N, H, W, C) and label maps (N, H, W), uint8."""
+def _overlay_pairs(transform, split, size) -> tuple[np.ndarray, np.ndarray]:
+    """A few pairs, evenly spread over the split: images (N, H, W, C) and label maps (N, H, W), uint8."""
     pairs = list(data.evaluation_set(transform, split=split, size=size, batch_size=1))
-    chosen = pairs[:: math.ceil(len(pairs) / OVERLAY_IMAGES)]
-    return tuple(np.concatenate([np.asarray(pair[part]) for pair in chosen]).astype(np.uint8) for part in (0, 1))
-
-
-class _PlainLines(keras.callbacks.Callback):
-    """One line an epoch where the output is no terminal: what Keras's bar would show, and the time left."""
-
-    def __init__(self, epochs, finished):
-        super().__init__()
-        self.epochs, self.finished = epochs, finished
-
-    def on_train_begin(self, logs=None):
-        progress.total(self.epochs)
-        progress.advance(self.finished)
-
-    def on_epoch_end(self, epoch, logs=None):
-        progress.advance()
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        progress.say(shown)
+    selected = pairs[:: math.ceil(len(pairs) / NUM_OVERLAYS)]
+    return tuple(np.concatenate([np.asarray(pair[part]) for pair in selected]).astype(np.uint8) for part in (0, 1))

@@ -223,9 +223,9 @@ def test_a_chief_that_is_named_goes_before_the_workers():
     "images, batch_size, replicas", [(7, 4, 2), (9, 4, 2), (7, 4, 4), (1, 1, 1), (3, 8, 1), (2, 8, 2), (701, 8, 3)]
 )
 def test_every_device_gets_an_image_of_every_validation_batch(images, batch_size, replicas):
-    from pipeline.components.trainer import _shared_batch
+    from pipeline.components.trainer import _validation_batch_size
 
-    size = _shared_batch(images, batch_size, replicas)
+    size = _validation_batch_size(images, batch_size, replicas)
     rest = images % size
     assert replicas <= size <= 2 * batch_size and (rest == 0 or rest >= replicas)
     if not 0 < images % batch_size < replicas and batch_size <= images:
@@ -233,9 +233,9 @@ def test_every_device_gets_an_image_of_every_validation_batch(images, batch_size
 
 
 def test_what_cannot_be_shared_evenly_is_refused():
-    from pipeline.components.trainer import _refuse_uneven, _shared_batch
+    from pipeline.components.trainer import _check_batch_size, _validation_batch_size
 
     with pytest.raises(ValueError, match=r"must be a multiple of the number of devices.*batch_size=8 on 3 devices"):
-        _refuse_uneven(8, 3)
+        _check_batch_size(8, 3)
     with pytest.raises(ValueError, match=r"must have an image for each device. Received: 1 images on 2 devices"):
-        _shared_batch(1, 4, 2)
+        _validation_batch_size(1, 4, 2)

@@ -40,6 +40,12 @@ SMALL = {
 """Settings of a run that takes seconds: several shards, the game, a checkpoint whenever one is due."""
 
 
+MEASURED = {  # keys that say when, where or how fast
+    "infra.json": ("seconds_per_image", "peak_bytes"),
+    "training.json": ("started", "finished", "seconds", "hardware", "logs"),
+}
+
+
 def command(folder: pathlib.Path, *more: str) -> list[str]:
     """The command line of a small run below `folder`; with one thread of Beam, unless `more` ends with options of Beam."""
     places = ["--name", "small", "--root", str(folder / "runs"), "--push-to", str(folder / "models"), "--seed", "7"]
@@ -87,8 +93,8 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
     """Digest of each file that lies under a final name, by component and name.
 
     Over the bytes, but for what says when, where or how fast: dates and addresses of Python objects in a `.keras` archive, the
-    random UUID in a SavedModel's fingerprint.pb and names in its graph, seconds and memory in infra.json, TensorBoard's logs, a
-    pusher's absolute target.
+    random UUID in a SavedModel's fingerprint.pb and names in its graph, the keys of `MEASURED`, TensorBoard's logs, a pusher's
+    absolute target.
     """
     found = {}
     for name in COMPONENTS:
@@ -115,9 +121,9 @@ def _said(path: pathlib.Path, folder: pathlib.Path) -> bytes:
     if path.name == "saved_model.pb":
         return _graph(path.read_bytes())
     data = path.read_bytes().replace(bytes(folder), b"FOLDER")
-    if path.name == "infra.json":
-        measured = ("seconds_per_image", "peak_bytes")
-        return json.dumps({key: value for key, value in json.loads(data).items() if key not in measured}).encode()
+    if path.name in MEASURED:
+        kept = {key: value for key, value in json.loads(data).items() if key not in MEASURED[path.name]}
+        return json.dumps(kept).encode()
     return data
 
 

@@ -110,8 +110,8 @@ def test_it_trains_in_half_precision(prepared, tmp_path, precision):
 
 def test_the_whole_step_is_compiled_where_that_is_asked_for(prepared, tmp_path, monkeypatch):
     config.disable_op_determinism()  # which other tests of this process ask for, and Keras does not compile
-    build, made = training._compiled, []
-    monkeypatch.setattr(training, "_compiled", lambda *arguments: made.append(build(*arguments)) or made[-1])
+    build, made = training._compile, []
+    monkeypatch.setattr(training, "_compile", lambda *arguments: made.append(build(*arguments)) or made[-1])
     _, history = trained(tmp_path / "out", prepared[0], jit=True)
     assert made[0].jit_compile is True
     assert np.isfinite(history["loss"]).all() and np.isfinite(history["discriminator_loss"]).all()

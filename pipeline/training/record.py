@@ -1,0 +1,113 @@
+"""`training.json`: the network and its cost; when, where and how long it trained. TensorFlow, for the list of accelerators.
+
+network, discriminator   name, parameters; multiply-adds of the network at `image_size`
+started, finished        UTC, ISO 8601
+seconds                  in `fit`, summed over the sessions of a training that was killed and resumed
+hardware, versions       of the last session
+logs                     folder of TensorBoard's run, below the artifact
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import pathlib
+import platform
+import time
+
+import keras
+import tensorflow as tf
+
+import kseg
+from kseg.costs import multiply_adds
+from pipeline.engine.files import read_json, write_json
+from pipeline.settings.trainer import Trainer
+
+FILE = "training.json"
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """Adds up the seconds of a training in `path`, over all its sessions.
+
+    Args:
+        path: file to read and update; a resumed training finds there what the killed session had reached.
+        logs: folder of TensorBoard's run, to be recorded too.
+    """
+
+    def __init__(self, path: pathlib.Path, logs: str):
+        super().__init__()
+        self.path = path
+        self.record = read_json(path, {"started": utc_now(), "seconds": 0.0, "logs": logs})
+        self._seconds_before = self.record["seconds"]
+        self._start = time.monotonic()
+
+    def on_train_begin(self, logs=None):
+        """Starts to count."""
+        self._start = time.monotonic()
+        self._save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves the seconds so far."""
+        self._save()
+
+    def _save(self):
+        self.record["seconds"] = round(self._seconds_before + time.monotonic() - self._start, 3)
+        write_json(self.path, self.record)
+
+
+def describe_training(config: Trainer, segmentor, discriminator, image_size, replicas: int) -> dict:
+    """What `training.json` adds to the time: networks, hardware, versions.
+
+    Args:
+        config: of the trainer.
+        segmentor: the trained network.
+        discriminator: its opponent, or None.
+        image_size: (height, width) of training, pixels.
+        replicas: number of devices that trained in step.
+    """
+    network = {"name": config.model, "width": config.width, "parameters": segmentor.count_params()}
+    network |= {"multiply_adds": multiply_adds(segmentor, tuple(image_size)), "image_size": list(image_size)}
+    opponent = discriminator and {"name": config.discriminator, "parameters": discriminator.count_params()}
+    return {
+        "network": network,
+        "discriminator": opponent,
+        "finished": utc_now(),
+        "hardware": hardware() | {"replicas": replicas},
+        "versions": versions(),
+    }
+
+
+def utc_now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes."""
+    return {
+        "kseg": kseg.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def hardware() -> dict:
+    """Processor, cores that this process may use, memory in bytes, names of the accelerators."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    accelerators = [
+        tf.config.experimental.get_device_details(device).get("device_name", device.name)
+        for device in tf.config.list_physical_devices("GPU")
+    ]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"processor": _processor(), "cores": cores, "memory_bytes": memory, "accelerators": accelerators}
+
+
+def _processor() -> str:
+    """Name of the processor; where Linux does not say it, its architecture."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
