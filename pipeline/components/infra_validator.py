@@ -1,12 +1,12 @@
-"""infra_validator: the exported SavedModel answers where kseg does not exist, and answers as the Keras model does.
+"""infra_validator: checks that the exported SavedModel works without kseg, and predicts what the Keras model predicts.
 
-A fresh `python -I` is started in an empty folder outside the checkout with `pipeline/publishing/fresh_process.py`, in which
-every import of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can lend a hand. It
-loads the SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`. Here,
-signatures are held against the ones that are promised; label maps against the sizes of their images, the classes, and what
-`model.keras` says; time and memory against bounds. An export that says that DenseCRF refines it (`export.json`) must do just
-that: the Keras model's answers are then refined with these settings before they are compared. A model that fails is not an
-error: the verdict says so, with what the process said. TensorFlow, since the Keras model answers in this process.
+A fresh `python -I` starts in an empty folder outside the checkout and runs `pipeline/publishing/fresh_process.py`, in which every
+import of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can help. It loads the
+SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`. This process
+compares the signatures with the expected ones, the label maps with the sizes of their images, the classes and the predictions of
+`model.keras`, and time and memory with their limits. If the export's manifest names DenseCRF, the Keras model's predictions are
+refined with the same parameters first. A model that fails is not an error: the verdict gives the reasons. TensorFlow, since the
+Keras model predicts in this process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import kseg.layers  # noqa: F401  (registers the classes that `model.keras` names)
-from kseg import data
+from kseg.data.reading import open_dataset
 from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
 from kseg.serving.manifest import read_manifest
@@ -36,11 +36,11 @@ from pipeline.publishing import fresh_process
 from pipeline.settings.infra_validator import InfraValidator
 
 AGREEMENT = 0.999
-"""Share of pixels on which the two must agree: where two classes tie within rounding, other kernels may decide otherwise, and
-DenseCRF may put a pixel on the border of two simplices of its lattice into either (docs/refinement.md)."""
+"""Share of pixels on which both must agree: where two classes tie within rounding, other kernels may decide differently, and
+DenseCRF may assign a pixel on the border of two simplices of its lattice to either (docs/refinement.md)."""
 
 TIMEOUT = 600
-"""Seconds after which the process counts as hung."""
+"""Seconds after which the process is considered hung."""
 
 
 def infra_validator(
@@ -55,33 +55,35 @@ def infra_validator(
 
     Args:
         out: folder to write below.
-        config: how many stored images are sent, and the bounds.
+        config: number of stored images to send, and the limits.
         model: artifact of the trainer.
-        examples: artifact of example_gen, where the images come from.
-        transform: artifact of transform, whose plan names the size that images are fitted into.
+        examples: artifact of example_gen, the source of the images.
+        transform: artifact of transform, whose plan holds the training size.
     """
     images = _stored_images(examples, config.samples)
     progress.total(len(images))
     result = {"blessed": False, "reasons": [], "signatures": {}, "agreement": None}
     result |= {"seconds_per_image": None, "peak_bytes": None}
+    # Predict where kseg does not exist.
     try:
-        answer, label_maps = _asked_elsewhere(model / "saved_model", images)
+        served, label_maps = predict_in_fresh_process(model / "saved_model", images)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         result["reasons"] = [_failure(error)]
     else:
+        # Predict with the Keras model, and compare.
         segmentor = keras.saving.load_model(model / "model.keras", compile=False)
         image_size = tuple(read_json(transform / "plan.json")["image_size"])
-        made_with = read_manifest(model / "saved_model")
-        agreement = _agreement(segmentor, image_size, made_with, images, label_maps)
+        manifest = read_manifest(model / "saved_model")
+        agreement = _agreement(segmentor, image_size, manifest, images, label_maps)
         num_classes = LabelMap.load(examples).num_classes
         reasons = [
-            *_wrong_signatures(answer["signatures"], segmentor.input_shape[-1], num_classes, made_with["tiles"]),
+            *_wrong_signatures(served["signatures"], segmentor.input_shape[-1], num_classes, manifest["tiles"]),
             *_wrong_label_maps(images, label_maps, num_classes),
-            *exceeded(config, answer["seconds_per_image"], answer["peak_bytes"], f"{len(images)} images"),
+            *exceeded_limits(config, served["seconds_per_image"], served["peak_bytes"], f"{len(images)} images"),
         ]
-        if answer["first_party"]:
+        if served["first_party"]:
             reasons.append(
-                f"The SavedModel must load without kseg and pipeline. Received: imported {', '.join(answer['first_party'])}."
+                f"The SavedModel must load without kseg and pipeline. Received: imported {', '.join(served['first_party'])}."
             )
         if agreement < AGREEMENT:
             reasons.append(
@@ -89,16 +91,16 @@ def infra_validator(
                 f"Received: agreement={agreement:.4f} ({len(images)} images)."
             )
         result = {"blessed": not reasons, "reasons": reasons, "agreement": agreement}
-        result |= {name: answer[name] for name in ("signatures", "seconds_per_image", "peak_bytes")}
+        result |= {name: served[name] for name in ("signatures", "seconds_per_image", "peak_bytes")}
     write_json(out / "infra.json", result)
 
 
-def promised(channels: int, num_classes: int, tiles: bool = False) -> dict:
-    """The signatures of every exported model, and `tiles` where it was asked for, as `fresh_process.describe` writes them."""
+def expected_signatures(channels: int, num_classes: int, tiles: bool = False) -> dict:
+    """The signatures of an export, `tiles` included if it was exported with it, as `fresh_process.describe` writes them."""
     image = {"image": ["uint8", [None, None, None, channels]]}
     outputs = {"label_map": ["uint8", [None, None, None]], "confidence": ["float32", [None, None, None]]}
-    more = {"tiles": {"inputs": image, "outputs": outputs}} if tiles else {}
-    return more | {
+    optional = {"tiles": {"inputs": image, "outputs": outputs}} if tiles else {}
+    return optional | {
         "serving_default": {"inputs": image, "outputs": outputs},
         "serve_bytes": {
             "inputs": {"image_bytes": ["string", [None]]},
@@ -114,13 +116,13 @@ def promised(channels: int, num_classes: int, tiles: bool = False) -> dict:
 def _wrong_signatures(found: dict, channels: int, num_classes: int, tiles: bool) -> list[str]:
     return [
         f"Signature {name!r} must be {json.dumps(expected)}. Received: {json.dumps(found.get(name))}."
-        for name, expected in promised(channels, num_classes, tiles).items()
+        for name, expected in expected_signatures(channels, num_classes, tiles).items()
         if found.get(name) != expected
     ]
 
 
 def _wrong_label_maps(images: list[bytes], label_maps: list[np.ndarray], num_classes: int) -> list[str]:
-    """What is wrong with the label maps themselves: one sentence for sizes, one for ids, each about the first that is wrong."""
+    """Messages about the first label map of a wrong size and the first with an id that is no class."""
     sizes, ids = [], []
     for number, (image_bytes, label_map) in enumerate(zip(images, label_maps, strict=True), start=1):
         shape = Image.open(io.BytesIO(image_bytes)).size[::-1]
@@ -138,39 +140,48 @@ def _wrong_label_maps(images: list[bytes], label_maps: list[np.ndarray], num_cla
     return sizes[:1] + ids[:1]
 
 
-def exceeded(config: InfraValidator, seconds_per_image: float, peak_bytes: int, of: str) -> list[str]:
-    """The bounds that a served model does not keep, one sentence each.
+def exceeded_limits(config: InfraValidator, seconds_per_image: float, peak_bytes: int, images: str) -> list[str]:
+    """One message for each limit that the served model exceeds.
 
     Args:
-        config: the bounds.
-        seconds_per_image: on average.
-        peak_bytes: of the process that served.
-        of: what was sent, for the message.
+        config: the limits.
+        seconds_per_image: mean.
+        peak_bytes: peak memory of the serving process.
+        images: what was sent, for the message.
     """
     reasons = []
     if config.max_latency is not None and seconds_per_image > config.max_latency:
         reasons.append(
-            f"An image must be answered within {config.max_latency:g} s. Received: {seconds_per_image:.3g} s on average ({of}). "
+            f"An image must be answered within {config.max_latency:g} s. "
+            f"Received: {seconds_per_image:.3g} s on average ({images}). "
             "Choose a smaller network or transform.image_size, or raise infra_validator.max_latency."
         )
     if config.max_memory is not None and peak_bytes > config.max_memory * 2**30:
         reasons.append(
-            f"Serving must stay within {config.max_memory:g} GiB. Received: a peak of {peak_bytes / 2**30:.2f} GiB ({of}). "
+            f"Serving must stay within {config.max_memory:g} GiB. Received: a peak of {peak_bytes / 2**30:.2f} GiB ({images}). "
             "Choose a smaller network or transform.image_size, or raise infra_validator.max_memory."
         )
     return reasons
 
 
 def _stored_images(examples: pathlib.Path, count: int) -> list[bytes]:
-    """The first `count` images, encoded as they are stored, of the test split or else the next one that there is."""
-    builder = data.opened(examples)
+    """The first `count` images, as stored, of the first split that exists of test, validation and train."""
+    builder = open_dataset(examples)
     split = next(name for name in ("test", "validation", "train") if name in builder.info.splits)
     stored = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
     return [bytes(example["image"].numpy()) for example in stored.take(count)]
 
 
-def _asked_elsewhere(saved_model: pathlib.Path, images: list[bytes]) -> tuple[dict, list[np.ndarray]]:
-    """What the fresh process says, and its label maps (H, W), uint8.
+def predict_in_fresh_process(saved_model: pathlib.Path, images: list[bytes]) -> tuple[dict, list[np.ndarray]]:
+    """Predicts in a process without kseg.
+
+    Args:
+        saved_model: folder of the export.
+        images: encoded.
+
+    Returns:
+        What `fresh_process` reports (signatures, seconds per image, peak of memory, first-party modules), and the label maps
+        (H, W), uint8.
 
     Raises:
         subprocess.CalledProcessError: the process failed.
@@ -184,7 +195,7 @@ def _asked_elsewhere(saved_model: pathlib.Path, images: list[bytes]) -> tuple[di
         for number, image_bytes in enumerate(images):
             (places["requests"] / f"{number:04}").write_bytes(image_bytes)
         command = [sys.executable, "-I", script, saved_model.resolve(), places["requests"], places["answers"]]
-        # Without devices: this process may already hold the whole memory of each of them.
+        # Without GPUs: this process may already hold all their memory.
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
         subprocess.run(
             command, cwd=places["empty"], env=environment, check=True, capture_output=True, text=True, timeout=TIMEOUT
@@ -197,26 +208,26 @@ def _asked_elsewhere(saved_model: pathlib.Path, images: list[bytes]) -> tuple[di
 def _agreement(
     segmentor: keras.Model,
     image_size: tuple[int, int],
-    made_with: dict,
+    manifest: dict,
     images: list[bytes],
     label_maps: list[np.ndarray],
 ) -> float:
-    """Share of pixels at which the Keras model, asked alike, says the same; a label map of another size agrees nowhere."""
+    """Share of pixels on which the Keras model, with the export's options, predicts the same; a wrong size agrees nowhere."""
     mode = "L" if segmentor.input_shape[-1] == 1 else "RGB"
-    alike = {name: made_with[name] for name in ("flips", "rotations", "crf")}
+    options = {name: manifest[name] for name in ("flips", "rotations", "crf")}
     same = pixels = 0
-    for image_bytes, answered in zip(images, label_maps, strict=True):
+    for image_bytes, served in zip(images, label_maps, strict=True):
         image = np.atleast_3d(Image.open(io.BytesIO(image_bytes)).convert(mode))
-        expected = serving.predict_label_maps(segmentor, image_size, image[np.newaxis], **alike)[0][0]
-        same += int(np.sum(answered == expected)) if answered.shape == expected.shape else 0
+        expected = serving.predict_label_maps(segmentor, image_size, image[np.newaxis], **options)[0][0]
+        same += int(np.sum(served == expected)) if served.shape == expected.shape else 0
         pixels += expected.size
         progress.advance()
     return same / pixels
 
 
 def _failure(error) -> str:
-    """Why the process gave no answer, by the last lines that it wrote."""
-    said = error.stderr.decode() if isinstance(error.stderr, bytes) else error.stderr or ""
-    what = f"exit status {error.returncode}" if hasattr(error, "returncode") else f"no end after {error.timeout} s"
-    last = " | ".join(line.strip() for line in said.strip().splitlines()[-3:])
-    return f"The SavedModel must load and answer in a fresh process without kseg. Received: {what} [{last}]."
+    """Why the process failed, with the last lines that it wrote."""
+    output = error.stderr.decode() if isinstance(error.stderr, bytes) else error.stderr or ""
+    status = f"exit status {error.returncode}" if hasattr(error, "returncode") else f"no result after {error.timeout} s"
+    last = " | ".join(line.strip() for line in output.strip().splitlines()[-3:])
+    return f"The SavedModel must load and answer in a fresh process without kseg. Received: {status} [{last}]."

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from kseg.serving import manifest
-from pipeline.components.infra_validator import exceeded, infra_validator, promised
+from pipeline.components.infra_validator import exceeded_limits, expected_signatures, infra_validator
 from pipeline.publishing import fresh_process
 from pipeline.settings.infra_validator import InfraValidator
 
@@ -35,24 +35,24 @@ def trainer(tmp_path, finished):
     return shutil.copytree(finished.trainer, tmp_path / "trainer")
 
 
-def test_an_export_that_answers_elsewhere_as_keras_does_here_is_blessed(validate):
+def test_an_export_that_predicts_what_keras_predicts_is_blessed(validate):
     verdict = validate()
     assert verdict["reasons"] == []
     assert verdict["blessed"]
     assert verdict["agreement"] == 1.0
-    assert verdict["signatures"] == promised(channels=3, num_classes=3)
+    assert verdict["signatures"] == expected_signatures(channels=3, num_classes=3)
     assert verdict["seconds_per_image"] > 0
     assert 2**27 < verdict["peak_bytes"] < 2**32  # TensorFlow, and not the process of this test
 
 
-def test_an_export_that_refines_and_tiles_agrees_with_keras_refined_alike(validate, refining):
+def test_an_export_that_refines_and_tiles_agrees_with_keras_refined_by_the_same_parameters(validate, refining):
     verdict = validate(trainer=refining)
     assert (verdict["blessed"], verdict["reasons"]) == (True, [])
     assert verdict["agreement"] >= 0.999
-    assert verdict["signatures"] == promised(channels=3, num_classes=3, tiles=True)
+    assert verdict["signatures"] == expected_signatures(channels=3, num_classes=3, tiles=True)
 
 
-def test_an_export_that_refines_without_saying_so_is_not_blessed(validate, refining, tmp_path):
+def test_an_export_that_refines_but_does_not_declare_it_is_not_blessed(validate, refining, tmp_path):
     trainer = shutil.copytree(refining, tmp_path / "trainer")
     made_with = trainer / "saved_model" / "assets" / manifest.FILE_NAME
     made_with.write_text(json.dumps(json.loads(made_with.read_text()) | {"crf": None}))
@@ -86,7 +86,7 @@ def test_a_damaged_export_is_not_blessed_and_the_reason_quotes_the_process(valid
 
 @pytest.fixture
 def narrow(trainer):
-    """`narrow(height, width, class_id)` replaces the export by one that has `serve_bytes` alone and always says the same."""
+    """`narrow(height, width, class_id)` replaces the export by one that has only `serve_bytes` and predicts one class."""
     import tensorflow as tf
 
     def export(height, width, class_id):
@@ -104,7 +104,7 @@ def narrow(trainer):
     return export
 
 
-def test_signatures_and_label_maps_that_are_not_as_promised_are_named_one_by_one(validate, narrow):
+def test_each_wrong_signature_and_label_map_is_reported(validate, narrow):
     reasons = validate(trainer=narrow(4, 4, 0))["reasons"]
     named = [reason.split(" must be ")[0] for reason in reasons[:2]]
     assert named == ["Signature 'serving_default'", "Signature 'probabilities'"]
@@ -115,12 +115,12 @@ def test_signatures_and_label_maps_that_are_not_as_promised_are_named_one_by_one
     assert len(reasons) == 4
 
 
-def test_an_id_that_is_no_class_is_named_with_its_pixels(validate, narrow):
+def test_an_id_that_is_no_class_is_reported_with_its_pixels(validate, narrow):
     reasons = validate(samples=1, trainer=narrow(20, 28, 7))["reasons"]
     assert reasons[2] == "Ids of a label map must lie in 0..2. Received: ids [7] at 560 pixels [image 1 of 1]."
 
 
-def test_time_and_memory_are_held_against_their_bounds(validate):
+def test_time_and_memory_are_compared_with_their_limits(validate):
     verdict = validate(samples=1, max_latency=1e-6, max_memory=0.01)
     assert not verdict["blessed"]
     latency, memory = verdict["reasons"]
@@ -128,16 +128,16 @@ def test_time_and_memory_are_held_against_their_bounds(validate):
     assert memory.startswith("Serving must stay within 0.01 GiB. Received: a peak of 0.")
 
 
-def test_a_bound_is_kept_up_to_its_value_and_none_is_any():
-    bounded = InfraValidator(max_latency=0.5, max_memory=1.0)
-    assert exceeded(bounded, 0.5, 2**30, "3 images") == []
-    assert exceeded(bounded, 0.51, 2**30 + 2**24, "3 images") == [
+def test_a_limit_may_be_reached_and_none_is_unlimited():
+    limited = InfraValidator(max_latency=0.5, max_memory=1.0)
+    assert exceeded_limits(limited, 0.5, 2**30, "3 images") == []
+    assert exceeded_limits(limited, 0.51, 2**30 + 2**24, "3 images") == [
         "An image must be answered within 0.5 s. Received: 0.51 s on average (3 images). "
         "Choose a smaller network or transform.image_size, or raise infra_validator.max_latency.",
         "Serving must stay within 1 GiB. Received: a peak of 1.02 GiB (3 images). "
         "Choose a smaller network or transform.image_size, or raise infra_validator.max_memory.",
     ]
-    assert exceeded(InfraValidator(max_latency=None, max_memory=None), 1e9, 2**60, "3 images") == []
+    assert exceeded_limits(InfraValidator(max_latency=None, max_memory=None), 1e9, 2**60, "3 images") == []
 
 
 def test_kseg_and_pipeline_cannot_be_imported_in_the_fresh_process_even_where_they_are_installed(tmp_path):
@@ -160,6 +160,6 @@ for name in ("kseg", "pipeline", "kseg.layers"):
     except ModuleNotFoundError as error:
         print(error)
 """
-    said = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    process = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, cwd=tmp_path)
     refused = "is refused in the process that stands for a server."
-    assert said.stdout.splitlines() == ["kseg", f"kseg {refused}", f"pipeline {refused}", f"kseg {refused}"]
+    assert process.stdout.splitlines() == ["kseg", f"kseg {refused}", f"pipeline {refused}", f"kseg {refused}"]
