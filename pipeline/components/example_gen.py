@@ -16,14 +16,13 @@ from pipeline.engine import progress
 from pipeline.engine.files import write_json
 from pipeline.examples import prepared
 from pipeline.examples.collecting import Collect, read_collected
-from pipeline.examples.quarantine import keep
+from pipeline.examples.quarantine import copy_quarantined
 from pipeline.examples.records import WriteExamples
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.examples.sources.opening import open_source
 from pipeline.examples.sources.source import Source
 from pipeline.settings.example_gen import ExampleGen
-
-SHOWN = 20  # reasons in a message
+from pipeline.validation.anomalies import describe_kinds, quarantined_pair
 
 
 def example_gen(
@@ -78,10 +77,10 @@ def _write_metadata(out, opened: Source, ingestion: dict):
     """Writes everything but the shards."""
     rows = ingestion["quarantined"]
     if not any(records for files in prepared.count_records(out).values() for records, _ in files):
-        reasons = "\n".join(f"{row['what']} [{row['where']}]. {row['cure']}" for row in rows[:SHOWN])
-        raise ValueError(f"At least one pair must be usable. Received: {len(rows)} pairs that are not:\n{reasons}")
+        kinds = "\n  ".join(describe_kinds(map(quarantined_pair, rows)))
+        raise ValueError(f"At least one pair must be usable. Received: {len(rows)} pairs that are not:\n  {kinds}")
     prepared.write_metadata(out, ingestion["channels"], "Image and mask pairs at their original size.")
     (out / "labels.json").write_text(opened.labels.to_json(), encoding="utf-8")
-    ingestion["quarantined"] = keep(out / "quarantine", rows, opened.files)
+    ingestion["quarantined"] = copy_quarantined(out / "quarantine", rows, opened.files)
     ingestion = {"pairs": prepared.split_sizes(out), **ingestion}
     write_json(out / "ingestion.json", ingestion)

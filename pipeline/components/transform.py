@@ -1,8 +1,7 @@
-"""transform: decides what the networks are shown, and prepares it.
+"""transform: decides on the training size and the class weights, and fits all pairs into that size.
 
-The decisions stand in `plan.json`: the training size, the weights of the classes, and what the trainer must know besides. Beside
-it lie the pairs, fitted into that size with their aspect kept, as a prepared data set. numpy and Pillow in Beam workers, no
-TensorFlow.
+`plan.json` holds the decisions. The pairs are a prepared data set in the same folder, scaled with their aspect ratio kept. numpy
+and Pillow in Beam workers, no TensorFlow.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pipeline.examples.runner_options import pipeline_options
 from pipeline.settings.transform import Transform
 
 LONGER_SIDE = 240
-"""Of the training size, where none is given: what two cores train on in minutes."""
+"""Limit of the default training size, which two cores train on in minutes."""
 
 
 def transform(
@@ -36,18 +35,18 @@ def transform(
 ):
     """Writes the plan and the fitted pairs.
 
-    `plan.json` holds `image_size` (height, width), `channels`, `num_classes`, `class_weights` (K) and `examples` (pairs of each
-    split). `labels.json` is that of the examples.
+    `plan.json` holds `image_size` (height, width), `channels`, `num_classes`, `class_weights` (K,) and `examples` (pairs per
+    split). `labels.json` is copied from the examples.
 
     Args:
-        out: folder to write below.
+        out: folder to write to.
         config: training size and rule of the class weights.
         examples: artifact of example_gen.
         statistics: artifact of statistics_gen.
         beam_options: Beam's command line.
 
     Raises:
-        ValueError: there is nothing to train on.
+        ValueError: there is no training split, or it has no labelled pixel.
     """
     counts = read_json(statistics / "statistics.json")["splits"].get("train")
     if counts is None:
@@ -61,13 +60,13 @@ def transform(
         "examples": prepared.split_sizes(examples),
     }
     progress.total(sum(plan["examples"].values()))
-    numbers = {name: prepared.shard_count(count, config.examples_per_shard) for name, count in plan["examples"].items()}
+    shards = {name: prepared.shard_count(count, config.examples_per_shard) for name, count in plan["examples"].items()}
     with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
         _ = (
             pipeline
             | "Read" >> ReadSplits(examples)
             | "Fit" >> beam.ParDo(FitExample(image_size))
-            | "Write" >> WriteExamples(out, numbers)
+            | "Write" >> WriteExamples(out, shards)
         )
     prepared.write_metadata(out, plan["channels"], f"Image and mask pairs fitted into {image_size[1]}x{image_size[0]}.")
     shutil.copyfile(examples / "labels.json", out / "labels.json")
@@ -75,7 +74,7 @@ def transform(
 
 
 def _image_size(given: tuple[int, int] | None, counts: dict) -> tuple[int, int]:
-    """The size that is given, or the median height and width of the training split, not above LONGER_SIDE."""
+    """The given size, or the median height and width of the training split, scaled down to LONGER_SIDE."""
     if given is None:
         size = counts["height"]["median"], counts["width"]["median"]
         return size if max(size) <= LONGER_SIDE else fitted_size(*size, (LONGER_SIDE, LONGER_SIDE))
@@ -83,10 +82,10 @@ def _image_size(given: tuple[int, int] | None, counts: dict) -> tuple[int, int]:
 
 
 def class_weights(rule: str, counts: dict) -> list[float]:
-    """Weights (K,) of the classes in the loss, from the training split.
+    """Weights (K,) of the classes in the loss.
 
     Args:
-        rule: "none", which is 1 for all, or one of `kseg.pairs.class_balance.RULES`.
+        rule: one of "none" (1 for all), "inverse_square_root", "median_frequency"; see `kseg.pairs.class_balance`.
         counts: statistics of the training split.
 
     Raises:
@@ -100,7 +99,7 @@ def class_weights(rule: str, counts: dict) -> list[float]:
 
 
 class FitExample(beam.DoFn):
-    """(split, key, image_bytes, label_map_bytes) to the same, fitted into `image_size`; what fits already keeps its bytes."""
+    """Fits (split, key, image_bytes, label_map_bytes) into `image_size`; a pair that fits already keeps its bytes."""
 
     def __init__(self, image_size: tuple[int, int]):
         self._image_size = image_size

@@ -1,1 +1,1 @@
-"""From a source to the prepared data set: reading pairs, Beam transforms, TFDS directories, quarantine."""
+"""From a source to the prepared data set: sources of pairs, Beam transforms, TFDS directories, quarantine."""

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class SumCounts(beam.CombineFn):
-    """Sums arrays of counts of one shape, int64."""
+    """Sums int64 arrays of one shape."""
 
     def create_accumulator(self):
         return np.int64(0)
@@ -26,10 +26,10 @@ class SumCounts(beam.CombineFn):
 
 
 class Collect(beam.PTransform):
-    """Brings a small collection of JSON values into the submitting process, whatever the runner: see `read_collected`.
+    """Writes a small collection of JSON values to a file for the submitting process: see `read_collected`.
 
     Args:
-        file: a path that every worker can write.
+        file: path that every worker can write to.
     """
 
     def __init__(self, file: pathlib.Path):
@@ -45,7 +45,7 @@ class Collect(beam.PTransform):
 
 
 def read_collected(file: pathlib.Path) -> list:
-    """What `Collect` wrote to `file`, which is then removed; in the order of its JSON, since Beam keeps none."""
+    """Reads and removes a file of `Collect`; the values are sorted by their JSON, since Beam keeps no order."""
     lines = sorted(file.read_text(encoding="utf-8").splitlines())
     file.unlink()
     return [json.loads(line) for line in lines]

@@ -2,7 +2,7 @@
 
 `tfds.builder_from_directory` reads it in a script that knows nothing of kseg: features `image` (uint8, encoded as JPEG or PNG),
 `label_map` (uint8 class ids as PNG, 255 where void) and `key`; splits among train, validation and test. Records are
-`tf.train.Example` messages, whose type is declared here anew. TFDS is imported by `write_metadata` alone, TensorFlow never.
+`tf.train.Example` messages, whose type is declared here. TFDS is imported only by `write_metadata`, TensorFlow never.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from pipeline.engine.files import read_json
 
 NAME = "pairs"
-"""Of every prepared data set; TFDS wants it in the names of the files."""
+"""Name of every prepared data set, which TFDS requires in the names of its files."""
 
 _EXAMPLE = """
 name: "example.proto"  package: "tensorflow"  syntax: "proto3"
@@ -43,7 +43,7 @@ message_type {
 
 
 def _example_class():
-    """The message class, from a pool of its own: in the common one the name is TensorFlow's."""
+    """The message class, from a separate pool: in the default pool TensorFlow registers the same name."""
     pool = descriptor_pool.DescriptorPool()
     pool.Add(text_format.Parse(_EXAMPLE, descriptor_pb2.FileDescriptorProto()))
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.Example"))
@@ -53,7 +53,7 @@ _Example = _example_class()
 
 
 def to_record(key: str, image_bytes: bytes, label_map_bytes: bytes) -> bytes:
-    """One pair as a serialised `tf.train.Example`, the same bytes each time.
+    """Serialises one pair as a `tf.train.Example`, always to the same bytes.
 
     Args:
         key: of the pair.
@@ -63,7 +63,7 @@ def to_record(key: str, image_bytes: bytes, label_map_bytes: bytes) -> bytes:
     example = _Example()
     for name, value in (("key", key.encode()), ("image", image_bytes), ("label_map", label_map_bytes)):
         example.features.feature[name].bytes_list.value.append(value)
-    return example.SerializeToString(deterministic=True)  # a protobuf map has no order otherwise
+    return example.SerializeToString(deterministic=True)  # otherwise a protobuf map has no fixed order
 
 
 def from_record(record: bytes) -> tuple[str, bytes, bytes]:
@@ -74,12 +74,12 @@ def from_record(record: bytes) -> tuple[str, bytes, bytes]:
 
 
 def shard_count(examples: int, examples_per_shard: int) -> int:
-    """How many files a split gets."""
+    """Number of files of a split, at least one."""
     return max(1, -(-examples // examples_per_shard))
 
 
 def shard_name(split: str, shard: int, shards: int) -> str:
-    """Name of one file of a split."""
+    """File name of one shard."""
     return f"{NAME}-{split}.tfrecord-{shard:05d}-of-{shards:05d}"
 
 
@@ -98,14 +98,14 @@ def _checksum(data: bytes) -> bytes:
 
 
 def write_metadata(directory: pathlib.Path, channels: int, description: str):
-    """Makes a folder of shards a TFDS directory: dataset_info.json and features.json. Splits without a pair are taken out.
+    """Turns a folder of shards into a TFDS directory: adds dataset_info.json and features.json, removes empty splits.
 
     Args:
-        directory: where `WriteExamples` has written.
+        directory: the folder of shards.
         channels: of the images, 1 or 3.
-        description: what is in it, for `builder.info`.
+        description: for `builder.info`.
     """
-    import tensorflow_datasets as tfds  # 0.5 s, and only where data sets are made; it does not import TensorFlow
+    import tensorflow_datasets as tfds  # takes 0.5 s; does not import TensorFlow
 
     template = tfds.core.ShardedFileTemplate(directory, dataset_name=NAME, filetype_suffix="tfrecord")
     split_infos = []
@@ -130,7 +130,7 @@ def write_metadata(directory: pathlib.Path, channels: int, description: str):
 
 
 def shard_paths(directory: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-    """Files of each split, in order. A data set that other hands prepared may have another name in front."""
+    """Files of each split, in order, also of a data set that was prepared under another name."""
     found = {}
     for path in sorted(pathlib.Path(directory).glob("*.tfrecord-*-of-*")):
         found.setdefault(path.name.split(".")[0].rpartition("-")[2], []).append(path)
@@ -138,12 +138,12 @@ def shard_paths(directory: pathlib.Path) -> dict[str, list[pathlib.Path]]:
 
 
 def count_records(directory: pathlib.Path) -> dict[str, list[tuple[int, int]]]:
-    """Pairs and bytes of each file of each split, counted in the files themselves."""
+    """(records, bytes) of each file of each split, counted in the files themselves."""
     return {split: [_count_file(path) for path in paths] for split, paths in shard_paths(directory).items()}
 
 
 def _count_file(path) -> tuple[int, int]:
-    """Number of records of a TFRecord file, and their bytes; it steps over the records without reading them."""
+    """Number of records of a TFRecord file and their bytes, by skipping from one to the next without reading them."""
     count = size = 0
     with open(path, "rb") as file:
         while header := file.read(12):
@@ -154,6 +154,6 @@ def _count_file(path) -> tuple[int, int]:
 
 
 def split_sizes(directory: pathlib.Path) -> dict[str, int]:
-    """Number of pairs of each split of a prepared data set."""
+    """Number of pairs per split, as dataset_info.json says."""
     info = read_json(pathlib.Path(directory) / "dataset_info.json")
     return {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}

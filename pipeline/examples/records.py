@@ -17,13 +17,14 @@ from pipeline.examples.prepared import from_record, shard_name, shard_paths, spl
 
 
 class WriteExamples(beam.PTransform):
-    """Writes (split, key, image_bytes, label_map_bytes) as TFRecord shards of a prepared data set; see `write_metadata`.
+    """Writes (split, key, image_bytes, label_map_bytes) as the TFRecord shards of a prepared data set.
 
-    A pair's shard follows from a hash of its key, and keys are in order within a shard: the files depend on the pairs alone.
+    A hash of the key assigns the shard, and keys are sorted within a shard, so the files depend only on the pairs. Call
+    `write_metadata` afterwards.
 
     Args:
-        directory: folder to write into.
-        shards: number of files of each split.
+        directory: folder to write to.
+        shards: number of files per split.
     """
 
     def __init__(self, directory: pathlib.Path, shards: dict[str, int]):
@@ -31,9 +32,9 @@ class WriteExamples(beam.PTransform):
         self._directory, self._shards = pathlib.Path(directory), shards
 
     def expand(self, examples):
-        every = [((split, shard), ("", b"")) for split, number in self._shards.items() for shard in range(number)]
+        shards = [((split, shard), ("", b"")) for split, number in self._shards.items() for shard in range(number)]
         records = examples | "Serialise" >> beam.ParDo(_Serialise(self._shards))
-        empty = examples.pipeline | "Name every shard" >> beam.Create(every)  # a shard without pairs is a file too
+        empty = examples.pipeline | "Name every shard" >> beam.Create(shards)  # an empty shard is a file too
         return (
             (records, empty)
             | "Join" >> beam.Flatten()
@@ -55,7 +56,7 @@ class _Serialise(beam.DoFn):
 
 
 class _WriteShard(beam.DoFn):
-    """((split, shard), [(key, record)]) to a file, which gets its name when it is whole."""
+    """((split, shard), [(key, record)]) to a file."""
 
     def __init__(self, directory, shards):
         self._directory, self._shards = directory, shards
@@ -63,7 +64,7 @@ class _WriteShard(beam.DoFn):
     def process(self, group):
         (split, shard), records = group
         path = self._directory / shard_name(split, shard, self._shards[split])
-        with atomic(path) as unfinished:  # a runner may try twice at once
+        with atomic(path) as unfinished:  # a runner may run two attempts at once
             write_records(unfinished, (record for _, record in sorted(records) if record))
         yield path.name
 
@@ -73,7 +74,7 @@ class ReadExamples(beam.PTransform):
 
     Args:
         directory: of the data set.
-        split: train, validation or test.
+        split: one of "train", "validation", "test".
     """
 
     def __init__(self, directory: pathlib.Path, split: str):
@@ -85,7 +86,7 @@ class ReadExamples(beam.PTransform):
             pipeline
             | "Name files" >> beam.Create(self._files)
             | "Read records" >> beam.io.ReadAllFromTFRecord()
-            | "Spread" >> beam.Reshuffle()  # else one worker does a whole file
+            | "Spread" >> beam.Reshuffle()  # otherwise one worker gets a whole file
             | "Parse" >> beam.Map(from_record)
         )
 
@@ -105,13 +106,13 @@ class ReadSplits(beam.PTransform):
         return [
             pipeline
             | f"Read {split}" >> ReadExamples(self._directory, split)
-            | f"Name {split}" >> beam.ParDo(_In(split))
+            | f"Name {split}" >> beam.ParDo(_PrependSplit(split))
             for split in split_sizes(self._directory)
         ] | "Join" >> beam.Flatten()
 
 
-class _In(beam.DoFn):
-    """Puts the split in front of what `ReadExamples` yields."""
+class _PrependSplit(beam.DoFn):
+    """Adds the split to a pair of `ReadExamples`."""
 
     def __init__(self, split):
         self._split = split

@@ -11,22 +11,22 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.engine.messages import did_you_mean
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-"""By name, since Beam's own default tries Prism first, and Prism is a download."""
+"""Named explicitly, since Beam's default tries Prism first, which it would download."""
 
 
 def pipeline_options(argv: list[str] = ()) -> PipelineOptions:
-    """Beam's options from its command line, with this project's defaults in front.
+    """Parses Beam's command line on top of this project's defaults.
 
-    By default Beam runs in this process with a thread for each core. Pillow and zlib let go of Python's lock, so threads help:
-    ingesting the 468 CamVid pairs took 5.8 s with one thread, 3.8 s with two, 7.7 s with two processes
-    (`--direct_running_mode=multi_processing`), which start and exchange bytes for longer than they gain, and 7.6 s with Beam's
-    `multi_threading`, which sends everything through gRPC; 2 cores, 0.75 to 0.95 GiB, and 1.3 GiB with gRPC.
+    By default Beam runs in this process with one thread per core. Pillow and zlib release Python's lock, so threads help:
+    ingesting the 468 CamVid pairs on 2 cores took 5.8 s with one thread and 3.8 s with two. Two processes
+    (`--direct_running_mode=multi_processing`) took 7.7 s, since starting them and exchanging bytes costs more than it saves, and
+    Beam's `multi_threading`, which sends everything through gRPC, 7.6 s. Memory was 0.75 to 0.95 GiB, with gRPC 1.3 GiB.
 
     Args:
-        argv: what followed the bare `--`, for example ["--direct_num_workers=2"].
+        argv: what follows the bare `--`, for example ["--direct_num_workers=2"].
 
     Raises:
-        ValueError: Beam does not know an option, or not that value; the message names the nearest right one.
+        ValueError: Beam does not know an option or its value; the message suggests the nearest option.
     """
     argv = list(argv)
     os.environ["KSEG_FOR_WORKERS"] = "1"  # setup.py: what --setup_file builds requires the pipeline's packages
@@ -34,20 +34,19 @@ def pipeline_options(argv: list[str] = ()) -> PipelineOptions:
     return PipelineOptions([f"--runner={RUNNER}", f"--direct_num_workers={os.cpu_count()}", *argv])
 
 
-def _without_advice(record: logging.LogRecord) -> bool:
-    """Leaves out Beam's advice that several threads in one process have no effect: they have, see `pipeline_options`."""
+def _drop_advice(record: logging.LogRecord) -> bool:
+    """Drops Beam's advice that several threads in one process have no effect: they do, see `pipeline_options`."""
     return "direct_running_mode should be" not in record.getMessage()
 
 
-logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").addFilter(_without_advice)
-logging.getLogger("apache_beam.runners.common").setLevel(
-    logging.CRITICAL
-)  # logs each error with its traceback, then raises it
+logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").addFilter(_drop_advice)
+# This logger reports each error with its traceback, and then the error is raised all the same.
+logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
 
 
 def _refuse_unknown(parser: argparse.ArgumentParser, argv: list[str]):
     def refuse(message):
-        raise ValueError(f"Beam's options must be right. Received: {' '.join(argv)} [{message}].")
+        raise ValueError(f"Beam's options must be valid. Received: {' '.join(argv)} [{message}].")
 
     parser.error = refuse  # argparse would end the process
     _, unknown = parser.parse_known_args(argv)

@@ -1,4 +1,4 @@
-"""What every source tells `example_gen`: classes, channels, numbers of pairs, and how to read one element into one pair.
+"""What every source provides: classes, channels, numbers of pairs, and how to read one element into one pair.
 
 A fault of the source as a whole raises a ValueError before Beam starts; a fault of one pair quarantines that pair alone. Beam;
 no TensorFlow.
@@ -18,7 +18,7 @@ from pipeline.engine import progress
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What `example_gen` needs to know about its data.
+    """A source of pairs, as `example_gen` reads it.
 
     Attributes:
         labels: the classes.

@@ -1,4 +1,4 @@
-"""A data set that TFDS has prepared, by its name; nothing is downloaded. TFDS is imported when it is asked, TensorFlow never."""
+"""The builder of a data set that TFDS has prepared; nothing is downloaded. TFDS is imported on the call, TensorFlow never."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.engine.messages import did_you_mean
 
 
 def tfds_builder(name: str):
-    """The builder of a data set that TFDS has prepared, below $TFDS_DATA_DIR or TFDS's own default.
+    """The builder of a data set that TFDS has prepared, in $TFDS_DATA_DIR or TFDS's default folder.
 
     Args:
         name: "<name>", "<name>:<configuration>", or TFDS's own "<name>/<configuration>:<version>".
@@ -31,6 +31,6 @@ def tfds_builder(name: str):
     if not builder.is_prepared():
         raise ValueError(
             f"The data set must be prepared, since a run downloads nothing. Received: tfds:{name} [{builder.data_dir}]. "
-            f"Run `tfds build {address}`, or say with TFDS_DATA_DIR where it lies."
+            f"Run `tfds build {address}`, or set TFDS_DATA_DIR to its place."
         )
     return builder

@@ -1,4 +1,4 @@
-"""example_gen: every source becomes a prepared data set; bad pairs are listed, bad folders are refused."""
+"""example_gen: every source becomes a prepared data set; bad pairs are quarantined, bad sources refused."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def stored(out) -> dict[str, dict[str, tuple[bytes, np.ndarray]]]:
     return found
 
 
-def test_a_folder_becomes_a_data_set_with_the_images_own_bytes_and_class_ids(ingest, photos):
+def test_a_folder_becomes_a_data_set_with_unchanged_image_bytes_and_class_ids(ingest, photos):
     out, ingestion = ingest(photos, ignore_value=9)
     assert ingestion == {
         "pairs": {"test": 2, "train": 6, "validation": 2},
@@ -68,7 +68,7 @@ def test_a_folder_becomes_a_data_set_with_the_images_own_bytes_and_class_ids(ing
     }
 
 
-def test_images_that_are_stored_anew_are_counted_by_reason(ingest, photos):
+def test_reencoded_images_are_counted_by_reason(ingest, photos):
     train = photos / "images" / "train"
     for name in ("00", "01"):
         Image.open(train / f"{name}.png").convert("L").save(train / f"{name}.png")
@@ -113,7 +113,7 @@ def missing_mask(photos):
 
 
 @pytest.mark.parametrize("spoil", [truncated_jpeg, mask_of_another_size, unknown_label, missing_mask])
-def test_a_pair_that_cannot_be_used_is_kept_with_path_and_reason_and_the_others_are_stored(ingest, photos, spoil):
+def test_an_unusable_pair_is_quarantined_with_path_and_reason_and_the_others_are_stored(ingest, photos, spoil):
     path, name, what = spoil(photos)
     out, ingestion = ingest(photos, ignore_value=9)
     (row,) = ingestion["quarantined"]
@@ -128,12 +128,12 @@ def test_a_pair_that_cannot_be_used_is_kept_with_path_and_reason_and_the_others_
     assert ingestion["pairs"] == prepared.split_sizes(out) == {"test": 2, "train": 5, "validation": 2}
 
 
-def test_what_is_kept_of_quarantined_pairs_is_bounded(ingest, photos, monkeypatch):
+def test_copies_of_quarantined_pairs_are_limited(ingest, photos, monkeypatch):
     for name in ("00", "01", "02"):
         (photos / "images" / "train" / f"{name}.png").write_bytes(b"not a picture" * 100)
     mask = (photos / "masks" / "train" / "00.png").stat().st_size
-    monkeypatch.setattr("pipeline.examples.quarantine.MOST_BYTES", 1300 + mask + 1)
-    monkeypatch.setattr("pipeline.examples.quarantine.MOST_PAIRS", 2)
+    monkeypatch.setattr("pipeline.examples.quarantine.MAX_BYTES", 1300 + mask + 1)
+    monkeypatch.setattr("pipeline.examples.quarantine.MAX_PAIRS", 2)
     out, ingestion = ingest(photos, ignore_value=9)
     assert [row["kept"] for row in ingestion["quarantined"]] == ["000", "001", None]
     found = {path.relative_to(out / "quarantine").as_posix() for path in (out / "quarantine").glob("*/*")}
@@ -156,7 +156,7 @@ def test_a_source_without_a_usable_pair_is_refused_with_the_reasons(ingest, phot
         ingest(photos)
 
 
-def test_the_classes_come_from_a_table_that_is_given_or_lies_beside(ingest, photos, tmp_path):
+def test_the_table_of_classes_is_given_or_lies_in_the_folder(ingest, photos, tmp_path):
     table = tmp_path / "table.csv"
     shutil.move(photos / "classes.csv", table)
     with pytest.raises(ValueError, match=r"(?s)no .*photos/classes\.csv and no --classes.*value,name,red,green,blue"):
@@ -165,7 +165,7 @@ def test_the_classes_come_from_a_table_that_is_given_or_lies_beside(ingest, phot
     assert LabelMap.load(out).values == (0, 5, 200)
 
 
-def test_the_generated_streets_are_those_that_the_generator_draws(ingest):
+def test_generated_streets_are_those_of_the_generator(ingest):
     from kseg import streets
 
     counts = {"streets_train": 3, "streets_validation": 1, "streets_test": 2}
@@ -178,13 +178,13 @@ def test_the_generated_streets_are_those_that_the_generator_draws(ingest):
     np.testing.assert_array_equal(label_map, expected)
 
 
-def test_the_generated_streets_take_no_classes_of_others(ingest):
+def test_generated_streets_refuse_other_classes(ingest):
     with pytest.raises(ValueError, match=r"have their own classes and void\. Received: --classes None, ignore_value=9"):
         ingest("streets", ignore_value=9)
 
 
 @pytest.mark.parametrize("name", ["isbi2012_em", "voc_sample"])
-def test_real_data_sets_are_stored_whole(ingest, data, name):
+def test_real_data_sets_are_stored_completely(ingest, data, name):
     settings = {"isbi2012_em": {}, "voc_sample": {"ignore_value": 255}}[name]
     out, ingestion = ingest(data / name, **settings)
     assert (

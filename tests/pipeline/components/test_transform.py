@@ -42,7 +42,7 @@ def stored(directory) -> dict[str, tuple[bytes, bytes]]:
     return {key: (image_bytes, label_map_bytes) for key, image_bytes, label_map_bytes in records}
 
 
-def test_pairs_are_fitted_with_their_aspect_kept_and_the_plan_counts_them(prepare, photos):
+def test_pairs_are_fitted_with_their_aspect_ratio_kept_and_the_plan_counts_them(prepare, photos):
     examples, out, plan = prepare(photos, 9, image_size=(12, 16))
     assert (plan["image_size"], plan["channels"], plan["num_classes"]) == ([12, 16], 3, 3)
     assert plan["examples"] == prepared.split_sizes(out) == {"test": 2, "train": 6, "validation": 2}
@@ -58,14 +58,14 @@ def test_pairs_are_fitted_with_their_aspect_kept_and_the_plan_counts_them(prepar
         )
 
 
-def test_a_pair_that_fits_already_keeps_its_bytes(prepare, photos):
+def test_a_pair_that_already_fits_keeps_its_bytes(prepare, photos):
     examples, out, _ = prepare(photos, 9, image_size=(20, 30))
     before, after = stored(examples), stored(out)
     same = sorted(key for key in before if before[key] == after[key])
     assert same == ["00", "03", "06", "09"]  # those 20 pixels high; the others are 24 or 28
 
 
-def test_without_a_size_it_is_the_median_of_the_training_split_where_that_is_small(prepare, photos):
+def test_the_default_size_is_the_median_of_the_training_split(prepare, photos):
     _, _, plan = prepare(photos, 9)
     assert plan["image_size"] == [24, 28]  # heights 20 20 24 24 28 28, widths 24 26 28 28 30 30
 
@@ -73,7 +73,7 @@ def test_without_a_size_it_is_the_median_of_the_training_split_where_that_is_sma
 @pytest.mark.parametrize(
     ("height", "width", "expected"), [(360, 480, [180, 240]), (500, 334, [240, 160]), (240, 10, [240, 10])]
 )
-def test_without_a_size_the_longer_side_of_the_median_is_at_most_240(tmp_path, photos, height, width, expected):
+def test_the_longer_side_of_the_default_size_is_at_most_240(tmp_path, photos, height, width, expected):
     examples = tmp_path / "examples"
     examples.mkdir()
     example_gen(examples, ExampleGen(ignore_value=9), source=photos)
@@ -100,15 +100,15 @@ def test_inverse_square_root_weights_have_a_mean_of_one_over_the_labelled_pixels
     assert absent == rare
 
 
-def test_median_frequency_weights_are_the_papers():
+def test_median_frequency_weights_are_those_of_the_paper():
     # shares within the images that have the class: 900/2000 and 100/500, median 0.325
     np.testing.assert_allclose(class_weights("median_frequency", COUNTS), [0.325 / 0.45, 0.325 / 0.2, 0.325 / 0.2])
 
 
-def test_no_weights_are_ones():
+def test_the_rule_none_weighs_every_class_1():
     assert class_weights("none", COUNTS) == [1, 1, 1]
 
 
-def test_a_split_without_a_label_is_refused():
+def test_a_training_split_without_labels_is_refused():
     with pytest.raises(ValueError, match=r"need labelled pixels\. Received: none in train, 5 void"):
         class_weights("none", COUNTS | {"class_pixels": [0, 0, 0]})

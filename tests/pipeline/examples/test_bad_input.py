@@ -1,4 +1,4 @@
-"""Every bad input ends in a named anomaly with path and cure, or is read rightly: no traceback, no hang, no silent drop."""
+"""Every bad input ends in a named anomaly with path and cure, or is read correctly: no traceback, no hang, no silent drop."""
 
 import json
 import pathlib
@@ -89,14 +89,14 @@ def test_a_bad_pair_is_quarantined_by_name_with_path_and_cure(case, corpus, quar
 
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case.name)
-def test_a_pair_that_is_only_unusual_is_read_rightly(case, stored):
+def test_an_unusual_pair_is_read_correctly(case, stored):
     image, label_map = stored[case.name]
     np.testing.assert_array_equal(label_map, case.ids)
     assert image.shape == case.shows.shape
     assert np.abs(image.astype(int) - case.shows).mean() <= case.tolerance
 
 
-def test_every_pair_is_either_stored_or_quarantined_and_every_new_coding_is_counted(corpus, quarantined, stored):
+def test_every_pair_is_either_stored_or_quarantined_and_reencoded_images_are_counted(corpus, quarantined, stored):
     assert sorted([*stored, *quarantined]) == sorted(case.name for case in PAIRS)
     reasons = [case.reason for case in GOOD if case.reason]
     ingestion = json.loads((corpus / "examples" / "ingestion.json").read_text())
@@ -104,7 +104,7 @@ def test_every_pair_is_either_stored_or_quarantined_and_every_new_coding_is_coun
     assert ingestion["pairs"] == {"train": len(GOOD), "validation": 4}
 
 
-def test_the_statistics_count_what_is_unusable_and_name_what_is_empty_or_tiny(corpus):
+def test_statistics_count_unusable_pairs_and_list_empty_masks_and_tiny_images(corpus):
     statistics = json.loads((corpus / "statistics" / "statistics.json").read_text())
     faults = [case.fault for case in BAD]
     assert statistics["unusable"] == {name: faults.count(name) for name in sorted(set(faults))}
@@ -113,7 +113,7 @@ def test_the_statistics_count_what_is_unusable_and_name_what_is_empty_or_tiny(co
     assert statistics["splits"]["train"]["single_class_images"] == [1, 1, 0]  # 1x1, mask_of_one_class
 
 
-def test_what_is_only_doubtful_is_a_warning(anomalies):
+def test_doubtful_data_are_warnings(anomalies):
     warnings = {anomaly["name"]: anomaly for anomaly in anomalies if anomaly["severity"] == "warn"}
     assert {"empty_masks", "tiny_images", "dark_16_bit", "duplicates", "conflicting_labels"} <= set(warnings)
     assert warnings["empty_masks"]["where"] == "train/mask_all_void"

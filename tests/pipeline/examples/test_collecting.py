@@ -7,7 +7,7 @@ from pipeline.examples.collecting import Collect, SumCounts, read_collected
 from pipeline.examples.runner_options import pipeline_options
 
 
-def test_matrices_are_summed_past_two_to_the_31():
+def test_matrices_are_summed_beyond_two_to_the_31():
     combine = SumCounts()
     large = np.array([[2**40, 1], [0, 2]])
     parts = [combine.create_accumulator() for _ in range(3)]
@@ -16,7 +16,7 @@ def test_matrices_are_summed_past_two_to_the_31():
     assert (total.dtype, total.tolist()) == (np.int64, [[6 * 2**40, 6], [0, 12]])
 
 
-def test_small_results_come_back_in_an_order_of_their_own(tmp_path):
+def test_collected_values_are_sorted_and_the_file_is_removed(tmp_path):
     for number, values in enumerate(([["b", 1], ["a", 2]], [["a", 2], ["b", 1]], [])):
         file = tmp_path / f"{number}.jsonl"
         with beam.Pipeline(options=pipeline_options()) as pipeline:

@@ -1,4 +1,4 @@
-"""Prepared data sets on disk: TensorFlow and TFDS read what is written here without them."""
+"""Prepared data sets on disk: TensorFlow and TFDS read what was written without them."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ LABEL_MAP = np.array([[0, 1, 255, 2, 0, 0, 1]] * 5, np.uint8)
 RECORD = prepared.to_record("a/ü", encode_png(IMAGE), encode_png(LABEL_MAP))
 
 
-def test_a_record_reads_back():
+def test_a_record_round_trips():
     assert prepared.from_record(RECORD) == ("a/ü", encode_png(IMAGE), encode_png(LABEL_MAP))
 
 
@@ -38,7 +38,7 @@ def test_a_file_of_records_is_a_tfrecord_file(tmp_path):
 
 
 @pytest.mark.parametrize(("examples", "files"), [(0, 1), (1, 1), (64, 1), (65, 2), (367, 6)])
-def test_the_number_of_files_follows_from_the_number_of_pairs(examples, files):
+def test_the_number_of_shards_follows_from_the_number_of_pairs(examples, files):
     assert prepared.shard_count(examples, 64) == files
 
 
@@ -52,7 +52,7 @@ def directory(tmp_path):
     return tmp_path
 
 
-def test_a_folder_of_records_becomes_a_data_set_that_tfds_reads(directory):
+def test_tfds_reads_a_folder_of_records_with_metadata(directory):
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(directory)
@@ -63,14 +63,14 @@ def test_a_folder_of_records_becomes_a_data_set_that_tfds_reads(directory):
         assert example["key"].decode() == "a/ü"
 
 
-def test_pairs_and_bytes_are_counted_in_the_files_and_splits_without_a_pair_go(directory):
+def test_records_and_bytes_are_counted_in_the_files_and_empty_splits_are_removed(directory):
     assert prepared.count_records(directory) == {"train": [(2, 2 * len(RECORD)), (0, 0)]}
     assert prepared.split_sizes(directory) == {"train": 2}
     (split,) = json.loads((directory / "dataset_info.json").read_text())["splits"]
     assert split["numBytes"] == str(2 * len(RECORD))
 
 
-def test_tensorflow_is_not_imported_to_write_a_data_set(tmp_path):
+def test_writing_a_data_set_does_not_import_tensorflow(tmp_path):
     program = f"""
 import pathlib, sys
 from pipeline.examples import prepared, records

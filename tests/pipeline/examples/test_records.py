@@ -24,7 +24,7 @@ WORKERS = (
 
 
 def written(folder: pathlib.Path, options: list[str], pairs=tuple(PAIRS)) -> dict[str, bytes]:
-    """The files that a pipeline writes, by name."""
+    """Writes PAIRS; returns the files by name."""
     folder.mkdir()
     with beam.Pipeline(options=pipeline_options(options)) as pipeline:
         _ = pipeline | beam.Create(pairs) | beam.Reshuffle() | WriteExamples(folder, SHARDS)
@@ -42,7 +42,7 @@ def test_the_same_bytes_come_from_any_number_of_workers_and_any_order(tmp_path, 
     assert sorted(first) == sorted([*names, "dataset_info.json", "features.json"])  # nothing unfinished is left
 
 
-def test_what_was_written_is_read_from_all_shards_in_each_split(tmp_path):
+def test_every_shard_of_each_split_is_read(tmp_path):
     written(tmp_path / "data", [])
     with beam.Pipeline(options=pipeline_options()) as pipeline:
         one = pipeline | "one" >> ReadExamples(tmp_path / "data", "test")
@@ -51,7 +51,7 @@ def test_what_was_written_is_read_from_all_shards_in_each_split(tmp_path):
         assert_that(every, equal_to(PAIRS), label="of all")
 
 
-def test_keys_are_in_order_within_a_file_and_a_pair_stays_in_its_file_when_others_go(tmp_path):
+def test_keys_are_sorted_within_a_shard_and_a_pair_keeps_its_shard_when_others_are_removed(tmp_path):
     import tensorflow as tf
 
     def keys(folder):

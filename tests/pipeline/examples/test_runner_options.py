@@ -10,7 +10,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipeline.examples.runner_options import RUNNER, pipeline_options
 
 
-def test_the_default_runner_is_beams_own_in_this_process_and_nothing_is_downloaded(monkeypatch):
+def test_the_default_runner_works_in_this_process_and_downloads_nothing(monkeypatch):
     def refuse(*args, **options):
         raise AssertionError(f"a download was tried: {args}")
 
@@ -26,7 +26,7 @@ def test_the_default_runner_is_beams_own_in_this_process_and_nothing_is_download
     assert options.view_as(StandardOptions).runner == RUNNER
 
 
-def test_what_follows_the_dashes_wins_over_the_defaults():
+def test_given_options_override_the_defaults():
     options = pipeline_options(["--direct_num_workers=5", "--runner=FlinkRunner"])
     assert options.view_as(DirectOptions).direct_num_workers == 5
     assert options.view_as(StandardOptions).runner == "FlinkRunner"
@@ -44,6 +44,6 @@ def test_what_follows_the_dashes_wins_over_the_defaults():
         (["--direct_running_mode=everywhere"], r"\[.*invalid choice: 'everywhere'"),
     ],
 )
-def test_options_that_beam_does_not_know_are_refused(argv, message):
+def test_options_unknown_to_beam_are_refused(argv, message):
     with pytest.raises(ValueError, match=message):
         pipeline_options(argv)
