@@ -458,7 +458,7 @@ SOURCES = {  # name -> (what is done to a good folder, and returns the source wh
     ),
     "without_classes": (
         renamed("classes.csv", "labels.csv"),
-        r"(?s)The classes must be given\. Received: no .*photos/classes\.csv.*Write a table like this",
+        r"(?s)must name the mask values\. Received: no .*photos/classes\.csv.*Save the one below.*value,name,red,green,blue",
     ),
     "with_classes_without_colours": (classes("value,name\n0,a\n"), r"classes\.csv without red, green, blue\. Add them"),
     "with_classes_that_are_empty": (classes(""), r"header with the columns.*classes\.csv without value"),
