@@ -1,1 +1,1 @@
-"""Folders of image and mask pairs: which files belong together, reading them, resizing, class weights. numpy and Pillow."""
+"""Folders of image and mask pairs: finding and reading them, resizing, class tables and weights. numpy and Pillow."""

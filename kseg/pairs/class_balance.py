@@ -1,4 +1,4 @@
-"""Weights that let rare classes count in a loss, from counts of pixels. numpy alone, so that Beam workers can import it."""
+"""Class weights from counts of pixels, for losses. numpy only, so Beam workers can import it."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ RULES = ("inverse_square_root", "median_frequency")
 
 
 def class_weights(class_pixels, rule: str = "inverse_square_root", class_image_pixels=None) -> list[float]:
-    """Weights (K,) of the classes in a loss, from how often each occurs in the training images.
+    """Computes the weight of each class in a loss from its frequency in the training images.
 
-    - "inverse_square_root": f_k^-1/2, with f_k the share of class k of the labelled pixels, scaled so that the mean weight of a
-      labelled pixel is 1: the loss keeps its size.
-    - "median_frequency": m / g_k, with g_k the share of class k of all pixels of the images that contain it, and m the median of
-      the g_k. Its scale is the paper's.
+    - "inverse_square_root": f_k^-1/2, where f_k is the share of class k in the labelled pixels; scaled to a mean weight of 1 per
+      labelled pixel, which keeps the scale of the loss.
+    - "median_frequency": m / g_k, where g_k is the share of class k in the pixels of the images that contain it, and m is the
+      median of the g_k. Scaled as in the paper.
 
-    A class without a pixel takes the largest weight of the others: as rare as the rarest, and without effect on these images.
+    A class without pixels gets the largest weight of the others.
 
     Args:
-        class_pixels: K numbers of pixels, one for each class.
-        rule: "inverse_square_root" or "median_frequency".
-        class_image_pixels: K numbers: all pixels of the images in which the class occurs. "median_frequency" needs them.
+        class_pixels: (K,), pixels of each class.
+        rule: one of "inverse_square_root", "median_frequency".
+        class_image_pixels: (K,), all pixels of the images that contain each class; for "median_frequency" only.
 
     Returns:
         K weights, for `class_weights=` of the losses.
 
     Raises:
-        ValueError: there is no such rule, no pixel at all, or `class_image_pixels` is missing or too small.
+        ValueError: the rule is unknown, `class_pixels` does not hold counts with at least one pixel, or `class_image_pixels`
+            is missing or too small.
 
     Example:
         >>> label_maps = np.array([[[0, 0, 0, 0], [0, 0, 0, 1]], [[0, 0, 0, 0], [0, 0, 0, 0]]])
@@ -39,6 +40,10 @@ def class_weights(class_pixels, rule: str = "inverse_square_root", class_image_p
     Source: "median_frequency": Eigen and Fergus 2015, arXiv:1411.4734, section 6.3.2.
     """
     pixels = np.asarray(class_pixels, np.float64)
+    if pixels.ndim != 1 or not np.isfinite(pixels).all() or (pixels < 0).any():
+        raise ValueError(
+            f"`class_pixels` must hold one count for each class. Received: class_pixels={np.asarray(class_pixels).tolist()}."
+        )
     present = pixels > 0
     if not present.any():
         raise ValueError(f"Class weights need labelled pixels. Received: class_pixels={pixels.tolist()}.")
@@ -60,7 +65,7 @@ def _pixels_of_images(class_image_pixels, class_pixels: np.ndarray) -> np.ndarra
     pixels = None if class_image_pixels is None else np.asarray(class_image_pixels, np.float64)
     if pixels is None or pixels.shape != class_pixels.shape or (pixels < class_pixels).any():
         raise ValueError(
-            "`class_image_pixels` must hold for each class all pixels of the images that contain it, so at least its own. "
+            "`class_image_pixels` must hold for each class all pixels of the images that contain it, at least its own. "
             f"Received: class_image_pixels={class_image_pixels}, class_pixels={class_pixels.tolist()}."
         )
     return pixels

@@ -1,9 +1,8 @@
-"""One encoded picture, opened only when it is whole.
+"""Strict decoding of JPEG and PNG files. Pillow and simplejpeg only.
 
-Pillow alone shows half of a damaged JPEG as if nothing were wrong, and opens PNGs whose end is missing, which TensorFlow then
-refuses in the middle of a training. So JPEGs are decoded strictly, with every warning of libjpeg an error, and the chunks of PNGs
-are checked up to the last. What would fill the memory or the afternoon is refused before it is decoded. numpy, Pillow and
-simplejpeg only.
+Pillow silently fills the missing half of a JPEG, and opens PNGs without an end, which TensorFlow then refuses in the middle of
+training. So JPEGs are decoded with every libjpeg warning as an error, and every chunk of a PNG is checked. Files that would take
+too much memory or time are refused before they are decoded.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from PIL.PngImagePlugin import PngImageFile
 from kseg._extras import extra
 
 MAX_PIXELS = 50_000_000
-"""Of one picture by default: what a camera takes. Its probabilities of 21 classes have 4 GB when a label map is made of them."""
+"""Default limit of one image, enough for cameras. A prediction of 21 classes then takes 4 GB."""
 
 ORIENTATION = 0x0112  # EXIF tag
 MAX_SCANS = 500
-"""Of a progressive JPEG: cameras write 10; each costs a walk over all pixels and few bytes, so a small file can take hours."""
+"""Limit of a progressive JPEG. Cameras write 10; a scan of few bytes costs a pass over all pixels, so small files can be slow."""
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-OTHER_KINDS = {  # how files begin that people have and that are not read
+OTHER_FORMATS = {  # first bytes of common files that are not read
     b"GIF8": "GIF",
     b"BM": "BMP",
     b"II*\0": "TIFF",
@@ -38,8 +37,8 @@ OTHER_KINDS = {  # how files begin that people have and that are not read
     b"PK\x03\x04": "ZIP",
     b"\x93NUMPY": "NumPy",
 }
-COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's names to simplejpeg's
-EXIF_TRANSPOSES = {  # EXIF orientation to what sets the picture upright
+COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # simplejpeg's names by Pillow's
+EXIF_TRANSPOSES = {  # by EXIF orientation, the operation that turns the image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -48,27 +47,26 @@ EXIF_TRANSPOSES = {  # EXIF orientation to what sets the picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error)
-"""What Pillow raises at changed bytes."""
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error)
+"""What Pillow raises for corrupt bytes."""
 
-CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}  # of PNG; another decoder stops at any it does not know
+CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}  # chunks of PNG; other decoders refuse unknown critical ones
 
-
-SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by the colour type of PNG
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # samples of a pixel, by colour type of PNG
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
-"""Of an interlaced PNG the passes: first column and row, and the steps to the next."""
+"""Passes of an interlaced PNG: first column and row, column and row steps."""
 
-INFLATED = 2**20  # bytes at a time
+INFLATE_BYTES = 2**20  # decompressed at a time
 
 
 class PairError(ValueError):
-    """Files that cannot be used as they are.
+    """A pair of files that cannot be used.
 
     Attributes:
-        name: of the fault, as docs/data_validation.md lists them.
-        what: what is required, and what was received.
+        name: of the fault, as listed in docs/data_validation.md.
+        what: the requirement, and what was received.
         where: path or paths.
-        cure: what helps.
+        cure: what to do.
     """
 
     def __init__(self, name: str, what: str, where: str, cure: str):
@@ -80,121 +78,120 @@ class PairError(ValueError):
 
 
 def printable(path) -> str:
-    """A path as text that can be printed and stored, whatever bytes its name has: a newline becomes `\\n`."""
+    """A path as printable text; bytes that are not UTF-8 and control characters are escaped, a newline as `\\n`."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def open_image(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """The picture in the bytes of a JPEG or PNG file, whole and with its pixels loaded.
+    """Decodes a JPEG or PNG file and checks that it is complete.
 
-    Of a JPEG that holds several pictures, as telephones write them, it is the first.
+    If a JPEG holds several images, as phones write them, the first one counts.
 
     Args:
-        data: of the file.
-        where: its place, for the message.
-        max_pixels: height times width above which it is refused unseen.
+        data: the encoded file.
+        where: its path, for messages.
+        max_pixels: height times width above which the file is refused before it is decoded.
 
     Raises:
-        PairError: the file is empty, of another kind, damaged, animated or too large.
+        PairError: the file is empty, of another format, damaged, animated or too large.
     """
-    picture = _header(data, where)
-    if picture.width * picture.height > max_pixels:
+    image = _header(data, where)
+    if image.width * image.height > max_pixels:
         raise PairError(
             "too_many_pixels",
-            f"A picture must have at most {max_pixels:,} pixels. Received: {picture.width}x{picture.height}",
+            f"An image must have at most {max_pixels:,} pixels. Received: {image.width}x{image.height}",
             where,
-            "Cut it into tiles, or raise example_gen.max_pixels if there is memory for it.",
+            "Cut it into tiles, or raise example_gen.max_pixels if the memory suffices.",
         )
     try:
-        if picture.format == "PNG":
+        if image.format == "PNG":
             _check_chunks(data)
         else:
-            _check_scans(data, picture.mode)
-        picture.load()
-    except DAMAGE as error:
+            _check_scans(data, image.mode)
+        image.load()
+    except DECODE_ERRORS as error:
         raise _damaged(error, where) from error
-    return picture
+    return image
 
 
 def _header(data, where):
-    """The picture with its pixels not yet loaded."""
+    """The image before its pixels are decoded."""
     if not data:
-        raise PairError("empty_file", "A file must hold a picture. Received: 0 bytes", where, "Copy it anew.")
+        raise PairError("empty_file", "A file must hold an image. Received: 0 bytes", where, "Copy it again.")
     if not data.startswith((PNG, JPEG)):
-        raise _of_another_kind(data, where)
+        raise _format_error(data, where)
     try:
-        picture = reopen_image(data)
-    except DAMAGE as error:
+        image = reopen_image(data)
+    except DECODE_ERRORS as error:
         raise _damaged(error, where) from error
-    if getattr(picture, "is_animated", False):
+    if getattr(image, "is_animated", False):
         raise PairError(
             "animated",
-            f"A file must hold one picture. Received: {picture.n_frames} of an animation",
+            f"A file must hold one image. Received: {image.n_frames} frames of an animation",
             where,
-            "Store the one that its mask belongs to.",
+            "Save the frame that the mask belongs to.",
         )
-    return picture
+    return image
 
 
-def _of_another_kind(data, where) -> PairError:
-    kind = next((kind for start, kind in OTHER_KINDS.items() if data.startswith(start)), None)
+def _format_error(data, where) -> PairError:
+    kind = next((kind for start, kind in OTHER_FORMATS.items() if data.startswith(start)), None)
     kind = kind or ("HEIF" if data[4:8] == b"ftyp" else "unknown")
     return PairError(
         "unsupported_format",
-        f"A file must be JPEG or PNG inside, whatever its name. Received: {len(data)} bytes of kind {kind}",
+        f"The content of a file must be JPEG or PNG. Received: {len(data)} bytes of kind {kind}",
         where,
-        "Convert it to PNG, or take the pair out.",
+        "Convert it to PNG, or remove the pair.",
     )
 
 
 def _damaged(error, where) -> PairError:
-    said = str(error) or type(error).__name__
     return PairError(
         "damaged_file",
-        f"A file must be whole. Received: {said}",
+        f"A file must be whole. Received: {str(error) or type(error).__name__}",
         where,
-        "Copy it anew; if that is how it was made, save it anew from a program that shows it well, or take the pair out.",
+        "Copy it again; if the original is damaged too, save it again from a program that opens it, or remove the pair.",
     )
 
 
 def reopen_image(data: bytes) -> Image.Image:
-    """The picture in the bytes of a JPEG or PNG file that has been `opened` before; here it is not checked again."""
-    return _parsed(io.BytesIO(data))
+    """Decodes a JPEG or PNG file that `open_image` accepted before, without checking it again."""
+    return _parse(io.BytesIO(data))
 
 
-def _parsed(stream):
+def _parse(stream):
     kind = PngImageFile if stream.read(len(PNG)) == PNG else JpegImageFile
     stream.seek(0)
-    return kind(stream)  # not Image.open, whose limit of pixels is one for the whole process
+    return kind(stream)  # not Image.open, whose pixel limit is global
 
 
 def has_colour(path) -> bool:
-    """Whether the header of a JPEG or PNG file speaks of colours; False where it cannot be read."""
+    """Whether a JPEG or PNG file holds colours according to its header; False if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            return _parsed(file).mode not in ("1", "L", "LA", "I", "I;16")
-    except DAMAGE:  # `opened` says which file it is and why
+            return _parse(file).mode not in ("1", "L", "LA", "I", "I;16")
+    except DECODE_ERRORS:  # `open_image` reports it
         return False
 
 
-def upright_transpose(picture: Image.Image) -> Image.Transpose | None:
-    """What sets the picture upright, by its EXIF orientation; None where it is upright, or the EXIF cannot be read."""
+def upright_transpose(image: Image.Image) -> Image.Transpose | None:
+    """The operation that turns an image upright by its EXIF orientation; None if it is upright or its EXIF is unreadable."""
     try:
-        return EXIF_TRANSPOSES.get(picture.getexif().get(ORIENTATION))
-    except DAMAGE:
+        return EXIF_TRANSPOSES.get(image.getexif().get(ORIENTATION))
+    except DECODE_ERRORS:
         return None
 
 
 def png_header(data: bytes) -> tuple[int, int]:
-    """Bits a sample and colour type: bytes 24 and 25 of every PNG."""
+    """Bits per sample and colour type of a PNG: its bytes 24 and 25."""
     return data[24], data[25]
 
 
 def _check_chunks(data):
-    """Lengths and checksums of all chunks of a PNG, and that there are as many rows as the header says.
+    """Checks lengths and checksums of all chunks of a PNG, and the number of rows.
 
-    Pillow stops reading at the last row, and leaves those black that are missing.
+    Pillow stops reading at the last row, and leaves missing rows black.
     """
     kind, start, bodies = b"", len(PNG), []
     while kind != b"IEND":
@@ -203,7 +200,7 @@ def _check_chunks(data):
         if struct.unpack_from(">I", data, end)[0] != zlib.crc32(data[start + 4 : end]):
             raise ValueError(f"the checksum of chunk {kind.decode('latin-1')!r} is wrong")
         if kind[:1].isupper() and kind not in CRITICAL:
-            raise ValueError(f"the chunk {kind.decode('latin-1')!r} is of no known kind")
+            raise ValueError(f"the chunk {kind.decode('latin-1')!r} is unknown")
         if kind == b"IDAT":
             bodies.append(data[start + 8 : end])
         start = end + 4
@@ -219,7 +216,7 @@ def _check_rows(bodies, width, height, depth, colour_type, _compression, _filter
     inflater, found = zlib.decompressobj(), 0
     for body in bodies:
         while body and found < expected:
-            found += len(inflater.decompress(body, INFLATED))
+            found += len(inflater.decompress(body, INFLATE_BYTES))
             body = inflater.unconsumed_tail
     if found < expected:
         raise ValueError(f"the pixels end after {found} of {expected} bytes")
@@ -229,7 +226,7 @@ def _check_scans(data, mode):
     """Decodes a JPEG strictly."""
     scans = data.count(b"\xff\xda")
     if scans > MAX_SCANS:
-        raise ValueError(f"{scans} scans, of which {MAX_SCANS} are allowed")
+        raise ValueError(f"{scans} scans, at most {MAX_SCANS} are allowed")
     with extra("data"):
         import simplejpeg
     simplejpeg.decode_jpeg(data, COLOUR_SPACES[mode], strict=True)

@@ -1,8 +1,8 @@
-"""One encoded image and its mask: what of them is stored.
+"""One encoded image and its mask: what is stored of them. numpy and Pillow only.
 
-Images keep their bytes where every decoder reads them alike, which is plain 8-bit grey or RGB; everything else (rotated by EXIF,
-CMYK, 16 bits, alpha, palette) is read rightly and becomes a PNG, with a reason to be counted. Masks become class ids
-(`mask_files`). Refused are files that are not whole (`pictures`), and pairs whose sizes differ. numpy and Pillow only.
+An image keeps its bytes if every decoder reads them alike, that is plain 8-bit grey or RGB; all others (EXIF orientation, CMYK,
+16 bits, alpha, palette) are converted to PNG, with a reason that is counted. Masks become class ids. Refused: damaged files,
+pairs whose sizes differ.
 """
 
 from __future__ import annotations
@@ -25,38 +25,39 @@ def prepare_pair(
     mask: bytes,
     labels: LabelMap,
     channels: int,
-    image_place: str,
-    mask_place: str,
+    image_path: str,
+    mask_path: str,
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[bytes, bytes, str | None]:
-    """One pair as it is stored.
+    """Converts one pair to what is stored.
 
     Args:
         image: an encoded image, JPEG or PNG.
         mask: its encoded mask, PNG.
-        labels: the classes; they say what the values of the mask mean.
-        channels: of all images of the data set, 1 or 3.
-        image_place: where the image lies, for messages; likewise `mask_place`.
-        max_pixels: height times width above which a picture is refused unseen.
+        labels: the classes of the data set.
+        channels: of every image of the data set, 1 or 3.
+        image_path: where the image lies, for messages.
+        mask_path: where the mask lies, for messages.
+        max_pixels: height times width above which an image is refused before it is decoded.
 
     Returns:
         image_bytes: JPEG or PNG, 8-bit grey (channels 1) or RGB (channels 3).
         label_map_bytes: PNG of class ids, 255 where void.
-        reason: why the image was stored anew as a PNG, or None where `image_bytes` is `image`.
+        reason: why the image was re-encoded as PNG, or None if `image_bytes` is `image`.
 
     Raises:
         PairError: a file is damaged, the sizes differ, or the mask has values without a class.
     """
-    image_bytes, size, reason = prepare_image(image, channels, image_place, max_pixels)
-    label_map = read_mask(mask, labels, mask_place, max_pixels)
+    image_bytes, size, reason = prepare_image(image, channels, image_path, max_pixels)
+    label_map = read_mask(mask, labels, mask_path, max_pixels)
     if label_map.shape != size:
-        turned = ", turned as its EXIF says" if reason == ROTATED else ""
+        rotated = ", after rotation by its EXIF" if reason == ROTATED else ""
         raise PairError(
             "size_mismatch",
             "A mask must have the size of its image. "
-            f"Received: mask {_size(label_map.shape)}, image {_size(size)}{turned}",
-            f"{mask_place}, {image_place}",
-            "Look whether they belong together; make the mask anew, or take the pair out.",
+            f"Received: mask {_size(label_map.shape)}, image {_size(size)}{rotated}",
+            f"{mask_path}, {image_path}",
+            "Check that they belong together; draw the mask again, or remove the pair.",
         )
     return image_bytes, encode_png(label_map), reason
 
@@ -68,63 +69,72 @@ def _size(shape) -> str:
 def prepare_image(
     data: bytes, channels: int, where: str, max_pixels: int = MAX_PIXELS
 ) -> tuple[bytes, tuple[int, int], str | None]:
-    """An encoded image as it is stored: its own bytes where every decoder reads them alike, else a PNG.
+    """Converts an encoded image to what is stored: its own bytes if every decoder reads them alike, else a PNG.
 
-    Alpha is dropped and 16 bits are cut to the upper 8, as TensorFlow does with the images that a model is sent later.
+    Alpha is dropped and 16 bits are cut to the upper 8, as TensorFlow does when a model is served.
 
     Args:
         data: a JPEG or PNG file.
         channels: 1 or 3.
-        where: its place, for the message.
-        max_pixels: height times width above which it is refused unseen.
+        where: path of the file, for messages.
+        max_pixels: height times width above which the file is refused before it is decoded.
 
     Returns:
         The bytes, (height, width) in pixels, and the reason for a PNG or None.
 
     Raises:
-        PairError: the file is empty, of another kind, damaged, animated or too large.
+        PairError: the file is empty, of another format, damaged, animated or too large.
     """
-    picture = open_image(data, where, max_pixels)
-    reason = _not_plain(picture, data, channels)
+    image = open_image(data, where, max_pixels)
+    reason = _reencoding_reason(image, data, channels)
     if reason is None:
-        return data, (picture.height, picture.width), None
+        return data, (image.height, image.width), None
     if reason == ROTATED:
-        picture = picture.transpose(upright_transpose(picture))
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture)
+        image = image.transpose(upright_transpose(image))
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
         reason = DARK if values.max() < 2**12 else reason
-        picture = Image.fromarray((values >> 8).astype(np.uint8))
-    image = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    image = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return encode_png(image), image.shape[:2], reason
 
 
-def _not_plain(picture, data, channels) -> str | None:
-    """Why another decoder might see something else in the file, or None."""
-    if upright_transpose(picture) is not None:
+def _reencoding_reason(image, data, channels) -> str | None:
+    """Why another decoder might read something else, or None."""
+    if upright_transpose(image) is not None:
         return ROTATED
-    if picture.mode == "CMYK":
+    if image.mode == "CMYK":
         return "CMYK"
-    if picture.format == "PNG":
+    if image.format == "PNG":
         depth, colour_type = png_header(data)
         if colour_type == 3:
             return "palette"
-        if colour_type in (4, 6) or "transparency" in picture.info:
+        if colour_type in (4, 6) or "transparency" in image.info:
             return "alpha channel"
         if depth != 8:
             return f"{depth} bits"
-    if picture.mode == "L" and channels == 3:
+    if image.mode == "L" and channels == 3:
         return "grey among colour"
-    return "colour among grey" if picture.mode == "RGB" and channels == 1 else None
+    return "colour among grey" if image.mode == "RGB" and channels == 1 else None
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """The pixels (H, W, C), uint8, of a stored image or label map."""
+    """Decodes a stored image or label map to (H, W, C), uint8."""
     pixels = np.asarray(reopen_image(data))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """PNG of uint8 pixels (H, W), (H, W, 1) or (H, W, 3), without metadata."""
+    """Encodes pixels (H, W), (H, W, 1) or (H, W, 3), uint8, as PNG without metadata.
+
+    Raises:
+        ValueError: the pixels have another rank, number of channels or dtype.
+    """
+    channels = pixels.shape[2:]
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or channels not in ((), (1,), (3,)):
+        raise ValueError(
+            f"`pixels` must be uint8 of shape (H, W), (H, W, 1) or (H, W, 3). Received: pixels={pixels.dtype} {pixels.shape}."
+        )
     stream = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels).save(stream, "PNG")
+    Image.fromarray(pixels[..., 0] if channels == (1,) else pixels).save(stream, "PNG")
     return stream.getvalue()

@@ -1,7 +1,7 @@
 """Folders of pairs as a TFDS builder, for scripts: `ImageFolder(config=ImageFolderConfig(...)).download_and_prepare()`.
 
-It reads as the pipeline does and with the same functions, but in one process, and it raises at the first pair that cannot be
-used. It stands apart from `image_folder` so that Beam workers do not pay for importing TFDS. Nothing is downloaded.
+It reads pairs like the pipeline, but in one process, and raises at the first unusable pair. It is separate from `image_folder`
+because Beam workers should not import TFDS. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ with extra("data"):
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class ImageFolderConfig(tfds.core.BuilderConfig):
-    """Which files, and what they mean.
+    """The source of an `ImageFolder`.
 
     Args:
         root: folder or CSV file of pairs; see `image_folder` for the layouts.
         labels: the classes.
-        validation_share: of a source without splits; likewise `test_share`.
+        validation_share: share of validation pairs if the source has no splits.
+        test_share: share of test pairs if the source has no splits.
     """
 
     name: str = ""
@@ -35,25 +36,25 @@ class ImageFolderConfig(tfds.core.BuilderConfig):
     test_share: float = 0.1
 
     def __post_init__(self):
-        # TFDS keeps what it has prepared in a folder of this name, so the name must tell sources apart.
-        said = repr((str(pathlib.Path(self.root).resolve()), self.labels, self.validation_share, self.test_share))
-        digest = hashlib.sha256(said.encode()).hexdigest()[:12]
+        # TFDS stores prepared data in a folder of this name, so the name must identify the source.
+        source = repr((str(pathlib.Path(self.root).resolve()), self.labels, self.validation_share, self.test_share))
+        digest = hashlib.sha256(source.encode()).hexdigest()[:12]
         self.name = self.name or f"{pathlib.Path(self.root).stem}-{digest}"
 
 
 class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Features: `image` uint8 (H, W, C), `label_map` uint8 (H, W, 1) of ids with 255 void, `key`.
 
-    What has been prepared is kept: delete it, or give another `data_dir`, after the files have changed.
+    Prepared data are reused: after the files have changed, delete them or pass another `data_dir`.
 
     Raises:
-        PairError: the files do not pair up, or a pair cannot be used.
+        PairError: the files do not form pairs, or a pair is unusable.
 
     Example:
-        >>> labels = LabelMap.from_csv("photos/classes.csv", ignore_value=255)
-        >>> builder = ImageFolder(config=ImageFolderConfig(root="photos", labels=labels), data_dir="prepared")
-        >>> builder.download_and_prepare()
-        >>> builder.as_dataset(split="train")
+        >>> labels = LabelMap.from_csv("photos/classes.csv", ignore_value=255)  # doctest: +SKIP
+        >>> builder = ImageFolder(config=ImageFolderConfig(root="photos", labels=labels), data_dir="prepared")  # doctest: +SKIP
+        >>> builder.download_and_prepare()  # doctest: +SKIP
+        >>> builder.as_dataset(split="train")  # doctest: +SKIP
     """
 
     VERSION = tfds.core.Version("1.0.0")

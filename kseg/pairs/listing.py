@@ -1,4 +1,4 @@
-"""What a listing of image and mask files is made of, and how a split is drawn where none is given. Standard library only."""
+"""Listings of image and mask files, and the assignment of pairs to splits by a hash. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pathlib
 from kseg.pairs.decoding import PairError
 
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-"""Names of splits as people write them, and as they are stored."""
+"""Splits as stored, by the names that folders and tables may use."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 MASK_SUFFIXES = (".png",)
@@ -17,7 +17,7 @@ MASK_SUFFIXES = (".png",)
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """An image file and its mask file; `key` is unique within `split` (train, validation, test; "" while it is not drawn)."""
+    """An image file and its mask file; `key` is unique within `split` (train, validation, test; "" until it is assigned)."""
 
     key: str
     split: str
@@ -27,7 +27,7 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """A pair that cannot be read, and why; one of its files may be missing."""
+    """A pair that cannot be read, and the reason; one of its files may be missing."""
 
     pair: Pair
     error: PairError
@@ -35,13 +35,13 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """What a source holds, before any picture is opened.
+    """The contents of a source, before any image is opened.
 
     Attributes:
-        pairs: those to be read, in order of split and key.
-        faults: those that cannot be read, in the same order.
-        unused_masks: mask files that belong to no image.
-        foreign_files: files that are neither image nor mask; hidden ones are not listed.
+        pairs: readable pairs in order of split and key.
+        faults: unreadable ones in the same order.
+        unused_masks: mask files without an image.
+        foreign_files: files that are neither image nor mask, except hidden ones.
     """
 
     pairs: list[Pair]
@@ -51,14 +51,14 @@ class Listing:
 
 
 def assign_splits(listing: Listing, validation_share: float, test_share: float) -> Listing:
-    """`listing` in order, its pairs without a split spread over the three by a hash of their keys; see `split_thresholds`."""
-    at = split_thresholds([pair.key for pair in listing.pairs if not pair.split], validation_share, test_share)
+    """Assigns pairs without a split by a hash of their keys, and sorts the listing."""
+    thresholds = split_thresholds([pair.key for pair in listing.pairs if not pair.split], validation_share, test_share)
 
-    def placed(pair):
-        return pair if pair.split else dataclasses.replace(pair, split=split_of_key(pair.key, at))
+    def assign(pair):
+        return pair if pair.split else dataclasses.replace(pair, split=split_of_key(pair.key, thresholds))
 
-    pairs = [placed(pair) for pair in listing.pairs]
-    faults = [Fault(placed(fault.pair), fault.error) for fault in listing.faults]
+    pairs = [assign(pair) for pair in listing.pairs]
+    faults = [Fault(assign(fault.pair), fault.error) for fault in listing.faults]
     return dataclasses.replace(
         listing,
         pairs=sorted(pairs, key=lambda pair: (pair.split, pair.key)),
@@ -67,58 +67,58 @@ def assign_splits(listing: Listing, validation_share: float, test_share: float) 
 
 
 def split_thresholds(keys, validation_share: float, test_share: float) -> tuple[int, int]:
-    """Where the hashes of keys are cut, so that each split gets its share of them to the nearest pair.
+    """Thresholds of key hashes that give each split its share of the keys, to the nearest pair.
 
-    Two or more keys leave one for validation, three or more one for test also, and one is always left to train on. A pair that
-    is added later moves at most the one next to each cut.
+    Of two or more keys at least one goes to validation, of three or more at least one to test, and one always remains for
+    training. Adding a pair moves at most one other pair across each threshold.
 
     Args:
-        keys: all keys to be spread.
-        validation_share: share of the keys that fall below the first cut.
-        test_share: share of the keys that fall between the split_thresholds.
+        keys: all keys to assign.
+        validation_share: share of the keys below the first threshold.
+        test_share: share of the keys between the thresholds.
 
     Returns:
-        The two split_thresholds, for `split_of_key`.
+        The two thresholds, for `split_of_key`.
 
     Raises:
-        ValueError: the shares leave nothing to train on.
+        ValueError: a share is negative, or they leave no pair to train on.
 
     Example:
-        >>> at = split_thresholds(["a", "b", "c"], 0.1, 0.1)
-        >>> sorted(split_of_key(key, at) for key in "abc")
+        >>> thresholds = split_thresholds(["a", "b", "c"], 0.1, 0.1)
+        >>> sorted(split_of_key(key, thresholds) for key in "abc")
         ['test', 'train', 'validation']
     """
     if min(validation_share, test_share) < 0 or validation_share + test_share >= 1:
         raise ValueError(
-            "`validation_share` and `test_share` must not be negative and leave a share to train on. "
+            "`validation_share` and `test_share` must not be negative and must leave a share to train on. "
             f"Received: validation_share={validation_share}, test_share={test_share}."
         )
-    positions = sorted(map(_position, keys))
+    positions = sorted(map(_hash, keys))
     if not positions:
         return 0, 0
-    validation = _number(validation_share, len(positions), least=len(positions) >= 2)
-    test = _number(test_share, len(positions), least=len(positions) >= 3)
+    validation = _count(validation_share, len(positions), least=len(positions) >= 2)
+    test = _count(test_share, len(positions), least=len(positions) >= 3)
     validation = min(validation, len(positions) - 1 - min(test, 1))
     test = min(test, len(positions) - 1 - validation)
     return positions[validation], positions[validation + test]
 
 
-def _number(share, keys, least) -> int:
-    return max(round(share * keys), int(least)) if share else 0
+def _count(share, total, least) -> int:
+    return max(round(share * total), int(least)) if share else 0
 
 
-def split_of_key(key: str, at: tuple[int, int]) -> str:
-    """The split of a pair by a hash of its key.
+def split_of_key(key: str, thresholds: tuple[int, int]) -> str:
+    """The split of a pair by the hash of its key.
 
     Args:
         key: of the pair.
-        at: of `split_thresholds`.
+        thresholds: from `split_thresholds`.
     """
-    position = _position(key)
-    if position < at[0]:
+    position = _hash(key)
+    if position < thresholds[0]:
         return "validation"
-    return "test" if position < at[1] else "train"
+    return "test" if position < thresholds[1] else "train"
 
 
-def _position(key) -> int:
+def _hash(key) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")

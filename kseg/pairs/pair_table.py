@@ -1,7 +1,7 @@
-"""Pairs that a CSV table lists: columns image, mask and, if wanted, split; paths relative to the table.
+"""Pairs listed in a CSV table: columns image, mask and optionally split; paths relative to the table. Standard library only.
 
-A row that cannot be used is a fault and stops no other. Nothing outside the table's folder is opened: who writes a table need not
-be who owns the disk. Links inside it may lead elsewhere. Standard library only.
+An unusable row is a fault of its pair alone. No file outside the table's folder is opened, since the author of a table may not
+own the machine; links inside the folder may lead elsewhere.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from kseg.pairs.folder_files import file_key, find_file_error
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair
 
 HEADER = (
-    "A table of pairs must have a header with the columns image, mask and, if wanted, split, and a row for each pair. "
+    "A table of pairs must have a header with the columns image, mask and optionally split, and a row for each pair. "
 )
-TABLE_CURE = "Write it as UTF-8 with commas, the first line being image,mask or image,mask,split."
+TABLE_CURE = "Write it as UTF-8 with commas; the first line is image,mask or image,mask,split."
 
 
 def read_table(path: pathlib.Path) -> Listing:
-    """The pairs of a CSV file; those without a split have "" for it.
+    """Reads the pairs of a CSV file; the split of a pair without one is "".
 
     Raises:
-        PairError: the file is no such table.
+        PairError: the file is not such a table.
     """
     pairs, faults, seen = [], [], set()
     for number, row in enumerate(_rows(path), start=2):
@@ -34,12 +34,12 @@ def read_table(path: pathlib.Path) -> Listing:
             if (pair.split, pair.key) in seen:
                 raise PairError(
                     "listed_twice",
-                    f"An image must stand once in a split. Received: {printable(pair.key)} again",
+                    f"A split must not repeat images. Received: {printable(pair.key)} again",
                     where,
-                    "Take one of the rows out, or rename one of the files.",
+                    "Remove one of the rows, or rename one of the files.",
                 )
         except PairError as error:
-            pair = Pair(printable(row.get("image") or ""), SPLITS.get(row.get("split"), ""), *_named(row, path.parent))
+            pair = Pair(printable(row.get("image") or ""), SPLITS.get(row.get("split"), ""), *_paths(row, path.parent))
             faults.append(Fault(pair, error))
         else:
             seen.add((pair.split, pair.key))
@@ -47,19 +47,19 @@ def read_table(path: pathlib.Path) -> Listing:
     return Listing(pairs, faults)
 
 
-def _named(row, folder):
-    """Image and mask of a row that is not read, for the record."""
+def _paths(row, folder):
+    """Image and mask of an unusable row, for the record."""
     return tuple(folder / printable(row.get(column) or "") for column in ("image", "mask"))
 
 
 def _rows(path) -> list[dict]:
-    """The rows by column; of a row with more cells than the header the rest stands under None."""
+    """The rows as dictionaries by column; surplus cells of a row are under None."""
     if path.suffix.lower() != ".csv":
         raise PairError(
             "bad_table",
-            "A file of pairs must be a table that ends in .csv. Received: another file",
+            "A table of pairs must end in .csv. Received: another file",
             printable(path),
-            "Give the folder of pairs, or a table of them; unpack an archive first.",
+            "Pass a folder of pairs or a table; unpack archives first.",
         )
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -80,38 +80,38 @@ def _pair(row, folder, where) -> Pair:
     if None in row or split is None or not all(cells) or any("\0" in cell for cell in cells):
         raise PairError(
             "bad_row",
-            f"A row must name an image, a mask and, where there is such a column, a split among {', '.join(SPLITS)}. "
+            f"A row must name an image, a mask and, if there is such a column, one of the splits {', '.join(SPLITS)}. "
             f"Received: {row}",
             where,
-            "Correct the row; a path with a comma stands between quotes.",
+            "Correct the row; put a path with a comma between quotes.",
         )
-    image, mask = (_inside(folder, cell, where) for cell in cells)
+    image, mask = (_resolve(folder, cell, where) for cell in cells)
     for what, path, suffixes in (("image", image, IMAGE_SUFFIXES), ("mask", mask, MASK_SUFFIXES)):
-        error = find_file_error(path) or _wrong_suffix(what, path, suffixes)
+        error = find_file_error(path) or _suffix_error(what, path, suffixes)
         if error:
             raise PairError(error.name, error.what, f"{error.where}, named in {where}", error.cure)
     return Pair(file_key(image, folder), split, image, mask)
 
 
-def _inside(folder, cell, where) -> pathlib.Path:
-    """The path of a cell, which must lie below `folder`."""
+def _resolve(folder, cell, where) -> pathlib.Path:
+    """The path in a cell, which must lie below `folder`."""
     path = pathlib.Path(os.path.normpath(folder / cell))
     if not path.is_relative_to(os.path.normpath(folder)):
         raise PairError(
             "outside_folder",
             f"The files of a table must lie below its folder. Received: {printable(cell)}",
             where,
-            "Put the table into a folder that holds them all, or a link to them beside it.",
+            "Move the table to a folder that holds them all, or link to them from its folder.",
         )
     return path
 
 
-def _wrong_suffix(what, path, suffixes) -> PairError | None:
+def _suffix_error(what, path, suffixes) -> PairError | None:
     if path.suffix.lower() in suffixes:
         return None
     return PairError(
         "unsupported_format",
         f"The {what} of a pair must end in {', '.join(suffixes)}. Received: {path.suffix or 'no suffix'}",
         printable(path),
-        "Convert it to PNG; of a mask that is JPEG export it anew, since its values are wrong already.",
+        "Convert it to PNG; export a JPEG mask again, since its values are already wrong.",
     )

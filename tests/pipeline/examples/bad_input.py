@@ -426,10 +426,10 @@ ROW = "images/train/0.png,masks/train/0.png"
 SOURCES = {  # name -> (what is done to a good folder, and returns the source where that is another; what is said)
     "gone": (
         removed,
-        r"The data must be a folder or a file\. Received: nothing of the kind \[.*photos\]\. Check the path",
+        r"The data must be a folder or a file\. Received: neither \[.*photos\]\. Check the path",
     ),
     "a_pipe": (piped, r"must be a folder or a file.*pipe\]"),
-    "an_archive": (unpacked_not, r"table that ends in \.csv.*photos\.zip\]\. .*unpack an archive first"),
+    "an_archive": (unpacked_not, r"must end in \.csv.*photos\.zip\]\. .*unpack archives first"),
     "of_another_layout": (
         renamed("images", "imgs"),
         r"must hold images/ and masks/, .*Received: classes\.csv, imgs, masks \[.*photos\]\. Move the folders",
@@ -438,7 +438,7 @@ SOURCES = {  # name -> (what is done to a good folder, and returns the source wh
     "with_masks_in_another_order": (
         other_order,
         r"Received: none of 3 has one below .*masks/train \[.*images/train/0\.png\]\. "
-        r"There is .*masks/train/annotated/0\.png: put masks into the same folders as images",
+        r"Found .*masks/train/annotated/0\.png: put masks into the same folders as images",
     ),
     "with_masks_of_other_names": (
         other_names,
@@ -450,11 +450,11 @@ SOURCES = {  # name -> (what is done to a good folder, and returns the source wh
     ),
     "with_a_split_without_images": (
         emptied("images/val"),
-        r"must not be empty\. Received: no \.jpg.* in it \[.*images/val\]\. Put pairs into it, or remove the folder",
+        r"must not be empty\. Received: no \.jpg.* in it \[.*images/val\]\. Add pairs, or remove the folder",
     ),
     "with_a_split_of_another_name": (
         renamed("images/val", "images/evaluation"),
-        r"Beside folders of splits.*images/evaluation\]\. Move it into one of train, val",
+        r"Next to folders of splits.*images/evaluation\]\. Move it into one of train, val",
     ),
     "without_classes": (
         renamed("classes.csv", "labels.csv"),
@@ -491,7 +491,7 @@ SOURCES = {  # name -> (what is done to a good folder, and returns the source wh
     "a_table_of_one_endless_cell": (table("image,mask\n" + "x" * 200_000), r"field larger than .*pairs\.csv"),
     "voc_without_lists": (voc(), r"no train\.txt or val\.txt \[.*ImageSets/Segmentation\]\. Add a text file"),
     "voc_with_an_empty_list": (voc(train=b"\n \n"), r"must not be empty.*train\.txt\]\. Remove it"),
-    "voc_with_a_list_in_latin_1": (voc(train=b"stra\xdfe\n"), r"must be UTF-8.*train\.txt\]\. Write it anew"),
+    "voc_with_a_list_in_latin_1": (voc(train=b"stra\xdfe\n"), r"must be UTF-8.*train\.txt\]\. Save it as UTF-8"),
 }
 
 ROWS = {  # name -> (line of a table with the columns image,mask,split, name of the fault)
