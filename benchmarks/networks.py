@@ -1,6 +1,6 @@
 """Every network of the pipeline on generated streets: what it costs and what it scores after the same number of steps.
 
-    python -m benchmarks.networks            # all of `pipeline.settings.config.MODELS`; an hour on two cores
+    python -m benchmarks.networks            # all of `pipeline/networks/segmentors/`; an hour on two cores
     python -m benchmarks.networks unet fcn8s --epochs 2
 
 For each: the paper; parameters and multiply-adds of one 240 x 180 image, of the paper's network and of the narrow variant that

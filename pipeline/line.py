@@ -18,7 +18,7 @@ from pipeline.evaluation import gate
 from pipeline.publishing import versions
 from pipeline.publishing.previous import previous_statistics
 from pipeline.settings import config as settings
-from pipeline.settings.trainer import CRF, chosen_modules
+from pipeline.settings.trainer import choices, crf_choice
 from pipeline.validation.anomalies import report
 
 COMPONENTS = (
@@ -107,18 +107,18 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
         component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
     )
     yield "transform", transform
-    training, networks, name = component("trainer"), chosen_modules(c.trainer), Untracked(config.name)
+    training, chosen, name = component("trainer"), choices(c.trainer), Untracked(config.name)
     if c.trainer.strategy == "multiworker":
         training = machines.in_subprocess(training, config.wait_for_machines)
         if not (machines.here().chief or store.explain):
-            store.join(training, c.trainer, modules=networks, transform=transform, name=name)
+            store.join(training, c.trainer, choices=chosen, transform=transform, name=name)
             return
-    model = store.run(training, c.trainer, modules=networks, resume=True, transform=transform, name=name)
+    model = store.run(training, c.trainer, choices=chosen, resume=True, transform=transform, name=name)
     yield "trainer", model
     evaluation = store.run(
         component("evaluator"),
         c.evaluator,
-        modules=[CRF] if "crf" in c.evaluator.refinements else [],
+        choices=crf_choice("crf" in c.evaluator.refinements),
         model=model,
         examples=examples,
         transform=transform,
@@ -130,7 +130,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
     validation = store.run(
         component("infra_validator"),
         c.infra_validator,
-        modules=[CRF] if c.trainer.crf is not None else [],
+        choices=crf_choice(c.trainer.crf is not None),
         model=model,
         examples=examples,
         transform=transform,

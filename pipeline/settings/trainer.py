@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from typing import Annotated, Literal
 
 from pipeline.settings.values import Checked, NonNegativeFloat, NonNegativeInt, Number, PositiveFloat, PositiveInt
 
-MODELS = {  # --model: the module that holds the network, and so enters the trainer's recipe
-    "unet": "kseg.models.unet",
-    "fcn8s": "kseg.models.fcn",
-    "fcn16s": "kseg.models.fcn",
-    "fcn32s": "kseg.models.fcn",
-    "segnet": "kseg.models.segnet",
-    "segnet_basic": "kseg.models.segnet",
-    "deeplabv3": "kseg.models.deeplab_v3",
-    "deeplabv3plus": "kseg.models.deeplab_v3",
-    "pspnet": "kseg.models.pspnet",
-    "dilated": "kseg.models.dilated",
-    "patch_classifier": "kseg.models.patch_classifier",
-}
-DISCRIMINATORS = {  # trainer.discriminator: its module
-    name: "kseg.models.discriminators"
-    for name in (
-        "two_branch", "large_fov", "large_fov_light", "small_fov", "small_fov_light", "patch_gan", "fully_convolutional",
-    )
-}  # fmt: skip
-CRF = "kseg.densecrf"
-"""The module of DenseCRF, which enters the recipes of what refines by it."""
+NETWORKS = pathlib.Path(__file__).resolve().parents[1] / "networks"
+
+
+def _names(kind: str) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in (NETWORKS / kind).glob("[!_]*.py")))
+
+
+MODELS = _names("segmentors")
+"""What `--model` may name: one file each in `pipeline/networks/segmentors/`."""
+DISCRIMINATORS = _names("discriminators")
+"""What `trainer.discriminator` may name, likewise."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +73,19 @@ class Trainer(Checked):
             )
 
 
-def chosen_modules(config: Trainer) -> list[str]:
-    """Modules of the chosen networks, and of DenseCRF where it is exported: editing another network retrains nothing."""
-    return [
-        MODELS[config.model],
-        *([DISCRIMINATORS[config.discriminator]] if config.adversarial_weight else []),
-        *([CRF] if config.crf is not None else []),
-    ]
+def choices(config: Trainer) -> dict[str, list[str]]:
+    """Which modules these settings use where there are several to choose from; the others enter no recipe.
+
+    Returns:
+        Name of a package -> names in it that are used; see `pipeline.engine.fingerprints`.
+    """
+    return {
+        "pipeline.networks.segmentors": [config.model],
+        "pipeline.networks.discriminators": [config.discriminator] if config.adversarial_weight else [],
+        **crf_choice(config.crf is not None),
+    }
+
+
+def crf_choice(used: bool) -> dict[str, list[str]]:
+    """The choice whether DenseCRF is used, by what refines predictions or exports."""
+    return {} if used else {"kseg.postprocess.densecrf": []}

@@ -7,8 +7,8 @@ import typing
 import pytest
 
 from pipeline.settings import config as settings
+from pipeline.settings import trainer
 from pipeline.settings.presets import CONFIGS
-from pipeline.settings.trainer import CRF, chosen_modules
 
 
 @pytest.mark.parametrize(
@@ -53,19 +53,21 @@ def test_a_recipe_never_says_auto():
     assert settings.resolve_auto(settings.Config()).trainer.precision in ("mixed_bfloat16", "float32")
 
 
-def test_only_the_chosen_networks_enter_the_recipe():
-    plain = settings.Trainer(model="fcn8s")
-    assert chosen_modules(plain) == ["kseg.models.fcn"]
-    game = settings.Trainer(model="unet", adversarial_weight=0.1)
-    assert chosen_modules(game) == ["kseg.models.unet", "kseg.models.discriminators"]
-    refined = settings.Trainer(crf={"iterations": 5})
-    assert chosen_modules(refined) == ["kseg.models.unet", CRF]
+def test_settings_say_which_networks_and_refinements_they_use():
+    plain = trainer.choices(trainer.Trainer(model="fcn8s"))
+    assert plain == {
+        "pipeline.networks.segmentors": ["fcn8s"],
+        "pipeline.networks.discriminators": [],
+        "kseg.postprocess.densecrf": [],
+    }
+    game = trainer.choices(trainer.Trainer(adversarial_weight=0.1, discriminator="patch_gan", crf={"iterations": 5}))
+    assert game == {"pipeline.networks.segmentors": ["unet"], "pipeline.networks.discriminators": ["patch_gan"]}
 
 
 @pytest.mark.parametrize(
     ("setting", "text", "message"),
     [
-        ("trainer.model", "vnet", r"`model` must be one of unet, .*trainer\.model=vnet"),
+        ("trainer.model", "vnet", r"`model` must be one of .*unet.*trainer\.model=vnet"),
         ("trainer.objective", "wgan", "`objective` must be one of non_saturating, minimax, least_squares, hinge"),
         ("trainer.precision", "half", "`precision` must be one of auto, float32"),
         ("trainer.epochs", "0", r"`epochs` must be a whole number of at least 1\. Received: trainer\.epochs=0\."),

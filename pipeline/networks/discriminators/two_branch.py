@@ -1,0 +1,8 @@
+"""The two-branch discriminator: image and label map meet after a few layers of their own."""
+
+import kseg
+
+
+def build(config, label_channels, **options):
+    """The network for label maps of `label_channels`, as wide as the settings say; options go to its constructor."""
+    return kseg.discriminators.TwoBranch(label_channels, branch_filters=config.discriminator_filters, **options)
