@@ -156,7 +156,7 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
         raise ValueError(
             f"A model's name must be made of letters, digits, '_', '-' and '.'. Received: name={config.name!r}."
         )
-    refinement_settings.check_refinements(config)
+    settings.check_refinements(config)
     if config.trainer.strategy == "multiworker":
         machines.here()
     gate.check_thresholds(config.evaluator.thresholds)

@@ -11,7 +11,8 @@ import pathlib
 import typing
 
 from pipeline.engine.messages import did_you_mean
-from pipeline.settings import values
+from pipeline.settings import crf as crf_settings
+from pipeline.settings import refinements, values
 from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.example_gen import ExampleGen
 from pipeline.settings.example_validator import ExampleValidator
@@ -91,6 +92,38 @@ def resolve_auto(config: Config) -> Config:
     if config.trainer.precision == "auto":
         config = replace_setting(config, "trainer.precision", "mixed_bfloat16" if _computes_bfloat16() else "float32")
     return config
+
+
+def check_refinements(config: Config):
+    """Refuses refinements that are unknown, unused or applied twice.
+
+    Raises:
+        ValueError: the settings contradict each other.
+    """
+    for name, known in refinements.VIEWS.items():
+        if not set(given := getattr(config.trainer, name)) <= set(known):
+            raise ValueError(
+                f"`{name}` must be among {', '.join(map(str, known))}. Received: trainer.{name}={','.join(map(str, given))}."
+            )
+    if not config.trainer.rotations:
+        raise ValueError(
+            "`rotations` must have at least one angle. Received: trainer.rotations=. 0 is the image unrotated."
+        )
+    chosen = config.evaluator.refinements
+    for name in chosen:
+        refinements.check_name(name)
+    for crf in (config.trainer.crf, config.evaluator.crf):
+        crf_settings.check_parameters(crf or {})
+    if config.evaluator.crf is not None and "crf" not in chosen:
+        raise ValueError(
+            "`evaluator.crf` requires evaluator.refinements=crf. "
+            f"Received: evaluator.refinements={','.join(chosen) or 'none'}. To refine what is served, set trainer.crf."
+        )
+    if config.trainer.crf is not None and "crf" in chosen:
+        raise ValueError(
+            "A model must not be refined twice. Received: trainer.crf, and crf in evaluator.refinements. Remove one: with "
+            "trainer.crf, the served model is already refined."
+        )
 
 
 def _computes_bfloat16() -> bool:

@@ -11,7 +11,6 @@ import pathlib
 from kseg.serving.manifest import read_manifest
 from pipeline.engine.messages import did_you_mean
 from pipeline.settings import crf as crf_settings
-from pipeline.settings.config import Config
 from pipeline.settings.prediction import PredictionOptions
 
 SCORED = {  # name in evaluator.refinements: options of `pipeline.predict`; tiles have the size of training
@@ -40,7 +39,7 @@ def prediction_options(
     Raises:
         ValueError: there is no such refinement.
     """
-    _check_name(name)
+    check_name(name)
     options = dict(SCORED[name])
     if options.pop("tile", False):
         options |= {"tile": tuple(image_size), "overlap": min(image_size) // 4}
@@ -49,35 +48,12 @@ def prediction_options(
     return PredictionOptions(**options)
 
 
-def check_refinements(config: Config):
-    """Refuses refinements that are unknown, unused or applied twice.
-
-    Raises:
-        ValueError: the settings contradict each other.
-    """
-    for name, known in VIEWS.items():
-        if not set(given := getattr(config.trainer, name)) <= set(known):
-            raise ValueError(
-                f"`{name}` must be among {', '.join(map(str, known))}. Received: trainer.{name}={','.join(map(str, given))}."
-            )
-    if not config.trainer.rotations:
+def check_name(name: str):
+    """Refuses a name that `SCORED` does not have."""
+    if name not in SCORED:
         raise ValueError(
-            "`rotations` must have at least one angle. Received: trainer.rotations=. 0 is the image unrotated."
-        )
-    chosen = config.evaluator.refinements
-    for name in chosen:
-        _check_name(name)
-    for crf in (config.trainer.crf, config.evaluator.crf):
-        crf_settings.check_parameters(crf or {})
-    if config.evaluator.crf is not None and "crf" not in chosen:
-        raise ValueError(
-            "`evaluator.crf` requires evaluator.refinements=crf. "
-            f"Received: evaluator.refinements={','.join(chosen) or 'none'}. To refine what is served, set trainer.crf."
-        )
-    if config.trainer.crf is not None and "crf" in chosen:
-        raise ValueError(
-            "A model must not be refined twice. Received: trainer.crf, and crf in evaluator.refinements. Remove one: with "
-            "trainer.crf, the served model is already refined."
+            f"`refinements` must be among {', '.join(SCORED)}. Received: evaluator.refinements={name}."
+            f"{did_you_mean(name, SCORED)}"
         )
 
 
@@ -95,12 +71,4 @@ def check_unrefined(model: pathlib.Path, cure: str):
     if crf is not None:
         raise ValueError(
             f"A model must not be refined twice. Received: {model}, which was exported with crf={crf}. {cure}"
-        )
-
-
-def _check_name(name: str):
-    if name not in SCORED:
-        raise ValueError(
-            f"`refinements` must be among {', '.join(SCORED)}. Received: evaluator.refinements={name}."
-            f"{did_you_mean(name, SCORED)}"
         )

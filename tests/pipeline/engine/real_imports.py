@@ -128,7 +128,11 @@ def open_all(module):
             elif kind == "from" and name.split(".")[0] in OURS and path.endswith("__init__.py") is False:
                 local[rest[1]] = taken(importlib.import_module(name), rest[0])
         for kind, name, *rest in found:
-            value = local.get(name, None if name in inner.co_varnames else vars(module).get(name)) if kind == "take" else None
+            value = (
+                local.get(name, None if name in inner.co_varnames else vars(module).get(name))
+                if kind == "take"
+                else None
+            )
             for attribute in rest[0] if kind == "take" else ():
                 if not (isinstance(value, types.ModuleType) and value.__name__.split(".")[0] in OURS):
                     break

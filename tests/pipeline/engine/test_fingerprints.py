@@ -1,58 +1,275 @@
 """A change of code, of a package or of a setting reaches the components that use it and what follows from them, no others."""
 
+import ast
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
 import pytest
 
 from pipeline import line, run
-from pipeline.engine import store
+from pipeline.engine import fingerprints, store
+from pipeline.settings.trainer import Trainer, choices
+from tests.conftest import ROOT
 
 AFTER_TRAINER = ("trainer", "evaluator", "infra_validator", "pusher")
+GAME = Trainer(adversarial_weight=0.1)
+CHOSEN = {"trainer": ["pipeline.networks.segmentors.unet", "pipeline.networks.discriminators.two_branch"]}
+PATHS = sorted(path.relative_to(ROOT) for package in ("kseg", "pipeline") for path in (ROOT / package).rglob("*.py"))
+MODULES = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in PATHS}
 
 
-def fingerprints(folder, *settings):
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy of both packages."""
+    folder = tmp_path_factory.mktemp("code")
+    for package in ("kseg", "pipeline"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture
+def tree(copy, monkeypatch):
+    """The copy as fingerprints see it; what a test changes there is undone."""
+    folder = fingerprints._folder
+    monkeypatch.setattr(fingerprints, "_folder", lambda name: copy / name if name in MODULES else folder(name))
+    yield copy
+    for path in set(PATHS) | {path.relative_to(copy) for path in copy.rglob("*.py")}:
+        if not (ROOT / path).exists():
+            (copy / path).unlink()
+        elif (ROOT / path).read_text() != (copy / path).read_text():
+            (copy / path).write_text((ROOT / path).read_text())
+
+
+def codes(config=GAME):
+    """Code and packages of each component."""
+    return {name: fingerprints.code(f"pipeline.components.{name}", choices(config)) for name in line.COMPONENTS}
+
+
+def changed(before, after):
+    return [name for name in before if before[name] != after[name]]
+
+
+@pytest.fixture(scope="module")
+def unchanged(copy):
+    with pytest.MonkeyPatch.context() as patch:
+        folder = fingerprints._folder
+        patch.setattr(fingerprints, "_folder", lambda name: copy / name if name in MODULES else folder(name))
+        return codes()
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Modules of each component, seen by the interpreter."""
+    components = {name: CHOSEN.get(name, []) for name in line.COMPONENTS}
+    left_out = ["kseg.postprocess.densecrf", *fingerprints.DISPLAY]
+    command = [sys.executable, "-m", "tests.pipeline.engine.real_imports", json.dumps(components), json.dumps(left_out)]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def documented_anew(source: str) -> str:
+    """The source without its comments and layout, with other docstrings, and with one wherever there was none."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            documented = ast.get_docstring(node) is not None
+            node.body = [ast.Expr(ast.Constant("Another docstring.")), *node.body[documented:]]
+    return f"# Another comment.\n{ast.unparse(ast.fix_missing_locations(tree))}\n"
+
+
+def test_components_reach_what_the_interpreter_imports_for_them(truth):
+    for name in line.COMPONENTS:
+        reached = fingerprints.code(f"pipeline.components.{name}", choices(GAME))[0].keys()
+        doors = {module for module in truth[name] if MODULES[module].name == "__init__.py"}
+        assert reached <= set(truth[name]), name
+        assert set(truth[name]) - reached <= doors, name
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_comment_or_a_docstring_recomputes_nothing(module, tree, unchanged):
+    path = tree / MODULES[module]
+    path.write_text(documented_anew(path.read_text()))
+    assert codes() == unchanged
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_new_function_and_a_changed_line_recompute_exactly_what_reaches_the_module(module, tree, unchanged, truth):
+    expected = [name for name in line.COMPONENTS if module in truth[name]]
+    path = tree / MODULES[module]
+    source = path.read_text()
+    path.write_text(f"{source}\n\ndef brand_new():\n    return 1\n")
+    assert changed(unchanged, codes()) == expected
+    first = codes()
+    path.write_text(f"{source}\n\ndef brand_new():\n    return 2\n")
+    assert changed(first, codes()) == expected
+
+
+def test_a_new_network_recomputes_nothing(tree, unchanged):
+    (tree / "kseg/models/vnet.py").write_text("import keras\n\n\ndef VNet(num_classes):\n    return keras.Model()\n")
+    table = tree / "kseg/__init__.py"
+    line = '    "UNet": "kseg.models.unet",\n'
+    text = table.read_text().replace(line, line + line.replace("UNet", "VNet").replace("unet", "vnet"))
+    assert text != table.read_text()
+    table.write_text(text)
+    (tree / "pipeline/networks/segmentors/vnet.py").write_text(
+        "import kseg\n\n\ndef build(config, num_classes, **options):\n    return kseg.VNet(num_classes)\n"
+    )
+    assert codes() == unchanged
+    chosen = fingerprints.code(
+        "pipeline.components.trainer", choices(GAME) | {"pipeline.networks.segmentors": ["vnet"]}
+    )[0]
+    assert {"kseg.models.vnet", "pipeline.networks.segmentors.vnet"} <= chosen.keys()
+    assert not {"kseg.models.unet", "pipeline.networks.segmentors.unet"} & chosen.keys()
+
+
+def test_a_new_loss_or_encoder_recomputes_nothing_until_it_is_used(tree, unchanged):
+    for package, name in (("losses", "Hausdorff"), ("encoders", "densenet"), ("layers", "Blur")):
+        (tree / f"kseg/{package}/brand_new.py").write_text(f"def {name}():\n    return 1\n")
+        door = tree / f"kseg/{package}/__init__.py"
+        door.write_text(f"{door.read_text()}\nfrom kseg.{package}.brand_new import {name}\n")
+    assert changed(unchanged, codes()) in ([], ["infra_validator"])  # which imports kseg.layers for what that registers
+
+
+@pytest.mark.parametrize(
+    ("config", "inside", "outside"),
+    [
+        (Trainer(), "kseg.models.unet", "kseg.models.discriminators"),
+        (Trainer(model="fcn8s"), "kseg.encoders.vgg", "kseg.encoders.resnet"),
+        (Trainer(model="pspnet"), "kseg.encoders.resnet", "kseg.encoders.vgg"),
+        (Trainer(), "kseg.encoders.features", "kseg.encoders.vgg"),
+        (GAME, "pipeline.networks.discriminators.two_branch", "pipeline.networks.discriminators.patch_gan"),
+        (Trainer(crf={}), "kseg.postprocess.densecrf.layer", "kseg.postprocess.regions"),
+        (Trainer(), "kseg.losses.pixelwise", "kseg.postprocess.densecrf.layer"),
+        (Trainer(), "pipeline.settings.trainer", "pipeline.settings.evaluator"),
+        (Trainer(), "kseg.training.callbacks.overlays", "kseg.plots"),
+    ],
+)
+def test_the_trainer_reaches_the_chosen_network_and_not_the_others(config, inside, outside):
+    reached = fingerprints.code("pipeline.components.trainer", choices(config))[0]
+    assert outside in MODULES and inside in reached
+    assert not [name for name in reached if f"{name}.".startswith(f"{outside}.")]
+
+
+def test_each_component_reaches_its_own_settings_alone():
+    of_components = {f"pipeline.settings.{name}" for name in line.COMPONENTS}
+    for name, (code, _) in codes().items():
+        assert of_components & code.keys() == {f"pipeline.settings.{name}"}
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A function of files of the package `toy`: what its module `component` reaches."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(fingerprints, "FIRST_PARTY", ("toy",))
+    monkeypatch.setattr(fingerprints, "_folder", lambda name: tmp_path / name if name == "toy" else None)
+
+    def reach(component, choices=None, **files):
+        for name, text in {"__init__": "", "component": component, **files}.items():
+            path = pathlib.Path(tmp_path, "toy", f"{name.replace('__in__', '/')}.py")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        return {name.removeprefix("toy.") for name in fingerprints.code("toy.component", choices)[0]} - {"component"}
+
+    return reach
+
+
+FILES = {
+    "a": "A = 1",
+    "b": "B = 1",
+    "ways__in____init__": "from toy.a import A\nfrom toy.b import B",
+    "ways__in__c": "C = 1",
+}
+LAZY = "NAMES = {'A': 'toy.a', 'b': 'toy.b'}\ndef __getattr__(name):\n    return NAMES[name]"
+
+
+@pytest.mark.parametrize(
+    ("component", "reached"),
+    [
+        ("def f():\n    from toy import a", {"a"}),
+        ("from toy.ways import A", {"a"}),
+        ("from toy import ways\nways.A", {"a"}),
+        ("from toy import ways\nways.c", {"ways.c"}),
+        ("import toy.ways", {"a", "b"}),
+        ("from toy.ways import *", {"a", "b"}),
+        ("from toy import ways\ngetattr(ways, name)", {"a", "b"}),
+        ("from toy import ways\nways.unknown", {"a", "b"}),
+        ("import importlib\nimportlib.import_module('toy.a')", {"a"}),
+        ("import importlib\nimportlib.import_module(f'toy.ways.{name}')", {"ways.c"}),
+        ("import importlib\nimportlib.import_module(name)", {"a", "b", "ways.c"}),
+    ],
+)
+def test_what_cannot_be_resolved_is_reached_whole(component, reached, toy):
+    assert toy(component, **FILES) == reached
+
+
+@pytest.mark.parametrize(
+    ("component", "reached"),
+    [
+        ("import toy", set()),
+        ("import toy\ntoy.A", {"a"}),
+        ("import toy\ntoy.b.B", {"b"}),
+        ("from toy import A", {"a"}),
+        ("import toy\ngetattr(toy, name)", {"a", "b"}),
+        ("import toy\nvars(toy)[name]", {"a", "b"}),
+        ("from toy import *", {"a", "b"}),
+    ],
+)
+def test_lazy_names_lead_to_their_modules(component, reached, toy):
+    assert toy(component, **FILES | {"__init__": LAZY}) == reached
+
+
+def test_what_is_not_chosen_is_left_out(toy):
+    component = "import importlib\nimportlib.import_module(f'toy.ways.{name}')\nfrom toy import a"
+    files = FILES | {"ways__in____init__": "", "ways__in__d": "from toy import b"}
+    assert toy(component, **files) == {"a", "ways.c", "ways.d", "b"}
+    assert toy(component, choices={"toy.ways": ["d"]}, **files) == {"a", "ways.d", "b"}
+    assert toy(component, choices={"toy.ways": []}, **files) == {"a"}
+
+
+def test_packages_are_those_that_reached_modules_import(toy, monkeypatch):
+    monkeypatch.setattr(fingerprints, "_version", lambda package: "1")
+    toy("from toy import ways\nways.A", **FILES | {"a": "import numpy.linalg, json\nA = 1", "b": "import keras\nB = 1"})
+    assert fingerprints.code("toy.component")[1] == {"numpy": "1"}
+
+
+def of_line(folder, *settings):
+    """Fingerprint of each component of a run."""
     config, beam = run.parse(["--root", str(folder / "runs"), "--push-to", str(folder / "models"), *settings])
     explained = store.Store(config.root, explain=True)
     return {name: artifact.fingerprint for name, artifact in line.steps(config, beam, explained)}
 
 
-@pytest.fixture
-def reached(tmp_path, monkeypatch):
-    """A function of a module or package that is edited: names of the components whose recipes then differ."""
-    source, version = store._source, store._version
-
-    def edit(module=None, package=None):
-        before = fingerprints(tmp_path)
-        monkeypatch.setattr(store, "_source", lambda name: source(name) and source(name) + "\n" * (name == module))
-        monkeypatch.setattr(store, "_version", lambda name: version(name) and version(name) + "+" * (name == package))
-        after = fingerprints(tmp_path)
-        return tuple(name for name in before if before[name] != after[name])
-
-    return edit
-
-
 @pytest.mark.parametrize(
     ("module", "components"),
     [
-        ("pipeline.components.trainer", AFTER_TRAINER),
-        ("kseg.augment", AFTER_TRAINER),
-        ("kseg.models.unet", AFTER_TRAINER),
-        ("kseg.models.fcn", ()),  # not the chosen network
-        ("kseg.streets.rendering", line.COMPONENTS),
-        ("pipeline.validation.schema", ("schema_gen", "example_validator")),
-        ("pipeline.publishing.fresh_process", ("infra_validator", "pusher")),
-        ("pipeline.settings.crf", ("evaluator", "pusher")),
-        ("pipeline.predict", ()),
-        ("pipeline.run", ()),
+        ("kseg/data/augment.py", AFTER_TRAINER),
+        ("kseg/models/unet.py", AFTER_TRAINER),
+        ("kseg/models/fcn.py", ()),  # not the chosen network
+        ("kseg/streets/rendering.py", line.COMPONENTS),
+        ("pipeline/validation/schema.py", ("schema_gen", "example_validator")),
+        ("pipeline/publishing/fresh_process.py", ("infra_validator", "pusher")),
+        ("pipeline/predict.py", ()),
+        ("pipeline/run.py", ()),
     ],
 )
-def test_an_edited_module_reaches_what_imports_it_and_what_follows(module, components, reached):
-    assert store._source(module)
-    assert reached(module=module) == components
+def test_an_edited_module_recomputes_what_reaches_it_and_what_follows(module, components, tree, tmp_path):
+    before = of_line(tmp_path)
+    (tree / module).write_text((tree / module).read_text() + "\nBRAND_NEW = 1\n")
+    assert tuple(changed(before, of_line(tmp_path))) == components
 
 
 @pytest.mark.parametrize(("package", "components"), [("h5py", AFTER_TRAINER), ("apache_beam", line.COMPONENTS)])
-def test_another_version_of_a_package_reaches_what_imports_it_and_what_follows(package, components, reached):
-    assert store._version(package)
-    assert reached(package=package) == components
+def test_another_version_of_a_package_recomputes_what_imports_it_and_what_follows(
+    package, components, tmp_path, monkeypatch
+):
+    before, version = of_line(tmp_path), fingerprints._version
+    monkeypatch.setattr(
+        fingerprints, "_version", lambda name: version(name) and version(name) + "+" * (name == package)
+    )
+    assert tuple(changed(before, of_line(tmp_path))) == components
 
 
 @pytest.mark.parametrize(
@@ -65,32 +282,31 @@ def test_another_version_of_a_package_reaches_what_imports_it_and_what_follows(p
         ("pusher.keep=2", ("pusher",)),
     ],
 )
-def test_a_setting_reaches_its_component_and_what_follows(setting, components, tmp_path):
-    before, after = fingerprints(tmp_path), fingerprints(tmp_path, "--set", setting)
-    assert tuple(name for name in before if before[name] != after[name]) == components
+def test_a_setting_recomputes_its_component_and_what_follows(setting, components, tmp_path):
+    assert tuple(changed(of_line(tmp_path), of_line(tmp_path, "--set", setting))) == components
 
 
-def test_the_code_of_dense_crf_reaches_what_refines_by_it(tmp_path, monkeypatch):
-    source = store._source
-    for settings, components in (
+@pytest.mark.parametrize(
+    ("settings", "components"),
+    [
         ((), ()),
         (("--set", "evaluator.refinements=crf"), ("evaluator", "pusher")),
         (("--set", "trainer.crf=auto"), AFTER_TRAINER),
-    ):
-        before = fingerprints(tmp_path, *settings)
-        with monkeypatch.context() as edited:
-            edited.setattr(store, "_source", lambda name: source(name) and source(name) + "\n" * ("densecrf" in name))
-            after = fingerprints(tmp_path, *settings)
-        assert tuple(name for name in before if before[name] != after[name]) == components
+    ],
+)
+def test_the_code_of_dense_crf_recomputes_what_refines_by_it(settings, components, tree, tmp_path):
+    before = of_line(tmp_path, *settings)
+    path = tree / "kseg/postprocess/densecrf/permutohedral.py"
+    path.write_text(path.read_text() + "\nBRAND_NEW = 1\n")
+    assert tuple(changed(before, of_line(tmp_path, *settings))) == components
 
 
 def test_the_content_of_a_file_of_settings_counts_and_not_its_place(tmp_path):
     def of(name, text):
         (tmp_path / name).write_text(text)
-        more = "--set", "evaluator.refinements=crf", "--set", f"evaluator.crf={tmp_path / name}"
-        return fingerprints(tmp_path, *more)
+        return of_line(tmp_path, "--set", "evaluator.refinements=crf", "--set", f"evaluator.crf={tmp_path / name}")
 
     one = of("one.json", '{"settings": {"iterations": 3}, "model": "a"}')
     assert of("two.json", '{"settings": {"iterations": 3}, "model": "b"}') == one
     other = of("one.json", '{"settings": {"iterations": 4}, "model": "a"}')
-    assert tuple(name for name in one if one[name] != other[name]) == ("evaluator", "pusher")
+    assert tuple(changed(one, other)) == ("evaluator", "pusher")

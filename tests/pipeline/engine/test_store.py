@@ -12,7 +12,6 @@ import threading
 
 import pytest
 
-from pipeline.engine import store as store_module
 from pipeline.engine.store import Artifact, Store, Untracked, external
 
 
@@ -208,25 +207,6 @@ def test_what_was_made_of_data_that_changed_meanwhile_is_not_kept(tmp_path, what
     with pytest.raises(kind, match=message):
         Store(tmp_path / "runs").run(component, Config(), source=external(tmp_path / "data"))
     assert not (tmp_path / "runs" / "component").exists()
-
-
-def test_editing_a_module_imported_inside_a_function_changes_the_recipe(tmp_path, monkeypatch):
-    package = tmp_path / "toy"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "component.py").write_text("def run():\n    from toy import direct\n")
-    (package / "direct.py").write_text("import toy.indirect\nimport numpy\n")
-    (package / "indirect.py").write_text("VALUE = 1\n")
-    (package / "stranger.py").write_text("VALUE = 1\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(store_module, "FIRST_PARTY", ("toy",))
-    code, packages = store_module._code(["toy.component"])
-    assert set(code) == {"toy", "toy.component", "toy.direct", "toy.indirect"}
-    assert set(packages) == {"numpy"}
-    (package / "indirect.py").write_text("VALUE = 2\n")
-    store_module._source.cache_clear()
-    changed, _ = store_module._code(["toy.component"])
-    assert {name for name in code if code[name] != changed[name]} == {"toy.indirect"}
 
 
 def test_a_remote_root_is_refused():
