@@ -8,7 +8,7 @@ Sources are read, never imported. A component reaches
   star-imported, with the lazy names as well;
 - of modules imported by a computed name all that may be meant: those below `kseg.models.` of f"kseg.models.{name}", and
   everything where nothing is known of the name. Where settings choose among alternatives, `choices` names those in use;
-- nothing of `DISPLAY`.
+- nothing of `NEUTRAL`.
 
 Not seen are modules that are found in `sys.modules` or run by `exec`. Standard library only.
 """
@@ -24,8 +24,9 @@ import sys
 from pipeline.engine import syntax
 
 FIRST_PARTY = ("kseg", "pipeline")
-DISPLAY = ("kseg.plots", "pipeline.engine.progress")
-"""What only shows: no component reads what is drawn or printed, so editing how it is drawn recomputes nothing."""
+NEUTRAL = ("kseg.plots", "pipeline.engine.progress", "kseg._registration")
+"""Modules that change no number, so editing them recomputes nothing: those that only draw or print, since no component reads what
+they leave, and the one that finds classes for `load_model`, since the recipe of whoever stored a model holds the classes' code."""
 
 
 def code(module: str, choices: dict[str, list[str]] | None = None) -> tuple[dict[str, str], dict[str, str]]:
@@ -105,7 +106,7 @@ class _Reached:
         """Whether the module is ours and can change a result, under the choices."""
         if module.partition(".")[0] not in FIRST_PARTY:
             return False
-        if any(f"{module}.".startswith(f"{name}.") for name in DISPLAY):
+        if any(f"{module}.".startswith(f"{name}.") for name in NEUTRAL):
             return False
         for package, chosen in self.choices.items():
             if module == package and not chosen:

@@ -47,7 +47,7 @@ class Empty(importlib.abc.Loader):
         return None
 
     def exec_module(self, module):
-        module.__getattr__ = lambda name: types.SimpleNamespace()
+        module.__getattr__ = lambda name: lambda *arguments: None
 
 
 class Door(importlib.machinery.SourceFileLoader):
@@ -158,6 +158,7 @@ def really_imported(component, more):
 
 
 if __name__ == "__main__":
+    importlib.import_module("keras")  # whose first import kseg waits for
     components, left_out = (json.loads(text) for text in sys.argv[1:])
     sys.meta_path.insert(0, Doors(left_out))
     found = {name: really_imported(name, more) for name, more in components.items()}
