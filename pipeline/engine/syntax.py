@@ -21,6 +21,8 @@ VALUE, EFFECT = "*", "!"
 IMPORTERS = ("import_module", "__import__", "run_module", "resolve_name")
 """Functions that import a module by its name."""
 
+_FACTS = ("__doc__", "__file__", "__name__", "__version__")
+"""What a package says of itself: its digest leaves this out, so that a new version of kseg recomputes nothing."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -72,7 +74,7 @@ def read(text: str, package: str, door: bool) -> Source:
         door=True,
         exports=exports,
         lazy=lazy,
-        defined=frozenset(_local_names(tree.body) | (names.bound.keys() - exports.keys())),
+        defined=frozenset(_local_names(tree.body) | (names.bound.keys() - exports.keys()) | set(_FACTS)),
     )
 
 
@@ -101,7 +103,7 @@ def _strip_tables(tree: ast.Module, package: str) -> dict[str, str]:
     lazily = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body)
     tables = [_table(node, package.partition(".")[0]) if lazily else {} for node in tree.body]
     lazy = {name: module for table in tables for name, module in table.items()}
-    lists = ("__all__", "__version__", *(("__getattr__", "__dir__") if lazy else ()))
+    lists = ("__all__", *_FACTS, *(("__getattr__", "__dir__") if lazy else ()))
     tree.body = [
         node
         for node, table in zip(tree.body, tables, strict=True)

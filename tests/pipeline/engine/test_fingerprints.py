@@ -211,6 +211,7 @@ def test_what_cannot_be_resolved_is_reached_whole(component, reached, toy):
         ("import toy", set()),
         ("import toy\ntoy.A", {"a"}),
         ("import toy\ntoy.b.B", {"b"}),
+        ("import toy\ntoy.__version__", set()),
         ("from toy import A", {"a"}),
         ("import toy\ngetattr(toy, name)", {"a", "b"}),
         ("import toy\nvars(toy)[name]", {"a", "b"}),

@@ -139,7 +139,7 @@ def test_a_door_that_only_hands_on_does_nothing_itself():
 def test_what_a_door_does_itself_counts_with_what_that_uses():
     text = "from toy.a import f\nfrom toy.b import g\n\ndef h():\n    return f()\n"
     door = read(text, door=True)
-    assert door.taken == {"toy.a:f.*"} and door.exports == {"g": ("toy.b:g",)} and door.defined == {"h", "f"}
+    assert door.taken == {"toy.a:f.*"} and door.exports == {"g": ("toy.b:g",)} and {"h", "f"} <= door.defined
     assert door.digest == read(text.replace("from toy.b import g\n", ""), door=True).digest
     assert door.digest != read(text.replace("return f()", "return f"), door=True).digest
 
