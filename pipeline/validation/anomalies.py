@@ -7,7 +7,7 @@ of earlier versions lack `count` and `examples`, and are read all the same.
 from __future__ import annotations
 
 import dataclasses
-import itertools
+import os
 import pathlib
 
 from pipeline.engine.files import read_json
@@ -74,8 +74,7 @@ def anomaly_at(places: list[str], severity: str, name: str, what: str, cure: str
 
 def quarantined_pair(row: dict[str, str]) -> Anomaly:
     """The anomaly of a row of `quarantined` in ingestion.json."""
-    example = (f"{row['split']}/{row['key']}",)
-    return Anomaly("quarantine", row["name"], row["what"], row["where"], row["cure"], examples=example)
+    return Anomaly("quarantine", row["name"], row["what"], row["where"], row["cure"], examples=(row["image"],))
 
 
 def sort_anomalies(anomalies) -> list[Anomaly]:
@@ -119,19 +118,20 @@ def _group_by_kind(anomalies) -> list[list[Anomaly]]:
 def _describe_kind(found: list[Anomaly]) -> str:
     """The anomaly of the largest count in full, the others of its kind as a number and examples."""
     first, *others = sorted(found, key=lambda anomaly: -anomaly.count)
-    count, more = sum(anomaly.count for anomaly in found), sum(anomaly.count for anomaly in others)
-    number = f" ({count})" if count > 1 else ""
-    alike = f"; {more} more" if more else ""
-    return f"{LABELS[first.severity]:11}  {first.name}{number}: {first.what}{alike} [{_places(first, others)}]. {first.cure}"
+    more = sum(anomaly.count for anomaly in others)
+    number = f" ({first.count + more})" if first.count + more > 1 else ""
+    received = first.what + (f"; {more} more" if more else "")
+    return f"{LABELS[first.severity]:11}  {first.name}{number}: {received} [{_places([first, *others])}]. {first.cure}"
 
 
-def _places(first, others) -> str:
-    """Where the first one is, or examples of it, then examples of the others: SHOWN in all."""
-    own = list(first.examples) if first.count > 1 else [first.where]
-    rest = itertools.chain.from_iterable(anomaly.examples or (anomaly.where,) for anomaly in others)
-    places = [*own, *rest]
-    count = first.count + sum(anomaly.count for anomaly in others)
-    return ", ".join(places[:SHOWN]) + (", ..." if count > SHOWN else "")
+def _places(found: list[Anomaly]) -> str:
+    """Where a single finding is, or SHOWN examples of several, files of the first one's folder by name."""
+    if len(found) == 1 and (found[0].count == 1 or not found[0].examples):
+        return found[0].where
+    places = [place for anomaly in found for place in anomaly.examples or (anomaly.where,)]
+    folder = f"{os.path.dirname(places[0])}/"
+    names = [places[0], *(place.removeprefix(folder) for place in places[1:SHOWN])]
+    return ", ".join(names) + (", ..." if sum(anomaly.count for anomaly in found) > SHOWN else "")
 
 
 def read_anomalies(folder: pathlib.Path) -> list[Anomaly]:

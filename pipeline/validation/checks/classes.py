@@ -101,7 +101,7 @@ def check_missing_classes(splits: dict[str, dict], labels: LabelMap):
             elsewhere,
             "class_missing_in_train",
             "only in other splits, where {} scored 0",
-            "Add images of {} to train, or split the data anew.",
+            "Add images of {} to train, or split the data differently.",
         ),
         (
             nowhere,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from kseg.pairs.image_files import DARK
 from pipeline.validation.anomalies import Anomaly, anomaly_at, quarantined_pair
 
@@ -22,7 +24,8 @@ def check_quarantined(ingestion: dict, max_quarantined: float):
             f"Too many pairs are unusable: at most {max_quarantined:.1%} may be. "
             f"Received: {len(rows)} of {pairs} ({len(rows) / pairs:.1%})",
             "example_validator.max_quarantined",
-            "Repair or remove the pairs below, or train without them: raise example_validator.max_quarantined.",
+            "Repair or remove the pairs below, or train without them: "
+            f"--set example_validator.max_quarantined={math.ceil(100 * len(rows) / pairs) / 100:g}.",
         )
     yield from map(quarantined_pair, rows)
 
@@ -80,6 +83,6 @@ def check_files(ingestion: dict):
             foreign,
             "warn",
             "foreign_files",
-            f"Folders of pairs should hold only pictures. Received: {len(foreign)} other files",
+            f"Folders of pairs should hold only pictures. Received: {len(foreign)} other file{'s' * (len(foreign) > 1)}",
             "Check whether they should have been read; move them elsewhere.",
         )

@@ -155,7 +155,7 @@ def test_a_source_without_a_usable_pair_is_refused_with_the_reasons(ingest, phot
     head, kind = str(raised.value).splitlines()  # ten pairs of one fault are one line
     assert head.endswith("Received: 10 pairs that are not:")
     assert kind.startswith("  quarantined  unknown_values (10): Mask values must be")
-    assert f"; 9 more [{photos}/masks/test/08.png, test/09, train/00, ...]. " in kind
+    assert f"; 9 more [{photos}/images/test/08.png, 09.png, {photos}/images/train/00.png, ...]. " in kind
 
 
 def test_the_table_of_classes_is_given_or_lies_in_the_folder(ingest, photos, tmp_path):

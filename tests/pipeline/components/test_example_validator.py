@@ -100,7 +100,7 @@ def test_few_quarantined_pairs_are_listed_and_do_not_stop(validate):
         "where": "/a/0.jpg",
         "cure": "Copy it again.",
         "count": 1,
-        "examples": ["train/k0"],
+        "examples": ["/a/0.jpg"],
     }
 
 
@@ -112,9 +112,10 @@ def test_too_many_quarantined_pairs_stop_with_one_line_per_kind(validate, tmp_pa
         validate(GOOD, ingestion=ingestion)
     limit, damaged, empty, place = str(raised.value).splitlines()
     assert limit.startswith("Too many pairs are unusable: at most 1.0% may be. Received: 31 of 130 (23.8%)")
+    assert limit.endswith("--set example_validator.max_quarantined=0.24.")
     assert damaged == (
         "  quarantined  damaged_file (30): A file must be whole. Received: half; 29 more "
-        "[/a/0.jpg, train/k1, train/k2, ...]. Copy it again."
+        "[/a/0.jpg, 1.jpg, 2.jpg, ...]. Copy it again."
     )
     assert empty.endswith("empty_file: A file must have content. Received: 0 bytes [/a/7.jpg]. Copy it again.")
     assert place.endswith(str(tmp_path / "examples" / "quarantine"))

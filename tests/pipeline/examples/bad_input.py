@@ -1,7 +1,7 @@
-"""A corpus of bad input, generated into folders: what people's disks really hold.
+"""A corpus of bad input, generated into folders: what real disks hold.
 
-`PAIRS` lie in one folder beside each other, each under its own name; `SOURCES` are folders and tables that are wrong as a whole.
-Each says by which name the fault is found, or that the pair is read rightly, and as what.
+`PAIRS` share one folder, each under its own name; `SOURCES` are folders and tables that are wrong as a whole. Each case has the
+name of its fault, or what is stored where the pair is read correctly.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class BadPair:
 
     Attributes:
         name: of the case, and the key of the pair.
-        fault: name of the anomaly; None where the pair is read rightly.
-        image: bytes of the file, or a function that makes them; None: no such file. Likewise `mask`.
+        fault: name of the anomaly; None where the pair is read correctly.
+        image: bytes of the file, or a function that makes them; None: no file. Likewise `mask`.
         suffix: of the image file. Likewise `mask_suffix`.
-        write: makes what is no plain file: called with the paths of image and mask after both were written.
-        reason: why the image is stored anew.
-        shows: the pixels (H, W, 3) that are stored, where the pair is read.
-        ids: the label map that is stored.
-        tolerance: mean difference of the pixels, for JPEG.
+        write: called with the paths of image and mask after both were written, to replace plain files.
+        reason: why the image is re-encoded.
+        shows: the stored pixels (H, W, 3).
+        ids: the stored label map (H, W).
+        tolerance: mean absolute difference of the pixels, for JPEG.
     """
 
     name: str
@@ -75,7 +75,7 @@ def animated() -> bytes:
 
 
 def telephone() -> bytes:
-    """A JPEG with a second picture behind it."""
+    """A JPEG followed by a second picture."""
     return encoded(
         Image.fromarray(COLOUR), "MPO", save_all=True, append_images=[Image.fromarray(NOISE)], quality=95, subsampling=0
     )
@@ -116,7 +116,7 @@ def changed(mask, value) -> np.ndarray:
 
 
 def alone(write):
-    """A `write` that gives one path of a pair another content: `write(path)`, after the file there is gone."""
+    """A `write` for one path of a pair: `write(path)` after the file was removed."""
 
     def replace(path):
         path.unlink()
@@ -136,7 +136,7 @@ def back(path):
 
 
 def linked(path):
-    """The file lies elsewhere, and a link stands in its place."""
+    """The file is elsewhere, and a link is in its place."""
     elsewhere = path.parents[2] / f"elsewhere-{path.parents[1].name}.png"
     path.rename(elsewhere)
     path.symlink_to(elsewhere)
@@ -168,13 +168,13 @@ def both(write):
 
 
 def decomposed(image, mask):
-    """The image has the name that a Mac writes, the mask that of everybody else."""
+    """The name of the image is decomposed, as on a Mac, that of the mask composed."""
     mask.rename(mask.with_name("caf\u00e9.png"))
     image.rename(image.with_name("cafe\u0301.png"))
 
 
 def nested(image, mask):
-    """Both lie in a folder that is a link."""
+    """Both are in a folder that is a link."""
     for folder in (image.parent, mask.parent):
         elsewhere = folder.parents[2] / f"elsewhere-{folder.parents[1].name}"
         folder.rename(elsewhere)
@@ -182,7 +182,7 @@ def nested(image, mask):
 
 
 PAIRS = [
-    # files that are not whole
+    # damaged files
     BadPair("image_of_0_bytes", "empty_file", image=b""),
     BadPair("mask_of_0_bytes", "empty_file", mask=b""),
     BadPair("cut_off_jpeg", "damaged_file", image=NOISE_JPEG[: len(NOISE_JPEG) // 2], suffix=".jpg"),
@@ -198,7 +198,7 @@ PAIRS = [
     BadPair("png_of_0_rows", "damaged_file", image=wrapped(3, 0, b"")),
     BadPair("png_with_100_megabytes_of_text", "damaged_file", image=text_bomb),
     BadPair("jpeg_of_600_scans", "damaged_file", image=many_scans, suffix=".jpg"),
-    # files of other kinds, whatever they are called
+    # files of other formats, whatever their names
     BadPair("text_as_jpg", "unsupported_format", image=b"to do: export", suffix=".jpg"),
     BadPair("html_as_png", "unsupported_format", image=b"<!doctype html><h1>404</h1>"),
     BadPair("gif_as_png", "unsupported_format", image=encoded(COLOUR, "GIF")),
@@ -240,7 +240,7 @@ PAIRS = [
     BadPair("transparent_grey_mask", "mask_alpha", mask=encoded(np.dstack([MASK, 255 - MASK]))),
     BadPair("mask_all_void", mask=encoded(np.full_like(MASK, VOID)), ids=np.full_like(IDS, 255)),
     BadPair("mask_of_one_class", mask=encoded(np.full_like(MASK, 5)), ids=np.full_like(IDS, 1)),
-    # files that are missing, twice there, or no files
+    # missing files, ambiguous files, not files
     BadPair("no_mask", "missing_mask", mask=None),
     BadPair("two_of_one_stem", "two_of_one_stem", write=image_only(twin)),
     BadPair("link_to_itself", "symlink_loop", write=image_only(loop)),
@@ -250,7 +250,7 @@ PAIRS = [
     BadPair("pipe", "not_a_file", write=image_only(pipe)),
     BadPair("pipe_as_mask", "not_a_file", write=mask_only(pipe)),
     BadPair("caf\\xe9", "name_not_utf8", write=both(unnamed)),
-    # what is unusual and read rightly
+    # unusual, and read correctly
     BadPair("jpeg_called_png", image=JPEG_FILE, tolerance=10),
     BadPair("png_called_jpg", suffix=".jpg"),
     BadPair("capitals", suffix=".PNG", mask_suffix=".PNG"),
@@ -423,7 +423,7 @@ def piped(folder):
 
 ROW = "images/train/0.png,masks/train/0.png"
 
-SOURCES = {  # name -> (what is done to a good folder, and returns the source where that is another; what is said)
+SOURCES = {  # name -> (a function that spoils a good folder and may return another source, pattern of the message)
     "gone": (
         removed,
         r"The data must be a folder or a file\. Received: neither \[.*photos\]\. Check the path",

@@ -25,29 +25,35 @@ def write(folder, found):
 
 def test_thirty_alike_findings_are_one_line_with_their_count_and_three_examples():
     rows = [
-        {"split": "train", "key": f"{n}", "name": "damaged_file", "what": "A file must be whole. Received: half"}
+        {"image": f"/a/{n}.jpg", "name": "damaged_file", "what": "A file must be whole. Received: half"}
         | {"where": f"/a/{n}.jpg", "cure": "Copy it again."}
         for n in range(30)
     ]
     (line,) = describe_kinds(map(anomalies.quarantined_pair, rows))
     assert line == (
-        "quarantined  damaged_file (30): A file must be whole. Received: half; 29 more [/a/0.jpg, train/1, train/2, ...]. "
+        "quarantined  damaged_file (30): A file must be whole. Received: half; 29 more [/a/0.jpg, 1.jpg, 2.jpg, ...]. "
         "Copy it again."
     )
 
 
 def test_one_anomaly_of_many_places_is_one_line_with_three_of_them():
-    (line,) = describe_kinds([warning("duplicates", [f"train/{n}" for n in range(7)])])
+    (line,) = describe_kinds([warning("unused_masks", [f"/b/{n}.png" for n in range(7)])])
     assert (
-        line
-        == "warning      duplicates (7): It should not be. Received: 7 [train/0, train/1, train/2, ...]. Change it."
+        line == "warning      unused_masks (7): It should not be. Received: 7 [/b/0.png, 1.png, 2.png, ...]. Change it."
     )
+
+
+def test_a_count_without_examples_is_shown_with_its_place():
+    found = Anomaly("warn", "dark_16_bit", "Use them. Received: 12", "ingestion.json", "Scale them.", count=12)
+    assert describe_kinds([found]) == [
+        "warning      dark_16_bit (12): Use them. Received: 12 [ingestion.json]. Scale them."
+    ]
 
 
 def test_of_several_anomalies_of_one_kind_the_largest_is_described():
     found = [warning("near_duplicates", ["test/1 = test/0"]), warning("near_duplicates", ["train/1", "train/2"])]
     (line,) = describe_kinds(found)
-    assert "near_duplicates (3): It should not be. Received: 2; 1 more [train/1, train/2, test/1 = test/0]" in line
+    assert "near_duplicates (3): It should not be. Received: 2; 1 more [train/1, 2, test/1 = test/0]" in line
 
 
 def test_the_most_severe_kind_comes_first_and_a_class_missing_in_train_before_one_missing_everywhere():
