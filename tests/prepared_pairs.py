@@ -1,4 +1,4 @@
-"""Writes prepared data sets, as the pipeline does, for the tests."""
+"""Writes prepared data sets for tests, in the format of the pipeline."""
 
 import pathlib
 
@@ -10,7 +10,7 @@ from kseg.labels import LabelMap
 def write_prepared(
     folder: pathlib.Path, splits: dict[str, list[tuple[np.ndarray, np.ndarray]]], labels: LabelMap
 ) -> pathlib.Path:
-    """Writes pairs of image (H, W, C) and label map (H, W), uint8, by split, with keys 000, 001, ...; returns the folder."""
+    """Writes pairs of image (H, W, C) and label map (H, W), uint8, by split, with the keys 000, 001, ...; returns the folder."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -24,11 +24,11 @@ def write_prepared(
     )
     folder.mkdir(exist_ok=True)
     for split, pairs in splits.items():
-        with tf.io.TFRecordWriter(str(folder / f"drawn-{split}.tfrecord-00000-of-00001")) as file:
+        with tf.io.TFRecordWriter(str(folder / f"prepared-{split}.tfrecord-00000-of-00001")) as file:
             for number, (image, label_map) in enumerate(pairs):
                 example = {"image": image, "label_map": label_map[..., None], "key": f"{number:03}"}
                 file.write(features.serialize_example(features.encode_example(example)))
-    template = tfds.core.ShardedFileTemplate(folder, dataset_name="drawn", filetype_suffix="tfrecord")
+    template = tfds.core.ShardedFileTemplate(folder, dataset_name="prepared", filetype_suffix="tfrecord")
     tfds.folder_dataset.write_metadata(
         data_dir=folder,
         features=features,

@@ -1,6 +1,7 @@
-"""Generated streets: photograph-like scenes with exact labels, drawn from a seed. numpy only, but for the TFDS `builder`."""
+"""Generated streets: photograph-like scenes with exact labels, from a seed. numpy only, except the TFDS `builder`."""
 
 from kseg.streets.rendering import LABELS, VERSION, Rendering, draw, render
-from kseg.streets.scenes import SPLITS, Scene, scene
+from kseg.streets.sampling import SPLITS, scene
+from kseg.streets.scenes import Scene
 
 __all__ = ["LABELS", "SPLITS", "VERSION", "Rendering", "Scene", "draw", "render", "scene"]

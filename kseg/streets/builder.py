@@ -1,7 +1,7 @@
 """Generated streets as a TFDS builder: `Streets(data_dir=...).download_and_prepare()` writes a prepared data set, offline.
 
-It stands apart from `streets` so that who only draws does not pay for importing TFDS. Importing this module registers the name
-"streets" with TFDS, as every builder does; nothing is written or drawn before `download_and_prepare`.
+It is separate from the rest of `streets`, which does not import TFDS. Importing this module registers the name "streets" with
+TFDS, as every builder does; nothing is drawn or written before `download_and_prepare`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ with extra("data"):
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class StreetsConfig(tfds.core.BuilderConfig):
-    """How many examples of which size.
+    """Number and size of the examples.
 
     Args:
-        train: examples of the split train; likewise `validation` and `test`.
+        train: number of examples of the split train.
+        validation: of validation.
+        test: of test.
         size: height and width in pixels.
-        seed: another seed is another data set.
+        seed: of the data set.
     """
 
     name: str = ""
@@ -33,7 +35,7 @@ class StreetsConfig(tfds.core.BuilderConfig):
     seed: int = 0
 
     def __post_init__(self):
-        # TFDS stores each configuration in a folder of its name, so the name must say everything.
+        # TFDS stores each configuration in a folder of its name, so the name must identify it.
         height, width = self.size
         self.name = self.name or f"{height}x{width}-{self.train}-{self.validation}-{self.test}-seed{self.seed}"
 

@@ -1,4 +1,4 @@
-"""Class weights: the two rules' formulas on hand-computed counts, and what is refused."""
+"""Class weights: both rules on hand-computed counts, and refusals."""
 
 import numpy as np
 import pytest
@@ -40,3 +40,6 @@ def test_wrong_arguments_are_named():
     for wrong in (None, [2000, 0], [800, 0, 500]):
         with pytest.raises(ValueError, match="must hold for each class all pixels of the images that contain it"):
             class_weights(PIXELS, "median_frequency", wrong)
+    for wrong in ([[900, 100]], [900, -1], [900, float("nan")]):
+        with pytest.raises(ValueError, match="`class_pixels` must hold one count for each class"):
+            class_weights(wrong)

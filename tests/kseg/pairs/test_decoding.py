@@ -18,7 +18,7 @@ from kseg.pairs.decoding import (
     reopen_image,
     upright_transpose,
 )
-from tests.kseg.pairs.encoded import COLOUR, GREY, black, chunk, encoded, wrapped
+from tests.kseg.pairs.encoded import COLOUR, GREY, black, chunk, encoded, wrap
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 
@@ -51,7 +51,7 @@ def test_changed_bits_of_a_jpeg_are_found_that_pillow_lets_pass():
     assert "Corrupt JPEG data" in refused(bytes(data)).what
 
 
-def test_a_png_must_have_an_end_and_right_checksums_though_pillow_does_not_ask():
+def test_a_png_must_have_an_end_and_correct_checksums_though_pillow_does_not_check():
     data = encoded(COLOUR)
     Image.open(io.BytesIO(data[:-4])).load()
     assert refused(data[:-4]).name == "damaged_file"
@@ -62,15 +62,15 @@ def test_a_png_must_have_an_end_and_right_checksums_though_pillow_does_not_ask()
     assert "the chunk 'HiHi' is unknown" in refused(unknown).what
 
 
-def test_a_png_must_have_as_many_rows_as_its_header_says_though_pillow_makes_the_rest_black():
-    short = wrapped(16, 400, zlib.compress(bytes(17 * 24)))
+def test_a_png_with_missing_rows_is_damaged_though_pillow_fills_them():
+    short = wrap(16, 400, zlib.compress(bytes(17 * 24)))
     Image.open(io.BytesIO(short)).load()
     assert "the pixels end after 408 of 6800 bytes" in refused(short).what
-    assert open_image(wrapped(16, 24, zlib.compress(bytes(17 * 24))), "here").size == (16, 24)
+    assert open_image(wrap(16, 24, zlib.compress(bytes(17 * 24))), "here").size == (16, 24)
 
 
 def interlaced(pixels: np.ndarray) -> bytes:
-    """A grey PNG in the seven passes of Adam7, no row filtered."""
+    """Encodes a grey PNG in the seven passes of Adam7, without filters."""
     passes = [pixels[y::dy, x::dx] for x, y, dx, dy in ADAM7]
     rows = b"".join(b"\0" + row.tobytes() for part in passes if part.size for row in part)
     height, width = pixels.shape
@@ -79,7 +79,7 @@ def interlaced(pixels: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("shape", [(24, 16), (1, 1), (3, 5), (9, 2)])
-def test_an_interlaced_png_is_whole_with_the_rows_of_its_seven_passes(shape):
+def test_interlaced_pngs_are_decoded(shape):
     pixels = GREY[: shape[0], : shape[1]]
     np.testing.assert_array_equal(np.asarray(open_image(interlaced(pixels), "here")), pixels)
 
@@ -95,19 +95,19 @@ def test_an_interlaced_png_is_whole_with_the_rows_of_its_seven_passes(shape):
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIF"),
     ],
 )
-def test_a_file_of_another_kind_is_refused_whatever_its_name(data, kind):
+def test_other_formats_are_refused_by_content(data, kind):
     error = refused(data)
     assert error.name == "unsupported_format" and f"{len(data)} bytes of kind {kind}" in error.what
 
 
-def test_an_empty_file_and_an_animation_hold_no_picture():
+def test_empty_files_and_animations_are_refused():
     assert refused(b"").name == "empty_file"
     frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
     error = refused(encoded(frames[0], save_all=True, append_images=frames[1:]))
     assert (error.name, error.what) == ("animated", "A file must hold one image. Received: 2 frames of an animation")
 
 
-def test_a_picture_of_too_many_pixels_is_refused_by_its_header_and_read_where_the_limit_allows():
+def test_an_image_with_too_many_pixels_is_refused_by_its_header():
     error = refused(black(20_000, 10_000, 1)[:2000])
     assert error.name == "too_many_pixels"
     assert error.what == "An image must have at most 50,000,000 pixels. Received: 20000x10000"
@@ -115,7 +115,7 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_header_and_read_where_th
     assert open_image(encoded(GREY), "here", max_pixels=24 * 16).size == (16, 24)
 
 
-def test_the_limit_is_not_pillows_whose_own_would_warn_or_refuse(recwarn):
+def test_the_limit_replaces_pillows(recwarn):
     with pytest.raises(Image.DecompressionBombError):
         Image.open(io.BytesIO(black(20_000, 10_000, 1)))
     assert open_image(black(10_000, 9_500, 1), "here", max_pixels=10**8).size == (10_000, 9_500)
@@ -123,7 +123,7 @@ def test_the_limit_is_not_pillows_whose_own_would_warn_or_refuse(recwarn):
     assert not recwarn.list
 
 
-def test_a_jpeg_of_very_many_scans_is_refused_unseen():
+def test_a_jpeg_with_too_many_scans_is_refused_before_decoding():
     data = encoded(NOISE, "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     assert (
@@ -132,13 +132,13 @@ def test_a_jpeg_of_very_many_scans_is_refused_unseen():
     )
 
 
-def test_text_that_would_fill_the_memory_is_refused():
+def test_text_chunks_that_would_fill_the_memory_are_refused():
     text = PngImagePlugin.PngInfo()
     text.add_text("comment", "0" * 10**8, zip=True)
     assert refused(encoded(GREY, pnginfo=text)).name == "damaged_file"
 
 
-def test_the_first_picture_of_a_telephones_jpeg_counts():
+def test_the_first_image_of_a_phones_jpeg_counts():
     second = Image.fromarray(255 - COLOUR)
     data = encoded(Image.fromarray(COLOUR), "MPO", save_all=True, append_images=[second], quality=95)
     assert np.abs(np.asarray(open_image(data, "here")).astype(int) - COLOUR).mean() < 8
@@ -147,11 +147,11 @@ def test_the_first_picture_of_a_telephones_jpeg_counts():
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
 )
-def test_an_exif_that_cannot_be_read_turns_nothing(exif):
+def test_an_unreadable_exif_rotates_nothing(exif):
     assert upright_transpose(open_image(encoded(COLOUR, "JPEG", exif=exif), "here")) is None
 
 
-def test_a_header_says_whether_there_is_colour(tmp_path):
+def test_the_header_tells_whether_an_image_has_colours(tmp_path):
     for name, data, expected in (
         ("a", encoded(COLOUR), True),
         ("b", encoded(COLOUR, "JPEG"), True),
@@ -163,18 +163,18 @@ def test_a_header_says_whether_there_is_colour(tmp_path):
     assert has_colour(tmp_path / "missing") is False
 
 
-def test_a_path_is_shown_in_one_line_whatever_bytes_it_has():
+def test_paths_are_printable_whatever_bytes_they_hold():
     assert printable("a/b.png") == "a/b.png"
     assert printable("é\n\t.png") == "é\\n\\t.png"
     assert printable(b"caf\xe9.png") == "caf\\xe9.png"
 
 
-def test_an_error_says_what_where_and_how_to_mend_it_and_survives_a_journey_between_processes():
+def test_an_error_holds_fault_place_and_cure_and_can_be_pickled():
     import pickle
 
-    error = pickle.loads(pickle.dumps(PairError("name", "What. Received: x", "there", "Mend it.")))
-    assert (error.name, str(error)) == ("name", "What. Received: x [there]. Mend it.")
+    error = pickle.loads(pickle.dumps(PairError("name", "What. Received: x", "there", "Repair it.")))
+    assert (error.name, str(error)) == ("name", "What. Received: x [there]. Repair it.")
 
 
 def test_a_png_without_pixels_is_damaged():
-    assert refused(wrapped(0, 4, b"")).name == "damaged_file"
+    assert refused(wrap(0, 4, b"")).name == "damaged_file"

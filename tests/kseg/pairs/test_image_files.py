@@ -1,4 +1,4 @@
-"""What of one encoded image is stored: its own bytes, or a PNG that shows the same; and when a pair is one."""
+"""What is stored of one encoded image: its own bytes or an equivalent PNG; and which pairs are refused."""
 
 import io
 
@@ -54,14 +54,14 @@ def palette():
     ],
     ids=["rgba", "grey+alpha", "transparent colour", "palette", "grey", "16-bit grey", "16-bit rgb", "2-bit", "1-bit"],
 )
-def test_other_images_are_read_rightly_and_stored_as_png_with_the_reason(data, channels, reason, expected):
-    stored, size, said = prepare_image(data, channels, "here")
-    assert (size, said) == ((24, 16), reason)
+def test_other_images_are_reencoded_as_png_with_a_reason(data, channels, reason, expected):
+    stored, size, found = prepare_image(data, channels, "here")
+    assert (size, found) == ((24, 16), reason)
     np.testing.assert_array_equal(decode_image(stored), expected)
-    assert prepare_image(stored, channels, "here") == (stored, size, None)  # now every decoder reads it alike
+    assert prepare_image(stored, channels, "here") == (stored, size, None)  # every decoder reads it alike now
 
 
-TURNED = {  # EXIF orientation -> the picture as it is meant
+UPRIGHT = {  # the upright image by EXIF orientation
     2: COLOUR[:, ::-1],
     3: COLOUR[::-1, ::-1],
     4: COLOUR[::-1],
@@ -72,35 +72,35 @@ TURNED = {  # EXIF orientation -> the picture as it is meant
 }
 
 
-@pytest.mark.parametrize("orientation", TURNED)
-def test_an_image_turned_by_exif_is_turned(orientation):
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_images_are_rotated_by_their_exif_orientation(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored, size, reason = prepare_image(encoded(COLOUR, exif=exif), 3, "here")
-    assert (size, reason) == (TURNED[orientation].shape[:2], "rotated by EXIF")
-    np.testing.assert_array_equal(decode_image(stored), TURNED[orientation])
+    assert (size, reason) == (UPRIGHT[orientation].shape[:2], "rotated by EXIF")
+    np.testing.assert_array_equal(decode_image(stored), UPRIGHT[orientation])
 
 
-def test_16_bits_of_which_only_12_are_used_are_said_to_be_dark():
+def test_16_bits_of_which_only_12_are_used_are_reported_as_dark():
     dark = png(GREY.astype(np.uint16) * 10, 16, 0)
     stored, _, reason = prepare_image(dark, 1, "here")
     assert reason == "16 bits, the upper 4 unused"
     np.testing.assert_array_equal(decode_image(stored)[..., 0], GREY.astype(np.uint16) * 10 >> 8)
 
 
-def test_a_cmyk_jpeg_becomes_the_rgb_that_it_shows():
+def test_a_cmyk_jpeg_is_converted_to_rgb():
     red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     stored, _, reason = prepare_image(encoded(red, "JPEG", quality=100), 3, "here")
     assert reason == "CMYK"
     assert np.abs(decode_image(stored).astype(int) - (255, 0, 0)).max() <= 3
 
 
-def test_a_mask_of_another_size_is_refused_with_both_places_and_sizes():
+def test_a_mask_of_another_size_is_refused_with_both_paths_and_sizes():
     with pytest.raises(PairError, match=r"Received: mask 3x2, image 16x24 \[m, i\]"):
         prepare_pair(encoded(COLOUR), encoded(VALUES), LABELS, 3, "i", "m")
 
 
-def test_a_pair_becomes_the_images_own_bytes_and_a_png_of_ids():
+def test_a_pair_is_stored_as_the_bytes_of_the_image_and_a_png_of_ids():
     image = encoded(np.dstack([VALUES] * 3))
     stored, label_map, reason = prepare_pair(image, encoded(VALUES), LABELS, 3, "i", "m")
     assert (stored, reason) == (image, None)
@@ -111,3 +111,9 @@ def test_an_encoded_label_map_has_no_metadata_and_one_channel():
     data = encode_png(IDS[..., None])
     assert (data[24], data[25]) == (8, 0)
     assert data == encode_png(IDS)
+
+
+@pytest.mark.parametrize("pixels", [IDS.astype(np.int64), IDS[0], np.zeros((2, 3, 4), np.uint8), IDS / 255])
+def test_pixels_of_another_kind_are_not_encoded(pixels):
+    with pytest.raises(ValueError, match=rf"`pixels` must be uint8 .*Received: pixels={pixels.dtype}"):
+        encode_png(pixels)

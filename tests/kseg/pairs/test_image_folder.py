@@ -1,4 +1,4 @@
-"""Which pairs a folder or table holds, and what is said where files do not pair up."""
+"""Listing the pairs of a folder or table, and the faults of files that do not form pairs."""
 
 import hashlib
 import shutil
@@ -61,13 +61,13 @@ def test_flat_folders_are_split_by_a_hash_of_the_key(photos):
         (4000, (0.2, 0.1), (800, 400, 2800)),
     ],
 )
-def test_each_split_gets_its_share_to_the_pair_and_none_is_empty_that_need_not_be(keys, shares, expected):
-    at = split_thresholds(map(str, range(keys)), *shares)
-    found = [split_of_key(str(number), at) for number in range(keys)]
+def test_each_split_gets_its_share_and_is_empty_only_if_it_must(keys, shares, expected):
+    thresholds = split_thresholds(map(str, range(keys)), *shares)
+    found = [split_of_key(str(number), thresholds) for number in range(keys)]
     assert tuple(found.count(split) for split in ("validation", "test", "train")) == expected
 
 
-def test_a_pair_that_comes_later_moves_at_most_one_other_across_each_cut():
+def test_adding_a_pair_moves_at_most_one_other_across_each_threshold():
     keys = [f"{number}" for number in range(200)]
     before = {key: split_of_key(key, split_thresholds(keys, 0.1, 0.1)) for key in keys}
     for new in ("a", "b", "c", "d"):
@@ -75,14 +75,14 @@ def test_a_pair_that_comes_later_moves_at_most_one_other_across_each_cut():
         assert sum(before[key] != after[key] for key in keys) <= 2
 
 
-def test_folders_may_be_nested_below_a_split_and_suffixes_may_be_of_any_case(photos):
+def test_folders_may_be_nested_and_suffixes_have_any_case(photos):
     for kind in ("images", "masks"):
         (photos / kind / "train" / "monday").mkdir()
         shutil.copy(photos / kind / "train" / "00.png", photos / kind / "train" / "monday" / "00.PNG")
     assert "monday/00" in summary(list_pairs(photos).pairs)["train"]
 
 
-def test_the_voc_layout_takes_what_its_lists_name(photos, tmp_path):
+def test_the_voc_layout_holds_the_pairs_of_its_lists(photos, tmp_path):
     root = tmp_path / "VOC2012"
     shutil.copytree(photos / "images" / "train", root / "JPEGImages")
     shutil.copytree(photos / "masks" / "train", root / "SegmentationClass")
@@ -99,7 +99,7 @@ def test_the_voc_layout_takes_what_its_lists_name(photos, tmp_path):
     assert fault.error.where == f"{root}/SegmentationClass/05.png, named in {lists}/val.txt, name 1"
 
 
-def test_a_table_names_pairs_relative_to_itself(photos):
+def test_paths_in_a_table_are_relative_to_it(photos):
     table = photos / "pairs.csv"
     table.write_text(
         "image,mask,split\nimages/val/06.png,masks/val/06.png,val\nimages/test/08.png,masks/test/08.png,train\n"
@@ -110,7 +110,7 @@ def test_a_table_names_pairs_relative_to_itself(photos):
     assert (pair.key, pair.split, pair.mask) == ("images/val/06", "train", photos / "masks" / "val" / "06.png")
 
 
-def test_masks_without_an_image_and_files_that_are_no_pictures_are_listed_apart(photos):
+def test_unused_masks_and_foreign_files_are_listed_separately(photos):
     (photos / "images" / "train" / "03.png").unlink()
     (photos / "images" / "train" / "notes.txt").write_text("")
     (photos / "masks" / "extra").mkdir()
@@ -120,18 +120,18 @@ def test_masks_without_an_image_and_files_that_are_no_pictures_are_listed_apart(
     assert listing.foreign_files == [photos / "masks" / "extra" / "99.png", photos / "images" / "train" / "notes.txt"]
 
 
-def test_hidden_files_are_left_out(photos):
+def test_hidden_files_are_skipped(photos):
     (photos / "images" / "train" / ".DS_Store").write_text("")
     (photos / "images" / ".directory").write_text("")
     assert summary(list_pairs(photos).pairs) == SPLITS
 
 
-def test_shares_that_leave_nothing_to_train_on_are_refused(photos):
+def test_shares_that_leave_no_training_pair_are_refused(photos):
     with pytest.raises(ValueError, match=r"Received: validation_share=0\.5, test_share=0\.5"):
         list_pairs(photos, validation_share=0.5, test_share=0.5)
 
 
-def test_one_image_with_colour_gives_all_three_channels(photos):
+def test_one_image_with_colours_gives_all_images_three_channels(photos):
     pairs = list_pairs(photos).pairs
     for pair in pairs:
         Image.open(pair.image).convert("L").save(pair.image)

@@ -1,4 +1,4 @@
-"""Whatever bytes and tables the readers are given, they read them rightly or refuse them by name; nothing else comes out."""
+"""Any bytes and tables are read correctly or refused with a named fault; nothing else happens."""
 
 import json
 import struct
@@ -19,7 +19,7 @@ from pipeline.validation import schema
 from tests.kseg.pairs.encoded import COLOUR, GREY, encoded, png, with_palette
 
 AMOUNTS = [pytest.param(200), pytest.param(10_000, marks=pytest.mark.slow)]
-"""Examples of each property: a few in `make test`, all in `make test-slow`."""
+"""Examples per property: few in `make test`, all in `make test-slow`."""
 
 LABELS = LabelMap(("a", "b", "c"), ((0, 0, 0), (255, 0, 0), (0, 255, 0)), (0, 1, 7), ignore_value=255)
 VALUES = np.array([[0, 1, 7, 7], [255, 7, 0, 0], [0, 0, 0, 1]], np.uint8)
@@ -51,8 +51,8 @@ MASKS = [
 ]
 
 
-def repaired(data: bytes) -> bytes:
-    """A PNG with right checksums, as far as its chunks can be followed: then what is inside them is what is tested."""
+def fix_checksums(data: bytes) -> bytes:
+    """Corrects the checksums of a PNG as far as its chunks can be followed, so the chunks' content is tested."""
     parts, start = [data[:8]], 8
     while start + 12 <= len(data):
         length = struct.unpack_from(">I", data, start)[0]
@@ -65,19 +65,19 @@ def repaired(data: bytes) -> bytes:
 
 
 @st.composite
-def spoiled(draw, files):
-    """One of the files with a few bytes changed, put in, taken out or moved, and perhaps cut off."""
+def corrupted(draw, files):
+    """One of the files with a few bytes changed, inserted, deleted or moved, perhaps cut off."""
     data = draw(st.sampled_from(files))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(data)))
         new = draw(st.binary(max_size=6))
-        gone = draw(st.sampled_from([len(new), len(new), 0, 1, 8, 10_000]))
-        data = data[:start] + new + data[start + gone :]
-    return repaired(data) if draw(st.booleans()) and data.startswith(b"\x89PNG") else data
+        length = draw(st.sampled_from([len(new), len(new), 0, 1, 8, 10_000]))
+        data = data[:start] + new + data[start + length :]
+    return fix_checksums(data) if draw(st.booleans()) and data.startswith(b"\x89PNG") else data
 
 
 def check(amount, *strategies):
-    """Calls the decorated function with `amount` examples, the same ones each time."""
+    """Calls the decorated function with `amount` examples, the same in every run."""
 
     def run(function):
         quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -91,10 +91,10 @@ def check(amount, *strategies):
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Truncated File Read", "ignore:Metadata Warning")
 @pytest.mark.parametrize("amount", AMOUNTS)
-def test_an_image_that_is_stored_looks_the_same_to_pillow_and_to_tensorflow(amount):
+def test_stored_images_are_equal_in_pillow_and_tensorflow(amount):
     import tensorflow as tf
 
-    @check(amount, spoiled(IMAGES), st.sampled_from([1, 3]))
+    @check(amount, corrupted(IMAGES), st.sampled_from([1, 3]))
     def _(data, channels):
         try:
             stored, size, reason = prepare_image(data, channels, "photos/7")
@@ -109,8 +109,8 @@ def test_an_image_that_is_stored_looks_the_same_to_pillow_and_to_tensorflow(amou
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Truncated File Read", "ignore:Metadata Warning")
 @pytest.mark.parametrize("amount", AMOUNTS)
-def test_a_mask_that_is_read_holds_ids_of_classes_and_void_alone(amount):
-    @check(amount, spoiled(MASKS))
+def test_masks_that_are_read_hold_classes_and_void_only(amount):
+    @check(amount, corrupted(MASKS))
     def _(data):
         try:
             ids = read_mask(data, LABELS, "masks/7")
@@ -122,8 +122,8 @@ def test_a_mask_that_is_read_holds_ids_of_classes_and_void_alone(amount):
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Truncated File Read", "ignore:Metadata Warning")
 @pytest.mark.parametrize("amount", AMOUNTS)
-def test_any_two_files_are_a_pair_or_refused(amount):
-    @check(amount, st.binary(max_size=60) | spoiled(IMAGES), st.binary(max_size=60) | spoiled(MASKS))
+def test_any_two_files_form_a_pair_or_are_refused(amount):
+    @check(amount, st.binary(max_size=60) | corrupted(IMAGES), st.binary(max_size=60) | corrupted(MASKS))
     def _(image, mask):
         try:
             image_bytes, label_map_bytes, _ = prepare_pair(image, mask, LABELS, 3, "i", "m")
@@ -140,7 +140,7 @@ TABLE = st.lists(st.lists(CELL | st.text(max_size=4), max_size=5).map(",".join),
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
-def test_any_table_of_pairs_is_listed_or_refused_and_leads_nowhere_outside(amount, tmp_path):
+def test_any_table_of_pairs_is_listed_or_refused_and_stays_in_its_folder(amount, tmp_path):
     folder = tmp_path / "photos"
     (folder / "m").mkdir(parents=True)
     for name in ("a.png", "b.png", "m/a.png", "../a.png"):
@@ -177,7 +177,7 @@ def test_any_list_of_the_voc_layout_is_listed_or_refused(amount, tmp_path):
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
-def test_any_table_of_classes_is_one_or_refused_with_its_path(amount, tmp_path):
+def test_any_table_of_classes_is_read_or_refused_with_its_path(amount, tmp_path):
     cell = st.sampled_from(["0", "1", "255", "-1", "256", "a", "", "1e9"]) | st.text(max_size=3)
     rows = st.lists(st.lists(cell, max_size=6).map(",".join), max_size=5).map("\n".join)
 

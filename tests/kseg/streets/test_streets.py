@@ -1,4 +1,4 @@
-"""The generated streets: repeatable, labelled exactly, and built so that a small window does not tell its class."""
+"""The generated streets: repeatable, exactly labelled, and such that a small part of an image does not determine its class."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,7 @@ FEW = range(24)
 
 
 def digest(size=(48, 64), count=3) -> str:
-    """Of the bytes of a few examples of each split."""
+    """The digest of a few examples of each split."""
     total = hashlib.sha256()
     for split in streets.SPLITS:
         for index in range(count):
@@ -30,7 +30,7 @@ def digest(size=(48, 64), count=3) -> str:
 
 @pytest.fixture(scope="module")
 def renderings():
-    """Scenes of the split train and their pictures."""
+    """Scenes of the split train and their renderings."""
     scenes = [streets.scene(index, split="train") for index in FEW]
     return [(scene, streets.render(scene, SIZE)) for scene in scenes]
 
@@ -41,12 +41,12 @@ def test_the_version_changes_with_the_output():
 
 
 def test_another_process_draws_the_same_bytes_without_tensorflow():
-    code = (
+    program = (
         "import sys, hashlib; from kseg import streets; total = hashlib.sha256()\n"
         "for array in streets.draw(5, split='test', seed=3): total.update(array.tobytes())\n"
         "print(total.hexdigest(), 'tensorflow' in sys.modules or 'tensorflow_datasets' in sys.modules)"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     here = hashlib.sha256()
     for array in streets.draw(5, split="test", seed=3):
         here.update(array.tobytes())
@@ -54,11 +54,11 @@ def test_another_process_draws_the_same_bytes_without_tensorflow():
 
 
 def test_splits_indices_and_seeds_draw_different_streets():
-    choices = [("train", 0, 0), ("validation", 0, 0), ("test", 0, 0), ("train", 1, 0), ("train", 0, 1)]
-    pictures = {
-        streets.draw(index, split=split, size=(32, 48), seed=seed)[0].tobytes() for split, index, seed in choices
+    examples = [("train", 0, 0), ("validation", 0, 0), ("test", 0, 0), ("train", 1, 0), ("train", 0, 1)]
+    images = {
+        streets.draw(index, split=split, size=(32, 48), seed=seed)[0].tobytes() for split, index, seed in examples
     }
-    assert len(pictures) == len(choices)
+    assert len(images) == len(examples)
 
 
 @pytest.mark.parametrize("size", [(32, 48), (48, 32), (97, 131), (360, 480)])
@@ -80,13 +80,13 @@ def test_every_label_is_a_class_or_void_and_every_class_occurs(renderings):
     assert values.tolist() == [*range(streets.LABELS.num_classes), VOID]
 
 
-def test_pictures_have_texture_and_use_the_range(renderings):
+def test_images_have_texture_and_use_the_range(renderings):
     for _, rendering in renderings:
         assert rendering.image.std() > 15
         assert len(np.unique(rendering.image)) > 80
 
 
-def test_void_lies_between_all_classes_and_is_thin(renderings):
+def test_thin_void_separates_all_classes(renderings):
     for _, rendering in renderings:
         label_map = rendering.label_map.astype(int)
         for one, other in ((label_map[:-1], label_map[1:]), (label_map[:, :-1], label_map[:, 1:])):
@@ -107,7 +107,7 @@ def test_sky_never_lies_below_road(renderings):
 
 
 def whole_cars(scene, size, margin=2):
-    """Numbers of the cars that are in the picture with all of themselves, at least 14 pixels high; and their rendering."""
+    """Yields the rendering and the mask of each car that is wholly in the image and at least 14 pixels high."""
     everything = streets.render(scene, size)
     for number, car in enumerate(scene.cars, 1):
         alone = streets.render(dataclasses.replace(scene, cars=(car,), posts=()), size).cars == 1
@@ -133,7 +133,7 @@ def test_each_car_in_full_view_stands_on_two_wheels():
     assert found >= 5
 
 
-def test_a_line_goes_on_behind_a_car():
+def test_a_line_continues_behind_a_car():
     split_lines = 0
     for index in range(60):
         scene = streets.scene(index, split="train")
@@ -159,7 +159,7 @@ def test_worn_paint_keeps_its_class(renderings):
     assert fresh.image[marking].mean() > worn.image[marking].mean() + 5
 
 
-def test_the_same_glass_belongs_to_a_shop_or_a_house_by_its_building(renderings):
+def test_glass_belongs_to_a_shop_or_a_house_depending_on_its_building(renderings):
     for scene, _ in renderings[:6]:
         shops, houses = (
             streets.render(
@@ -174,7 +174,7 @@ def test_the_same_glass_belongs_to_a_shop_or_a_house_by_its_building(renderings)
         assert same[both].mean() > 0.8
 
 
-def test_wrong_arguments_are_refused_with_what_was_received():
+def test_arguments_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"`split` must be one of train, validation, test\. Received: split='val'"):
         streets.draw(0, split="val")
     with pytest.raises(ValueError, match=r"must not be negative\. Received: index=-1, seed=0"):

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFilter
 
-from tests.kseg.pairs.encoded import COLOUR, GREY, black, chunk, encoded, png, with_palette, wrapped
+from tests.kseg.pairs.encoded import COLOUR, GREY, black, chunk, encoded, png, with_palette, wrap
 
 CLASSES = "value,name,red,green,blue\n0,ground,90,90,90\n5,left,220,60,50\n200,right,50,90,220\n9,void,0,0,0\n"
 VOID = 9
@@ -195,7 +195,7 @@ PAIRS = [
     BadPair("png_without_its_end", "damaged_file", image=NOISE_PNG[:-4]),
     BadPair("png_with_a_changed_bit", "damaged_file", image=NOISE_PNG[:500] + b"\0" + NOISE_PNG[501:]),
     BadPair("png_with_an_unknown_chunk", "damaged_file", image=IMAGE_FILE[:33] + chunk(b"HiHi", b"") + IMAGE_FILE[33:]),
-    BadPair("png_of_0_rows", "damaged_file", image=wrapped(3, 0, b"")),
+    BadPair("png_of_0_rows", "damaged_file", image=wrap(3, 0, b"")),
     BadPair("png_with_100_megabytes_of_text", "damaged_file", image=text_bomb),
     BadPair("jpeg_of_600_scans", "damaged_file", image=many_scans, suffix=".jpg"),
     # files of other formats, whatever their names
