@@ -13,7 +13,7 @@ import pathlib
 import shutil
 import sys
 
-from pipeline.engine.ancestry import RECIPE, places, walk
+from pipeline.engine.ancestry import RECIPE, find_artifacts, walk
 from pipeline.engine.files import read_json
 from pipeline.engine.store import IN_USE, SCRATCH
 from pipeline.publishing.versions import LINEAGE
@@ -81,14 +81,14 @@ def _needed(root, push_to) -> set[pathlib.Path]:
     """Folders of the models that were pushed, of their scores and verdicts, and of all that led to them."""
     pushed = [read_json(file) for file in push_to.glob(f"*/*/{LINEAGE}")]
     named = [name for lineage in pushed for name in (lineage["fingerprint"], *lineage.get("verdicts", ()))]
-    return {folder for folder, _ in walk(*(place for name in named for place in places(root, name)))}
+    return {folder for folder, _ in walk(*(place for name in named for place in find_artifacts(root, name)))}
 
 
 def _note_of(path, needed) -> bool:
     """Whether it is the pusher's note of a push that still stands; without it the next run would look again."""
     recipe = read_json(path / RECIPE)
     return recipe["component"] == "pusher" and any(
-        place in needed for place in places(path.parents[1], recipe["inputs"]["model"])
+        place in needed for place in find_artifacts(path.parents[1], recipe["inputs"]["model"])
     )
 
 

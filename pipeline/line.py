@@ -1,6 +1,6 @@
-"""The graph of components, and which part of it a command asks for.
+"""The graph of components, and the stages of it that a command runs.
 
-A component's module is imported when the component has to work, so that a run in which everything is cached answers at once.
+A component's module is imported only when the component has to run, so a run in which everything is cached answers at once.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ COMPONENTS = (
 
 @dataclasses.dataclass(frozen=True)
 class Stages:
-    """The part of the line that a command asks for; all of it by default."""
+    """The stages that a command runs; by default all of them."""
 
-    first: str = COMPONENTS[0]  # what comes before must be finished
-    last: str = COMPONENTS[-1]  # what comes behind is left alone
-    forced: tuple[str, ...] = ()  # compute again though they are finished
-    explain: bool = False  # run nothing, say what would run and why
+    first: str = COMPONENTS[0]  # those before it must be finished
+    last: str = COMPONENTS[-1]  # those after it do not run
+    forced: tuple[str, ...] = ()  # run again even if they are finished
+    explain: bool = False  # run nothing, report what would run and why
 
     @property
     def whole(self) -> bool:
-        """Whether it ends with the pusher, and so with a report."""
+        """Whether they end with the pusher, and so with a report."""
         return self.last == COMPONENTS[-1] and not self.explain
 
 
 def run(config: settings.Config, beam_options: list[str], stages: Stages) -> dict[str, pathlib.Path]:
-    """Runs the part of the line; returns the folder of each artifact.
+    """Runs the stages; returns the folder of each artifact.
 
     Raises:
-        ValueError: something before `stages.first` is not finished, or a component refuses what it is given.
+        ValueError: a component before `stages.first` is not finished, or one refuses its inputs.
     """
     before = COMPONENTS[: COMPONENTS.index(stages.first)]
     store, artifacts = Store(config.root, forced=stages.forced, required=before, explain=stages.explain), {}
-    for name, artifact in steps(config, beam_options, store):
+    for name, artifact in compute(config, beam_options, store):
         artifacts[name] = artifact.path
         if name == "example_validator" and name not in before and not stages.explain:
             _note_anomalies(name, artifact.path)
@@ -67,17 +67,17 @@ def run(config: settings.Config, beam_options: list[str], stages: Stages) -> dic
     return artifacts
 
 
-def steps(config: settings.Config, beam_options: list[str], store: Store):
-    """The nine components in order; Python's calls are the graph.
+def compute(config: settings.Config, beam_options: list[str], store: Store):
+    """Computes the nine components in order; the order of Python's calls is the graph.
 
     Args:
-        config: of the run.
+        config: settings of the run.
         beam_options: Beam's command line.
-        store: that runs them.
+        store: runs each component, or finds its result.
 
     Yields:
-        Name and artifact of each, as soon as there is one; a caller that asks no further runs no further. Of several machines
-        that train together, those that are not the chief end with the trainer, and have no artifact of it.
+        Name and artifact of each component as soon as it is finished; the next one runs when the caller takes the next pair. Of
+        several machines, all but the chief end with the trainer and yield nothing for it.
     """
     beam = Untracked(beam_options)
     c = config
@@ -110,7 +110,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
     training, chosen, name = component("trainer"), choices(c.trainer), Untracked(config.name)
     if c.trainer.strategy == "multiworker":
         training = machines.in_subprocess(training, config.wait_for_machines)
-        if not (machines.here().chief or store.explain):
+        if not (machines.this_machine().is_chief or store.explain):
             store.join(training, c.trainer, choices=chosen, transform=transform, name=name)
             return
     model = store.run(training, c.trainer, choices=chosen, resume=True, transform=transform, name=name)
@@ -144,7 +144,7 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
         model=model,
         evaluation=evaluation,
         validation=validation,
-        name=Artifact(config.name, config.name),  # pusher works on a place, so its recipe does name it
+        name=Artifact(config.name, config.name),  # pusher writes to a place, so its recipe names it
         target=Artifact(target, str(target.resolve())),
         fingerprint=Untracked(model.fingerprint),
     )
@@ -152,13 +152,13 @@ def steps(config: settings.Config, beam_options: list[str], store: Store):
 
 
 def _note_anomalies(name: str, folder: pathlib.Path):
-    """What was found in the data, when the component has run and when it was cached."""
+    """Prints the anomalies of the data, whether the component ran or was cached."""
     if text := report(folder):
         progress.note(name, text)
 
 
 def _source(data: str) -> Artifact:
-    """The data as an input: generated ones are known by their name, all others by their content, those of TFDS too."""
+    """The data as an input: generated streets by their name, all others by their content, TFDS data sets included."""
     if data == "streets":
         return Artifact(data, data)
     if not data.startswith("tfds:"):
@@ -173,11 +173,11 @@ def _class_names(examples: pathlib.Path) -> list[str]:
 
 
 def _baseline(config, model: Artifact) -> dict[str, Artifact]:
-    """The newest pushed version that is another model: what the new one is compared with. None, where that is not wanted."""
-    place = versions.newest_other(pathlib.Path(config.push_to, config.name), model.fingerprint)
-    if place is None or config.evaluator.margin is None:
+    """The newest pushed version that is another model, to compare with; empty where there is none or no margin is set."""
+    version = versions.newest_other(pathlib.Path(config.push_to, config.name), model.fingerprint)
+    if version is None or config.evaluator.margin is None:
         return {}
-    return {"baseline": Artifact(place, versions.fingerprint(place) or external(place).fingerprint)}
+    return {"baseline": Artifact(version, versions.fingerprint(version) or external(version).fingerprint)}
 
 
 def _still_pushed(path) -> bool:

@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         return _conclude(config, paths) if part.whole and "pusher" in paths else 0
     except KeyboardInterrupt:
         return stopped("The same command goes on: what is finished is kept, training from its last checkpoint.")
-    except machines.Lost as error:
+    except machines.MachineLost as error:
         print(f"error: {error}", file=sys.stderr)
         return LOST
     except Exception as error:
@@ -158,7 +158,7 @@ def parse(argv: list[str]) -> tuple[settings.Config, list[str]]:
         )
     settings.check_refinements(config)
     if config.trainer.strategy == "multiworker":
-        machines.here()
+        machines.this_machine()
     gate.check_thresholds(config.evaluator.thresholds)
     if not config.data:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")

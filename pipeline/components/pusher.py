@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pathlib
 
-from pipeline.engine.ancestry import RECIPE, ancestry, data
+from pipeline.engine.ancestry import RECIPE, collect_recipes, describe_data
 from pipeline.engine.files import read_json, write_json
 from pipeline.publishing import versions
 from pipeline.settings.pusher import Pusher
@@ -68,7 +68,7 @@ def pusher(
             "recipe": read_json(model / RECIPE, None),
             "scores": scores,
         }
-        lineage |= {"data": data(model), "ancestry": ancestry(model, evaluation, validation)}
+        lineage |= {"data": describe_data(model), "ancestry": collect_recipes(model, evaluation, validation)}
         lineage |= {"verdicts": [evaluation.name, validation.name]}
         result |= {"version": versions.publish(model / "saved_model", folder, lineage), "pushed": True}
         versions.prune(folder, config.keep)

@@ -131,7 +131,7 @@ def test_when_a_machine_is_killed_the_other_says_so_within_60_seconds_and_both_g
     assert both[1 - dying].returncode == 4, said
     assert said.count("error: ") == 1 and "Traceback" not in said, said
     assert "error: All machines must stay until training ends. Received: " in said
-    assert "Start the same command on all of them again: training goes on from its last checkpoint." in said
+    assert "Start the same command on all of them again: training resumes from its last checkpoint." in said
     with np.load(path) as kept:
         before = json.loads(str(kept["about"]))["history"]["val_loss"]
     status, said = ended(started(tmp_path, *arguments))
@@ -209,14 +209,14 @@ def test_a_list_that_does_not_say_where_the_machines_are_is_refused_before_anyth
 
 
 def test_the_example_in_the_message_is_right():
-    first = machines.here(machines.EXAMPLE)
+    first = machines.this_machine(machines.EXAMPLE)
     assert first == machines.Machine("worker 0", True, {"worker 0": "host1:12345", "worker 1": "host2:12345"})
 
 
 def test_a_chief_that_is_named_goes_before_the_workers():
     named = {"cluster": {"worker": ["b:2"], "chief": ["a:1"]}, "task": {"type": "worker", "index": 0}}
-    assert not machines.here(json.dumps(named)).chief
-    assert machines.here(json.dumps(named | {"task": {"type": "chief", "index": 0}})).chief
+    assert not machines.this_machine(json.dumps(named)).is_chief
+    assert machines.this_machine(json.dumps(named | {"task": {"type": "chief", "index": 0}})).is_chief
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What differs between recipes is said in words, against the recipe that is most alike."""
+"""Differences between recipes are named, against the most similar one."""
 
 import json
 
@@ -24,15 +24,15 @@ def test_every_part_of_a_recipe_is_compared():
     )
     assert changes(now | {"python": "3.12"}, RECIPE) == [
         "setting epochs is 80, was 16",
-        "code of kseg.data changed",
         'package keras is "3.16.0", was "3.15.0"',
         "input transform changed",
+        "code of kseg.data changed",
         "Python is 3.12, was 3.11",
     ]
     assert changes(RECIPE, RECIPE) == []
 
 
-def test_what_is_new_and_what_is_gone_is_said():
+def test_new_and_missing_entries_are_named():
     assert changes(changed(config={"width": None}), RECIPE) == ["setting width is new"]
     assert changes(RECIPE, changed(code={"kseg.old": "33"})) == ["code of kseg.old is gone"]
 
@@ -44,3 +44,16 @@ def test_the_most_similar_earlier_recipe_is_compared_with(tmp_path):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "recipe.json").write_text(json.dumps(recipe))
     assert reasons(RECIPE, tmp_path) == ["setting epochs is 16, was 3"]
+
+
+def test_of_many_changed_modules_three_are_named_and_the_rest_counted(tmp_path):
+    earlier = changed(config={"epochs": 3}, code={f"kseg.m{number}": "1" for number in range(9)})
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "recipe.json").write_text(json.dumps(earlier))
+    assert reasons(RECIPE, tmp_path) == [
+        "setting epochs is 16, was 3",
+        "code of kseg.m0 is gone",
+        "code of kseg.m1 is gone",
+        "code of kseg.m2 is gone",
+        "and the code of 6 more modules",
+    ]

@@ -240,7 +240,7 @@ def of_line(folder, *settings):
     """Fingerprint of each component of a run."""
     config, beam = run.parse(["--root", str(folder / "runs"), "--push-to", str(folder / "models"), *settings])
     explained = store.Store(config.root, explain=True)
-    return {name: artifact.fingerprint for name, artifact in line.steps(config, beam, explained)}
+    return {name: artifact.fingerprint for name, artifact in line.compute(config, beam, explained)}
 
 
 @pytest.mark.parametrize(
