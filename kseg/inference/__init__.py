@@ -1,8 +1,8 @@
-"""Prediction beyond one forward pass: sliding windows, tiles, several views of an image, several models, DenseCRF.
+"""Prediction beyond one forward pass: tiles, sliding windows, several views of an image, several models, DenseCRF.
 
-A *model* here is whatever turns images (B, H, W, C) into logits (B, H, W, K): a Keras model, asked by `predict_on_batch`, or any
-other callable, so that what one function of this package returns can be given to the next. numpy only, but for
-`SavedModel` and `refine_with_crf`.
+A *model* here is whatever turns images (B, H, W, C) into logits (B, H, W, K): a Keras model, called through `predict_on_batch`,
+or any other callable. So what one function of this package returns can be given to the next. Images are checked where they
+enter: rank, dtype, channels, NaN, and a range of [0, 255]. numpy only, except for `SavedModel` and `refine_with_crf`.
 """
 
 from kseg.inference.averaging import average_views, ensemble

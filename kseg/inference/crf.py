@@ -1,4 +1,4 @@
-"""A model whose answers DenseCRF refines. TensorFlow, because DenseCRF needs it; imported when needed."""
+"""A model whose logits DenseCRF refines. TensorFlow, because DenseCRF needs it; imported when called."""
 
 from __future__ import annotations
 
@@ -6,38 +6,44 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kseg.inference.model_calls import predict_logits
+from kseg.inference.checks import check_images, values_checked
+from kseg.inference.model_calls import check_model, num_channels, predict_logits
 
 
-def refine_with_crf(model, **settings) -> Callable[[np.ndarray], np.ndarray]:
-    """A model whose logits are those that DenseCRF makes of another's, at the images' own size.
+def refine_with_crf(model, **crf_parameters) -> Callable[[np.ndarray], np.ndarray]:
+    """Wraps a model so that DenseCRF refines its logits, at the images' own size.
 
-    What answers tiles or averages views is refine_with_crf as a whole: give it as `model`; memory then grows with the image.
+    Predictions of tiles or of averaged views are refined as a whole: wrap the model that predicts them. Memory then grows with
+    the image.
 
     Args:
         model: Keras model, or a callable, from images (B, H, W, C) to logits (B, H, W, K).
-        **settings: of `kseg.DenseCRF`; none: its defaults.
+        **crf_parameters: arguments of `kseg.DenseCRF`.
 
-    Returns: callable from images (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32.
+    Returns:
+        Callable from images (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32.
 
     Raises:
-        ValueError: a setting does not fit.
-        TypeError: DenseCRF has no such setting.
+        TypeError: `model` is no model, or DenseCRF has no such argument.
+        ValueError: an argument does not fit.
 
     Example:
-        >>> served = kseg.inference.SavedModel("savedmodels/streets/1")
-        >>> refine_with_crf = kseg.inference.refine_with_crf(served, iterations=5, appearance_weight=4)
-        >>> label_map = refine_with_crf(image[np.newaxis])[0].argmax(-1)
+        >>> network = lambda images: np.concatenate([images, 255 - images], axis=-1) / 64
+        >>> refined = kseg.inference.refine_with_crf(network, iterations=5, appearance_weight=4)
+        >>> refined(np.full((1, 6, 8, 1), 200.0))[0].argmax(-1).max()
+        np.int64(0)
     """
     import tensorflow as tf
 
     from kseg.postprocess.densecrf import DenseCRF
 
-    # Sizes that differ are traced once for all.
-    refine = tf.function(DenseCRF(**settings, activation=None), reduce_retracing=True)
+    check_model(model)
+    refine = tf.function(DenseCRF(**crf_parameters, activation=None), reduce_retracing=True)  # one trace for all sizes
 
-    def answer(images):
-        inputs = [tf.constant(array, tf.float32) for array in (predict_logits(model, images), images)]
-        return refine(inputs).numpy()
+    def predict(images):
+        check_images(images, "images", "refine_with_crf", channels=num_channels(model))
+        with values_checked():
+            logits = predict_logits(model, images)
+        return refine([tf.constant(array, tf.float32) for array in (logits, images)]).numpy()
 
-    return answer
+    return predict

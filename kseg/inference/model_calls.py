@@ -1,27 +1,55 @@
-"""How a model is asked, whatever it is. numpy only."""
+"""What counts as a model, and how one is called. numpy only."""
 
 from __future__ import annotations
+
+import os
 
 import numpy as np
 
 
-def predict_logits(model, images: np.ndarray) -> np.ndarray:
-    """What a model answers to images: a Keras model in one compiled batch, a callable as it is.
+def check_model(model, name: str = "model") -> None:
+    """Refuses what is neither a Keras model nor a callable.
 
     Args:
-        model: a Keras model, or a callable from images (B, H, W, C) to scores (B, H, W, K).
-        images: (B, H, W, C) in [0, 255].
-
-    Returns: scores (B, H, W, K), float32.
+        model: a Keras model, or a callable from images (B, H, W, C) to logits (B, H, W, K).
+        name: of the argument, for the message.
 
     Raises:
-        ValueError: the scores are of another size than the images.
+        TypeError: it is neither.
     """
-    answer = model.predict_on_batch(images) if hasattr(model, "predict_on_batch") else model(images)
-    answer = np.asarray(answer, np.float32)
-    if answer.ndim != 4 or answer.shape[:3] != images.shape[:3]:
+    if not callable(model) and not hasattr(model, "predict_on_batch"):
+        cure = ""
+        if isinstance(model, str | os.PathLike):
+            cure = " Load a file with keras.saving.load_model, an export with kseg.inference.SavedModel."
+        raise TypeError(f"`{name}` must be a Keras model or a callable. Received: {name}={model!r}.{cure}")
+
+
+def num_channels(model) -> int | None:
+    """The channels C that a model takes; None if it does not tell."""
+    shape = getattr(model, "input_shape", None)
+    if isinstance(shape, tuple) and len(shape) == 4:
+        return shape[-1]
+    return getattr(model, "channels", None)
+
+
+def predict_logits(model, images: np.ndarray) -> np.ndarray:
+    """The logits of a batch: a Keras model predicts it in one compiled call, a callable is called.
+
+    Args:
+        model: a Keras model, or a callable from images (B, H, W, C) to logits (B, H, W, K).
+        images: (B, H, W, C) in [0, 255].
+
+    Returns:
+        Logits (B, H, W, K), float32.
+
+    Raises:
+        ValueError: the logits are of another size than the images.
+    """
+    logits = model.predict_on_batch(images) if hasattr(model, "predict_on_batch") else model(images)
+    logits = np.asarray(logits, np.float32)
+    if logits.ndim != 4 or logits.shape[:3] != images.shape[:3]:
         raise ValueError(
-            "`model` must answer an image (H, W, C) with scores (H, W, K) of its own size. "
-            f"Received: scores {answer.shape[1:]} of an image {images.shape[1:]}. Build the network with padding='same'."
+            "`model` must return logits (H, W, K) of the size of the image (H, W, C). "
+            f"Received: logits {logits.shape[1:]} of an image {images.shape[1:]}. Build the network with padding='same'."
         )
-    return answer
+    return logits

@@ -1,28 +1,32 @@
-"""The overlapping tiles of networks that answer only the middle of what they see. numpy only."""
+"""U-Net's overlap-tile strategy, for networks without padding, which predict only the centre of their input. numpy only."""
 
 from __future__ import annotations
 
 import numpy as np
 
-LARGEST_STRIDE = 64
-"""No network for tiles has a larger one: among as many sizes in a row there is one that every pooling halves."""
+from kseg.inference.checks import check_count, check_images, values_checked
+from kseg.inference.model_calls import num_channels
+
+MAX_STRIDE = 64
+"""No network for tiles has a larger one: among as many consecutive sizes there is one that every pooling halves."""
 
 
 def overlap_tiles(images: np.ndarray, *, tile: int, output_tile: int) -> np.ndarray:
-    """Tiles that overlap so that their middles, side by side, cover the image; its borders are continued as in mirrors.
+    """Cuts images into overlapping tiles whose centres cover the image; beyond the border the image is mirrored.
 
-    An unpadded network answers only the middle of what it sees. Image and label map are cut alike to train it: the images with
-    `tile` and `output_tile`, the label maps with `output_tile` for both.
+    An unpadded network predicts only the centre of its input. To train one, cut images and label maps alike: images with
+    `tile` and `output_tile`, label maps with `output_tile` for both.
 
     Args:
-        images: (B, H, W, C); mirrored again and again where a tile is larger.
-        tile: rows and columns that the network sees, pixels.
-        output_tile: rows and columns that it answers, in the middle of them.
+        images: (B, H, W, C); mirrored repeatedly where a tile is larger.
+        tile: rows and columns of the network's input, pixels.
+        output_tile: rows and columns of its output, pixels, centred in the input.
 
-    Returns: (B, rows of tiles, columns of tiles, tile, tile, C), a read-only view.
+    Returns:
+        (B, rows of tiles, columns of tiles, tile, tile, C), a read-only view.
 
     Raises:
-        ValueError: `output_tile` is below 1 or more than `tile`, or their difference is odd.
+        ValueError: `output_tile` is below 1 or above `tile`, or their difference is odd.
 
     Example:
         >>> overlap_tiles(np.arange(5).reshape(1, 1, 5, 1), tile=4, output_tile=2)[0, 0, :, 1, :, 0]
@@ -34,35 +38,49 @@ def overlap_tiles(images: np.ndarray, *, tile: int, output_tile: int) -> np.ndar
     """
     if not 1 <= output_tile <= tile or (tile - output_tile) % 2:
         raise ValueError(
-            "`output_tile` must be from 1 to `tile` and leave as many pixels on either side. "
+            "`output_tile` must be from 1 to `tile`, with an equal margin on both sides. "
             f"Received: tile={tile}, output_tile={output_tile}."
         )
+    with values_checked():  # label maps are cut, too
+        check_images(images, "images", "overlap_tiles")
     margin = (tile - output_tile) // 2
-    around = [(margin, margin + -length % output_tile) for length in images.shape[1:3]]
-    padded = np.pad(images, ((0, 0), *around, (0, 0)), mode="reflect")
+    padding = [(margin, margin + -length % output_tile) for length in images.shape[1:3]]
+    padded = np.pad(images, ((0, 0), *padding, (0, 0)), mode="reflect")
     every = np.lib.stride_tricks.sliding_window_view(padded, (tile, tile), axis=(1, 2))
     return np.moveaxis(every[:, ::output_tile, ::output_tile], 3, -1)
 
 
 def predict_overlap_tile(model, images: np.ndarray, *, tile: int = 572, batch_size: int = 1) -> np.ndarray:
-    """Labels whole images by a network that answers only the middle of what it sees, without a seam.
+    """Predicts whole images without seams, by a network that predicts only the centre of its input.
 
     Args:
-        model: functional model from `image` (B, tile, tile, C) to logits (B, answer, answer, K), such as
+        model: functional model from `image` (B, tile, tile, C) to logits (B, output_tile, output_tile, K), such as
             `kseg.UNet(padding="valid")`.
         images: (B, H, W, C) in [0, 255], of any size.
-        tile: rows and columns of a tile, pixels, of which the network loses no more than it must: 12 (mod 16) for U-Net's five
-            levels. Memory grows with it, and so does the share of a tile that is answered.
-        batch_size: tiles predicted together.
+        tile: rows and columns of a tile, pixels, at which the network crops as little as possible: 12 (mod 16) for U-Net's five
+            levels. Larger tiles take more memory, and waste less of it on their margins.
+        batch_size: tiles per forward pass.
 
-    Returns: logits (B, H, W, K), float32.
+    Returns:
+        Logits (B, H, W, K), float32.
 
     Raises:
-        ValueError: at another `tile` of a similar size the network loses fewer pixels, so that the answers of tiles are shifted.
+        TypeError: `model` is no functional Keras model, or `images` no array of numbers.
+        ValueError: at another `tile` of similar size the network crops fewer pixels, so its predictions would be shifted; or the
+            images do not fit.
+
+    Example:
+        >>> network = kseg.UNet(2, filters=(4, 8), padding="valid")
+        >>> kseg.predict_overlap_tile(network, np.full((1, 30, 40, 3), 200, np.uint8), tile=44).shape
+        (1, 30, 40, 2)
 
     Source: the overlap-tile strategy of U-Net (Ronneberger et al. 2015), figure 2.
     """
-    output_tile = _answered(model, tile)
+    _check_network(model)
+    check_count(tile, "tile")
+    check_count(batch_size, "batch_size")
+    check_images(images, "images", "predict_overlap_tile", channels=num_channels(model))
+    output_tile = _output_tile(model, tile)
     tiles = overlap_tiles(images, tile=tile, output_tile=output_tile)
     batch, rows, columns = tiles.shape[:3]
     flat = tiles.reshape(-1, *tiles.shape[3:])
@@ -71,19 +89,28 @@ def predict_overlap_tile(model, images: np.ndarray, *, tile: int = 572, batch_si
         for start in range(0, len(flat), batch_size)
     ]
     logits = np.concatenate(logits).reshape(batch, rows, columns, output_tile, output_tile, -1).swapaxes(2, 3)
-    return logits.reshape(batch, rows * output_tile, columns * output_tile, -1)[:, : images.shape[1], : images.shape[2]]
+    whole = logits.reshape(batch, rows * output_tile, columns * output_tile, -1)
+    return whole[:, : images.shape[1], : images.shape[2]]
 
 
-def _answered(model, tile: int) -> int:
-    """Rows that the network answers of a tile; a map of odd size before pooling would lose one more and shift the answer."""
+def _check_network(model):
+    if not hasattr(model, "compute_output_shape") or not isinstance(getattr(model, "input_shape", None), tuple):
+        raise TypeError(
+            f"`model` must be a functional Keras model of one image. Received: model={model!r}. "
+            "kseg.predict_tiles takes any callable whose logits have the image's size."
+        )
+
+
+def _output_tile(model, tile: int) -> int:
+    """Rows that the network predicts of a tile; a feature map of odd size before pooling would lose one more and shift them."""
     channels = model.input_shape[-1]
-    near = range(tile, tile + LARGEST_STRIDE)
-    lost = {size: size - model.compute_output_shape((1, size, size, channels))[1] for size in near}
-    least = min(lost.values())
-    if lost[tile] != least:
-        good = next(size for size in near if lost[size] == least)
+    sizes = range(tile, tile + MAX_STRIDE)
+    cropped = {size: size - model.compute_output_shape((1, size, size, channels))[1] for size in sizes}
+    least = min(cropped.values())
+    if cropped[tile] != least:
+        good = next(size for size in sizes if cropped[size] == least)
         raise ValueError(
-            f"`tile` must be a size of which the network loses only {least} pixels. Received: tile={tile}, of which it loses "
-            f"{lost[tile]}. Take {good}."
+            f"`tile` must be a size of which the network crops only {least} pixels. Received: tile={tile}, of which it crops "
+            f"{cropped[tile]}. Take tile={good}."
         )
     return tile - least

@@ -1,17 +1,20 @@
-"""An exported SavedModel as a model of this package. TensorFlow, because that is what loads it; imported when needed."""
+"""An exported SavedModel as a model of this package. TensorFlow, because that is what loads it; imported when called."""
 
 from __future__ import annotations
+
+import pathlib
 
 import numpy as np
 
 from kseg.inference.averaging import TINY
+from kseg.inference.checks import check_images
 
 
 class SavedModel:
     """An export of `kseg.export`, as a callable from images (B, H, W, C) to logits (B, H, W, K).
 
-    The logits are the logarithms of its probabilities. It fits every image into the size that it was trained at, so to show it
-    another scale, cut tiles of that size from a scaled image. Images that are not uint8 are rounded to it.
+    The logits are the logarithms of the export's probabilities. It fits every image into the size that it was trained at; to
+    predict at another scale, cut tiles of that size from a scaled image. Images that are not uint8 are rounded.
 
     Attributes:
         channels: C, 1 or 3.
@@ -20,15 +23,21 @@ class SavedModel:
         path: folder of the SavedModel.
 
     Raises:
-        OSError: there is no SavedModel.
+        FileNotFoundError: there is no SavedModel.
         ValueError: it has no signature "probabilities".
 
     Example:
-        >>> model = kseg.inference.SavedModel("savedmodels/streets/1")
-        >>> label_map = model(image[np.newaxis])[0].argmax(-1)
+        >>> import tempfile
+        >>> labels = kseg.LabelMap(("ground", "car"), ((90, 90, 90), (220, 60, 50)), (0, 1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     kseg.export(kseg.UNet(2, filters=(4, 8)), folder, labels=labels, image_size=(48, 64))
+        ...     model = kseg.inference.SavedModel(folder)
+        >>> model.label_map(np.full((96, 128, 3), 200, np.uint8)).shape
+        (96, 128)
     """
 
     def __init__(self, path):
+        _check_path(path)
         import tensorflow as tf
 
         self._loaded = tf.saved_model.load(str(path))
@@ -42,17 +51,32 @@ class SavedModel:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Logits (B, H, W, K), float32, of images (B, H, W, C) in [0, 255]."""
-        answer = self._asked("probabilities", images)["probabilities"]
-        return np.log(np.maximum(answer, TINY))
+        check_images(images, "images", "SavedModel", channels=self.channels)
+        return np.log(np.maximum(self._run("probabilities", images)["probabilities"], TINY))
 
     def label_map(self, image: np.ndarray) -> np.ndarray:
-        """Class ids (H, W), uint8, of one image (H, W, C): `argmax` of the logits, made where they are made."""
-        return self._asked("serving_default", image[np.newaxis])["label_map"][0]
+        """Class ids (H, W), uint8, of one image (H, W, C) in [0, 255]: `argmax` of the logits, taken inside the export."""
+        check_images(image, "image", "SavedModel.label_map", rank=3, channels=self.channels)
+        return self._run("serving_default", image[np.newaxis])["label_map"][0]
 
-    def _asked(self, signature, images) -> dict:
+    def _run(self, signature: str, images: np.ndarray) -> dict:
+        """The outputs of a signature, as arrays."""
         import tensorflow as tf
 
         if images.dtype != np.uint8:
             images = np.clip(np.floor(images + 0.5), 0, 255).astype(np.uint8)
-        answer = self._loaded.signatures[signature](image=tf.constant(images))
-        return {name: value.numpy() for name, value in answer.items()}
+        outputs = self._loaded.signatures[signature](image=tf.constant(images))
+        return {name: value.numpy() for name, value in outputs.items()}
+
+
+def _check_path(path):
+    """Refuses a path without a SavedModel; for the folder of a pushed model it names the newest version."""
+    path = pathlib.Path(path)
+    if not (path / "saved_model.pb").is_file():
+        versions = [
+            int(version.parent.name) for version in path.glob("*/saved_model.pb") if version.parent.name.isdecimal()
+        ]
+        cure = f" Name a version, such as {path / str(max(versions))}." if versions else ""
+        raise FileNotFoundError(
+            f"`path` must be the folder of a SavedModel, with saved_model.pb. Received: path={str(path)!r}.{cure}"
+        )

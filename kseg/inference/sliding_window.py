@@ -1,25 +1,30 @@
-"""The oldest way to label every pixel: classify the window round it, one window at a time.
+"""Sliding windows, the oldest way to label every pixel: classify the window around it, one window at a time.
 
-It needs one forward pass a pixel, and neighbouring windows repeat nearly all of each other's work; `kseg.convolutionalize` gives
-the same answer in one pass. numpy only: a model is asked by `predict_on_batch`.
+It takes one forward pass per pixel, and neighbouring windows repeat nearly all of each other's work; `kseg.convolutionalize`
+gives the same logits in one pass. numpy only: the classifier is called through `predict_on_batch`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from kseg.inference.checks import check_count, check_images, values_checked
+
+BORDERS = ("reflect", "zeros")
+
 
 def windows(images: np.ndarray, size: int, *, border: str = "reflect") -> np.ndarray:
-    """The window round every pixel, as a view: no pixel is copied but for the border.
+    """The window around every pixel, as a view: only the border is copied.
 
-    The window of an even size reaches one pixel farther to the top and the left.
+    A window of even size reaches one pixel farther to the top and the left.
 
     Args:
         images: (B, H, W, C).
         size: rows and columns of a window.
-        border: what lies beyond an image: "reflect", its mirror image, or "zeros".
+        border: what lies beyond an image: one of "reflect", its mirror image, and "zeros".
 
-    Returns: (B, H, W, size, size, C), read-only; index it with arrays of positions to draw windows for training.
+    Returns:
+        (B, H, W, size, size, C), read-only; index it with arrays of positions to draw windows for training.
 
     Raises:
         ValueError: `images` has not four axes, `size` is below 1, or `border` is neither.
@@ -28,36 +33,60 @@ def windows(images: np.ndarray, size: int, *, border: str = "reflect") -> np.nda
         >>> windows(np.arange(3).reshape(1, 1, 3, 1), 3)[0, 0, 0, 1, :, 0]
         array([1, 0, 1])
     """
-    if images.ndim != 4:
-        raise ValueError(f"`images` must have the axes (B, H, W, C). Received: shape {images.shape}.")
-    if size < 1:
-        raise ValueError(f"`size` must be at least 1 pixel. Received: size={size}.")
-    if border not in ("reflect", "zeros"):
-        raise ValueError(f'`border` must be "reflect" or "zeros". Received: border={border!r}.')
-    around = (size // 2, size - 1 - size // 2)
-    padded = np.pad(images, ((0, 0), around, around, (0, 0)), mode="reflect" if border == "reflect" else "constant")
+    with values_checked():  # any values can be cut into windows
+        check_images(images, "images", "windows")
+    check_count(size, "size")
+    if border not in BORDERS:
+        raise ValueError(f"`border` must be one of {', '.join(BORDERS)}. Received: border={border!r}.")
+    padding = (size // 2, size - 1 - size // 2)
+    padded = np.pad(images, ((0, 0), padding, padding, (0, 0)), mode="reflect" if border == "reflect" else "constant")
     return np.moveaxis(np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2)), 3, -1)
 
 
 def predict_windows(classifier, images: np.ndarray, *, border: str = "reflect", batch_size: int = 256) -> np.ndarray:
-    """Labels every pixel by classifying the window round it, one window at a time.
+    """Predicts every pixel by classifying the window around it, one window at a time.
 
     Args:
         classifier: model from windows (N, size, size, C) to logits (N, K), such as `kseg.PatchClassifier`.
         images: (B, H, W, C) in [0, 255].
-        border: "reflect" or "zeros", as in `windows`.
-        batch_size: windows classified together.
+        border: one of "reflect", "zeros", as in `windows`.
+        batch_size: windows per forward pass.
 
-    Returns: logits (B, H, W, K), float32.
+    Returns:
+        Logits (B, H, W, K), float32.
 
     Raises:
-        ValueError: as `windows`.
+        TypeError: `classifier` takes no square windows of one size, or `images` is no array of numbers.
+        ValueError: as `windows`, or the images do not fit.
+
+    Example:
+        >>> classifier = kseg.PatchClassifier(2, window=18, kernel_sizes=(3, 3), filters=(4, 4), dense_units=(8,))
+        >>> kseg.predict_windows(classifier, np.full((1, 10, 12, 3), 200, np.uint8)).shape
+        (1, 10, 12, 2)
 
     Source: Ciresan et al. 2012, section 2. It takes 20 to 450 times as long as the classifier's conversion does
         (`python -m benchmarks.windows`: windows of 18 to 95 pixels, images of 64x48 to 240x180).
     """
-    every = windows(images, classifier.input_shape[1], border=border)
-    places = np.stack(np.unravel_index(np.arange(np.prod(every.shape[:3])), every.shape[:3]))
-    batches = np.split(places, range(batch_size, places.shape[1], batch_size), axis=1)
+    size, channels = _input_window(classifier)
+    check_count(batch_size, "batch_size")
+    check_images(images, "images", "predict_windows", channels=channels)
+    every = windows(images, size, border=border)
+    positions = np.stack(np.unravel_index(np.arange(np.prod(every.shape[:3])), every.shape[:3]))
+    batches = np.split(positions, range(batch_size, positions.shape[1], batch_size), axis=1)
     logits = [np.asarray(classifier.predict_on_batch(every[tuple(batch)]), np.float32) for batch in batches]
     return np.concatenate(logits).reshape(*every.shape[:3], -1)
+
+
+def _input_window(classifier) -> tuple[int, int | None]:
+    """Rows and channels of the windows that a classifier takes.
+
+    Raises:
+        TypeError: it takes none.
+    """
+    shape = getattr(classifier, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[1] is None or shape[1] != shape[2]:
+        raise TypeError(
+            "`classifier` must take square windows of one size, (N, size, size, C). "
+            f"Received: a model of input_shape={shape}. A network for whole images predicts them by itself."
+        )
+    return shape[1], shape[3]

@@ -1,24 +1,27 @@
-"""Prediction of images of any size in bounded memory: tiles that overlap, blended by Gaussian weights.
+"""Prediction of images of any size in bounded memory: overlapping tiles, blended by Gaussian weights.
 
-The image is read, and the answer written, in bands of one row of tiles, so that both may be memory-mapped files larger than
-memory. Weights are products of one for the rows and one for the columns, and sum to 1 at each pixel; so no sum of weights is kept
-and accumulators may be float16. Refused: tiles off the network's grid, whose answers would be shifted. numpy only; Keras where
-it knows the receptive field.
+The image is read, and the prediction written, in bands of one row of tiles, so both may be memory-mapped files larger than
+memory. A tile's weights are the product of one weight per row and one per column, and sum to 1 at each pixel; so no sum of
+weights is kept and accumulators may be float16. Refused: tiles off the network's grid, whose predictions would be shifted. numpy
+only; Keras where it computes the receptive field.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import mmap
 
 import numpy as np
 
 from kseg.inference.averaging import softmax
-from kseg.inference.model_calls import predict_logits
+from kseg.inference.checks import check_count, check_images, values_checked
+from kseg.inference.mapped_files import release_pages
+from kseg.inference.model_calls import check_model, num_channels, predict_logits
 
 OUTPUT_MODES = ("logits", "probabilities", "label_map")
-WIDTH = 1 / 8
-"""Standard deviation of the Gaussian, as a part of what is kept of a tile: nnU-Net's choice."""
+ACCUMULATORS = ("float32", "float16")
+GAUSSIAN_WIDTH = 1 / 8
+"""Standard deviation of the Gaussian, as a fraction of the part of a tile that is kept: nnU-Net's choice."""
 TINY = 1e-30  # below any sum of weights that is not 0
 
 
@@ -35,34 +38,36 @@ def predict_tiles(
     accumulator: str = "float32",
     batch_size: int = 1,
 ) -> np.ndarray:
-    """Labels an image of any size, tile by tile, in memory that grows with its width but not with its height.
+    """Predicts an image of any size tile by tile, in memory that grows with its width but not with its height.
 
-    A pixel's answer is the mean of those of the tiles that see it, weighted by a Gaussian about each tile's centre. Pixels
-    within `margin` of a tile's edge get no weight: there a network sees the padding of its convolutions instead of the image.
-    With a margin that holds the receptive field, the answer is that of the whole image at once (to 1e-5 in float32), but for
-    pixels within `margin` of the image's border, beyond which tiles show its mirror image.
+    The prediction of a pixel is the mean over the tiles that contain it, weighted by a Gaussian around each tile's centre. Pixels
+    within `margin` of a tile's edge get no weight: there the network sees the padding of its convolutions instead of the image.
+    With a margin that covers the receptive field, the prediction equals that of the whole image (to 1e-5 in float32), except
+    within `margin` of the image's border, where tiles show its mirror image.
 
     Memory: tile * W * K accumulators, a batch of tiles, and what the network needs for them. An image of 20,000 x 20,000 pixels,
     from a mapped file to a mapped file, with 12 classes and a small network took 1.26 GiB with float32 accumulators and 1.03 GiB
     with float16, of which TensorFlow alone takes 0.63, and 160 s on two shared cores (its slow test).
 
     Args:
-        model: Keras model, or a callable, from images (B, H, W, C) to scores (B, H, W, K) of their size.
+        model: Keras model, or a callable, from images (B, H, W, C) to logits (B, H, W, K).
         image: (H, W, C) in [0, 255]; anything that numpy slices, such as `np.memmap` or `tifffile.memmap`.
-        tile: rows and columns that the network sees at once, pixels; smaller where the image is.
-        overlap: pixels that neighbouring tiles share.
-        margin: pixels at the edges of tiles whose answers are thrown away. None: as many as `kseg.receptive_field` finds, where
-            `overlap` is at least twice that, else 0, as for a callable: then tiles are blended and the answer is not exact.
+        tile: (height, width) of the network's input, or one number for both, pixels; smaller where the image is.
+        overlap: pixels that neighbouring tiles share, vertically and horizontally, or one number for both.
+        margin: pixels at the edges of tiles to discard. None: as many as `kseg.receptive_field` computes if `overlap` is at least
+            twice that, otherwise 0, as for a callable: then tiles are blended and the prediction is not exact.
         stride: tiles begin at multiples of it, where the poolings of the whole image would begin too; the network's largest.
         output_mode: one of "logits", "probabilities" (softmax is blended) or "label_map" (`argmax` of the blended logits).
-        out: (H, W, K), or (H, W) for a label map, written band by band; None: a new array, float32 or uint8.
-        accumulator: "float32", or "float16" for half of the memory and three digits.
-        batch_size: tiles predicted together.
+        out: array to write to, band by band: (H, W, K), or (H, W) for a label map; None: a new array, float32 or uint8.
+        accumulator: one of "float32", "float16", which takes half of the memory and keeps three digits.
+        batch_size: tiles per forward pass.
 
-    Returns: `out`.
+    Returns:
+        `out`.
 
     Raises:
-        ValueError: shapes, sizes or names do not fit; or `margin` is None and a layer's receptive field is not known.
+        TypeError: `model` is neither a Keras model nor a callable, or `image` is no array of numbers.
+        ValueError: a shape, size or name does not fit; or `margin` is None and a layer's receptive field is unknown.
 
     Example:
         >>> image = np.arange(12.0).reshape(3, 4, 1)
@@ -74,128 +79,161 @@ def predict_tiles(
     Source: the overlap-tile strategy of U-Net (Ronneberger et al. 2015), figure 2; Gaussian weights as in nnU-Net (Isensee et al.
         2021), methods, "inference".
     """
-    if image.ndim != 3 or 0 in image.shape:
-        raise ValueError(f"`image` must have the axes (H, W, C) and a pixel. Received: shape {image.shape}.")
-    if output_mode not in OUTPUT_MODES or accumulator not in ("float32", "float16"):
+    check_model(model)
+    if output_mode not in OUTPUT_MODES or accumulator not in ACCUMULATORS:
         raise ValueError(
-            f"`output_mode` must be one of {', '.join(OUTPUT_MODES)} and `accumulator` float32 or float16. "
+            f"`output_mode` must be one of {', '.join(OUTPUT_MODES)} and `accumulator` one of {', '.join(ACCUMULATORS)}. "
             f"Received: output_mode={output_mode!r}, accumulator={accumulator!r}."
         )
-    tiles, overlaps = _pair(tile), _pair(overlap)
-    margin = _margin(model, min(overlaps)) if margin is None else margin
+    tiles, overlaps = _as_pair(tile, "tile"), _as_pair(overlap, "overlap", minimum=0)
+    check_count(batch_size, "batch_size")
+    check_images(image, "image", "predict_tiles", rank=3, channels=num_channels(model))
+    margin = _receptive_margin(model, min(overlaps)) if margin is None else check_count(margin, "margin", minimum=0)
     rows, columns = (
-        _cuts(side, size, shared, margin, stride)
-        for side, size, shared in zip(image.shape, tiles, overlaps, strict=False)
+        _spans(side, size, shared, margin, stride)
+        for side, size, shared in zip(image.shape[:2], tiles, overlaps, strict=True)
     )
+    with values_checked():
+        return _blend(model, image, rows, columns, output_mode, out, accumulator, batch_size)
+
+
+def _blend(model, image, rows, columns, output_mode, out, accumulator, batch_size) -> np.ndarray:
+    """Predicts row by row of tiles; a band of accumulators holds the image's columns and the rows of one tile."""
     band = None
     for number, row in enumerate(rows):
-        for column, scores in _predicted(model, image, row, columns, batch_size):
-            if output_mode == "probabilities":
-                scores = softmax(scores)
+        # Add the weighted predictions of this row of tiles.
+        for column, logits in _predict_row(model, image, row, columns, batch_size):
+            values = softmax(logits) if output_mode == "probabilities" else logits
             if band is None:
-                band = np.zeros((row.size, image.shape[1], scores.shape[-1]), accumulator)
-                out = _output(out, output_mode, image.shape, scores.shape[-1])
-            _add(band, scores, row, column)
+                band = np.zeros((row.size, image.shape[1], values.shape[-1]), accumulator)
+                out = _output(out, output_mode, image.shape, values.shape[-1])
+            _accumulate(band, values, row, column)
+        # Write the rows that no later tile reaches.
         last = number == len(rows) - 1
         finished = row.size if last else rows[number + 1].start - row.start
         _write(out, band[:finished], row.start, output_mode)
-        _release(image)
-        _release(out)
+        release_pages(image)
+        release_pages(out)
+        # Move the rest up, for the next row of tiles.
         band[: row.size - finished] = band[finished:]
         band[row.size - finished :] = 0
     return out
 
 
-class _Cut:
-    """The place of a tile along one axis: where it starts, its size, and the weights of its pixels, 0 outside of the image."""
+@dataclasses.dataclass(frozen=True)
+class _Span:
+    """A tile along one axis of the image.
 
-    def __init__(self, start: int, weights: np.ndarray, side: int):
-        self.start, self.size, self._side = start, len(weights), side
-        inside = np.flatnonzero(weights)
-        self.kept = slice(inside[0], inside[-1] + 1) if len(inside) else slice(0, 0)
-        self.weights = weights[self.kept].astype(np.float32)
+    Attributes:
+        start: position of its first pixel; below 0 where the tile begins outside the image.
+        size: its pixels.
+        kept: those of them with a weight.
+        weights: of the kept pixels, float32.
+        side: pixels of the image.
+    """
 
-    def reflected(self) -> np.ndarray:
-        """Positions in the image of the tile's pixels; beyond the border those of the mirror image, which does not repeat it."""
+    start: int
+    size: int
+    kept: slice
+    weights: np.ndarray
+    side: int
+
+    def positions(self) -> np.ndarray:
+        """Positions of the tile's pixels in the image, mirrored beyond the border, which is not repeated."""
         position = np.arange(self.start, self.start + self.size)
-        period = max(1, 2 * (self._side - 1))
+        period = max(1, 2 * (self.side - 1))
         position = position % period
-        return np.minimum(position, period - position) if self._side > 1 else np.zeros_like(position)
+        return np.minimum(position, period - position) if self.side > 1 else np.zeros_like(position)
 
 
-def _cuts(side: int, tile: int, overlap: int, margin: int, stride: int) -> list[_Cut]:
+def _spans(side: int, tile: int, overlap: int, margin: int, stride: int) -> list[_Span]:
     """Tiles along one axis of the image, whose weights sum to 1 at each pixel."""
     step = tile - overlap
     if stride < 1 or overlap < 0 or step < 1 or tile % stride or step % stride:
         raise ValueError(
-            "`tile` and `tile - overlap` must be positive multiples of `stride`, so that tiles lie on the network's grid. "
+            "`tile` and `tile - overlap` must be positive multiples of `stride`, to keep tiles on the network's grid. "
             f"Received: tile={tile}, overlap={overlap}, stride={stride}."
         )
     if not 0 <= 2 * margin <= overlap:
         raise ValueError(
-            "`overlap` must hold the margins of two tiles, or pixels between them would get no answer. "
+            "`overlap` must cover the margins of two tiles, or pixels between them would get no prediction. "
             f"Received: overlap={overlap}, margin={margin}. Take an overlap of at least {2 * margin}."
         )
     before = math.ceil(overlap / 2 / stride) * stride
     end = side + math.ceil(overlap / 2)
     tile = min(tile, math.ceil((before + end) / stride) * stride)
     number = 1 + max(0, math.ceil((end + before - tile) / step))
-    distance = (np.arange(tile) - (tile - 1) / 2) / (WIDTH * (tile - 2 * margin))
-    gaussian = np.exp(-0.5 * distance**2)
-    gaussian[:margin] = gaussian[tile - margin :] = 0
+    gaussian = _gaussian(tile, margin)
     total = np.zeros((number - 1) * step + tile)
     for start in range(0, number * step, step):
         total[start : start + tile] += gaussian
     starts = [index * step - before for index in range(number)]
-    shares = [gaussian / np.maximum(total[start + before :][:tile], TINY) for start in starts]
-    cuts = [_Cut(start, _inside(share, start, side), side) for start, share in zip(starts, shares, strict=True)]
-    return [cut for cut in cuts if len(cut.weights)]
+    weights = [gaussian / np.maximum(total[start + before :][:tile], TINY) for start in starts]
+    spans = [_span(start, values, side) for start, values in zip(starts, weights, strict=True)]
+    return [span for span in spans if len(span.weights)]
 
 
-def _inside(weights, start, side):
-    """Weights with those of pixels outside of the image set to 0."""
+def _gaussian(tile: int, margin: int) -> np.ndarray:
+    """Weights (tile,) around the centre of a tile; 0 in its margins."""
+    distance = (np.arange(tile) - (tile - 1) / 2) / (GAUSSIAN_WIDTH * (tile - 2 * margin))
+    gaussian = np.exp(-0.5 * distance**2)
+    gaussian[:margin] = gaussian[tile - margin :] = 0
+    return gaussian
+
+
+def _span(start: int, weights: np.ndarray, side: int) -> _Span:
+    """A tile with these weights, of which only those of pixels inside the image are kept."""
     position = np.arange(start, start + len(weights))
-    return np.where((position >= 0) & (position < side), weights, 0)
+    weights = np.where((position >= 0) & (position < side), weights, 0)
+    inside = np.flatnonzero(weights)
+    kept = slice(inside[0], inside[-1] + 1) if len(inside) else slice(0, 0)
+    return _Span(start, len(weights), kept, weights[kept].astype(np.float32), side)
 
 
-def _predicted(model, image, row, columns, batch_size):
-    """The tiles of one row, each with the scores of all its pixels."""
+def _predict_row(model, image, row: _Span, columns: list[_Span], batch_size: int):
+    """Yields the tiles of one row, each with the logits of all its pixels."""
     for first in range(0, len(columns), batch_size):
         batch = columns[first : first + batch_size]
-        images = np.stack([_cut(image, row.reflected(), column.reflected()) for column in batch])
-        yield from zip(batch, predict_logits(model, images), strict=True)
+        tiles = np.stack([_read_tile(image, row.positions(), column.positions()) for column in batch])
+        yield from zip(batch, predict_logits(model, tiles), strict=True)
 
 
-def _cut(image, rows, columns) -> np.ndarray:
-    """A tile, of which only the rectangle that holds it is read."""
+def _read_tile(image, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The pixels at rows and columns; only the rectangle around them is read."""
     top, left = rows.min(), columns.min()
     block = np.asarray(image[top : rows.max() + 1, left : columns.max() + 1])
     return block[np.ix_(rows - top, columns - left)]
 
 
-def _add(band, scores, row, column):
-    """Adds a tile's weighted scores to the band; the band has the rows of the tile and the columns of the image."""
+def _accumulate(band, values, row: _Span, column: _Span):
+    """Adds a tile's weighted values (height, width, K) to the band (height, W, K)."""
     left = column.start + column.kept.start
     weights = row.weights[:, None, None] * column.weights[:, None]
-    band[row.kept, left : left + len(column.weights)] += weights * scores[row.kept, column.kept]
+    band[row.kept, left : left + len(column.weights)] += weights * values[row.kept, column.kept]
 
 
-def _output(out, output_mode, shape, classes):
-    expected = shape[:2] if output_mode == "label_map" else (*shape[:2], classes)
-    if output_mode == "label_map" and classes > 255:
-        raise ValueError(
-            f"A label map holds at most 255 classes. Received: {classes} scores. Ask for output_mode='logits'."
-        )
+def _output(out, output_mode: str, image_shape, num_classes: int) -> np.ndarray:
+    """The array to write to: `out` if it fits, or a new one."""
+    is_label_map = output_mode == "label_map"
+    shape = image_shape[:2] if is_label_map else (*image_shape[:2], num_classes)
     if out is None:
-        return np.empty(expected, np.uint8 if output_mode == "label_map" else np.float32)
-    if out.shape != expected:
+        if is_label_map and num_classes > 255:
+            raise ValueError(
+                f"A label map holds at most 255 classes. Received: {num_classes} logits. Use output_mode='logits'."
+            )
+        return np.empty(shape, np.uint8 if is_label_map else np.float32)
+    if tuple(out.shape) != tuple(shape):
         raise ValueError(
-            f"`out` must have the shape {expected} for output_mode={output_mode!r}. Received: shape {out.shape}."
+            f"`out` must have the shape {tuple(shape)} for output_mode={output_mode!r}. Received: shape {tuple(out.shape)}."
         )
+    dtype = np.dtype(out.dtype)
+    if dtype.kind not in ("iu" if is_label_map else "f") or (is_label_map and np.iinfo(dtype).max < num_classes - 1):
+        kind = f"integers up to {num_classes - 1}" if is_label_map else "floating-point numbers"
+        raise ValueError(f"`out` must hold {kind} for output_mode={output_mode!r}. Received: out.dtype={dtype}.")
     return out
 
 
-def _write(out, band, start, output_mode):
+def _write(out, band, start: int, output_mode: str):
     """Writes finished rows, as far as they lie in the image."""
     first, last = max(start, 0), min(start + len(band), len(out))
     if first < last:
@@ -203,31 +241,28 @@ def _write(out, band, start, output_mode):
         out[first:last] = rows.argmax(-1) if output_mode == "label_map" else rows
 
 
-def _release(array):
-    """Lets go of the pages of a mapped file that were touched, which would else count as this process's memory."""
-    if isinstance(array, np.memmap) and array.mode != "c":  # the pages of copy-on-write hold what is in no file
-        while isinstance(array, np.ndarray):
-            array = array.base
-        if isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            array.madvise(mmap.MADV_DONTNEED)
+def _as_pair(value, name: str, minimum: int = 1) -> tuple[int, int]:
+    """A number for each axis."""
+    pair = (value, value) if np.isscalar(value) else tuple(value)
+    if len(pair) != 2:
+        raise ValueError(
+            f"`{name}` must be one number or (vertical, horizontal), in pixels. Received: {name}={value!r}."
+        )
+    return tuple(check_count(side, name, minimum) for side in pair)
 
 
-def _pair(value) -> tuple[int, int]:
-    return (value, value) if np.isscalar(value) else tuple(value)
-
-
-def _margin(model, overlap: int) -> int:
-    """The margin of a functional network where two of them fit into the overlap, else 0."""
+def _receptive_margin(model, overlap: int) -> int:
+    """The margin of a functional network if the overlap covers two of them, otherwise 0."""
     if not hasattr(model, "operations"):
         return 0
     from kseg.receptive_fields import receptive_field
 
     try:
-        found = receptive_field(model).margin
+        margin = receptive_field(model).margin
     except ValueError as error:
         raise ValueError(
-            "`margin` must be given for a network whose receptive field is not known. "
-            f"Received: margin=None [model {model.name!r}: {error}] Give margin=0 to blend all that tiles answer."
+            "`margin` must be given for a network with a layer of unknown receptive field. "
+            f"Received: margin=None [model {model.name!r}: {error}] Set margin=0 to blend whole tiles."
         ) from error
-    margin = max(found) if isinstance(found, tuple) else found
-    return math.ceil(margin) if 2 * margin <= overlap else 0
+    margin = max(margin) if isinstance(margin, tuple) else margin  # infinite for global pooling
+    return math.ceil(margin) if margin <= overlap // 2 else 0

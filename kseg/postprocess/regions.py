@@ -1,8 +1,8 @@
 """Regions of a label map: connected components of each class, and cleaning of specks and holes.
 
 What changes is counted: `clean_label_map` reports pixels by (old class, new class), and how many regions each class lost.
-Void (255) has no regions, is never filled or merged, and nothing is merged into it. Outlines are in `kseg.outlines`. numpy and
-scikit-image only.
+Void (255) forms no regions, is never filled or merged, and nothing is merged into it. For outlines see `kseg.outlines`. numpy
+and scikit-image only.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ with extra("postprocess"):
 
 @dataclasses.dataclass(frozen=True)
 class Region:
-    """Pixels of one class that hang together.
+    """A connected component of one class.
 
     Attributes:
-        class_id: their class.
-        area: their number.
-        box: (top, left, height, width) of the smallest rectangle that holds them, in pixels.
-        centroid: (row, column) of their mean place.
-        mask: (height, width) of the box, bool: which of its pixels they are.
+        class_id: its class.
+        area: number of pixels.
+        box: bounding box (top, left, height, width), pixels.
+        centroid: (row, column), the mean position of its pixels.
+        mask: (height, width) of the bounding box, bool: the pixels that belong to the region.
     """
 
     class_id: int
@@ -40,13 +40,14 @@ class Region:
 
 
 def find_regions(label_map: np.ndarray, *, connectivity: int = 8) -> list[Region]:
-    """Connected components of every class.
+    """Finds the connected components of every class.
 
     Args:
         label_map: (H, W), class ids, 255 where void.
-        connectivity: 8 where pixels that touch at a corner hang together, 4 where they do not.
+        connectivity: one of 8, where pixels that touch at a corner are connected, and 4, where they are not.
 
-    Returns: regions by class, each class's from top to bottom; every pixel that is not void lies in exactly one.
+    Returns:
+        Regions in order of class, then from top to bottom; every pixel that is not void lies in exactly one.
 
     Raises:
         ValueError: `label_map` is no array (H, W) of integers, or `connectivity` is neither.
@@ -55,7 +56,7 @@ def find_regions(label_map: np.ndarray, *, connectivity: int = 8) -> list[Region
         >>> [(region.class_id, region.area, region.box) for region in find_regions(np.array([[0, 1, 0], [1, 0, 0]]))]
         [(0, 4, (0, 0, 2, 3)), (1, 2, (0, 0, 2, 2))]
     """
-    labelled = _labelled(label_map, connectivity)
+    labelled = _label_regions(label_map, connectivity)
     labelled = np.where(label_map == VOID, 0, labelled)
     found = []
     for part in measure.regionprops(labelled):
@@ -68,12 +69,13 @@ def find_regions(label_map: np.ndarray, *, connectivity: int = 8) -> list[Region
 
 @dataclasses.dataclass(frozen=True)
 class CleanedLabelMap:
-    """A label map without specks and holes, and what that took.
+    """A label map without specks and holes, and what changed.
 
     Attributes:
-        label_map: (H, W), the dtype of what was given.
-        changed_pixels: {(from class, to class): pixels}, without what stayed.
-        regions_lost: {class: regions fewer than before}; below 0 where regions came apart; without what stayed.
+        label_map: (H, W), of the input's dtype.
+        changed_pixels: {(old class, new class): pixels}; unchanged pixels are not listed.
+        regions_lost: {class: by how many regions it has fewer than before}, negative if regions were split; unchanged classes are
+            not listed.
     """
 
     label_map: np.ndarray
@@ -86,14 +88,14 @@ def clean_label_map(
 ) -> CleanedLabelMap:
     """Fills holes of up to `max_hole` pixels, then merges regions of fewer than `min_area` into their surroundings.
 
-    A hole is what one class encloses: of one class or of many, and not at the image's border. The smallest region comes first; it
-    takes the class of the neighbour with which it shares the longest border, and grows together with what of that class it
-    touches. A region that nothing but void surrounds stays.
+    A hole is what one class encloses, of one class or several, away from the image's border. Regions are merged from the smallest
+    up: each takes the class of the neighbour with the longest shared border, and joins all regions of that class that it touches.
+    A region surrounded by void alone stays.
 
     Args:
         label_map: (H, W), class ids, 255 where void.
-        min_area: pixels of the smallest region that stays; 0: all stay.
-        max_hole: pixels of the largest hole that is filled; 0: none is.
+        min_area: pixels of the smallest region to keep; 0 keeps all.
+        max_hole: pixels of the largest hole to fill; 0 fills none.
         connectivity: 8 or 4, as in `find_regions`.
 
     Raises:
@@ -107,21 +109,21 @@ def clean_label_map(
         raise ValueError(
             f"`min_area` and `max_hole` must be at least 0 pixels. Received: min_area={min_area}, max_hole={max_hole}."
         )
-    before = _counted(label_map, connectivity)
-    tidy = _filled(label_map, max_hole, connectivity) if max_hole else label_map.copy()
+    before = _count_regions(label_map, connectivity)
+    cleaned = _fill_holes(label_map, max_hole, connectivity) if max_hole else label_map.copy()
     if min_area > 1:
-        tidy = _merged(tidy, min_area, connectivity)
-    after = _counted(tidy, connectivity)
-    changed = tidy != label_map
-    pairs = np.stack([label_map[changed], tidy[changed]], axis=1).astype(int)
-    kinds, pixels = np.unique(pairs, axis=0, return_counts=True)
-    moved = {tuple(kind): count for kind, count in zip(kinds.tolist(), pixels.tolist(), strict=True)}
+        cleaned = _merge_small_regions(cleaned, min_area, connectivity)
+    after = _count_regions(cleaned, connectivity)
+    changed = cleaned != label_map
+    pairs = np.stack([label_map[changed], cleaned[changed]], axis=1).astype(int)
+    pairs, pixels = np.unique(pairs, axis=0, return_counts=True)
+    changed_pixels = {tuple(pair): count for pair, count in zip(pairs.tolist(), pixels.tolist(), strict=True)}
     lost = {class_id: before[class_id] - after[class_id] for class_id in sorted({*before, *after})}
-    return CleanedLabelMap(tidy, moved, {class_id: number for class_id, number in lost.items() if number})
+    return CleanedLabelMap(cleaned, changed_pixels, {class_id: number for class_id, number in lost.items() if number})
 
 
-def _labelled(label_map: np.ndarray, connectivity: int) -> np.ndarray:
-    """Numbers of the regions from 1 on, those of void included."""
+def _label_regions(label_map: np.ndarray, connectivity: int) -> np.ndarray:
+    """Region numbers from 1 on, those of void included."""
     if label_map.ndim != 2 or not np.issubdtype(label_map.dtype, np.integer):
         raise ValueError(
             f"`label_map` must be class ids (H, W). Received: label_map={label_map.dtype} {label_map.shape}."
@@ -131,19 +133,19 @@ def _labelled(label_map: np.ndarray, connectivity: int) -> np.ndarray:
     return measure.label(label_map.astype(np.int32), background=-1, connectivity=connectivity // 4)
 
 
-def _counted(label_map, connectivity) -> collections.Counter:
+def _count_regions(label_map, connectivity) -> collections.Counter:
     """Number of regions of each class."""
-    labelled = _labelled(label_map, connectivity)
+    labelled = _label_regions(label_map, connectivity)
     _, first = np.unique(labelled, return_index=True)
     classes = label_map.ravel()[first]
     return collections.Counter(classes[classes != VOID].tolist())
 
 
-def _filled(label_map, max_hole, connectivity) -> np.ndarray:
-    """The label map with holes filled; the largest last, because it holds the smaller ones that lie in it."""
+def _fill_holes(label_map, max_hole, connectivity) -> np.ndarray:
+    """The label map with holes filled; the largest last, because it covers the smaller ones inside it."""
     holes = []
     for class_id in np.unique(label_map[label_map != VOID]):
-        # What encloses and what is enclosed need unlike connectivities, or a diagonal line would both part and not part.
+        # The enclosing class and the hole need opposite connectivities, or a diagonal line would both separate and not.
         outside = measure.label(label_map != class_id, connectivity=2 if connectivity == 4 else 1)
         border = np.concatenate([outside[0], outside[-1], outside[:, 0], outside[:, -1]])
         with_void = outside[label_map == VOID]
@@ -157,38 +159,38 @@ def _filled(label_map, max_hole, connectivity) -> np.ndarray:
     return filled
 
 
-def _merged(label_map, min_area, connectivity) -> np.ndarray:
+def _merge_small_regions(label_map, min_area, connectivity) -> np.ndarray:
     """The label map with small regions merged into their neighbours."""
-    labelled = _labelled(label_map, connectivity)
+    labelled = _label_regions(label_map, connectivity)
     _, first, areas = np.unique(labelled, return_index=True, return_counts=True)
     classes = label_map.ravel()[first].tolist()
-    graph = _Graph(classes, areas.tolist(), _borders(labelled, connectivity))
-    waiting = [(area, number) for number, area in enumerate(graph.areas) if area < min_area and classes[number] != VOID]
-    heapq.heapify(waiting)
-    while waiting:
-        area, number = heapq.heappop(waiting)
+    graph = _RegionGraph(classes, areas.tolist(), _borders(labelled, connectivity))
+    queue = [(area, number) for number, area in enumerate(graph.areas) if area < min_area and classes[number] != VOID]
+    heapq.heapify(queue)
+    while queue:
+        area, number = heapq.heappop(queue)
         if graph.root(number) != number or graph.areas[number] != area:
-            continue  # it was merged, or grew and waits with its new area
+            continue  # merged already, or grown and queued again with its new area
         grown = graph.merge(number)
         if grown is not None and graph.areas[grown] < min_area:
-            heapq.heappush(waiting, (graph.areas[grown], grown))
+            heapq.heappush(queue, (graph.areas[grown], grown))
     final = np.array([graph.classes[graph.root(number)] for number in range(len(classes))], label_map.dtype)
     return final[labelled - 1]
 
 
 def _borders(labelled, connectivity) -> dict[tuple[int, int], int]:
-    """How many pairs of neighbouring pixels any two regions share, by their numbers from 0 on."""
+    """The length of the border between any two regions, in pairs of neighbouring pixels, by region numbers from 0 on."""
     numbers = labelled - 1
     pairs = [(numbers[1:], numbers[:-1]), (numbers[:, 1:], numbers[:, :-1])]
     if connectivity == 8:
         pairs += [(numbers[1:, 1:], numbers[:-1, :-1]), (numbers[1:, :-1], numbers[:-1, 1:])]
     both = np.concatenate([np.stack([one.ravel(), other.ravel()]) for one, other in pairs], axis=1)
     both = np.sort(both[:, both[0] != both[1]], axis=0)
-    kinds, counts = np.unique(both, axis=1, return_counts=True)
-    return {tuple(kind): count for kind, count in zip(kinds.T.tolist(), counts.tolist(), strict=True)}
+    regions, counts = np.unique(both, axis=1, return_counts=True)
+    return {tuple(pair): count for pair, count in zip(regions.T.tolist(), counts.tolist(), strict=True)}
 
 
-class _Graph:
+class _RegionGraph:
     """Regions and their shared borders, while regions are merged."""
 
     def __init__(self, classes, areas, borders):
@@ -199,13 +201,13 @@ class _Graph:
             self._borders[one][other] = self._borders[other][one] = length
 
     def root(self, number) -> int:
-        """The region that `number` is now a part of."""
+        """The region that `number` now belongs to."""
         while self._roots[number] != number:
             self._roots[number] = number = self._roots[self._roots[number]]
         return number
 
     def merge(self, number) -> int | None:
-        """Merges a region into the neighbour of the longest border; the root of what it has become, None without neighbour."""
+        """Merges a region into the neighbour with the longest border; returns the merged root, None without a neighbour."""
         neighbours = {n: length for n, length in self._borders[number].items() if self.classes[n] != VOID}
         if not neighbours:
             return None
@@ -217,7 +219,7 @@ class _Graph:
         return number
 
     def _join(self, one, other) -> int:
-        """Makes one region of two; the one with more neighbours takes over those of the other."""
+        """Joins two regions; the one with more neighbours takes over those of the other."""
         if len(self._borders[one]) > len(self._borders[other]):
             one, other = other, one
         for neighbour, length in self._borders[one].items():

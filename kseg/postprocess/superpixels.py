@@ -1,8 +1,8 @@
-"""Regions of an image that no label was needed for: superpixels, larger regions by colour, and what they do to a label map.
+"""Regions found without labels: superpixels, merging them by colour, and refining a label map by majority vote.
 
-A baseline without supervision, and a cheap refinement: the pixels of a superpixel look alike, so they vote on their class. How
-good an unlabelled division can be at best is what `oracle_labels` says, which looks at the truth; no method can be scored so.
-numpy and scikit-image only.
+An unsupervised baseline and a cheap refinement: the pixels of a superpixel look alike, so they vote on their class.
+`oracle_labels` bounds what any labelling of such regions can score; it uses the truth, so it is no method. numpy and scikit-image
+only.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from kseg._extras import extra
 from kseg.labels import VOID
 
 SMOOTHING = 1.0
-"""Standard deviation, in pixels, of the blur before SLIC: the noise of single pixels would else tear superpixels apart."""
+"""Standard deviation, in pixels, of the blur before SLIC: otherwise pixel noise would fragment superpixels."""
 
 
 def slic(image: np.ndarray, *, num_superpixels: int, compactness: float = 10.0) -> np.ndarray:
-    """Divides an image into about `num_superpixels` regions of like colour and size: SLIC, k-means in colour and place.
+    """Divides an image into about `num_superpixels` regions of similar colour and size: SLIC, k-means in colour and position.
 
     Args:
         image: (H, W, C), uint8, C = 1 or 3; colours are compared in Lab.
         num_superpixels: about how many regions to make.
-        compactness: weight of place against colour; larger ones are squarer.
+        compactness: weight of position against colour; larger values make squarer superpixels.
 
-    Returns: region ids (H, W), int64, from 0 on without gaps; pixels of one hang together.
+    Returns:
+        Region ids (H, W), int64, from 0 on without gaps; each region is connected.
 
     Raises:
         ValueError: the image is of another shape or dtype, or `num_superpixels` is below 1.
@@ -40,9 +41,7 @@ def slic(image: np.ndarray, *, num_superpixels: int, compactness: float = 10.0) 
         )
     if num_superpixels < 1:
         raise ValueError(f"`num_superpixels` must be at least 1. Received: num_superpixels={num_superpixels}.")
-    colours = np.broadcast_to(
-        image, (*image.shape[:2], 3)
-    )  # grey goes the same way, so that compactness means the same
+    colours = np.broadcast_to(image, (*image.shape[:2], 3))  # grey, too, so that compactness means the same
     ids = segmentation.slic(
         colours, n_segments=num_superpixels, compactness=compactness, sigma=SMOOTHING, start_label=0, channel_axis=-1
     )
@@ -50,14 +49,15 @@ def slic(image: np.ndarray, *, num_superpixels: int, compactness: float = 10.0) 
 
 
 def merge_by_colour(image: np.ndarray, ids: np.ndarray, *, threshold: float) -> np.ndarray:
-    """Merges neighbouring regions whose mean colours are alike, the most alike first.
+    """Merges neighbouring regions of similar mean colour, the most similar first.
 
     Args:
         image: (H, W, C), uint8, C = 1 or 3.
         ids: (H, W), such as `slic` returns.
-        threshold: distance of mean colours, in grey levels, below which two regions become one; 0 merges none.
+        threshold: distance of mean colours, in grey levels, below which two regions are merged; 0 merges none.
 
-    Returns: region ids (H, W), int64, from 0 on without gaps.
+    Returns:
+        Region ids (H, W), int64, from 0 on without gaps.
 
     Source: scikit-image's region adjacency graph, `merge_hierarchical`.
     """
@@ -85,13 +85,14 @@ def merge_by_colour(image: np.ndarray, ids: np.ndarray, *, threshold: float) -> 
 
 
 def majority_vote(label_map: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Gives all pixels of a region the class that most of them have; of equally many, the one with the lower id.
+    """Gives all pixels of a region its most frequent class; ties go to the lower id.
 
     Args:
-        label_map: (H, W), class ids; pixels of void (255) do not vote, and stay void.
-        ids: (H, W), regions, from 0 on.
+        label_map: (H, W), class ids; void pixels (255) do not vote, and stay void.
+        ids: (H, W), region ids, from 0 on.
 
-    Returns: (H, W), the dtype of `label_map`.
+    Returns:
+        (H, W), of the dtype of `label_map`.
 
     Raises:
         ValueError: the sizes differ.
@@ -101,28 +102,29 @@ def majority_vote(label_map: np.ndarray, ids: np.ndarray) -> np.ndarray:
         array([[  1,   1,   1, 255]])
     """
     if label_map.shape != ids.shape:
-        raise ValueError(f"`label_map` and `ids` must be of one size. Received: {label_map.shape} and {ids.shape}.")
-    return np.where(label_map == VOID, VOID, _winners(label_map, ids)[ids]).astype(label_map.dtype)
+        raise ValueError(f"`label_map` and `ids` must have the same size. Received: {label_map.shape} and {ids.shape}.")
+    return np.where(label_map == VOID, VOID, _majority_classes(label_map, ids)[ids]).astype(label_map.dtype)
 
 
 def oracle_labels(ids: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The best that could be said of these regions by who knows the truth: each gets the class that most of its pixels have.
+    """The best labelling of whole regions: each gets the most frequent class of its pixels in the truth.
 
-    What it scores is the bound of every method that labels whole regions (their "achievable segmentation accuracy").
+    Its score bounds every method that labels whole regions (the "achievable segmentation accuracy" of the regions).
 
     Args:
-        ids: (H, W), regions, from 0 on.
+        ids: (H, W), region ids, from 0 on.
         truth: (H, W), class ids, 255 where void.
 
-    Returns: (H, W), the dtype of `truth`; class 0 in regions that are all void.
+    Returns:
+        (H, W), of the dtype of `truth`; class 0 in regions that are all void.
 
     Source: Liu et al. 2011, "Entropy rate superpixel segmentation", section 5.1.
     """
-    return _winners(truth, ids)[ids].astype(truth.dtype)
+    return _majority_classes(truth, ids)[ids].astype(truth.dtype)
 
 
-def _winners(label_map, ids) -> np.ndarray:
-    """The commonest class of each region (regions,), 0 where all is void."""
+def _majority_classes(label_map, ids) -> np.ndarray:
+    """The most frequent class of each region (regions,), 0 where all is void."""
     classes = int(label_map.max(where=label_map != VOID, initial=0)) + 1
     votes = label_map != VOID
     pairs = ids[votes].astype(np.int64) * classes + label_map[votes]

@@ -1,1 +1,1 @@
-"""A trained network as a SavedModel: the export, the graph that is served, and the manifest beside it."""
+"""The exported SavedModel: `exporting` writes it, `graph` is what it computes, `manifest` what it records about itself."""

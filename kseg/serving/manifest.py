@@ -1,28 +1,57 @@
-"""What an export says about itself, in `assets/export.json` beside its classes. Standard library only.
+"""What an export records about itself, in `assets/export.json` next to its classes. Standard library only.
 
     {"image_size": [height, width], "flips": [], "rotations": [0], "tiles": false, "crf": null}
 
-`flips` and `rotations` are the views whose answers are averaged; `crf` holds the settings of the DenseCRF that the export refines
-its answers with, or null. Whoever refines a model's answers reads it first: what refines itself would be refined twice.
+`flips` and `rotations` are the views that are averaged; `crf` holds the parameters of the DenseCRF that refines the
+probabilities, or null. Read it before refining a model's predictions: a model that refines itself would be refined twice.
 """
 
 from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Sequence
 
 FILE_NAME = "export.json"
+UNKNOWN = {"image_size": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
+"""The manifest of a SavedModel that has none: an export from before manifests, or one of another program."""
 
 
 def read_manifest(path) -> dict:
-    """What the export at `path` was made with: "image_size" [height, width] in pixels, "flips", "rotations", "tiles" and "crf".
+    """How the SavedModel at `path` was exported: "image_size" [height, width] in pixels, "flips", "rotations", "tiles" and "crf".
 
-    Exports from before there was such a file, and SavedModels of others, refine nothing as far as is known: their size is None.
+    A SavedModel without a manifest gets `UNKNOWN`: no size, and no refinement as far as is known.
 
     Args:
         path: folder of a SavedModel.
+
+    Example:
+        >>> read_manifest("a SavedModel of another program")["rotations"]
+        [0]
     """
     file = pathlib.Path(path) / "assets" / FILE_NAME
     if not file.is_file():
-        return {"image_size": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
+        return json.loads(json.dumps(UNKNOWN))
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def manifest_json(
+    *, image_size: tuple[int, int], flips: Sequence[str], rotations: Sequence[int], tiles: bool, crf: dict | None
+) -> str:
+    """The text of a manifest.
+
+    Args:
+        image_size: (height, width) that images are fitted into, in pixels.
+        flips: views that are averaged.
+        rotations: of these views, in degrees.
+        tiles: whether there is a signature "tiles".
+        crf: parameters of the DenseCRF, or None.
+    """
+    fields = {
+        "image_size": list(image_size),
+        "flips": list(flips),
+        "rotations": list(rotations),
+        "tiles": tiles,
+        "crf": crf,
+    }
+    return json.dumps(fields, indent=1)

@@ -1,9 +1,9 @@
 """The fully connected conditional random field of Kraehenbuehl and Koltun as a Keras layer.
 
-It takes what a network says of each pixel and moves neighbours, and pixels of like colour far apart, towards one class: a label
-map then follows the image's edges. Every pixel is joined to every other; mean-field inference needs only Gaussian filters, which
-`kseg.postprocess.densecrf.permutohedral` computes. The layer serves after training, or is trained with the network
-(CRF-as-RNN): gradients reach the scores, the kernels' weights and the compatibilities, not the image and not the deviations. It
+It pulls neighbouring pixels, and pixels of similar colour, towards the same class, so that a label map follows the image's edges.
+Every pixel is connected to every other; mean-field inference needs only Gaussian filters, which
+`kseg.postprocess.densecrf.permutohedral` computes. Use the layer after training, or train it with the network (CRF-as-RNN):
+gradients reach the logits, the kernels' weights and the compatibility matrix, not the image nor the standard deviations. It
 computes in float32 under every policy. TensorFlow only, because finding equal lattice points needs `tf.unique`.
 """
 
@@ -13,42 +13,58 @@ from kseg._backend import require_tensorflow
 
 require_tensorflow(__name__)
 
-import keras  # noqa: E402  (only after the backend is known)
+import difflib  # noqa: E402  (only after the backend is known)
+import numbers  # noqa: E402
+
+import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from kseg.pairs.checks import check_image_range  # noqa: E402
 from kseg.postprocess.densecrf.permutohedral import build_lattice, gaussian_filter, normalize  # noqa: E402
+
+PARAMETERS = (
+    "iterations", "smoothness_sigma", "smoothness_weight", "appearance_position_sigma", "appearance_colour_sigma",
+    "appearance_weight", "compatibility", "from_logits", "activation",
+)  # fmt: skip
+OF_KERAS = ("name", "trainable", "dtype", "autocast", "activity_regularizer")
+"""Further arguments, which every layer takes."""
+MIN_PROBABILITY = 1e-20  # keeps the logarithm of a probability of 0 finite
 
 
 @keras.saving.register_keras_serializable(package="kseg")
 class DenseCRF(keras.layers.Layer):
-    """Mean-field inference in a random field that joins every pair of pixels.
+    """Mean-field inference in a random field that connects every pair of pixels.
 
     From Q = softmax(logits), each iteration computes
 
         Q = softmax(logits - sum_m w_m (K_m Q) mu^T)
 
     where K_m = D^-1/2 G_m D^-1/2 is a symmetrically normalised Gaussian filter, G_1 over positions / smoothness_sigma, G_2 over
-    positions / appearance_position_sigma and colours / appearance_colour_sigma, and mu (K, K) says what it costs that a pixel is
-    of one class (row) and its neighbour of another (column). Potts: 1 - identity. Which deviations and weights help depends on
-    the network: tune them on validation images. The defaults were the best of those tried on CamVid and on streets; what many
-    programs have, 3 and 3, 80, 13 and 10, did harm on CamVid (docs/refinement.md).
+    positions / appearance_position_sigma and colours / appearance_colour_sigma, and mu (K, K) is the cost of a pixel having one
+    class (row) and its neighbour another (column). Potts: 1 - identity. Which deviations and weights help depends on the network:
+    tune them on validation images. The defaults were the best of those tried on CamVid and on streets; the usual ones of other
+    programs (3 and 3; 80, 13 and 10) made CamVid worse (docs/refinement.md).
 
-    [logits (B, H, W, K), image (B, H, W, C) in [0, 255]] to probabilities (B, H, W, K), float32.
+    Call it on [logits (B, H, W, K), image (B, H, W, C) in [0, 255]]; it returns probabilities (B, H, W, K), float32. Called
+    eagerly, it refuses NaN and warns of images in [0, 1].
 
     Args:
-        iterations: of mean-field inference; 0 returns the scores as they came.
+        iterations: of mean-field inference; 0 returns the input unrefined.
         smoothness_sigma: standard deviation of the kernel over positions, in pixels.
         smoothness_weight: its weight, at the start of training.
         appearance_position_sigma: standard deviation over positions of the kernel over positions and colours, in pixels.
         appearance_colour_sigma: its standard deviation over colours, in grey levels.
         appearance_weight: its weight, at the start of training.
-        compatibility: "potts"; "full", a trainable matrix that starts as Potts; or the matrix (K, K) that it starts as.
-        from_logits: whether the scores are logits (True) or probabilities.
-        activation: "softmax" for probabilities, None for logits, which the losses of `kseg.losses` take.
+        compatibility: one of "potts", fixed, and "full", a trainable matrix that starts as Potts; or the matrix (K, K) that
+            the trainable one starts as.
+        from_logits: whether the first input is logits (True) or probabilities.
+        activation: one of "softmax", for probabilities, and None, for logits, which the losses of `kseg.losses` take.
 
     Raises:
-        ValueError: an argument or an input's shape does not fit.
+        TypeError: there is no such argument.
+        ValueError: an argument or an input's shape does not fit; the inputs are of different sizes; called eagerly, an input
+            is not finite, or a probability is negative.
 
     Example:
         >>> logits = np.zeros((1, 9, 9, 2), np.float32)
@@ -75,6 +91,7 @@ class DenseCRF(keras.layers.Layer):
         activation: str | None = "softmax",
         **kwargs,
     ):
+        _check_names(kwargs)
         super().__init__(**{**kwargs, "autocast": False})
         sigmas = {
             "smoothness_sigma": smoothness_sigma,
@@ -82,10 +99,13 @@ class DenseCRF(keras.layers.Layer):
             "appearance_colour_sigma": appearance_colour_sigma,
         }
         for name, value in sigmas.items():
-            if not value > 0:
-                raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
-        if iterations != int(iterations) or iterations < 0:
-            raise ValueError(f"`iterations` must be a whole number, at least 0. Received: iterations={iterations}.")
+            if not isinstance(value, numbers.Real) or not value > 0:
+                raise ValueError(f"`{name}` must be positive. Received: {name}={value!r}.")
+        for name, value in {"smoothness_weight": smoothness_weight, "appearance_weight": appearance_weight}.items():
+            if not isinstance(value, numbers.Real) or not np.isfinite(value):
+                raise ValueError(f"`{name}` must be a finite number. Received: {name}={value!r}.")
+        if not isinstance(iterations, numbers.Real) or iterations != int(iterations) or iterations < 0:
+            raise ValueError(f"`iterations` must be a whole number, at least 0. Received: iterations={iterations!r}.")
         if activation not in (None, "softmax"):
             raise ValueError(f"`activation` must be None or 'softmax'. Received: activation={activation!r}.")
         if isinstance(compatibility, str) and compatibility not in ("potts", "full"):
@@ -104,16 +124,11 @@ class DenseCRF(keras.layers.Layer):
         self.activation = activation
 
     def build(self, input_shape):
-        logits, image = input_shape
-        classes = logits[-1]
-        if len(logits) != 4 or len(image) != 4 or classes is None or image[-1] is None:
-            raise ValueError(
-                "DenseCRF must be called on [logits (B, H, W, K), image (B, H, W, C)] with known K and C. Received: shapes "
-                f"{tuple(logits)} and {tuple(image)} [layer {self.name}]."
-            )
-        settings = {"shape": (), "dtype": "float32", "autocast": False}
-        self._weights_of_kernels = [
-            self.add_weight(name=name, initializer=keras.initializers.Constant(value), **settings)
+        _check_shapes(*input_shape)
+        classes = input_shape[0][-1]
+        options = {"shape": (), "dtype": "float32", "autocast": False}
+        self._kernel_weights = [
+            self.add_weight(name=name, initializer=keras.initializers.Constant(value), **options)
             for name, value in (
                 ("smoothness_weight", self.smoothness_weight),
                 ("appearance_weight", self.appearance_weight),
@@ -121,64 +136,122 @@ class DenseCRF(keras.layers.Layer):
         ]
         self._costs = None
         if self.compatibility != "potts":
-            start = (
-                1.0 - np.eye(classes) if self.compatibility == "full" else np.asarray(self.compatibility, np.float32)
-            )
+            full = isinstance(self.compatibility, str)
+            start = 1.0 - np.eye(classes) if full else np.asarray(self.compatibility, np.float32)
             if start.shape != (classes, classes):
                 raise ValueError(
-                    f"`compatibility` must have shape ({classes}, {classes}), one row and column a class. Received: shape "
+                    f"`compatibility` must have shape ({classes}, {classes}), one row and column per class. Received: shape "
                     f"{start.shape} [layer {self.name}]."
                 )
             self._costs = self.add_weight(
                 name="compatibility",
                 initializer=lambda shape, dtype: keras.ops.convert_to_tensor(start, dtype),
-                **{**settings, "shape": start.shape},
+                **{**options, "shape": start.shape},
             )
 
     def call(self, inputs):
+        _check_shapes(*(tensor.shape for tensor in inputs))
         scores, image = (tf.cast(tensor, tf.float32) for tensor in inputs)
-        logits = scores if self.from_logits else tf.math.log(tf.maximum(scores, 1e-20))
+        if tf.executing_eagerly():
+            _check_values(scores, image, self.from_logits)
+        elif None in (*scores.shape[1:3], *image.shape[1:3]):
+            tf.debugging.assert_equal(
+                tf.shape(scores)[1:3], tf.shape(image)[1:3], "Logits and image must have the same size."
+            )
+        logits = scores if self.from_logits else tf.math.log(tf.maximum(scores, MIN_PROBABILITY))
         if self.iterations:
             positions = _positions(tf.shape(image)[1], tf.shape(image)[2])
-            smoothness = normalize(build_lattice(positions / self.smoothness_sigma))
-            one = tf.TensorSpec(logits.shape[1:], tf.float32)
+            smoothness = normalize(build_lattice(positions / self.smoothness_sigma))  # the same for every image
+            spec = tf.TensorSpec(logits.shape[1:], tf.float32)
             logits = tf.map_fn(
-                lambda pair: self._refined(*pair, positions, smoothness), (logits, image), fn_output_signature=one
+                lambda pair: self._refine(*pair, positions, smoothness), (logits, image), fn_output_signature=spec
             )
         return tf.nn.softmax(logits) if self.activation else logits
 
-    def _refined(self, logits, image, positions, smoothness):
+    def _refine(self, logits, image, positions, smoothness):
         """Logits (H, W, K) after all iterations, from the logits (H, W, K) and the image (H, W, C)."""
         colours = tf.reshape(image, [-1, image.shape[-1]])
         features = [positions / self.appearance_position_sigma, colours / self.appearance_colour_sigma]
-        grids = [smoothness, normalize(build_lattice(tf.concat(features, axis=-1)))]
+        lattices = [smoothness, normalize(build_lattice(tf.concat(features, axis=-1)))]
         shape = tf.shape(logits)
         unary = tf.reshape(logits, [-1, logits.shape[-1]])
         refined = unary
         for _ in range(self.iterations):
-            beliefs = tf.nn.softmax(refined)
+            probabilities = tf.nn.softmax(refined)
             messages = [
-                gaussian_filter(grid, beliefs, weight)
-                for weight, grid in zip(self._weights_of_kernels, grids, strict=True)
+                gaussian_filter(lattice, probabilities, weight)
+                for weight, lattice in zip(self._kernel_weights, lattices, strict=True)
             ]
-            refined = tf.add_n([unary, *self._agreements(messages)])
+            refined = tf.add_n([unary, *self._pairwise_logits(messages)])
         return tf.reshape(refined, shape)
 
-    def _agreements(self, messages):
-        """-message mu^T of each; of Potts' mu = 1 - identity only the identity matters, the rest is the same for every class."""
+    def _pairwise_logits(self, messages):
+        """-message mu^T of each; of Potts' mu = 1 - identity only the identity matters: the rest is equal for every class."""
         if self._costs is None:
             return messages
         return [-tf.matmul(tf.add_n(messages), tf.convert_to_tensor(self._costs), transpose_b=True)]
 
     def compute_output_spec(self, inputs):
+        _check_shapes(*(tensor.shape for tensor in inputs))
         return keras.KerasTensor(inputs[0].shape, dtype="float32")
 
     def get_config(self):
-        names = (
-            "iterations", "smoothness_sigma", "smoothness_weight", "appearance_position_sigma", "appearance_colour_sigma",
-            "appearance_weight", "compatibility", "from_logits", "activation",
-        )  # fmt: skip
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), **{name: getattr(self, name) for name in PARAMETERS}}
+
+
+def _check_names(names):
+    """Refuses arguments that DenseCRF does not have; Keras would name neither the layer's own nor the nearest."""
+    for name in names:
+        if name not in OF_KERAS:
+            nearest = difflib.get_close_matches(name, PARAMETERS, n=1)
+            cure = f"Did you mean {nearest[0]!r}?" if nearest else f"It has {', '.join(PARAMETERS)}."
+            raise TypeError(f"DenseCRF has no argument {name!r}. {cure}")
+
+
+def _check_shapes(logits: tuple, image: tuple):
+    """Refuses shapes that are not (B, H, W, K) and (B, H, W, C) of the same batch, height and width; unknown ones fit any.
+
+    Raises:
+        ValueError: they are not.
+    """
+    logits, image = tuple(logits), tuple(image)
+    if len(logits) != 4 or len(image) != 4 or logits[-1] is None or image[-1] is None:
+        raise ValueError(
+            "DenseCRF must be called on [logits (B, H, W, K), image (B, H, W, C)] with known K and C. "
+            f"Received: shapes {logits} and {image}."
+        )
+    if any(None not in pair and pair[0] != pair[1] for pair in zip(logits[:3], image[:3], strict=True)):
+        swapped = logits[1:3] == image[2:0:-1]
+        cure = (
+            "The image's height and width are swapped."
+            if swapped
+            else "Resize one of them, with keras.ops.image.resize."
+        )
+        raise ValueError(
+            "The logits (B, H, W, K) and the image (B, H, W, C) must have the same batch, height and width. "
+            f"Received: logits of shape {logits}, image of shape {image}. {cure}"
+        )
+
+
+def _check_values(scores, image, from_logits: bool):
+    """Refuses inputs that are not finite or no probabilities, and warns of images outside [0, 255].
+
+    Raises:
+        ValueError: a value is not finite, or a probability is negative.
+    """
+    scores = scores.numpy()
+    name = "logits" if from_logits else "probabilities"
+    wrong = np.count_nonzero(~np.isfinite(scores))
+    if wrong:
+        raise ValueError(
+            f"`{name}` must be finite. Received: NaN or infinity at {wrong} of {scores.size} values [DenseCRF]."
+        )
+    if not from_logits and scores.size and scores.min() < 0:
+        raise ValueError(
+            f"`probabilities` must be at least 0. Received: values down to {scores.min():g} [DenseCRF]. "
+            "Set from_logits=True, or apply softmax."
+        )
+    check_image_range(image.numpy(), "DenseCRF")
 
 
 def _positions(height, width):

@@ -1,4 +1,4 @@
-"""Tiles give the answer of the whole image, in memory that does not grow with it."""
+"""Tiles give the prediction of the whole image, in memory that does not grow with it."""
 
 import pathlib
 import subprocess
@@ -65,7 +65,7 @@ def test_beyond_the_border_tiles_show_the_mirror_image():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 300), (64, 64), (65, 63)])
-def test_an_image_smaller_than_a_tile_or_of_an_odd_size_is_answered_at_its_own_size(shape):
+def test_an_image_smaller_than_a_tile_or_of_odd_size_is_predicted_at_its_own_size(shape):
     image = scene(*shape).astype(np.float32)
     answer = kseg.predict_tiles(lambda images: 2 * images, image, tile=64, overlap=32, stride=32)
     np.testing.assert_allclose(answer, 2 * image, rtol=1e-5)
@@ -83,7 +83,7 @@ def test_weights_fall_from_the_middle_of_a_tile_to_its_edge():
     assert (np.diff(row) >= -1e-6).all() and len(np.unique(row.round(3))) > len(seen)
 
 
-def test_each_kind_of_answer_is_made_of_the_same_logits(network):
+def test_every_output_mode_is_made_of_the_same_logits(network):
     image = scene(100, 90)
     settings = {"tile": 96, "overlap": 48, "stride": 4}
     logits, probabilities, label_map = (
@@ -140,17 +140,28 @@ def test_a_tiff_is_predicted_from_file_to_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image": np.zeros((4, 4))}, r"`image` must have the axes \(H, W, C\) and a pixel\. Received: shape \(4, 4\)"),
-        ({"image": np.zeros((0, 4, 3))}, r"and a pixel\. Received: shape \(0, 4, 3\)"),
+        (
+            {"image": np.zeros((4, 4))},
+            r"`image` must have the axes \(H, W, C\) and a pixel\. Received: image\.shape=\(4, 4\)",
+        ),
+        ({"image": np.zeros((0, 4, 3))}, r"and a pixel\. Received: image\.shape=\(0, 4, 3\)"),
         ({"output_mode": "labels"}, r"Received: output_mode='labels'"),
         ({"accumulator": "bfloat16"}, r"Received: .*accumulator='bfloat16'"),
         ({"tile": 100}, r"must be positive multiples of `stride`.* Received: tile=100, overlap=128, stride=32"),
+        ({"tile": (64, 64, 3)}, r"`tile` must be one number or \(vertical, horizontal\).*tile=\(64, 64, 3\)"),
+        ({"tile": 64.5}, r"`tile` must be a whole number, at least 1\. Received: tile=64\.5"),
+        ({"batch_size": 0}, r"`batch_size` must be a whole number, at least 1\. Received: batch_size=0"),
+        ({"margin": -1}, r"`margin` must be a whole number, at least 0"),
+        (
+            {"out": np.zeros((64, 64, 3), np.uint8)},
+            r"`out` must hold floating-point numbers for output_mode='logits'.*uint8",
+        ),
         ({"overlap": 512}, r"Received: tile=512, overlap=512"),
         ({"margin": 65}, r"Received: overlap=128, margin=65\. Take an overlap of at least 130"),
         ({"out": np.zeros((4, 4))}, r"`out` must have the shape \(64, 64, 3\) .*Received: shape \(4, 4\)"),
         (
             {"model": lambda images: images[:, 1:]},
-            r"Received: scores \(127, 128, 3\)|Received: scores \(\d+, \d+, 3\) of an",
+            r"Received: logits \(\d+, \d+, 3\) of an image",
         ),
     ],
 )
@@ -160,10 +171,10 @@ def test_wrong_arguments_are_refused(arguments, message):
         kseg.predict_tiles(**(right | arguments))
 
 
-def test_a_layer_whose_receptive_field_is_not_known_asks_for_the_margin():
+def test_a_layer_of_unknown_receptive_field_needs_a_margin():
     image = keras.Input((None, None, 1))
     model = keras.Model(image, keras.layers.Lambda(lambda x: x, name="own")(image))
-    with pytest.raises(ValueError, match=r"`margin` must be given .* Received: margin=None .*own.* Give margin=0"):
+    with pytest.raises(ValueError, match=r"`margin` must be given .* Received: margin=None .*own.* Set margin=0"):
         kseg.predict_tiles(model, np.zeros((8, 8, 1)))
     assert kseg.predict_tiles(model, np.zeros((8, 8, 1)), margin=0).shape == (8, 8, 1)
 

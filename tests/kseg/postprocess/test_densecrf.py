@@ -1,7 +1,8 @@
-"""DenseCRF against the usual implementation, exact sums, finite differences and what its sentences say."""
+"""DenseCRF against the usual implementation, exact sums, finite differences and the claims of its docstring."""
 
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -51,7 +52,7 @@ def reference(data):
 
 @pytest.mark.parametrize("parameters", range(4))
 @pytest.mark.parametrize("crop", range(3))
-def test_it_answers_what_the_usual_implementation_answers_on_real_images(reference, crop, parameters):
+def test_it_agrees_with_the_usual_implementation_on_real_images(reference, crop, parameters):
     layer = kseg.DenseCRF(**SETTINGS[parameters])
     answer = layer([-reference[f"unary_{crop}"][None], reference[f"image_{crop}"][None]]).numpy()[0]
     expected = reference[f"probabilities_{crop}_{parameters}"]
@@ -104,7 +105,7 @@ def test_the_filter_of_one_pixel_has_the_shape_of_a_gaussian():
     assert spread[0] == pytest.approx(spread[1], rel=0.1)
 
 
-def test_the_weights_of_a_pixel_sum_to_one_and_its_own_corners_carry_its_feature():
+def test_the_weights_of_a_pixel_are_not_negative_and_sum_to_one():
     features = np.random.default_rng(0).normal(0, 5, (50, 3)).astype(np.float32)
     grid = build_lattice(tf.constant(features))
     weights = grid.weights.numpy().reshape(50, 4)
@@ -112,7 +113,7 @@ def test_the_weights_of_a_pixel_sum_to_one_and_its_own_corners_carry_its_feature
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
 
 
-def test_every_step_onwards_has_its_step_back():
+def test_every_next_point_has_its_previous_point():
     grid = build_lattice(tf.random.stateless_normal((200, 2), seed=(0, 0)))
     for following, previous in grid.neighbours:
         following, previous = following.numpy(), previous.numpy()
@@ -137,7 +138,7 @@ def test_a_constant_image_with_undecided_scores_is_a_fixed_point():
     np.testing.assert_allclose(answer, 0.25, atol=1e-6)
 
 
-def test_a_flipped_pixel_is_cleaned_and_an_edge_stays():
+def test_a_flipped_pixel_is_corrected_and_an_edge_stays():
     image = np.full((1, 20, 20, 3), 40.0, np.float32)
     image[:, :, 10:] = 200
     truth = np.zeros((20, 20), int)
@@ -161,14 +162,14 @@ def test_permuting_the_classes_permutes_the_answer(compatibility):
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1), (13, 11), (2, 2)])
 @pytest.mark.parametrize("classes", [1, 2])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_size_number_of_classes_and_of_channels_is_answered(size, classes, channels):
+def test_every_size_number_of_classes_and_of_channels_works(size, classes, channels):
     logits, image = scene(*size, classes)
     answer = kseg.DenseCRF(2)([logits, image[..., :channels]]).numpy()
     assert answer.shape == (1, *size, classes)
     np.testing.assert_allclose(answer.sum(axis=-1), 1, atol=1e-6)
 
 
-def test_images_of_a_batch_do_not_touch_each_other():
+def test_images_of_a_batch_do_not_influence_each_other():
     pairs = [scene(10, 12, 3, seed) for seed in range(3)]
     pairs[1][1][:] = 255.0
     layer = kseg.DenseCRF(**SMALL)
@@ -177,7 +178,7 @@ def test_images_of_a_batch_do_not_touch_each_other():
     assert layer([np.zeros((0, 10, 12, 3), np.float32), np.zeros((0, 10, 12, 3), np.float32)]).shape == (0, 10, 12, 3)
 
 
-def test_a_full_matrix_starts_as_potts_and_a_given_one_is_obeyed():
+def test_a_full_matrix_starts_as_potts_and_a_given_matrix_is_used():
     logits, image = scene(9, 10, 3)
     potts = kseg.DenseCRF(**SMALL)([logits, image])
     full = kseg.DenseCRF(compatibility="full", **SMALL)
@@ -249,7 +250,7 @@ def model_with_crf(**settings):
     return keras.Model([logits, image], kseg.DenseCRF(**settings)([logits, image]))
 
 
-def test_a_keras_file_keeps_settings_and_weights(tmp_path):
+def test_a_keras_file_keeps_arguments_and_weights(tmp_path):
     model = model_with_crf(compatibility="full", **SMALL)
     model.layers[-1].set_weights([np.float32(0.7), np.float32(1.3), np.float32([[0, 1, 2], [3, 0, 1], [1, 1, 0]])])
     pair = list(scene(9, 11, 3))
@@ -259,7 +260,7 @@ def test_a_keras_file_keeps_settings_and_weights(tmp_path):
     assert again.layers[-1].get_config() == model.layers[-1].get_config()
 
 
-def test_a_saved_model_answers_batches_of_any_size_without_kseg(tmp_path):
+def test_a_saved_model_predicts_batches_of_any_size_without_kseg(tmp_path):
     model = model_with_crf(**SMALL)
     tf.saved_model.save(model, str(tmp_path / "model"))
     for name, (height, width, batch) in {"a": (9, 11, 2), "b": (1, 1, 1)}.items():
@@ -280,7 +281,7 @@ print(importlib.util.find_spec("kseg"))
     assert done.split() == ["True", "True", "None"]
 
 
-def test_a_bfloat16_policy_leaves_the_inside_in_float32():
+def test_it_computes_in_float32_under_a_bfloat16_policy():
     logits, image = scene(9, 11, 3)
     expected = kseg.DenseCRF(**SMALL)([logits, image])
     for policy in ("mixed_bfloat16", "bfloat16"):
@@ -304,21 +305,82 @@ def test_no_gradient_reaches_the_image():
     [
         ({"iterations": -1}, "iterations=-1"),
         ({"iterations": 1.5}, "iterations=1.5"),
+        ({"iterations": "5"}, "iterations='5'"),
         ({"appearance_colour_sigma": 0}, "`appearance_colour_sigma` must be positive"),
+        ({"smoothness_sigma": "3"}, "`smoothness_sigma` must be positive. Received: smoothness_sigma='3'"),
+        ({"smoothness_weight": np.nan}, "`smoothness_weight` must be a finite number"),
+        ({"appearance_weight": None}, "`appearance_weight` must be a finite number"),
         ({"compatibility": "pots"}, "compatibility='pots'"),
         ({"activation": "relu"}, "activation='relu'"),
     ],
 )
-def test_what_cannot_be_is_refused(settings, message):
+def test_arguments_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         kseg.DenseCRF(**settings)
 
 
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [("iteration", r"Did you mean 'iterations'\?"), ("num_labels", r"It has iterations, smoothness_sigma")],
+)
+def test_an_unknown_argument_is_refused_by_name_with_the_nearest_known_one(name, cure):
+    with pytest.raises(TypeError, match=rf"DenseCRF has no argument '{name}'\. {cure}"):
+        kseg.DenseCRF(**{name: 3})
+
+
 def test_inputs_that_do_not_fit_are_refused():
     logits, image = scene(5, 5, 2)
-    with pytest.raises(ValueError, match=r"one row and column a class. Received: shape \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"one row and column per class. Received: shape \(3, 3\)"):
         kseg.DenseCRF(compatibility=np.eye(3))([logits, image])
     with pytest.raises(ValueError, match=r"must be called on \[logits \(B, H, W, K\), image"):
         kseg.DenseCRF()([logits[0], image[0]])
     with pytest.raises(tf.errors.InvalidArgumentError, match="Make them larger"):
         kseg.DenseCRF(appearance_colour_sigma=1e-5)([logits, image])
+
+
+def test_an_image_with_height_and_width_swapped_is_refused():
+    logits, image = scene(5, 7, 2)
+    layer = kseg.DenseCRF(1)
+    layer([logits, image])
+    message = (
+        r"same batch, height and width.*logits of shape \(1, 5, 7, 2\).*image of shape \(1, 7, 5, 3\).*are swapped"
+    )
+    with pytest.raises(ValueError, match=message):
+        layer([logits, image.swapaxes(1, 2)])
+    with pytest.raises(ValueError, match=r"image of shape \(1, 5, 6, 3\)\. Resize one of them"):
+        layer([logits, image[:, :, 1:]])
+    with pytest.raises(ValueError, match=r"image of shape \(2, 5, 7, 3\)"):
+        layer([logits, np.concatenate([image, image])])
+
+
+def test_sizes_that_differ_are_refused_when_a_model_is_built_and_when_a_graph_runs():
+    logits, image = keras.Input((5, 7, 2)), keras.Input((7, 5, 3))
+    with pytest.raises(ValueError, match="are swapped"):
+        kseg.DenseCRF(1)([logits, image])
+    kinds = [tf.TensorSpec((None, None, None, channels)) for channels in (2, 3)]
+    refine = tf.function(lambda *pair: kseg.DenseCRF(1)(list(pair)), input_signature=kinds)
+    logits, image = map(tf.constant, scene(5, 7, 2))
+    assert refine(logits, image).shape == (1, 5, 7, 2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Logits and image must have the same size"):
+        refine(logits, tf.transpose(image, (0, 2, 1, 3)))
+
+
+def test_an_image_in_0_to_1_is_warned_of_and_one_in_0_to_255_is_not():
+    logits, image = scene(5, 7, 2)
+    with pytest.warns(UserWarning, match=r"must lie in \[0, 255\].*\[DenseCRF\]. Multiply by 255"):
+        kseg.DenseCRF(1)([logits, image / 255])
+    with warnings.catch_warnings(action="error"):
+        kseg.DenseCRF(1)([logits, image])
+
+
+def test_values_that_are_not_finite_and_negative_probabilities_are_refused_by_name():
+    logits, image = scene(5, 7, 2)
+    broken = logits.copy()
+    broken[0, 2, 3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"`logits` must be finite.*at 1 of 70 values"):
+        kseg.DenseCRF(1)([broken, image])
+    with pytest.raises(ValueError, match=r"`probabilities` must be at least 0.*Set from_logits=True"):
+        kseg.DenseCRF(1, from_logits=False)([logits, image])
+    image[0, 0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match=r"Images must be finite.*\[DenseCRF\]"):
+        kseg.DenseCRF(1)([logits, image])

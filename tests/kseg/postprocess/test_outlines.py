@@ -1,4 +1,4 @@
-"""Polygons cover the pixels of a region and nothing else, and the files made of them are what their readers expect."""
+"""Polygons cover exactly the pixels of a region, and the files made of them are what their readers expect."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_pixels_that_touch_at_a_corner_are_two_polygons():
     assert len(polygons(np.eye(2, dtype=bool))) == 2
 
 
-def test_geojson_says_class_and_area_at_the_regions_place():
+def test_geojson_has_class_area_and_position_of_each_region():
     label_map = np.zeros((4, 5), np.uint8)
     label_map[1:3, 2:4] = 1
     collection = json.loads(json.dumps(to_geojson(find_regions(label_map), LABELS)))
@@ -67,7 +67,7 @@ def test_geojson_says_class_and_area_at_the_regions_place():
     assert diagonal["type"] == "MultiPolygon" and len(diagonal["coordinates"]) == 2
 
 
-def test_a_region_without_holes_is_coco_polygons():
+def test_a_region_without_holes_is_a_coco_polygon():
     label_map = np.zeros((4, 5), np.uint8)
     label_map[1:3, 2:4] = 1
     assert coco_annotation(find_regions(label_map)[1], (4, 5)) == {
@@ -81,7 +81,7 @@ def test_a_region_without_holes_is_coco_polygons():
 
 
 @pytest.mark.parametrize("corner", [0, 1])
-def test_a_region_with_holes_is_coco_runs(corner):
+def test_a_region_with_holes_is_run_length_encoded(corner):
     label_map = np.zeros((5, 6), np.uint8)
     label_map[corner : corner + 3, corner : corner + 3] = RING
     region = next(region for region in find_regions(label_map) if region.class_id == 1)

@@ -1,4 +1,4 @@
-"""Regions hold every pixel once, and what tidying changes is counted to the pixel."""
+"""Every pixel lies in one region, and every change by cleaning is counted."""
 
 import collections
 
@@ -62,7 +62,7 @@ def test_a_small_region_takes_the_class_with_which_it_shares_the_longest_border(
     assert result.changed_pixels == {(0, 1): 1, (3, 1): 1} and result.regions_lost == {0: 1, 3: 1}
 
 
-def test_a_region_grows_together_with_all_of_its_new_class_that_it_touches():
+def test_a_merged_region_joins_all_regions_of_its_new_class_that_it_touches():
     # The 0 comes first and joins the two pairs of 1, which are then large enough.
     result = clean_label_map(drawn("1101122222"), min_area=5)
     np.testing.assert_array_equal(result.label_map, drawn("1111122222"))
@@ -71,7 +71,7 @@ def test_a_region_grows_together_with_all_of_its_new_class_that_it_touches():
 
 @pytest.mark.parametrize("connectivity", [4, 8])
 @pytest.mark.parametrize("seed", range(5))
-def test_no_region_below_the_smallest_area_is_left_and_every_change_is_counted(seed, connectivity):
+def test_no_region_below_min_area_is_left_and_every_change_is_counted(seed, connectivity):
     label_map = ragged(seed)
     result = clean_label_map(label_map, min_area=20, max_hole=30, connectivity=connectivity)
     after = find_regions(result.label_map, connectivity=connectivity)
@@ -94,7 +94,7 @@ def test_void_neither_grows_nor_shrinks():
     np.testing.assert_array_equal(clean_label_map(alone, min_area=5, max_hole=5).label_map, alone)
 
 
-def test_a_hole_is_filled_with_all_that_lies_in_it_unless_it_is_larger():
+def test_a_hole_is_filled_with_everything_inside_unless_it_is_larger():
     label_map = drawn("000000", "011110", "012310", "011110", "000000")
     np.testing.assert_array_equal(
         clean_label_map(label_map, max_hole=2).label_map, drawn("000000", "011110", "011110", "011110", "000000")
@@ -103,7 +103,7 @@ def test_a_hole_is_filled_with_all_that_lies_in_it_unless_it_is_larger():
     assert clean_label_map(label_map, max_hole=12).changed_pixels == {(1, 0): 10, (2, 0): 1, (3, 0): 1}
 
 
-def test_what_touches_the_border_of_the_image_is_no_hole():
+def test_a_region_at_the_border_of_the_image_is_no_hole():
     label_map = drawn("000", "000", "010")
     assert clean_label_map(label_map, max_hole=5).changed_pixels == {}
 
@@ -114,7 +114,7 @@ def test_a_gap_at_a_corner_opens_a_hole_for_connectivity_4_only():
     assert clean_label_map(ring, max_hole=1, connectivity=4).changed_pixels == {}
 
 
-def test_nothing_is_changed_where_nothing_is_asked_for_and_the_input_never():
+def test_nothing_changes_by_default_and_the_input_never():
     label_map = ragged(3)
     before = label_map.copy()
     result = clean_label_map(label_map)
@@ -124,13 +124,13 @@ def test_nothing_is_changed_where_nothing_is_asked_for_and_the_input_never():
 
 
 @pytest.mark.parametrize("label_map", [np.zeros((1, 1), np.uint8), np.full((3, 4), 7, np.int64), np.zeros((5, 1), int)])
-def test_an_image_of_one_region_stays_as_it_is(label_map):
+def test_an_image_of_one_region_is_unchanged(label_map):
     result = clean_label_map(label_map, min_area=100, max_hole=100)
     assert result.changed_pixels == {} and result.label_map.dtype == label_map.dtype
     assert [r.area for r in find_regions(label_map)] == [label_map.size]
 
 
-def test_void_alone_has_no_region():
+def test_void_forms_no_region():
     assert find_regions(np.full((2, 2), 255, np.uint8)) == []
 
 

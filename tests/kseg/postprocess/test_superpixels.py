@@ -1,4 +1,4 @@
-"""Superpixels follow colours, and their vote changes what a minority says."""
+"""Superpixels follow colours, and their majority vote overrules a minority."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def halves(channels=3, noise=6):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_superpixels_follow_edges_and_their_number(channels):
+def test_superpixels_follow_edges_and_are_about_as_many_as_requested(channels):
     image, truth = halves(channels)
     ids = slic(image, num_superpixels=40, compactness=20)
     assert 20 <= ids.max() + 1 <= 60 and set(np.unique(ids)) == set(range(ids.max() + 1))
@@ -50,7 +50,7 @@ def test_the_majority_of_a_region_wins_and_void_neither_votes_nor_changes():
     assert result.dtype == np.uint8
 
 
-def test_of_equally_many_the_lower_id_wins_and_a_region_of_void_stays_void():
+def test_ties_go_to_the_lower_id_and_a_region_of_void_stays_void():
     np.testing.assert_array_equal(majority_vote(np.array([[3, 1, 255]]), np.array([[0, 0, 1]])), [[1, 1, 255]])
     np.testing.assert_array_equal(oracle_labels(np.array([[0, 0, 1]]), np.array([[3, 3, 255]])), [[3, 3, 0]])
 

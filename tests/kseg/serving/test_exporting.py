@@ -17,7 +17,7 @@ import kseg
 from kseg import inference
 from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
-from kseg.serving.manifest import read_manifest
+from kseg.serving import manifest
 
 LABELS = LabelMap(("ground", "car", "sky"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
 SIZE = (24, 32)
@@ -95,7 +95,7 @@ def test_the_signatures_are_named_and_typed_as_documented(signatures):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_export_answers_as_the_keras_model_at_the_images_own_size(models, signatures, channels, shape):
+def test_the_export_equals_the_keras_model_at_the_images_own_size(models, signatures, channels, shape):
     images = np.stack([scene(*shape, channels, seed) for seed in range(2)])
     expected, confidence = serving.predict_label_maps(models[channels], SIZE, images)
     answer = signatures[channels]["serving_default"](image=tf.constant(images))
@@ -104,7 +104,7 @@ def test_the_export_answers_as_the_keras_model_at_the_images_own_size(models, si
     np.testing.assert_allclose(answer["confidence"], confidence, atol=1e-6)
 
 
-def test_images_of_the_networks_own_size_meet_the_network_alone(models, signatures):
+def test_images_of_the_networks_own_size_are_not_resized(models, signatures):
     image = scene(*SIZE)[None]
     expected = keras.ops.softmax(models[3](image.astype("float32")))
     seen = signatures[3]["probabilities"](image=tf.constant(image))["probabilities"]
@@ -124,7 +124,7 @@ def test_label_map_and_confidence_are_the_largest_of_the_probabilities(signature
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
-def test_bytes_of_any_size_and_format_are_answered_as_their_pixels_are(signatures, channels, mode):
+def test_encoded_images_of_any_size_and_format_give_the_label_map_of_their_pixels(signatures, channels, mode):
     files = [
         encoded(scene(37, 61, channels), "JPEG"),
         encoded(scene(61, 37, channels), "PNG"),
@@ -140,7 +140,7 @@ def test_bytes_of_any_size_and_format_are_answered_as_their_pixels_are(signature
         np.testing.assert_array_equal(np.asarray(png), expected)
 
 
-def test_a_photograph_that_was_taken_on_its_side_is_turned_before_it_is_labelled(signatures):
+def test_a_photograph_taken_sideways_is_rotated_before_it_is_labelled(signatures):
     exif = Image.Exif()
     exif[0x0112] = 6
     stream = io.BytesIO()
@@ -160,12 +160,12 @@ def test_colour_files_reach_a_network_for_grey_images_as_grey(signatures):
     assert (np.asarray(Image.open(io.BytesIO(answer))) == expected).mean() > 0.98  # libpng rounds grey by one level
 
 
-def test_names_and_colours_lie_in_the_assets(exported, signatures):
+def test_names_and_colours_are_in_the_assets(exported, signatures):
     assert LabelMap.load(exported[3] / "assets") == LABELS
     assert signatures["keep"][3].labels.asset_path.numpy().decode().endswith("assets/labels.json")
 
 
-def test_others_may_read_the_export_whatever_the_umask(exported):
+def test_other_users_can_read_the_export_under_any_umask(exported):
     modes = {entry.is_dir(): stat.S_IMODE(entry.stat().st_mode) for entry in [exported[3], *exported[3].rglob("*")]}
     assert modes == {True: 0o755, False: 0o644}
 
@@ -191,7 +191,9 @@ np.savez(answer, loaded=tf.io.decode_png(png).numpy()[..., 0], session=tf.io.dec
 """
 
 
-def test_a_fresh_process_without_kseg_answers_alike_also_in_a_session_of_tensorflow_1(models, exported, tmp_path):
+def test_a_fresh_process_without_kseg_gives_the_same_label_map_also_in_a_session_of_tensorflow_1(
+    models, exported, tmp_path
+):
     jpeg = encoded(scene(75, 100), "JPEG")
     (tmp_path / "scene.jpg").write_bytes(jpeg)
     (tmp_path / "fresh.py").write_text(FRESH)
@@ -247,7 +249,7 @@ np.savez(answer, importable=importlib.util.find_spec("kseg") is not None, **foun
 """
 
 
-def test_a_fresh_process_without_kseg_refines_alike_whole_or_by_tiles(models, refined_by_default, tmp_path):
+def test_a_fresh_process_without_kseg_gives_the_same_refined_label_maps(models, refined_by_default, tmp_path):
     images = scene(50, 70, seed=3)[None]
     np.save(tmp_path / "images.npy", images)
     (tmp_path / "fresh.py").write_text(FRESH_TILES)
@@ -261,7 +263,7 @@ def test_a_fresh_process_without_kseg_refines_alike_whole_or_by_tiles(models, re
     assert len(np.unique(answer["serving_default"])) > 1 and (answer["serving_default"] != plain).any()
 
 
-def test_keras_refines_as_the_export_does(models, refined):
+def test_predict_label_maps_refines_like_the_export(models, refined):
     images = scene(37, 61, seed=3)[None]
     expected, _ = serving.predict_label_maps(models[3], SIZE, images, crf=CRF)
     seen = tf.saved_model.load(refined).signatures["serving_default"](image=tf.constant(images))["label_map"]
@@ -281,7 +283,7 @@ def turned(models, tmp_path_factory):
     return folder
 
 
-def test_an_export_with_views_averages_what_the_network_says_of_each(models, turned):
+def test_an_export_with_views_averages_the_probabilities_of_each(models, turned):
     images = np.stack([scene(*SIZE, seed=seed) for seed in range(2)])
     logits = inference.average_views(models[3], **VIEWS)(images.astype(np.float32))
     signature = tf.saved_model.load(turned).signatures["probabilities"]
@@ -300,7 +302,7 @@ def test_all_signatures_of_an_export_with_views_agree(models, turned):
     np.testing.assert_array_equal(tf.io.decode_png(answer[0])[..., 0], expected[0])
 
 
-def test_tiles_of_an_export_with_flips_answer_a_flipped_image_by_the_flipped_answer(turned):
+def test_tiles_of_an_export_with_flips_are_equivariant_to_flips(turned):
     tiles = tf.saved_model.load(turned).signatures["tiles"]
     image = scene(36, 48, seed=6)[None]  # two steps of 18 and of 24: tiles lie alike from both ends
     straight, flipped = (tiles(image=tf.constant(seen)) for seen in (image, image[:, :, ::-1]))
@@ -309,31 +311,34 @@ def test_tiles_of_an_export_with_flips_answer_a_flipped_image_by_the_flipped_ans
     assert len(np.unique(straight["label_map"])) > 1
 
 
-def test_a_view_that_there_is_not_is_refused(models, tmp_path):
-    for views, message in (({"flips": ["left"]}, "`flips` must be of"), ({"rotations": [45]}, "multiples of 90")):
+def test_an_unknown_view_is_refused(models, tmp_path):
+    for views, message in (
+        ({"flips": ["left"]}, "`flips` must be a list of"),
+        ({"rotations": [45]}, "multiples of 90"),
+    ):
         with pytest.raises(ValueError, match=message):
             serving.export(models[3], tmp_path / "1", labels=LABELS, image_size=SIZE, **views)
 
 
-def test_an_export_says_what_it_was_made_with(exported, turned, refined, refined_by_default):
+def test_the_manifest_records_how_the_model_was_exported(exported, turned, refined, refined_by_default):
     plain = {"image_size": [24, 32], "flips": [], "rotations": [0], "tiles": False, "crf": None}
-    assert read_manifest(exported[3]) == plain
-    assert read_manifest(turned) == plain | {
+    assert manifest.read_manifest(exported[3]) == plain
+    assert manifest.read_manifest(turned) == plain | {
         "flips": ["horizontal", "vertical"],
         "rotations": [0, 90],
         "tiles": True,
     }
     of_layer = inspect.signature(kseg.DenseCRF).parameters
     defaults = {name: of_layer[name].default for name in (*CRF, "smoothness_sigma", "compatibility")}
-    found = read_manifest(refined_by_default)
+    found = manifest.read_manifest(refined_by_default)
     assert found["tiles"] and found["crf"].items() >= defaults.items()
-    assert read_manifest(refined)["crf"].items() >= (defaults | CRF).items()
+    assert manifest.read_manifest(refined)["crf"].items() >= (defaults | CRF).items()
     assert kseg.DenseCRF(**found["crf"]).get_config().items() >= defaults.items()
 
 
-def test_what_was_exported_before_exports_said_so_is_taken_for_unrefined(tmp_path):
+def test_an_export_without_a_manifest_counts_as_unrefined(tmp_path):
     unknown = {"image_size": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
-    assert read_manifest(tmp_path) == unknown
+    assert manifest.read_manifest(tmp_path) == unknown
 
 
 def dtypes(function):
@@ -369,7 +374,9 @@ def test_networks_that_cannot_be_served_are_refused(tmp_path):
 
     with pytest.raises(ValueError, match=r"one image \(B, H, W, C\) with C = 1 or 3. Received: inputs of shapes .*4\)"):
         exporting(network(channels=4))
-    with pytest.raises(ValueError, match=r"a logit for each of the 3 classes. Received: 5 logits \[model small\]"):
+    with pytest.raises(
+        ValueError, match=r"a logit for each of the 3 classes of `labels`. Received: 5 logits \[model small\]"
+    ):
         exporting(network(num_classes=5))
     with pytest.raises(
         ValueError, match=r"own size. Received: logits \(12, 16\) of an image \(24, 32\).*padding='same'"
@@ -381,6 +388,80 @@ def test_networks_that_cannot_be_served_are_refused(tmp_path):
     class Game(keras.Model):
         pass
 
-    with pytest.raises(TypeError, match=r"must be a functional keras.Model.*Of a game, export the `segmentor`"):
+    with pytest.raises(TypeError, match=r"must be a functional keras.Model.*For a game, export its `segmentor`"):
         exporting(Game())
     assert not (tmp_path / "export").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"labels": ["ground", "car", "sky"]},
+            TypeError,
+            r"`labels` must be a kseg\.LabelMap\. Received: labels=\['ground'",
+        ),
+        ({"image_size": "32x24"}, ValueError, r"`image_size` must be \(height, width\).*image_size='32x24'\. Write"),
+        ({"image_size": 24}, ValueError, r"Received: image_size=24\."),
+        ({"image_size": (24, 32, 3)}, ValueError, r"Received: image_size=\(24, 32, 3\)"),
+        ({"image_size": (24.0, 32)}, ValueError, r"Received: image_size=\(24\.0, 32\)"),
+        ({"image_size": (0, 32)}, ValueError, r"above 0\. Received: image_size=\(0, 32\)"),
+        ({"crf": "auto"}, TypeError, r"`crf` must be True, a dict .*Received: crf='auto'"),
+        ({"crf": {"iteration": 3}}, TypeError, r"DenseCRF has no argument 'iteration'\. Did you mean 'iterations'"),
+        ({"crf": {"from_logits": True}}, ValueError, r"`crf` must not set from_logits"),
+        ({"path": None}, TypeError, r"`path` must be the path of a folder\. Received: path=None"),
+        (
+            {"model": "model.keras"},
+            TypeError,
+            r"`model` must be a functional keras\.Model\. Received: model='model\.keras'",
+        ),
+        ({"rotations": 90}, ValueError, r"`rotations` must be a list"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_written(models, tmp_path, arguments, error, message):
+    right = {"model": models[3], "path": tmp_path / "export", "labels": LABELS, "image_size": SIZE}
+    with pytest.raises(error, match=message):
+        kseg.export(**(right | arguments))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_or_a_folder_with_other_contents_is_not_overwritten(models, tmp_path):
+    script = tmp_path / "run.sh"
+    script.write_text("#!/bin/sh")
+    script.chmod(0o755)
+    with pytest.raises(FileExistsError, match=r"`path` must be a folder\. Received: path='.*run\.sh', which is a file"):
+        kseg.export(models[3], script, labels=LABELS, image_size=SIZE)
+    with pytest.raises(FileExistsError, match=r"a folder with 'run\.sh' in it\. Name a folder inside it"):
+        kseg.export(models[3], tmp_path, labels=LABELS, image_size=SIZE)
+    assert stat.S_IMODE(script.stat().st_mode) == 0o755
+
+
+def test_an_earlier_export_and_what_a_killed_one_left_are_overwritten(models, exported, tmp_path):
+    (tmp_path / "export" / "variables").mkdir(parents=True)
+    for _ in range(2):
+        kseg.export(models[3], tmp_path / "export", labels=LABELS, image_size=np.array(SIZE), rotations=np.array([0]))
+    assert manifest.read_manifest(tmp_path / "export") == manifest.read_manifest(exported[3])
+
+
+def test_a_model_of_one_input_size_is_refused_at_another_and_with_rotations_that_do_not_fit(tmp_path):
+    image = keras.Input((24, 32, 3))
+    model = keras.Model(image, keras.layers.Conv2D(3, 1)(image), name="fixed")
+    with pytest.raises(
+        ValueError, match=r"`image_size` must be the input size of the model\. .*\(24, 32\) \[model fixed\]"
+    ):
+        kseg.export(model, tmp_path / "export", labels=LABELS, image_size=(48, 64))
+    with pytest.raises(ValueError, match=r"`rotations` must be of 0 and 180 for a model of one size"):
+        kseg.export(model, tmp_path / "export", labels=LABELS, image_size=SIZE, rotations=(0, 90))
+
+
+def test_a_classifier_of_windows_is_refused(tmp_path):
+    classifier = kseg.PatchClassifier(3, window=18, kernel_sizes=(3, 3), filters=(4, 4), dense_units=(8,))
+    with pytest.raises(ValueError, match=r"must return logits \(B, H, W, K\)\. .*kseg\.convolutionalize"):
+        kseg.export(classifier, tmp_path / "export", labels=LABELS, image_size=(18, 18))
+
+
+def test_predict_label_maps_refuses_images_of_another_dtype_or_rank(models):
+    with pytest.raises(TypeError, match=r"`images` must hold uint8\. Received: images\.dtype=float32"):
+        serving.predict_label_maps(models[3], SIZE, np.zeros((1, 20, 30, 3), np.float32))
+    with pytest.raises(ValueError, match=r"Add an axis for the batch"):
+        serving.predict_label_maps(models[3], SIZE, np.zeros((20, 30, 3), np.uint8))

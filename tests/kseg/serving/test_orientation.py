@@ -1,4 +1,4 @@
-"""A graph reads and undoes the EXIF orientation of JPEGs as Pillow does, and is led astray by nothing."""
+"""A graph reads and applies the EXIF orientation of JPEGs like Pillow, whatever the bytes are."""
 
 import io
 import struct
@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kseg.pairs.decoding import EXIF_TRANSPOSES
-from kseg.serving.orientation import orientation, upright
+from kseg.serving.orientation import apply_orientation, read_orientation
 from tests.kseg.pairs.encoded import COLOUR, encoded
 
 PLAIN = encoded(COLOUR, "JPEG", quality=95, subsampling=0)
@@ -17,8 +17,8 @@ PLAIN = encoded(COLOUR, "JPEG", quality=95, subsampling=0)
 
 @pytest.fixture(scope="module")
 def oriented():
-    """`orientation` as a graph, once for all files."""
-    function = tf.function(orientation, input_signature=[tf.TensorSpec((), tf.string)])
+    """`read_orientation` as a graph, once for all files."""
+    function = tf.function(read_orientation, input_signature=[tf.TensorSpec((), tf.string)])
     return lambda data: int(function(data))
 
 
@@ -42,16 +42,16 @@ def exif(endian: str, fields: list[tuple], directory: int = 8) -> bytes:
 
 
 @pytest.mark.parametrize("value", range(1, 9))
-def test_every_orientation_is_undone_as_pillow_does_it(value):
+def test_every_orientation_is_applied_like_pillow_does(value):
     data = turned(value)
     stored = np.asarray(Image.open(io.BytesIO(data)))
     expected = Image.fromarray(stored).transpose(EXIF_TRANSPOSES[value]) if value > 1 else stored
     image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-    np.testing.assert_array_equal(upright(image, tf.constant(data)), np.asarray(expected))
+    np.testing.assert_array_equal(apply_orientation(image, tf.constant(data)), np.asarray(expected))
 
 
 @pytest.mark.parametrize("endian", "<>")
-def test_both_byte_orders_and_a_directory_further_on_are_read(oriented, endian):
+def test_both_byte_orders_and_a_distant_directory_are_read(oriented, endian):
     fields = [(0x0100, 3, 1, 640), (0x0112, 3, 1, 8), (0x0131, 3, 1, 5)]
     assert oriented(exif(endian, fields)) == 8
     assert oriented(exif(endian, fields, directory=300)) == 8
@@ -76,17 +76,17 @@ def test_both_byte_orders_and_a_directory_further_on_are_read(oriented, endian):
     ],
     ids=range(13),
 )
-def test_what_says_nothing_is_upright(oriented, data):
+def test_files_without_an_orientation_are_upright(oriented, data):
     assert oriented(data) == 1
 
 
-def test_a_segment_of_another_kind_before_it_is_stepped_over(oriented):
+def test_a_segment_of_another_kind_in_front_is_skipped(oriented):
     other = b"\xff\xe1\0\x20http://ns.adobe.com/xap/1.0/\0\0"
     data = turned(3)
     assert oriented(data[:2] + other + data[2:]) == 3
 
 
-def test_bytes_that_were_changed_never_raise(oriented):
+def test_corrupted_bytes_never_raise(oriented):
     generator = np.random.default_rng(0)
     data = turned(6)
     for _ in range(300):

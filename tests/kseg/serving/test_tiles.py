@@ -1,4 +1,4 @@
-"""The signature "tiles": any size, the answer of `kseg.predict_tiles`, one row of tiles in memory, and no need of kseg."""
+"""The signature "tiles": any size, the prediction of `kseg.predict_tiles`, one row of tiles in memory, and no need of kseg."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def scene(*shape, seed=0):
 
 
 @pytest.mark.parametrize("shape", [(24, 32), (60, 90), (59, 91), (25, 200), (131, 33)])
-def test_the_signature_answers_as_predict_tiles(network, export, shape):
+def test_the_signature_equals_predict_tiles(network, export, shape):
     image = scene(*shape)
     expected = kseg.predict_tiles(
         network, image, tile=TILE, overlap=(6, 8), stride=1, margin=0, output_mode="probabilities"
@@ -47,21 +47,21 @@ def test_the_signature_answers_as_predict_tiles(network, export, shape):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (5, 7), (23, 31)])
-def test_an_image_smaller_than_a_tile_is_answered_at_its_own_size(export, shape):
+def test_an_image_smaller_than_a_tile_is_predicted_at_its_own_size(export, shape):
     answer = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(scene(2, *shape)))
     assert answer["label_map"].shape == (2, *shape) and answer["label_map"].dtype == tf.uint8
     confidence = answer["confidence"].numpy()
     assert ((confidence > 1 / 3 - 1e-6) & (confidence <= 1 + 1e-6)).all()
 
 
-def test_a_batch_is_answered_as_its_images_are(export):
+def test_a_batch_equals_its_images_one_by_one(export):
     signature, images = tf.saved_model.load(export).signatures["tiles"], scene(2, 40, 50)
     both = signature(image=tf.constant(images))["label_map"].numpy()
     for image, label_map in zip(images, both, strict=True):
         np.testing.assert_array_equal(signature(image=tf.constant(image[None]))["label_map"][0], label_map)
 
 
-def test_an_export_has_the_signature_only_on_request(network, tmp_path):
+def test_an_export_has_the_signature_only_with_tiles(network, tmp_path):
     serving.export(network, tmp_path / "plain", labels=LABELS, image_size=TILE)
     assert "tiles" not in tf.saved_model.load(tmp_path / "plain").signatures
 
@@ -81,7 +81,7 @@ np.save(answer, signature(image=tf.constant(np.load(image)))["label_map"].numpy(
 """
 
 
-def test_a_fresh_process_without_kseg_answers_alike(export, tmp_path):
+def test_a_fresh_process_without_kseg_gives_the_same_label_map(export, tmp_path):
     images = scene(1, 70, 101)
     np.save(tmp_path / "image.npy", images)
     (tmp_path / "fresh.py").write_text(FRESH)
@@ -106,7 +106,7 @@ print((peaks[1] - peaks[0]) / 1024)
 
 
 @pytest.mark.slow
-def test_memory_grows_by_the_image_and_its_label_map_and_not_by_its_probabilities(tmp_path):
+def test_memory_grows_by_the_image_and_its_label_map_not_by_its_probabilities(tmp_path):
     keras.utils.set_random_seed(0)
     labels = LabelMap(tuple(map(str, range(21))), tuple((i, i, i) for i in range(21)), tuple(range(21)))
     serving.export(kseg.UNet(21, filters=(4, 8)), tmp_path / "21", labels=labels, image_size=(256, 256), tiles=True)

@@ -1,4 +1,4 @@
-"""Windows lie round their pixels, and no copy of the image is made for them."""
+"""Windows are centred on their pixels, and are views of one padded image."""
 
 import numpy as np
 import pytest
@@ -33,9 +33,9 @@ def test_a_mirror_image_is_mirrored_again_where_the_window_is_larger():
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 256])
-def test_the_answer_does_not_depend_on_how_many_windows_are_classified_together(batch_size):
+def test_the_prediction_does_not_depend_on_the_batch_size(batch_size):
     class Middle:
-        """Says the value in the middle of a window."""
+        """Returns the value in the middle of a window."""
 
         input_shape = (None, 3, 3, 1)
 
@@ -43,15 +43,25 @@ def test_the_answer_does_not_depend_on_how_many_windows_are_classified_together(
             assert len(batch) <= batch_size
             return batch[:, 1, 1]
 
-    answer = kseg.predict_windows(Middle(), COUNT, batch_size=batch_size)
-    np.testing.assert_array_equal(answer, COUNT)
-    assert answer.dtype == np.float32
+    logits = kseg.predict_windows(Middle(), COUNT, batch_size=batch_size)
+    np.testing.assert_array_equal(logits, COUNT)
+    assert logits.dtype == np.float32
 
 
 def test_wrong_shapes_sizes_and_borders_are_refused():
-    with pytest.raises(ValueError, match=r"`images` must have the axes \(B, H, W, C\)\. Received: shape \(3, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"`images` must have the axes \(B, H, W, C\) .*Received: images\.shape=\(3, 4\)"
+    ):
         windows(np.zeros((3, 4)), 3)
-    with pytest.raises(ValueError, match=r"`size` must be at least 1 pixel\. Received: size=0"):
+    with pytest.raises(ValueError, match=r"`size` must be a whole number, at least 1\. Received: size=0"):
         windows(COUNT, 0)
-    with pytest.raises(ValueError, match=r"`border` must be .* Received: border='wrap'"):
+    with pytest.raises(ValueError, match=r"`border` must be one of reflect, zeros\. Received: border='wrap'"):
         windows(COUNT, 3, border="wrap")
+
+
+def test_a_network_for_whole_images_is_refused_as_a_classifier_of_windows():
+    class Network:
+        input_shape = (None, None, None, 1)
+
+    with pytest.raises(TypeError, match=r"`classifier` must take square windows .*\(None, None, None, 1\)"):
+        kseg.predict_windows(Network(), COUNT)
