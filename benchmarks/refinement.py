@@ -1,11 +1,11 @@
-"""What refinement costs, in units that do not depend on the machine.
+"""The cost of DenseCRF, in units that do not depend on the machine.
 
     python -m benchmarks.refinement
 
 DenseCRF: 10 iterations on an image of 480x360 with 12 classes (position 3; position 80, colour 13), per image, against one
-float32 product of two 4096 x 4096 matrices; then how the time grows with pixels, classes and iterations. Both run compiled, after
-two calls that are not counted, and in turns, so that what else the machine does falls on both; each time is the fastest of
-`--rounds`. The slopes are those of log time over log size: 1 is linear, less has a fixed part.
+float32 product of two 4096 x 4096 matrices; then how the time grows with pixels, classes and iterations. Both run compiled,
+after two warm-up calls, and alternate, so that other load on the machine affects both; each time is the fastest of `--rounds`.
+Slopes are of log time over log size: 1 is linear, less has a fixed part.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def product():
     return lambda: multiply()[0, 0].numpy()
 
 
-def crf(size: tuple[int, int], classes: int, iterations: int):
-    """A call that refines random scores of a drawn street."""
-    width, height = size
+def crf(width_and_height: tuple[int, int], classes: int, iterations: int):
+    """A call that refines random logits of a generated street."""
+    width, height = width_and_height
     image = streets.draw(0, split="test", size=(height, width))[0][None].astype(np.float32)
     logits = tf.random.stateless_normal((1, height, width, classes), seed=(1, 1))
     sigmas = {"smoothness_sigma": 3, "appearance_position_sigma": 80, "appearance_colour_sigma": 13}
@@ -56,13 +56,13 @@ def crf(size: tuple[int, int], classes: int, iterations: int):
 
 
 def fastest(calls: dict, rounds: int) -> dict[str, float]:
-    """The fewest seconds that each call took, all called in turns."""
+    """The fewest seconds that each call took; calls alternate, and the first two rounds are warm-ups."""
     best = dict.fromkeys(calls, np.inf)
-    for turn in range(rounds + 2):
+    for number in range(rounds + 2):
         for name, call in calls.items():
             start = time.perf_counter()
             call()
-            if turn >= 2:
+            if number >= 2:
                 best[name] = min(best[name], time.perf_counter() - start)
     return best
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=10, help="of which the fastest counts")
+    parser.add_argument("--rounds", type=int, default=10, help="timed rounds, of which the fastest counts")
     arguments = parser.parse_args()
     calls = {"product": product()} | {name: crf(*case) for name, case in CASES.items()}
     seconds = fastest(calls, arguments.rounds)

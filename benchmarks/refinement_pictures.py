@@ -1,13 +1,13 @@
-"""What DenseCRF changes, as a picture: the image that it mends most, the one that it spoils most, and a typical one.
+"""What DenseCRF changes, as a picture: the images that it mends most and spoils most, and a typical one.
 
     python -m benchmarks.refinement_pictures --model savedmodels/NAME --data runs/example_gen/<fingerprint> --crf crf.json \\
         --out refined.png
 
-Every image of the split is labelled as the model is served, and again with its probabilities refined, as `pipeline.predict --crf`
-does. Images are ordered by the change of their accuracy (share of labelled pixels that are right): the last, the first and the
-median are drawn, so no hand chose them. Above stands the gain on all images, with its 95 % interval. Images and true masks are
-drawn only with --show-data: those of a data set are not ours to publish. The text can be read where the picture is shown 480
-pixels wide.
+Every image of the split is labelled by the served model, and again with its probabilities refined, like `pipeline.predict
+--crf`. Images are sorted by the change of their accuracy (the share of labelled pixels that are correct); the last, the first
+and the median are drawn, so they are not hand-picked. The heading is the gain on all images, with its 95 % interval. Images and
+true masks are drawn only with --show-data, since data sets are not ours to publish. The text is legible at a width of 480
+pixels.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Example:
         key: of the pair.
         image: (H, W, C), uint8.
         truth: (H, W), class ids, 255 where void.
-        before: (H, W), class ids as the model is served.
+        before: (H, W), class ids, as served.
         after: (H, W), class ids, refined.
     """
 
@@ -58,42 +58,42 @@ class Example:
 
     @property
     def accuracies(self) -> tuple[float, float]:
-        """Share of the labelled pixels that are right, before and after; 0 where there is none."""
+        """Share of labelled pixels that are correct, before and after; 0 if there is none."""
         labelled = self.truth != VOID
-        right = (np.count_nonzero(labelled & (ids == self.truth)) for ids in (self.before, self.after))
-        return tuple(number / max(1, np.count_nonzero(labelled)) for number in right)
+        correct = (np.count_nonzero(labelled & (ids == self.truth)) for ids in (self.before, self.after))
+        return tuple(number / max(1, np.count_nonzero(labelled)) for number in correct)
 
     @property
     def changes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where labelled pixels were mended, and where they were spoilt: two masks (H, W)."""
-        was, is_, labelled = self.before == self.truth, self.after == self.truth, self.truth != VOID
-        return labelled & ~was & is_, labelled & was & ~is_
+        """The labelled pixels that were mended, and those that were spoilt: two masks (H, W)."""
+        before, after, labelled = self.before == self.truth, self.after == self.truth, self.truth != VOID
+        return labelled & ~before & after, labelled & before & ~after
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Draws and prints; returns the exit status: 0 done, 2 a wrong argument."""
+    """Draws the picture and prints the gains; returns the exit status: 0 done, 2 a wrong argument."""
     arguments = _parser().parse_args(argv)
     try:
-        model, settings = saved_model_folder(arguments.model), crf_settings.read_parameters(arguments.crf)
-        check_unrefined(model, "Draw one that was exported without.")
+        model, crf_parameters = saved_model_folder(arguments.model), crf_settings.read_parameters(arguments.crf)
+        check_unrefined(model, "Choose a model that was exported without it.")
         pairs = stored_pairs(arguments.data, arguments.split)[arguments.skip :: arguments.every]
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     labels = LabelMap.load(arguments.data)
     with progress.line("images"):
-        examples = refined(model, settings, pairs)
+        examples = refine_examples(model, crf_parameters, pairs)
     gains = {
-        "mean IoU": gain(examples, labels.num_classes, _class_counts, _mean_iou),
-        "boundary F1": gain(examples, labels.num_classes, metrics.boundary_counts, _boundary_f1),
+        "mean IoU": format_gain(examples, labels.num_classes, _class_counts, _mean_iou),
+        "boundary F1": format_gain(examples, labels.num_classes, metrics.boundary_counts, _boundary_f1),
     }
-    for name, said in gains.items():
-        print(f"{name:12}{said} on {len(examples)} images of {arguments.split!r}")
-    rows = chosen(examples)
+    for name, gain in gains.items():
+        print(f"{name:12}{gain} on {len(examples)} images of {arguments.split!r}")
+    rows = choose_examples(examples)
     for title, example in rows:
         print(f"{example.key}: {caption(title, example)}")
     head = f"{len(examples)} images: mean IoU {gains['mean IoU']}"
-    sheet = drawn(rows, labels, head, arguments.show_data)
+    sheet = draw_sheet(rows, labels, head, arguments.show_data)
     sheet.quantize(256, dither=Image.Dither.NONE).save(arguments.out, optimize=True)
     return 0
 
@@ -104,29 +104,29 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__.partition("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    parser.add_argument("--model", required=True, help="pushed model, whose newest version is used, or a version")
     parser.add_argument(
-        "--model", required=True, help="pushed model, of which the newest version is taken, or a version"
+        "--data", required=True, type=pathlib.Path, help="prepared data set: the output folder of example_gen"
     )
+    parser.add_argument("--split", default="test", help="split to compare")
     parser.add_argument(
-        "--data", required=True, type=pathlib.Path, help="prepared data set: the folder that example_gen wrote"
+        "--skip", type=int, default=0, help="leave out the first N images: those that tune_crf searched"
     )
-    parser.add_argument("--split", default="test", help="whose images are compared")
+    parser.add_argument("--every", type=int, default=1, help="use every N-th image, to save time")
     parser.add_argument(
-        "--skip", type=int, default=0, help="leave out so many images at the front: those that tune_crf searched"
+        "--crf", default="auto", metavar="auto|JSON|FILE", help="parameters of DenseCRF, as in pipeline.predict"
     )
-    parser.add_argument("--every", type=int, default=1, help="take one image of this many, where time is short")
-    parser.add_argument("--crf", default="auto", metavar="auto|JSON|FILE", help="settings, as of pipeline.predict")
-    parser.add_argument("--out", required=True, metavar="FILE.png", help="the picture")
+    parser.add_argument("--out", required=True, metavar="FILE.png", help="picture to write")
     parser.add_argument(
-        "--show-data", action="store_true", help="draw images and true masks, too; only where they may be published"
+        "--show-data", action="store_true", help="draw images and true masks too; only if they may be published"
     )
     return parser
 
 
-def refined(model: pathlib.Path, settings: dict[str, float], pairs) -> list[Example]:
-    """Each stored pair as the model is served, and refined with `settings`."""
+def refine_examples(model: pathlib.Path, crf_parameters: dict[str, float], pairs) -> list[Example]:
+    """Labels each stored pair by the served model, and again refined."""
     served = inference.SavedModel(model)
-    refine = inference.refine_with_crf(served, **settings)
+    refine = inference.refine_with_crf(served, **crf_parameters)
     examples = []
     progress.total(len(pairs))
     for key, image_bytes, mask_bytes in pairs:
@@ -137,8 +137,8 @@ def refined(model: pathlib.Path, settings: dict[str, float], pairs) -> list[Exam
     return examples
 
 
-def gain(examples: list[Example], num_classes: int, count, score) -> str:
-    """The score of all images before and after in words, with the 95 % interval of the difference over images."""
+def format_gain(examples: list[Example], num_classes: int, count, score) -> str:
+    """The score of all images before and after, with the 95 % interval of the difference over images."""
     before, after = (
         np.stack([count(example.truth, getattr(example, when), num_classes) for example in examples])
         for when in ("before", "after")
@@ -160,8 +160,8 @@ def _boundary_f1(counts) -> float:
     return metrics.boundary_scores(counts)["boundary_f1"]
 
 
-def chosen(examples: list[Example]) -> list[tuple[str, Example]]:
-    """The image whose accuracy rises most, the median one, and the one whose accuracy rises least, each once, with a title."""
+def choose_examples(examples: list[Example]) -> list[tuple[str, Example]]:
+    """The images whose accuracy rises most, by the median, and least, each once and with a title."""
 
     def rise(example):
         return example.accuracies[1] - example.accuracies[0]
@@ -173,19 +173,19 @@ def chosen(examples: list[Example]) -> list[tuple[str, Example]]:
 
 
 def caption(title: str, example: Example) -> str:
-    """What refinement did to one image, in words."""
+    """One line about what refinement did to an image."""
     before, after = example.accuracies
     mended, spoilt = (np.count_nonzero(mask) for mask in example.changes)
-    return f"{title}: {100 * before:.1f} to {100 * after:.1f} % of pixels right; {mended} mended, {spoilt} spoilt"
+    return f"{title}: {100 * before:.1f} to {100 * after:.1f} % of pixels correct; {mended} mended, {spoilt} spoilt"
 
 
-def drawn(rows: list[tuple[str, Example]], labels: LabelMap, head: str, show_data: bool) -> Image.Image:
-    """One row an image: (image, truth,) labels before and after, and what changed; names of the colours below.
+def draw_sheet(rows: list[tuple[str, Example]], labels: LabelMap, head: str, show_data: bool) -> Image.Image:
+    """Draws one row per image: (image, truth,) labels before and after, and the changes; the legend is below.
 
     Args:
         rows: title and example of each.
         labels: names and colours.
-        head: the line above.
+        head: first line.
         show_data: whether images and true masks are drawn.
     """
     titles = [*(["image", "truth"] if show_data else []), "network", "refined", "changed"]
@@ -193,23 +193,23 @@ def drawn(rows: list[tuple[str, Example]], labels: LabelMap, head: str, show_dat
     strips = []
     for title, example in rows:
         data = [_rgb(example.image), labels.colour(example.truth)] if show_data else []
-        panels = [*data, labels.colour(example.before), labels.colour(example.after), changed(example)]
+        panels = [*data, labels.colour(example.before), labels.colour(example.after), change_map(example)]
         strips += [_line([caption(title, example)]), _row([_scaled(panel, width) for panel in panels])]
     colours = list(zip(labels.names, labels.colours, strict=True))
     if show_data and any((example.truth == VOID).any() for _, example in rows):
         colours.append(("void", labels.void_colour))
-    told = [("mended", MENDED), ("spoilt", SPOILT), ("wrong before and after", WRONG), ("as before", SAME)]
+    changes = [("mended", MENDED), ("spoilt", SPOILT), ("wrong before and after", WRONG), ("as before", SAME)]
     parts = [
         _line([head]),
         _line(titles),
         *strips,
-        *(plots.legend(entries, WIDTH, TEXT) for entries in (told, colours)),
+        *(plots.legend(entries, WIDTH, TEXT) for entries in (changes, colours)),
     ]
     return _stacked(parts)
 
 
-def changed(example: Example) -> np.ndarray:
-    """Colours (H, W, 3), uint8, of what refinement mended and spoilt; grey elsewhere, darker where it stayed wrong."""
+def change_map(example: Example) -> np.ndarray:
+    """Colours (H, W, 3), uint8, of mended and spoilt pixels; the others are grey, darker where still wrong."""
     mended, spoilt = example.changes
     wrong = (example.truth != VOID) & (example.after != example.truth) & ~spoilt
     return np.select([mask[..., None] for mask in (mended, spoilt, wrong)], [MENDED, SPOILT, WRONG], SAME).astype(
@@ -222,7 +222,7 @@ def _rgb(image):
 
 
 def _scaled(panel: np.ndarray, width: int) -> Image.Image:
-    """A panel of that width: pixels stay pixels where it grows, and are averaged where it shrinks."""
+    """A panel scaled to that width: pixels are repeated if it grows, averaged if it shrinks."""
     picture = Image.fromarray(np.ascontiguousarray(panel))
     kind = Image.Resampling.NEAREST if picture.width <= width else Image.Resampling.BOX
     return picture.resize((width, round(picture.height * width / picture.width)), kind)
@@ -236,7 +236,7 @@ def _row(panels: list[Image.Image]) -> Image.Image:
 
 
 def _line(texts: list[str]) -> Image.Image:
-    """Texts side by side: one begins at the left, several are centred over their columns."""
+    """Texts side by side: a single one is left-aligned, several are centred over their columns."""
     line = Image.new("RGB", (WIDTH, TEXT + MARGIN), overlays.PAPER)
     draw, font = ImageDraw.Draw(line), ImageFont.load_default(TEXT)
     for place, text in enumerate(texts):

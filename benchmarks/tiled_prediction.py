@@ -1,12 +1,12 @@
-"""What tiles, views and superpixels cost beyond the pixels that the network has to see.
+"""The cost of tiles, views and superpixels beyond the network's own.
 
     python -m benchmarks.tiled_prediction
 
-Each row is one way to predict an image: seconds, the seconds of the network alone for as many tiles (or views) of that size one
-after the other, and their ratio, which is what cutting, blending, turning and averaging add; then the same ratio in seconds of
-CPU, of all threads together, which says less about waiting and more about work where a machine is shared. Calls come in turns,
-after one that is not counted, and each time is the fastest of `--rounds`. A vote of superpixels sees no network; its row compares
-it with one pass.
+Each row is one way to predict an image: seconds; seconds of the network alone for as many tiles (or views) of that size, one
+after the other; and their ratio, which is what cutting, blending, rotating and averaging add. The last column is the same ratio
+in CPU seconds of all threads, which measures work rather than waiting on a shared machine. Calls alternate, after a warm-up
+round that is not counted, and each time is the fastest of `--rounds`. A majority vote of superpixels runs no network; its row
+compares it with one forward pass.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ FILTERS = (16, 32, 64, 128, 256)
 TILES = [(256, 64), (256, 128), (512, 128)]  # tile and overlap, pixels
 VIEWS = {
     "2 flips": ({"flips": ["horizontal"]}, 2),
-    "8 turns": ({"flips": ["horizontal"], "rotations": (0, 90, 180, 270)}, 8),
+    "8 views": ({"flips": ["horizontal"], "rotations": (0, 90, 180, 270)}, 8),
 }
 
 
-class Counted:
-    """A model that counts the images it is shown."""
+class CountingModel:
+    """A model that counts the images it predicts."""
 
     def __init__(self, model):
         self.model, self.number = model, 0
@@ -45,45 +45,49 @@ class Counted:
 
 
 def fastest(calls: dict, rounds: int) -> dict[str, np.ndarray]:
-    """The fewest seconds (by the clock, of the CPU) that each call took, all called in turns; the first turn is not counted."""
+    """The fewest (wall-clock, CPU) seconds that each call took; calls alternate, and the first round is a warm-up."""
     best = {name: np.full(2, np.inf) for name in calls}
-    for turn in range(rounds + 1):
+    for number in range(rounds + 1):
         for name, call in calls.items():
             start = np.array([time.perf_counter(), time.process_time()])
             call()
             seconds = np.array([time.perf_counter(), time.process_time()]) - start
-            if turn:
+            if number:
                 best[name] = np.minimum(best[name], seconds)
     return best
 
 
 def compare(image: np.ndarray, num_classes: int, rounds: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Rows (name, seconds, seconds of the network alone) for one image (H, W, 3); both by the clock and of the CPU."""
+    """Rows (name, seconds, seconds of the network alone) for one image (H, W, 3); each is (wall-clock, CPU)."""
     keras.utils.set_random_seed(0)
     network = kseg.UNet(num_classes, filters=FILTERS)
-    ways, alone = {}, {}
+    predictions, alone = {}, {}
 
-    def repeated(shown, number):
-        return lambda: [network.predict_on_batch(shown) for _ in range(number)]
+    def repeated(images, number):
+        return lambda: [network.predict_on_batch(images) for _ in range(number)]
 
     for tile, overlap in TILES:
         name, settings = f"tiles {tile}, overlap {overlap}", {"tile": tile, "overlap": overlap, "margin": 0}
-        counted = Counted(network)
+        counted = CountingModel(network)
         inference.predict_tiles(counted, image, **settings)
-        ways[name] = lambda settings=settings: inference.predict_tiles(
+        predictions[name] = lambda settings=settings: inference.predict_tiles(
             network, image, output_mode="label_map", **settings
         )
         alone[name] = repeated(np.zeros((1, tile, tile, 3), image.dtype), counted.number)
-    square = image[: min(image.shape[:2]), : min(image.shape[:2])]  # turned or not, one shape is compiled
+    square = image[: min(image.shape[:2]), : min(image.shape[:2])]  # rotated or not, one shape is compiled
     for name, (views, number) in VIEWS.items():
-        ways[name] = lambda views=views: inference.average_views(network, **views)(square[None])
+        predictions[name] = lambda views=views: inference.average_views(network, **views)(square[None])
         alone[name] = repeated(square[None], number)
     label_map = network.predict_on_batch(square[None])[0].argmax(-1)
-    ways["1000 superpixels"] = lambda: majority_vote(label_map, slic(square, num_superpixels=1000))
+    predictions["1000 superpixels"] = lambda: majority_vote(label_map, slic(square, num_superpixels=1000))
     alone["1000 superpixels"] = repeated(square[None], 1)
-    calls = {f"{way} {name}": call for name in ways for way, call in (("all", ways[name]), ("alone", alone[name]))}
+    calls = {
+        f"{kind} {name}": call
+        for name in predictions
+        for kind, call in (("all", predictions[name]), ("alone", alone[name]))
+    }
     seconds = fastest(calls, rounds)
-    return [(name, seconds[f"all {name}"], seconds[f"alone {name}"]) for name in ways]
+    return [(name, seconds[f"all {name}"], seconds[f"alone {name}"]) for name in predictions]
 
 
 def main() -> None:

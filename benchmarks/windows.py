@@ -1,13 +1,13 @@
-"""What it costs to classify the window round every pixel, against the same classifier converted to a convolutional network.
+"""The cost of classifying the window around every pixel, compared with the same classifier as a convolutional network.
 
     python -m benchmarks.windows
 
-Each row is one classifier and one image: seconds to slide it over the image window by window (`kseg.predict_windows`, 256 windows
-a batch), seconds for its conversion to answer all pixels in one pass (`kseg.convolutionalize`; the fastest of three), their
-ratio, and the share of pixels that get the same label. Both run compiled, after a first call that is not counted.
+Each row is one classifier and one image: seconds to predict it window by window (`kseg.predict_windows`, 256 windows per batch),
+seconds to predict it in one pass of the converted classifier (`kseg.convolutionalize`; the fastest of three), their ratio, and
+the share of pixels with the same label. Both run compiled, after a warm-up call.
 
-Seen on two cores shared with other work, TensorFlow 2.21, in 3 minutes. The ratio grows with the window, which is what neighbours
-share, and with the image, whose mirrored border the conversion computes too:
+On two cores shared with other work, TensorFlow 2.21, in 3 minutes. The ratio grows with the window, of which neighbours share
+most, and with the image, since the conversion computes its mirrored border too:
 
     classifier                    image   windows  converted  ratio   equal
     window 18, two stages         64x48     0.07s    0.0034s     21 100.00%
@@ -36,7 +36,7 @@ import kseg
 from kseg import streets
 from pipeline.settings.values import image_size
 
-CLASSIFIERS = {  # what is built, and why it is here
+CLASSIFIERS = {
     "window 18, two stages": {"window": 18, "kernel_sizes": (3, 3), "filters": (32, 48), "dense_units": (64,)},
     "window 46, three stages": {"window": 46, "kernel_sizes": (3, 3, 3), "filters": (32, 48, 64), "dense_units": (64,)},
     "window 95, N4": {},
@@ -44,14 +44,14 @@ CLASSIFIERS = {  # what is built, and why it is here
 
 
 def seconds(function, *arguments) -> tuple[float, np.ndarray]:
-    """How long a call takes, and its answer."""
+    """The duration of a call, and its result."""
     start = time.perf_counter()
-    answer = np.asarray(function(*arguments))
-    return time.perf_counter() - start, answer
+    result = np.asarray(function(*arguments))
+    return time.perf_counter() - start, result
 
 
 def compare(settings: dict, image: np.ndarray) -> tuple[float, float, float]:
-    """Seconds by windows, seconds of the converted network, and the share of equal labels, for one image (1, H, W, 3)."""
+    """Seconds by windows, seconds of the converted classifier, and share of equal labels, for one image (1, H, W, 3)."""
     classifier = kseg.PatchClassifier(streets.LABELS.num_classes, **settings)
     network = kseg.convolutionalize(classifier)
     kseg.predict_windows(classifier, image[:, :16, :16])

@@ -1,11 +1,11 @@
-"""The benchmark of windows compares answers, not only times."""
+"""The benchmark of windows compares labels, not only times."""
 
 import numpy as np
 
 from benchmarks import windows
 
 
-def test_both_ways_are_timed_and_their_labels_compared():
+def test_both_predictions_are_timed_and_their_labels_compared():
     settings = {"window": 8, "kernel_sizes": (3,), "filters": (4,), "dense_units": ()}
     image = np.random.default_rng(0).uniform(0, 255, (1, 20, 18, 3)).astype(np.float32)
     slow, fast, equal = windows.compare(settings, image)

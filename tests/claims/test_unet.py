@@ -65,7 +65,7 @@ def test_missing_input_data_is_extrapolated_by_mirroring():
 def test_the_tile_size_must_be_one_at_which_every_pooling_is_applied_to_a_layer_with_an_even_size():
     network = kseg.UNet(2, input_shape=(None, None, 1), filters=(1,) * 5, padding="valid")
     for tile in (573, 580, 587):
-        with pytest.raises(ValueError, match=rf"only 184 pixels. Received: tile={tile}, .* Take 588"):
+        with pytest.raises(ValueError, match=rf"only 184 pixels. Received: tile={tile}, .* Take tile=588"):
             predict_overlap_tile(network, scene(8, 8), tile=tile)
     assert predict_overlap_tile(network, scene(8, 8), tile=204).shape == (1, 8, 8, 2)
     with pytest.raises(ValueError, match="`output_tile` must be from 1 to `tile`"):

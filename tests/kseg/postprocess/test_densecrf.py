@@ -358,7 +358,8 @@ def test_sizes_that_differ_are_refused_when_a_model_is_built_and_when_a_graph_ru
     with pytest.raises(ValueError, match="are swapped"):
         kseg.DenseCRF(1)([logits, image])
     kinds = [tf.TensorSpec((None, None, None, channels)) for channels in (2, 3)]
-    refine = tf.function(lambda *pair: kseg.DenseCRF(1)(list(pair)), input_signature=kinds)
+    layer = kseg.DenseCRF(1)
+    refine = tf.function(lambda *pair: layer(list(pair)), input_signature=kinds)
     logits, image = map(tf.constant, scene(5, 7, 2))
     assert refine(logits, image).shape == (1, 5, 7, 2)
     with pytest.raises(tf.errors.InvalidArgumentError, match="Logits and image must have the same size"):
