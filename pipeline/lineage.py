@@ -1,47 +1,56 @@
 """python -m pipeline.lineage savedmodels/NAME/VERSION: the data, settings, code, packages and scores of a pushed model.
 
-Reads the one file that was pushed with the model, so it answers where the store is gone. Standard library only.
+Reads the one file that was pushed with the model, so it works without the store. Standard library only.
 """
 
 from __future__ import annotations
 
-import argparse
+import functools
 import hashlib
 import json
 import pathlib
 import sys
 
+from pipeline.engine.arguments import Parser
+from pipeline.engine.console import run_command
 from pipeline.engine.files import read_json
 from pipeline.publishing.versions import LINEAGE
 
+PROG = "python -m pipeline.lineage"
 
-def main(argv: list[str] | None = None) -> int:
-    """Prints the lineage; returns the exit status, 2 where there is none."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.lineage", description=__doc__.split("\n\n")[0])
-    parser.add_argument("version", type=pathlib.Path, help="folder of a pushed version: savedmodels/NAME/VERSION")
-    parser.add_argument("--json", action="store_true", help="everything, as JSON")
-    arguments = parser.parse_args(argv)
-    try:
-        said = lineage(arguments.version)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(said, indent=1) if arguments.json else text(said))
+
+def main(argv: list[str] | None = None, prog: str = PROG) -> int:
+    """Prints the lineage; returns the exit status: 0 done, 2 where there is none, 130 interrupted."""
+    return run_command(functools.partial(_print, prog=prog), argv)
+
+
+def _print(argv: list[str], prog: str) -> int:
+    arguments, _ = build_parser(prog).parse(argv)
+    found = lineage(arguments.version)
+    print(json.dumps(found, indent=1) if arguments.json else text(found))
     return 0
 
 
+def build_parser(prog: str = PROG) -> Parser:
+    """The parser of this command."""
+    parser = Parser(prog, "The data, settings, code, packages and scores of a pushed model.")
+    parser.add_argument("version", type=pathlib.Path, help="folder of a pushed version: savedmodels/NAME/VERSION")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    return parser
+
+
 def lineage(version: pathlib.Path) -> dict:
-    """What is known of a pushed model.
+    """What led to a pushed model.
 
     Args:
         version: folder of a version.
 
     Returns:
-        "model" (fingerprint), "artifact" (its folder in the store), "data", "settings" and "code" by component, "versions" of
-        packages, "scores" and "parent": the version that it was compared with, {"version", "fingerprint"}, or None.
+        "model" (fingerprint), "artifact" (its folder in the store), "data", "settings", "code" and "inputs" by component,
+        "versions" of packages, "scores" and "parent": the version that it was compared with, {"version", "fingerprint"}, or None.
 
     Raises:
-        ValueError: no lineage lies there.
+        ValueError: there is no lineage.
     """
     pushed = read_json(version / LINEAGE, None)
     if not pushed:
@@ -72,26 +81,26 @@ def lineage(version: pathlib.Path) -> dict:
     }
 
 
-def text(said: dict) -> str:
-    """The lineage for people; of the code one digest for each component, which changes when any of its modules does."""
-    scores, data = said["scores"], said["data"]
-    rows = [("model", said["model"]), ("artifact", said["artifact"])]
+def text(found: dict) -> str:
+    """A lineage as text, with one digest of the code per component, which changes when any of its modules does."""
+    scores, data = found["scores"], found["data"]
+    rows = [("model", found["model"]), ("artifact", found["artifact"])]
     if data:
         pairs = ", ".join(f"{split} {count}" for split, count in data["pairs"].items())
         rows.append(("data", f"{pairs} pairs, {data['set_aside']} set aside; {len(data['classes'])} classes"))
         rows.append(("", f"source {data['source']}"))
-    for component, config in said["settings"].items():
+    for component, config in found["settings"].items():
         rows += [("settings", f"{component}.{name} = {json.dumps(value)}") for name, value in config.items()]
-    for component, modules in said["code"].items():
+    for component, modules in found["code"].items():
         digest = hashlib.sha256(json.dumps(modules, sort_keys=True).encode()).hexdigest()[:16]
         rows.append(("code", f"{component} {digest} ({len(modules)} modules)"))
-    rows += [("versions", f"{name} {version}") for name, version in said["versions"].items()]
+    rows += [("versions", f"{name} {version}") for name, version in found["versions"].items()]
     rows.append(("scores", f"on {scores['split']}, {scores['images']} images"))
     summary = {name: value for name, value in scores["original_size"].items() if isinstance(value, float)}
     rows += [("", f"{name} {value:.4f}") for name, value in summary.items()]
     for name, value in zip(scores["classes"], scores["original_size"]["iou"], strict=True):
         rows.append(("", f"iou {name} {'absent' if value is None else f'{value:.4f}'}"))
-    parent = said["parent"]
+    parent = found["parent"]
     rows.append(("parent", f"version {parent['version']}, {parent['fingerprint']}" if parent else "none"))
     shown, last = [], None
     for head, row in rows:

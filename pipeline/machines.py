@@ -31,8 +31,10 @@ CONNECTION_ERRORS = ("UnavailableError", "DeadlineExceededError", "AbortedError"
 RESTART = "Start the same command on all of them again: training resumes from its last checkpoint."
 
 
-class MachineLost(RuntimeError):
-    """Another machine is lost or never came; the message is for the user."""
+class MachineLost(console.CommandError):
+    """Another machine is lost or never came."""
+
+    exit_status = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +90,7 @@ def in_subprocess(component, timeout: float):
     @functools.wraps(component)
     def supervised(out, config, **inputs):
         machine, context = this_machine(), multiprocessing.get_context("spawn")
-        with console.native_chatter_dropped():  # the tracker would warn of a killed process, and then clean up after it
+        with console.native_output_dropped():  # the tracker would warn of a killed process, and then clean up after it
             multiprocessing.resource_tracker.ensure_running()
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(target=_train, args=(sender, component.__name__, out, config, inputs), daemon=True)
@@ -181,5 +183,5 @@ def _classify(error: Exception) -> tuple[str, str]:
         named = {f"{kind} {index}" for kind, index in re.findall(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)", str(error))}
         others = sorted(named & set(machine.addresses) - {machine.name}) or ["another machine"]
         return LOST, f"no answer from {' and '.join(others)}"
-    text = console.told(error)
+    text = console.user_message(error)
     return (REFUSED, text) if text else (FAILED, "".join(traceback.format_exception(error)))

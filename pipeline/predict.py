@@ -1,105 +1,108 @@
-"""python -m pipeline.predict: the label map of every picture that a pattern matches, by a model that was pushed.
+"""python -m pipeline.predict: labels every picture that a pattern matches, with a pushed model.
 
-Needs the SavedModel and no network of kseg. A picture that is finished is skipped when the same command runs again; one that
-cannot be read is listed in unreadable.csv. What follows a bare `--` goes to Beam.
+Needs the SavedModel and no network of kseg. Finished pictures are skipped when the same command runs again; unreadable ones are
+listed in unreadable.csv. Arguments after a bare `--` are Beam's.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-import os
 import pathlib
 import sys
 
 from pipeline.engine import progress
-from pipeline.engine.console import imports, interrupts_kept, raised_by_us, stopped
-from pipeline.engine.files import read_json, write_json
+from pipeline.engine.console import imports, run_command
+from pipeline.engine.files import check_output_folder, read_json, write_json
 from pipeline.engine.store import external
 from pipeline.prediction.picture_files import picture_files
-from pipeline.publishing import versions
+from pipeline.publishing.versions import saved_model_folder
+from pipeline.settings import prediction as prediction_settings
 from pipeline.settings import refinements as refinement_settings
-from pipeline.settings.prediction import parse
 
-SETTINGS = "settings.json"
-"""In the folder of the answers: what they were made with."""
+PROG = "python -m pipeline.predict"
+OPTIONS = "settings.json"
+"""File in the output folder that holds the options and the models of its label maps."""
 
-
-def main(argv: list[str] | None = None) -> int:
-    """Labels; returns the exit status: 0 done, 2 a wrong argument or nothing that could be read, 130 stopped."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        with interrupts_kept():
-            return _predict(sys.argv[1:] if argv is None else argv)
-    except KeyboardInterrupt:
-        return stopped("The same command goes on from the pictures that are finished.")
-    except (ValueError, OSError) as error:
-        if not raised_by_us(error):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+build_parser = functools.partial(prediction_settings.build_parser, PROG)
 
 
-def _predict(argv: list[str]) -> int:
-    arguments, settings, beam_options = parse(argv)
+def main(argv: list[str] | None = None, prog: str = PROG) -> int:
+    """Labels; returns the exit status: 0 done, 2 a wrong argument or nothing readable, 130 interrupted."""
+    return run_command(
+        functools.partial(_predict, prog=prog), argv, after_interrupt="The same command skips the finished pictures."
+    )
+
+
+def _predict(argv: list[str], prog: str) -> int:
+    # Check arguments and models before anything heavy is imported.
+    arguments, options, beam_options = prediction_settings.parse(argv, prog)
+    output = pathlib.Path(arguments.output)
+    check_output_folder(output, "--output")
     if beam_options:
         from pipeline.examples.runner_options import pipeline_options
 
-        pipeline_options(beam_options)  # refuses what Beam does not know
-    output = pathlib.Path(arguments.output)
-    models = [versions.saved_model_folder(place) for place in arguments.model]
+        pipeline_options(beam_options)
+    models = [saved_model_folder(place) for place in arguments.model]
     _check_classes(models)
-    for model in models if settings.crf else []:
-        refinement_settings.check_unrefined(model, "Leave --crf away.")
+    for model in models if options.crf else []:
+        refinement_settings.check_unrefined(model, "Leave out --crf.")
     pictures = picture_files(arguments.input, output)
-    with imports():
-        from pipeline.prediction import bulk as predicted
 
-        predicted.check(models)
-    _claim(output, {"model": [external(model).fingerprint for model in models], **dataclasses.asdict(settings)})
+    # Load the models, then label.
+    with imports():
+        from pipeline.prediction import bulk
+
+        bulk.check(models)
+    _claim(output, {"model": [external(model).fingerprint for model in models], **dataclasses.asdict(options)})
     with progress.line("predict"):
-        result = predicted.predict(pictures, output, models, settings, beam_options)
-    print(f"{'label maps':14}{output / predicted.LABEL_MAPS}  {result.done} new, {result.skipped} finished before")
-    print(f"{'class shares':14}{output / predicted.SHARES}")
+        result = bulk.predict(pictures, output, models, options, beam_options)
+
+    # Say where the results lie.
+    print(f"{'label maps':14}{output / bulk.LABEL_MAPS}  {result.done} new, {result.skipped} finished before")
+    print(f"{'class shares':14}{output / bulk.SHARES}")
     if result.regions:
         print(f"{'regions':14}{result.regions}")
-    if settings.min_area or settings.max_hole:
-        print(f"{'changed':14}{output / predicted.CHANGED}  {result.changed} pixels")
+    if options.min_area or options.max_hole:
+        print(f"{'changed':14}{output / bulk.CHANGED}  {result.changed} pixels")
     if result.unreadable:
-        print(f"{'unreadable':14}{output / predicted.UNREADABLE}  {result.unreadable} of {len(pictures)} pictures")
+        print(f"{'unreadable':14}{output / bulk.UNREADABLE}  {result.unreadable} of {len(pictures)} pictures")
     if result.unreadable == len(pictures):
         raise ValueError(
             f"At least one picture must be readable. Received: {len(pictures)} that are not. "
-            f"See {output / predicted.UNREADABLE}."
+            f"See {output / bulk.UNREADABLE}."
         )
     return 0
 
 
 def _check_classes(models: list[pathlib.Path]):
-    """Models that are averaged must mean the same by the same number."""
-    tables = [read_json(model / "assets" / "labels.json")["names"] for model in models]
-    unlike = next((number for number, names in enumerate(tables) if names != tables[0]), None)
-    if unlike is not None:
+    """Refuses to average models whose classes differ."""
+    names = [read_json(model / "assets" / "labels.json")["names"] for model in models]
+    other = next((number for number, found in enumerate(names) if found != names[0]), None)
+    if other is not None:
         raise ValueError(
-            f"Models must have the same classes to be averaged. Received: {', '.join(tables[0])} [{models[0]}], "
-            f"{', '.join(tables[unlike])} [{models[unlike]}]."
+            f"Models must have the same classes to be averaged. Received: {', '.join(names[0])} [{models[0]}], "
+            f"{', '.join(names[other])} [{models[other]}]."
         )
 
 
-def _claim(output: pathlib.Path, made_with: dict):
-    """Says in the folder what its answers are made with, unless another command's answers lie there."""
-    file = output / SETTINGS
-    output.mkdir(parents=True, exist_ok=True)
-    if file.is_file():
-        before = read_json(file)
-        made_with = json.loads(json.dumps(made_with))  # tuples become lists, as they did before
-        unlike = [name for name in sorted({*before, *made_with}) if before.get(name) != made_with.get(name)]
-        if unlike:
+def _claim(output: pathlib.Path, options: dict):
+    """Records the options in the output folder, unless it holds results of others.
+
+    Raises:
+        ValueError: it does.
+    """
+    file = output / OPTIONS
+    if before := read_json(file, None):
+        options = json.loads(json.dumps(options))  # tuples become lists, as they did before
+        differing = [name for name in sorted({*before, *options}) if before.get(name) != options.get(name)]
+        if differing:
             raise ValueError(
-                "`--output` must hold no answers of another model or of other settings. "
-                f"Received: {file}, which differs in {', '.join(unlike)}. Choose another folder, or remove that one."
+                "`--output` must not hold results of another model or of other options. "
+                f"Received: {file}, which differs in {', '.join(differing)}. Choose another folder, or remove that one."
             )
-    write_json(file, made_with)
+    write_json(file, options)
 
 
 if __name__ == "__main__":

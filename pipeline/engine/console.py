@@ -1,4 +1,4 @@
-"""What the commands share of their dealings with the person at the keyboard: Ctrl-C, whose an error is, less chatter.
+"""What all commands share: exit statuses, Ctrl-C, errors with a message for the user, and silence while libraries load.
 
 Standard library only.
 """
@@ -16,10 +16,49 @@ import tempfile
 import threading
 import traceback
 
+FIRST_PARTY = ("kseg", "pipeline")
+
+
+def run_command(work, argv: list[str] | None, *, after_interrupt: str = "") -> int:
+    """Runs a command, and turns its errors and Ctrl-C into messages and exit statuses.
+
+    Args:
+        work: function of the command line that returns the exit status.
+        argv: the command line; None: that of the process.
+        after_interrupt: what the user should know after Ctrl-C, such as how the command resumes.
+
+    Returns:
+        The exit status: that of `work`; 2 for an error with a message for the user (`user_message`), or what a `CommandError`
+        says; 130 after Ctrl-C; 141 where nobody reads the output any more. Other errors are raised, for their tracebacks.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with interrupts_kept():
+            status = work(sys.argv[1:] if argv is None else argv)
+            sys.stdout.flush()
+            return status
+    except KeyboardInterrupt:
+        return exit_interrupted(after_interrupt)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would fail again when it flushes at the end
+        return 128 + signal.SIGPIPE
+    except Exception as error:
+        message = user_message(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return error.exit_status if isinstance(error, CommandError) else 2
+
+
+class CommandError(RuntimeError):
+    """An error whose message is for the user, with an exit status of its own."""
+
+    exit_status = 2
+
 
 @contextlib.contextmanager
-def native_chatter_dropped():
-    """Drops what compiled libraries print while they load, which no log level stops; shows it if loading fails."""
+def native_output_dropped():
+    """Drops what compiled libraries print while they load, which no log level prevents; prints it if loading fails."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as file:
@@ -37,27 +76,27 @@ def native_chatter_dropped():
 
 
 @contextlib.contextmanager
-def interrupted_afterwards():
-    """Lets the block end before Ctrl-C strikes: libraries that try imports would swallow it, and the work would go on."""
-    heard = []
+def interrupt_deferred():
+    """Raises KeyboardInterrupt only after the block: libraries that try imports would swallow it, and the work would go on."""
+    received = []
     ours = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
     if ours:
-        signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+        signal.signal(signal.SIGINT, lambda *_: received.append(True))
     try:
         yield
     finally:
         if ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    if heard:
+    if received:
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def interrupts_kept():
-    """Raises KeyboardInterrupt for what a library made of one: Beam, where it works in the main thread, raises a RuntimeError."""
+    """Raises KeyboardInterrupt where a library turned it into another error, as Beam does when it works in the main thread."""
     try:
         yield
     except Exception as error:
@@ -67,60 +106,69 @@ def interrupts_kept():
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error, and those that it was raised from, one after the other."""
+    """The error, its cause, the cause of that, and so on."""
     found = []
     while error is not None:
         found.append(error)
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return found
 
 
 @contextlib.contextmanager
 def imports():
-    """Goes around heavy imports: quiet, whole before Ctrl-C strikes, and without looking for garbage in what modules define.
+    """For heavy imports: drops their output, defers Ctrl-C, and does not collect garbage.
 
-    The search for garbage, once more as Python ends, takes two of the four seconds that TensorFlow costs a process.
+    Collecting what modules define, and again when Python exits, takes two of the four seconds that TensorFlow costs a process.
     """
     gc.disable()
     try:
-        with interrupted_afterwards(), native_chatter_dropped():
+        with interrupt_deferred(), native_output_dropped():
             yield
     finally:
         gc.freeze()
         gc.enable()
 
 
-def stopped(how_to_go_on: str) -> int:
-    """Says that Ctrl-C stopped the command; returns its exit status, 130."""
-    exec("")  # where it struck inside an `exec`, Python remembers that until the next, and would end by the signal
-    print(f"\nStopped. {how_to_go_on}", file=sys.stderr)
+def exit_interrupted(message: str) -> int:
+    """Prints that Ctrl-C stopped the command; returns its exit status, 130."""
+    exec("")  # after an interrupt inside an `exec`, Python would end by the signal, unless another `exec` follows
+    print(f"\nStopped. {message}".rstrip(), file=sys.stderr)
     return 130
 
 
 def raised_by_us(error: BaseException) -> bool:
-    """Whether our own code raised it: then its message is written for the user, and a traceback would hide it."""
+    """Whether our own code raised the error, in which case its message is written for the user."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = pathlib.Path(__file__).resolve().parents[2]
-    return bool(frames) and any(
-        ours / package in pathlib.Path(frames[-1].filename).parents for package in ("kseg", "pipeline")
-    )
+    return bool(frames) and any(ours / package in pathlib.Path(frames[-1].filename).parents for package in FIRST_PARTY)
 
 
-def told(error: Exception) -> str | None:
-    """What to tell a person of what is theirs or the disk's to mend; None where it is neither."""
-    ours = isinstance(error, ValueError | OSError) and raised_by_us(error)
-    return fault_of_the_disk(error) or (str(error) if ours else None)
+def user_message(error: Exception) -> str | None:
+    """The message for the user; None where the error is a fault of the program, which needs a traceback.
+
+    Messages for the user have the errors that our own code raises about values and files, packages that are not installed, and
+    faults of the disk in whatever library they come up.
+    """
+    if message := disk_fault_message(error):
+        return message
+    if not raised_by_us(error):
+        return None
+    if isinstance(error, ModuleNotFoundError) and str(error).startswith("No module named"):  # Python's words
+        package = (error.name or "").partition(".")[0]
+        missing = f"The package {package!r} must be installed. Received: {error}. Install it with `pip install 'kseg[pipeline]'`."
+        return None if package in FIRST_PARTY else missing
+    return str(error) if isinstance(error, ValueError | OSError | CommandError | ModuleNotFoundError) else None
 
 
 _FULL, _CLOSED = (errno.ENOSPC, errno.EDQUOT), (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def fault_of_the_disk(error: BaseException) -> str | None:
-    """What to tell a person whose disk is full or not writable; None where that is not the matter.
+def disk_fault_message(error: BaseException) -> str | None:
+    """The message for the user whose disk is full or not writable; None for any other error.
 
-    h5py, TensorFlow and Beam raise errors of their own kinds, which say it in words or were raised from one that does.
+    h5py, TensorFlow and Beam raise errors of their own types, which quote the system's message or were caused by one that does.
     """
-    said = _chain(error)
+    chain = _chain(error)
     for numbers, message in (
         (
             _FULL,
@@ -131,10 +179,10 @@ def fault_of_the_disk(error: BaseException) -> str | None:
             "Folders must be writable. Received: {}. Choose other ones with --root and --push-to, or ask who owns them. ",
         ),
     ):
-        for one in said:
+        for one in chain:
             number = next((n for n in numbers if getattr(one, "errno", None) == n or os.strerror(n) in str(one)), None)
             if number is not None:
                 place = f" [{one.filename}]" if getattr(one, "filename", None) else ""
-                kept = "Then give the same command again: what is finished is kept."
+                kept = "Then run the same command again: what is finished is kept."
                 return message.format(os.strerror(number) + place) + kept
     return None

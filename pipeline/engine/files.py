@@ -111,4 +111,4 @@ def _check_nearest_folder(path: pathlib.Path, message: str):
     except OSError as error:
         raise ValueError(
             f"{message} [{error.strerror}: {nearest}]. Choose another place, or ask its owner for access."
-        ) from error
+        ) from None

@@ -1,23 +1,23 @@
-"""The command line of `pipeline.predict`, and what of it changes the answers. Standard library only: --help answers at once."""
+"""The options of `pipeline.predict` that change its results, and its command line. Standard library only."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 
-from pipeline.engine.messages import did_you_mean
+from pipeline.engine.arguments import Parser, add_option
 from pipeline.settings import crf as crf_settings
 from pipeline.settings.values import image_size
 
 REGIONS = ("csv", "json", "geojson", "coco")
-"""What `pipeline.prediction.region_files` writes, named here so that --help needs no numpy."""
+"""The formats of `pipeline.prediction.region_files`, listed here so that --help does not need numpy."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PredictionOptions:
-    """What changes the answers, and so must be the same when a folder of answers is gone on with."""
+    """What changes the results, and so must stay the same while a folder of results is completed."""
 
-    tile: tuple[int, int] | None = None
+    tile: tuple[int, int] | None = None  # (height, width)
     overlap: int | None = None
     flips: tuple[str, ...] = ()
     rotations: tuple[int, ...] = (0,)
@@ -32,105 +32,151 @@ class PredictionOptions:
     max_pixels: int = 50_000_000
 
 
-def parse(argv: list[str]) -> tuple[argparse.Namespace, PredictionOptions, list[str]]:
-    """Reads the command line: what to label, the settings, and Beam's options, which follow a bare `--`.
+def parse(argv: list[str], prog: str) -> tuple[argparse.Namespace, PredictionOptions, list[str]]:
+    """Reads the command line: what to label, the options, and Beam's options after a bare `--`.
 
     Raises:
         ValueError: an argument is unknown, missing or wrong.
     """
-    ours, beam = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
-    parser = _parser()
-    parser.error = lambda message: _refuse(message, ours)
-    arguments, unknown = parser.parse_known_args(ours)
-    if unknown:
-        known = [option for action in parser._actions for option in action.option_strings]
-        cure = did_you_mean(unknown[0].split("=")[0], known, "Beam's own options go after a bare `--`.")
-        raise ValueError(f"Unknown argument {unknown[0]!r}. Received: {' '.join(ours)}.{cure}")
-    fields = [field.name for field in dataclasses.fields(PredictionOptions)]
-    given = {name: getattr(arguments, name) for name in fields}
-    settings = PredictionOptions(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    )
-    settings = _with_overlap(settings)
-    return arguments, settings, beam
+    arguments, beam_options = build_parser(prog).parse(argv)
+    given = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(PredictionOptions)}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return arguments, _with_overlap(PredictionOptions(**values)), beam_options
 
 
-def _with_overlap(settings: PredictionOptions) -> PredictionOptions:
-    """The settings with the overlap that follows from the tile, when they agree."""
-    if settings.scales != (1.0,) and not settings.tile:
+def _with_overlap(options: PredictionOptions) -> PredictionOptions:
+    """Returns the options with the default overlap of the tiles.
+
+    Raises:
+        ValueError: options contradict each other.
+    """
+    if options.scales != (1.0,) and not options.tile:
         raise ValueError(
-            "`--scales` needs `--tile`, since a model fits every picture into the size that it was trained at. "
-            f"Received: --scales {' '.join(map(str, settings.scales))} without --tile. Give that size as --tile WIDTHxHEIGHT."
+            "`--scales` requires `--tile`, since a model otherwise fits every picture into the size it was trained at. "
+            f"Received: --scales {' '.join(map(str, options.scales))} without --tile. Give that size as --tile WIDTHxHEIGHT."
         )
-    if not settings.tile:
-        return dataclasses.replace(settings, overlap=None)
-    overlap = min(settings.tile) // 4 if settings.overlap is None else settings.overlap
-    if overlap >= min(settings.tile):
-        height, width = settings.tile
+    if not options.tile:
+        return dataclasses.replace(options, overlap=None)
+    overlap = min(options.tile) // 4 if options.overlap is None else options.overlap
+    if overlap >= min(options.tile):
+        height, width = options.tile
         raise ValueError(
             f"`--overlap` must be smaller than the tile. Received: --overlap {overlap} --tile {width}x{height}."
         )
-    return dataclasses.replace(settings, overlap=overlap)
+    return dataclasses.replace(options, overlap=overlap)
 
 
-def _refuse(message: str, argv: list[str]):
-    raise ValueError(f"Arguments must be as --help says. Received: {' '.join(argv) or 'none'} [{message}].")
-
-
-def _parser() -> argparse.ArgumentParser:
-    one = PredictionOptions()
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.predict",
+def build_parser(prog: str) -> Parser:
+    """The parser of `pipeline.predict`."""
+    parser = Parser(
+        prog,
+        "Labels every picture that a pattern matches, with a pushed model. Finished pictures are skipped when the same\n"
+        "command runs again; unreadable ones are listed in unreadable.csv.",
         usage="%(prog)s --model savedmodels/NAME --input 'photos/**/*.jpg' --output out [options] [-- Beam's options]",
-        description="The label map of every picture that a pattern matches, by a model that was pushed. A picture that is "
-        "finished is skipped when the same command runs again; one that cannot be read is listed in unreadable.csv.",
-        allow_abbrev=False,
+        beam=True,
     )
+    _add_places(parser.add_argument_group("model and pictures"))
+    _add_refinements(parser.add_argument_group("refinement"))
+    _add_results(parser.add_argument_group("results"))
+    return parser
 
-    def argument(flag, meaning, **options):
-        default = getattr(one, flag[2:].replace("-", "_"), None)
-        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-        note = "" if shown in (None, "", False) else f" (default: {shown})"
-        parser.add_argument(
-            flag, help=meaning + note, **({"default": default} if "required" not in options else {}), **options
-        )
 
-    argument(
+def _add_places(group):
+    add_option(
+        group,
         "--model",
         "pushed model, of which the newest version is taken, or a version; several are averaged",
         required=True,
         nargs="+",
+        metavar="FOLDER",
     )
-    argument("--input", "quoted patterns, folders or files of JPEG or PNG", required=True, nargs="+")
-    argument("--output", "folder of the answers, made when missing", required=True)
-    argument(
+    add_option(
+        group,
+        "--input",
+        "quoted patterns, folders or files of JPEG or PNG",
+        required=True,
+        nargs="+",
+        metavar="PATTERN",
+    )
+    add_option(group, "--output", "folder for the results, made when missing", required=True, metavar="FOLDER")
+    _add_pixels(group, "--max-pixels", "size limit of a picture in pixels; larger ones are not read")
+
+
+def _add_refinements(group):
+    add_option(
+        group,
         "--tile",
-        "cut pictures into tiles of the size that the model was trained at, so that large ones keep their "
-        "detail; else a picture is fitted into that size",
+        "predict by tiles of the size that the model was trained at, which preserves the detail of large pictures; "
+        "otherwise pictures are fitted into that size",
         type=_size,
         metavar="WIDTHxHEIGHT",
     )
-    argument("--overlap", "pixels that tiles share; a quarter of their shorter side if not given", type=_pixels)
-    argument("--flips", "average over these too", nargs="+", choices=("horizontal", "vertical"))
-    argument("--rotations", "degrees to average over", nargs="+", type=int, choices=(0, 90, 180, 270))
-    argument("--scales", "factors to average over; with --tile", nargs="+", type=_factor)
-    argument("--average", "of what the mean is taken", choices=("probabilities", "logits"))
-    argument(
+    _add_pixels(group, "--overlap", "pixels that tiles share", shown="a quarter of their shorter side")
+    add_option(
+        group,
+        "--flips",
+        "average over flips",
+        nargs="+",
+        choices=("horizontal", "vertical"),
+        default=(),
+        metavar="AXIS",
+    )
+    add_option(
+        group,
+        "--rotations",
+        "average over rotations, in degrees",
+        nargs="+",
+        type=int,
+        choices=(0, 90, 180, 270),
+        default=(0,),
+        metavar="ANGLE",
+    )
+    add_option(
+        group,
+        "--scales",
+        "average over scales; requires --tile",
+        nargs="+",
+        type=_scale,
+        default=(1.0,),
+        metavar="FACTOR",
+    )
+    add_option(
+        group,
+        "--average",
+        "quantity whose mean is taken",
+        choices=("probabilities", "logits"),
+        default="probabilities",
+        metavar="QUANTITY",
+    )
+    add_option(
+        group,
         "--crf",
-        "refine by DenseCRF with these settings, at the picture's own size: a file that pipeline.tune_crf wrote, a JSON "
-        "object, or auto, which suits coarse networks; refused where a model was exported with DenseCRF",
+        "refine by DenseCRF at the size of the picture, with the parameters in a file that pipeline.tune_crf wrote, in a JSON "
+        "object, or auto, which suits coarse networks; refused for models exported with DenseCRF",
         type=_crf,
         metavar="auto|JSON|FILE",
     )
-    argument(
-        "--superpixels", "so many of like colour a picture, whose pixels vote on one class; 0: none do", type=_pixels
+    _add_pixels(group, "--superpixels", "superpixels per picture, in each of which pixels vote on one class; 0: none")
+
+
+def _add_results(group):
+    add_option(
+        group, "--overlays", "write JPEGs of the class colours over the pictures", action="store_true", default=False
     )
-    argument("--overlays", "also JPEGs of the classes' colours over the pictures", action="store_true")
-    argument("--regions", "also the regions of each class, their areas, boxes and outlines", choices=REGIONS)
-    argument("--min-area", "pixels; smaller regions are merged into their surroundings", type=_pixels)
-    argument("--max-hole", "pixels; holes up to that are filled, whatever is in them", type=_pixels)
-    argument("--max-pixels", "of one picture; larger ones are not read", type=_pixels)
-    return parser
+    add_option(
+        group,
+        "--regions",
+        "write the regions of each class: areas, bounding boxes and outlines",
+        choices=REGIONS,
+        metavar="FORMAT",
+    )
+    _add_pixels(group, "--min-area", "pixels; smaller regions are merged into their surroundings")
+    _add_pixels(group, "--max-hole", "pixels; holes of at most this size are filled, whatever is inside")
+
+
+def _add_pixels(group, flag: str, meaning: str, **options):
+    default = getattr(PredictionOptions(), flag[2:].replace("-", "_"))
+    add_option(group, flag, meaning, type=_pixels, default=default, metavar="N", **options)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -147,14 +193,14 @@ def _crf(text: str) -> dict[str, float]:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _factor(text: str) -> float:
+def _scale(text: str) -> float:
     try:
-        factor = float(text)
+        scale = float(text)
     except ValueError:
-        factor = 0.0
-    if not 0 < factor <= 16:
+        scale = 0.0
+    if not 0 < scale <= 16:
         raise argparse.ArgumentTypeError(f"must be a factor above 0, at most 16, not {text!r}")
-    return factor
+    return scale
 
 
 def _pixels(text: str) -> int:

@@ -152,7 +152,7 @@ def test_nothing_is_removed_while_a_run_is_at_work(push, tmp_path, capsys):
         status, said = cleared(tmp_path, capsys, "--delete", "--delete")
         assert (status, said.err) == (
             2,
-            f"error: No run must be at work. Received: one in {tmp_path / 'runs'}. Wait until it has ended.\n",
+            f"error: No run must be active. Received: one in {tmp_path / 'runs'}. Wait until it ends.\n",
         )
 
     Store(tmp_path / "runs").run(at_work, Settings())

@@ -164,7 +164,7 @@ def test_a_file_whose_name_is_no_text_is_labelled(command, pictures, tmp_path):
         ),
         ({}, ["--regions", "xml"], r"--regions: invalid choice: 'xml' \(choose from"),
         ({}, ["--min-area", "-3"], r"--min-area: must be a whole number of pixels, 0 or more, not '-3'"),
-        ({}, ["--scales", "0.5", "1"], r"`--scales` needs `--tile`.*Received: --scales 0\.5 1\.0 without --tile"),
+        ({}, ["--scales", "0.5", "1"], r"`--scales` requires `--tile`.*Received: --scales 0\.5 1\.0 without --tile"),
         ({}, ["--scales", "none"], r"--scales: must be a factor above 0, at most 16, not 'none'"),
         ({}, ["--rotations", "45"], r"--rotations: invalid choice: 45"),
         ({}, ["--tile", "big"], r"--tile: must be WIDTHxHEIGHT in pixels, not 'big'"),
@@ -404,5 +404,5 @@ def test_a_model_that_refines_itself_labels_so_and_is_not_refined_again(command,
     capsys.readouterr()
     assert command("--crf", "auto", model=refining / "saved_model", output=tmp_path / "twice") == 2
     said = capsys.readouterr().err
-    assert "A model must not be refined twice. Received: " in said and "Leave --crf away." in said
+    assert "A model must not be refined twice. Received: " in said and "Leave out --crf." in said
     assert not (tmp_path / "twice").exists()

@@ -18,22 +18,22 @@ def test_help_imports_no_framework():
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert answer.splitlines()[-1] == "[]"
     assert "--adversarial-weight" in answer and "trainer.epochs = 80" in answer
-    assert "evaluator.refinements are of flips, turns, tiles, scales, superpixels, crf." in answer
+    assert "evaluator.refinements are among flips, turns, tiles, scales, superpixels, crf." in answer
 
 
 def test_flags_set_settings_and_set_has_the_last_word():
-    config, beam = run.parse(["--epochs", "3", "--image-size", "64x48", "--set", "trainer.epochs=4", "--name", "x"])
+    config, beam, *_ = run.parse(["--epochs", "3", "--image-size", "64x48", "--set", "trainer.epochs=4", "--name", "x"])
     assert (config.trainer.epochs, config.transform.image_size, config.name, beam) == (4, (48, 64), "x", [])
 
 
 def test_a_flag_of_what_is_off_by_default_needs_no_value():
-    assert [run.parse(argv)[0].trainer.jit for argv in ([], ["--jit"], ["--jit", "false"])] == [False, True, False]
-    assert run.parse(["--precision", "mixed_float16"])[0].trainer.precision == "mixed_float16"
+    assert [run.parse(argv).config.trainer.jit for argv in ([], ["--jit"], ["--jit", "false"])] == [False, True, False]
+    assert run.parse(["--precision", "mixed_float16"]).config.trainer.precision == "mixed_float16"
 
 
 def test_without_data_it_is_the_game_on_streets_and_with_data_it_is_not():
-    assert run.parse([])[0].trainer.adversarial_weight > 0
-    config = run.parse(["--data", "some/photos"])[0]
+    assert run.parse([]).config.trainer.adversarial_weight > 0
+    config = run.parse(["--data", "some/photos"]).config
     assert (config.trainer.adversarial_weight, config.name) == (0, "photos")
 
 
@@ -77,11 +77,11 @@ def test_settings_of_dense_crf_are_read_as_predict_reads_them(tmp_path):
     (tmp_path / "crf.json").write_text('{"model": "x", "settings": {"iterations": 7}, "trials": []}')
     for component, more in (("trainer", []), ("evaluator", ["--set", "evaluator.refinements=crf"])):
         for text, changed in (("auto", {}), ('{"iterations": 3}', {"iterations": 3})):
-            config, _ = run.parse([*more, "--set", f"{component}.crf={text}"])
+            config = run.parse([*more, "--set", f"{component}.crf={text}"]).config
             assert getattr(config, component).crf == crf_settings.AUTO | changed
-        config, _ = run.parse([*more, "--set", f"{component}.crf={tmp_path / 'crf.json'}"])
+        config = run.parse([*more, "--set", f"{component}.crf={tmp_path / 'crf.json'}"]).config
         assert getattr(config, component).crf == crf_settings.AUTO | {"iterations": 7}
-        assert getattr(run.parse([*more, "--set", f"{component}.crf=none"])[0], component).crf is None
+        assert getattr(run.parse([*more, "--set", f"{component}.crf=none"]).config, component).crf is None
 
 
 def test_rollback_trains_nothing_and_says_what_is_served_now(tmp_path, capsys):
@@ -123,7 +123,7 @@ def test_data_are_held_against_a_frozen_schema_whose_content_counts_and_not_its_
         return status, len(list((tmp_path / "runs" / "schema_gen").iterdir()))
 
     assert ran("one.json", '{"height": {"max": 27}}') == (2, 1)
-    message = "Data must be as the schema says: `height` max 27. Received: min 20, max 28 [split train, "
+    message = "Data must match the schema: `height` max 27. Received: min 20, max 28 [split train, "
     assert message in capsys.readouterr().err
     assert ran("two.json", '{"height": {"max": 27}}') == (2, 1)
     assert ran("one.json", '{"height": {"max": 26}}') == (2, 2)
@@ -132,7 +132,7 @@ def test_data_are_held_against_a_frozen_schema_whose_content_counts_and_not_its_
 
 
 def test_what_follows_a_bare_dash_dash_goes_to_beam():
-    config, beam = run.parse(["--epochs", "3", "--", "--direct_num_workers=2"])
+    config, beam, *_ = run.parse(["--epochs", "3", "--", "--direct_num_workers=2"])
     assert (config.trainer.epochs, beam) == (3, ["--direct_num_workers=2"])
 
 

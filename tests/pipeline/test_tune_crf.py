@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline import tune_crf
+from pipeline.prediction import crf_search
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def test_the_best_setting_of_the_first_images_is_reported_on_the_others(command,
 
 
 def test_no_weight_that_is_searched_is_zero_and_the_draw_depends_on_the_seed():
-    settings = tune_crf.candidates(40, seed=0)
+    settings = crf_search.candidates(40, seed=0)
     assert len({tuple(setting.values()) for setting in settings[2:]}) == 38
-    assert settings == tune_crf.candidates(40, seed=0) != tune_crf.candidates(40, seed=1)
-    assert settings[0] == tune_crf.candidates(1, seed=5)[0]
+    assert settings == crf_search.candidates(40, seed=0) != crf_search.candidates(40, seed=1)
+    assert settings[0] == crf_search.candidates(1, seed=5)[0]
     assert all(setting[f"{kernel}_weight"] > 0 for setting in settings for kernel in ("smoothness", "appearance"))
 
 

@@ -238,7 +238,7 @@ def test_packages_are_those_that_reached_modules_import(toy, monkeypatch):
 
 def of_line(folder, *settings):
     """Fingerprint of each component of a run."""
-    config, beam = run.parse(["--root", str(folder / "runs"), "--push-to", str(folder / "models"), *settings])
+    config, beam, *_ = run.parse(["--root", str(folder / "runs"), "--push-to", str(folder / "models"), *settings])
     explained = store.Store(config.root, explain=True)
     return {name: artifact.fingerprint for name, artifact in line.compute(config, beam, explained)}
 

@@ -14,7 +14,7 @@ import apache_beam as beam
 import pytest
 
 from pipeline import line
-from pipeline.engine.console import fault_of_the_disk, interrupted_afterwards, interrupts_kept
+from pipeline.engine.console import disk_fault_message, interrupt_deferred, interrupts_kept
 from pipeline.examples.runner_options import pipeline_options
 from tests.conftest import ROOT
 from tests.pipeline.whole_line import contents, finish, start
@@ -41,7 +41,7 @@ def test_a_full_disk_is_one_error_and_what_is_finished_is_kept(tmp_path):
         said = finish(tmp_path, *UNTIL, "--set=example_gen.streets_train=200", status=2)
         assert said.count("error: ") == 1 and "Traceback" not in said, said
         assert "error: There must be room on the disk. Received: No space left on device" in said
-        assert "Then give the same command again: what is finished is kept." in said
+        assert "Then run the same command again: what is finished is kept." in said
         assert not (tmp_path / "runs" / "example_gen").exists()
         finish(tmp_path, "--until", "statistics_gen")
         kept = contents(tmp_path)
@@ -57,7 +57,8 @@ def test_a_root_that_is_read_only_is_one_error(tmp_path):
         subprocess.run(["mount", "-o", "remount,ro,bind", str(tmp_path / "runs")], check=True)
         said = finish(tmp_path, *UNTIL, status=2)
     assert said.count("error: ") == 1 and "Traceback" not in said, said
-    assert "error: Folders must be writable. Received: Read-only file system" in said
+    assert "error: `--root` must be a folder that can be written. Received: --root " in said
+    assert "[Read-only file system: " in said
     assert contents(tmp_path) == before
 
 
@@ -72,7 +73,7 @@ def test_ctrl_c_stops_with_a_message_and_leaves_nothing_half_made(component, tmp
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert said.rstrip().endswith(
-        "Stopped. The same command goes on: what is finished is kept, training from its last checkpoint."
+        "Stopped. The same command resumes: finished results are kept, training continues from its last checkpoint."
     )
     assert "Traceback" not in said
     made = {name.partition("/")[0] for name in contents(tmp_path)}
@@ -91,7 +92,7 @@ def test_ctrl_c_waits_for_an_import_that_would_swallow_it(answering):
     answering(signal.default_int_handler)
     went_on = False
     # the third swallows it, as libraries do that try imports
-    with pytest.raises(KeyboardInterrupt), interrupted_afterwards(), contextlib.suppress(BaseException):
+    with pytest.raises(KeyboardInterrupt), interrupt_deferred(), contextlib.suppress(BaseException):
         signal.raise_signal(signal.SIGINT)
         went_on = True
     assert went_on
@@ -100,7 +101,7 @@ def test_ctrl_c_waits_for_an_import_that_would_swallow_it(answering):
 
 def test_ctrl_c_stays_ignored_where_the_shell_said_so(answering):
     answering(signal.SIG_IGN)
-    with interrupted_afterwards():
+    with interrupt_deferred():
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
@@ -126,11 +127,11 @@ def test_an_error_that_no_interrupt_caused_stays_what_it_is():
 def test_an_interrupt_inside_an_exec_ends_with_the_documented_status_too():
     script = """
 import sys
-from pipeline.engine.console import stopped
+from pipeline.engine.console import exit_interrupted
 try:
     exec("raise KeyboardInterrupt")
 except KeyboardInterrupt:
-    sys.exit(stopped("Go on."))
+    sys.exit(exit_interrupted("Go on."))
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "\nStopped. Go on.\n")
@@ -178,7 +179,7 @@ def test_runs_of_different_configurations_at_once_share_what_is_the_same_and_not
     ],
 )
 def test_a_fault_of_the_disk_is_known_in_any_librarys_words(error, told):
-    message = fault_of_the_disk(error)
+    message = disk_fault_message(error)
     assert message is None if told is None else told in message
 
 
@@ -189,4 +190,4 @@ def test_a_fault_of_the_disk_is_found_behind_the_error_that_it_caused():
         except OSError as error:
             raise RuntimeError("a worker failed") from error
     except RuntimeError as error:
-        assert "[/a/b]" in fault_of_the_disk(error)
+        assert "[/a/b]" in disk_fault_message(error)

@@ -1,0 +1,86 @@
+"""Command lines: grouped help with readable defaults, and mistakes as errors with a cure. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+
+from pipeline.engine.messages import did_you_mean
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises where argparse would end the process, and that does not guess abbreviations.
+
+    Args:
+        prog: the command as the user types it.
+        description: what the command does.
+        usage: the command with its most important arguments; the default lists all.
+        epilog: text after the arguments; lines stay as they are.
+        beam: whether the arguments after a bare `--` are Beam's.
+    """
+
+    def __init__(self, prog: str, description: str, *, usage: str | None = None, epilog: str = "", beam: bool = False):
+        super().__init__(
+            prog=prog,
+            description=description,
+            usage=usage,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self._beam = beam
+        self._received = ""
+
+    def parse(self, argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+        """Parses the command line; returns the arguments and Beam's options.
+
+        Raises:
+            ValueError: an argument is unknown, missing or not allowed.
+        """
+        ours, beam_options = split_at_dashes(argv) if self._beam else (argv, [])
+        self._received = " ".join(ours) or "none"
+        arguments, unknown = self.parse_known_args(ours)
+        if unknown:
+            cure = did_you_mean(
+                unknown[0].split("=")[0],
+                self._option_string_actions,
+                "Beam's own options go after a bare `--`." if self._beam else "See --help.",
+            )
+            raise ValueError(f"Unknown argument {unknown[0]!r}. Received: {self._received}.{cure}")
+        return arguments, beam_options
+
+    def error(self, message: str):
+        raise ValueError(f"Arguments must be as --help says. Received: {self._received} [{message}].")
+
+
+def split_at_dashes(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments before a bare `--`, and those after it."""
+    return (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+
+
+def add_option(group, flag: str, meaning: str, *, default=None, shown=None, values=(), **options):
+    """Adds an option whose help ends with its values and its default.
+
+    Args:
+        group: argument group of a `Parser`.
+        flag: "--epochs".
+        meaning: help text.
+        default: value of the option where it is left out.
+        shown: text of the default in the help; None: `default` itself, if there is one.
+        values: strings that help lists and shell completion offers; only `choices` in `options` refuses others.
+        **options: as of `add_argument`.
+    """
+    listed = values or options.get("choices", ())
+    notes = [f"one of {', '.join(map(str, listed))}"] if listed else []
+    shown = _text(default) if shown is None else shown
+    notes += [f"default: {shown}"] if shown else []
+    text = f"{meaning} ({'; '.join(notes)})" if notes else meaning
+    if options.get("action") not in ("store_true", "count"):
+        options.setdefault("metavar", flag[2:].upper().replace("-", "_"))
+    action = group.add_argument(flag, default=default, help=text.replace("%", "%%"), **options)
+    action.completions = tuple(map(str, listed))
+
+
+def _text(value) -> str:
+    if isinstance(value, tuple | list):
+        return " ".join(map(str, value))
+    return "" if value is None or value is False else str(value)

@@ -1,0 +1,26 @@
+"""The scores of a run as text for the terminal. Standard library only."""
+
+from __future__ import annotations
+
+from pipeline.evaluation import gate
+
+
+def summarize(scores: dict) -> str:
+    """IoU per class and the other scores, at the original size."""
+    result, names = scores["original_size"], scores["classes"]
+    rows = [f"\nIntersection over union on '{scores['split']}', {scores['images']} images at their original size"]
+    for name, iou in zip(names, result["iou"], strict=True):
+        rows.append(f"  {name:16} {'absent' if iou is None else f'{iou:.3f}'}")
+    rows.append(
+        f"mean_iou={result['mean_iou']:.3f}  pixel_accuracy={result['pixel_accuracy']:.3f}  "
+        f"mean_accuracy={result['mean_accuracy']:.3f}  frequency_weighted_iou={result['frequency_weighted_iou']:.3f}"
+    )
+    rows.append(
+        f"at training size mean_iou={scores['training_size']['mean_iou']:.3f}; "
+        f"predicting '{scores['commonest_class']['name']}' everywhere: mean_iou={scores['commonest_class']['mean_iou']:.3f}"
+    )
+    if baseline := scores["baseline"]:
+        incomparable = f"not compared with version {baseline['version']}: {baseline.get('why')}"
+        rows.append(f"mean_iou is {gate.describe_difference(baseline)}" if baseline["compared"] else incomparable)
+    rows.append("")
+    return "\n".join(rows)
