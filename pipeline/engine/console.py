@@ -149,9 +149,12 @@ def user_message(error: Exception) -> str | None:
     Messages for the user have the errors that our own code raises about values and files, packages that are not installed, and
     faults of the disk in whatever library they come up.
     """
+    ours = raised_by_us(error)
+    if ours and isinstance(error, ValueError) and len(_chain(error)) == 1:  # also where it quotes a fault of the disk
+        return str(error)
     if message := disk_fault_message(error):
         return message
-    if not raised_by_us(error):
+    if not ours:
         return None
     if isinstance(error, ModuleNotFoundError) and str(error).startswith("No module named"):  # Python's words
         package = (error.name or "").partition(".")[0]
