@@ -46,7 +46,7 @@ def test_without_data_it_is_the_game_on_streets_and_with_data_it_is_not():
         (["--name", "../x"], "name must be made of letters"),
         (["--config", "camvid"], "--data must name a folder"),
         (["--set", 'evaluator.thresholds={"mean_io": 0.5}'], r"Did you mean 'mean_iou'\?"),
-        (["--model", "unett"], "`model` must be one of unet"),
+        (["--model", "unett"], "`model` must be one of deeplabv3, .*unet"),
         (["--set", "evaluator.refinements=flips,crff"], r"evaluator.refinements=crff\. Did you mean 'crf'\?"),
         (["--set", 'trainer.crf={"iteration": 3}'], r"Received: iteration=3 \[crf\]\. Did you mean 'iterations'\?"),
         (
