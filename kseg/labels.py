@@ -183,8 +183,21 @@ class LabelMap:
         return palette
 
     def colour(self, label_map: np.ndarray) -> np.ndarray:
-        """Colours ids (..., H, W), uint8, as RGB (..., H, W, 3), uint8."""
-        return self.palette()[label_map]
+        """Colours ids (..., H, W), integers in 0..255, as RGB (..., H, W, 3), uint8.
+
+        Raises:
+            ValueError: the ids are not integers, or lie outside 0..255.
+        """
+        ids = np.asarray(label_map)
+        if ids.dtype.kind not in "iu" or (
+            ids.dtype != np.uint8 and ids.size and not 0 <= ids.min() <= ids.max() <= 255
+        ):
+            received = f"{ids.min():g} to {ids.max():g}" if ids.size else "none"
+            raise ValueError(
+                f"`label_map` must hold integer ids in 0..255. Received: label_map={ids.dtype} {ids.shape}, ids {received}. "
+                "Take the argmax of probabilities or logits first."
+            )
+        return self.palette()[ids]
 
 
 def voc_colour(index: int) -> tuple[int, int, int]:

@@ -18,18 +18,14 @@ MODULES = sorted(
     if ">>>" in path.read_text(encoding="utf-8")
 )
 NOT_YET = {  # examples with names that nobody defines; to become empty
-    "kseg.data.augment",
-    "kseg.data.reading",
     "kseg.games.gan",
     "kseg.games.health",
     "kseg.games.segmentation",
     "kseg.games.semi_supervised",
     "kseg.inference.crf",
     "kseg.inference.saved_models",
-    "kseg.pairs.image_folder_builder",
     "kseg.plots.overlays",
     "kseg.serving.exporting",
-    "kseg.streets.builder",
     "kseg.training.callbacks.best_checkpoint",
     "kseg.training.callbacks.overlays",
     "kseg.training.callbacks.resume",

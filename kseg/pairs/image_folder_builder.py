@@ -51,10 +51,17 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         PairError: the files do not form pairs, or a pair is unusable.
 
     Example:
-        >>> labels = LabelMap.from_csv("photos/classes.csv", ignore_value=255)  # doctest: +SKIP
-        >>> builder = ImageFolder(config=ImageFolderConfig(root="photos", labels=labels), data_dir="prepared")  # doctest: +SKIP
-        >>> builder.download_and_prepare()  # doctest: +SKIP
-        >>> builder.as_dataset(split="train")  # doctest: +SKIP
+        >>> from PIL import Image
+        >>> for kind in ("images", "masks"):
+        ...     folder = pathlib.Path("photos", kind, "train")
+        ...     folder.mkdir(parents=True)
+        ...     Image.new("L", (8, 6)).save(folder / "a.png")
+        >>> labels = LabelMap(names=("ground",), colours=((90, 90, 90),), values=(0,), ignore_value=255)
+        >>> builder = ImageFolder(config=ImageFolderConfig(root="photos", labels=labels), data_dir="prepared")
+        >>> builder.download_and_prepare()  # doctest: +ELLIPSIS
+        Downloading and preparing dataset ...
+        >>> builder.info.splits["train"].num_examples
+        1
     """
 
     VERSION = tfds.core.Version("1.0.0")

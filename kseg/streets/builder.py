@@ -44,8 +44,9 @@ class Streets(tfds.core.GeneratorBasedBuilder):
     """Features: `image` uint8 (H, W, 3), `label_map` uint8 (H, W, 1) of ids with 255 void, `key`.
 
     Example:
-        >>> builder = Streets(config=StreetsConfig(train=2, validation=1, test=1), data_dir=folder)
-        >>> builder.download_and_prepare()
+        >>> builder = Streets(config=StreetsConfig(train=2, validation=1, test=1), data_dir="prepared")
+        >>> builder.download_and_prepare()  # doctest: +ELLIPSIS
+        Downloading and preparing dataset ...
         >>> builder.info.splits["train"].num_examples
         2
     """

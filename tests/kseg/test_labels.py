@@ -60,6 +60,16 @@ def test_json_gives_back_the_same_table(table):
     assert LabelMap.from_json(labels.to_json()) == labels
 
 
+@pytest.mark.parametrize(
+    ("label_map", "ids"), [([[0.2, 0.8]], "0.2 to 0.8"), ([[-1, 3]], "-1 to 3"), ([[0, 256]], "0 to 256")]
+)
+def test_only_integer_ids_are_coloured(table, label_map, ids):
+    with pytest.raises(
+        ValueError, match=rf"must hold integer ids in 0\.\.255\. Received: .* ids {ids}\. Take the argmax"
+    ):
+        LabelMap.from_csv(table, ignore_value=11).colour(np.array(label_map))
+
+
 def test_label_maps_are_coloured_as_the_table_says(table):
     labels = LabelMap.from_csv(table, ignore_value=11)
     assert labels.colour(np.array([[1, VOID]])).tolist() == [[[4, 5, 6], [9, 9, 9]]]
