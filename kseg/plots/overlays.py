@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kseg.labels import VOID, LabelMap
+from kseg.pairs.checks import check_ids, check_image_range
 
 PANEL_WIDTH = 320  # pixels: small images are enlarged to about this width; images of twice the width are reduced
 MARGIN = 12
@@ -41,7 +42,7 @@ def overlay(image: np.ndarray, label_map: np.ndarray, labels: LabelMap) -> Image
     """
     label_map = np.asarray(label_map)
     image = _as_rgb(image, label_map=label_map)
-    _check_ids(labels, label_map=label_map)
+    _check_label_map(label_map, labels, "label_map")
     return Image.fromarray(_blend(image, label_map, labels))
 
 
@@ -68,7 +69,8 @@ def error_map(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, labe
     """
     truth, prediction = np.asarray(truth), np.asarray(prediction)
     image = _as_rgb(image, truth=truth, prediction=prediction)
-    _check_ids(labels, truth=truth, prediction=prediction)
+    _check_label_map(truth, labels, "truth")
+    _check_label_map(prediction, labels, "prediction")
     grey = image.mean(axis=-1, keepdims=True)
     correct = FADE * 255 + (1 - FADE) * grey
     wrong = 0.8 * np.array(WRONG_COLOUR) + 0.2 * grey  # a trace of the image shows what was mistaken
@@ -105,7 +107,7 @@ def overlay_sheet(
         >>> labels = kseg.LabelMap(("ground", "car"), ((90, 90, 90), (220, 60, 50)), (0, 1))
         >>> image, truth = np.zeros((96, 128, 3), np.uint8), np.zeros((96, 128), np.uint8)
         >>> kseg.plots.overlay_sheet([image], [truth], [truth], labels).size
-        (816, 270)
+        (816, 276)
     """
     if not len(images) == len(truths) == len(predictions) > 0:
         raise ValueError(
@@ -206,20 +208,17 @@ def _as_rgb(image, **label_maps: np.ndarray) -> np.ndarray:
                 f"image.shape={image.shape}.{cure}"
             )
     if image.dtype != np.uint8:
+        check_image_range(image, "kseg.plots", stacklevel=4)
         image = np.clip(np.round(image), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 
-def _check_ids(labels: LabelMap, **label_maps: np.ndarray):
-    """Refuses label maps that hold anything but class ids and void.
+def _check_label_map(label_map: np.ndarray, labels: LabelMap, name: str):
+    """Refuses a label map that holds anything but class ids and void, as integers.
 
     Raises:
-        ValueError: an id is neither a class nor void.
+        ValueError: it does.
     """
-    for name, ids in label_maps.items():
-        unknown = ids[~((ids >= 0) & (ids < labels.num_classes)) & (ids != VOID)] if ids.dtype.kind in "iu" else ids
-        if unknown.size:
-            raise ValueError(
-                f"`{name}` must hold class ids 0..{labels.num_classes - 1}, or {VOID} for void, as integers. "
-                f"Received: {ids.dtype} with values such as {np.unique(unknown)[:4].tolist()}."
-            )
+    if label_map.dtype.kind not in "iu":
+        raise ValueError(f"`{name}` must hold class ids as integers. Received: {name}.dtype={label_map.dtype}.")
+    check_ids(label_map, labels.num_classes, VOID, name)

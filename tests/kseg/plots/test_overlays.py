@@ -98,6 +98,12 @@ def test_float_images_are_drawn_like_their_rounded_values():
     )
 
 
+def test_an_image_in_0_to_1_is_warned_of():
+    (image,), (truth,), _ = example()
+    with pytest.warns(UserWarning, match=r"in \[0, 255\]\. .*Multiply by 255"):
+        plots.overlay(image / 255, truth, LABELS)
+
+
 @pytest.mark.parametrize(
     ("image", "label_map", "message"),
     [
@@ -109,9 +115,13 @@ def test_float_images_are_drawn_like_their_rounded_values():
         ),
         (np.zeros((4, 6)), np.zeros((4, 6), int), r"`image` must be \(H, W, C\) .*Received: image\.shape=\(4, 6\)"),
         (np.zeros((4, 6, 4)), np.zeros((4, 6), int), r"C = 1 or 3.*\(4, 6, 4\)"),
-        (np.zeros((1, 2, 3)), np.array([[0, 2]]), r"class ids 0\.\.1, or 255 .*Received: int64 .* \[2\]"),
-        (np.zeros((1, 2, 3)), np.array([[0, -1]]), r"such as \[-1\]"),
-        (np.zeros((1, 2, 3)), np.array([[0.0, 0.5]]), r"as integers\. Received: float64"),
+        (
+            np.zeros((1, 2, 3)),
+            np.array([[0, 2]]),
+            r"`label_map` must hold class ids in 0\.\.1 or be 255.*ids \[2\] at 1 pixels",
+        ),
+        (np.zeros((1, 2, 3)), np.array([[0, -1]]), r"ids \[-1\] at 1 pixels"),
+        (np.zeros((1, 2, 3)), np.array([[0.0, 0.5]]), r"class ids as integers\. Received: label_map\.dtype=float64"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(image, label_map, message):
@@ -125,7 +135,7 @@ def test_a_prediction_or_truth_of_another_size_is_refused_by_name():
         plots.overlay_sheet(images, truths[:, 1:], predictions, LABELS)
     with pytest.raises(ValueError, match=r"`prediction` must be class ids .*prediction\.shape=\(40, 319\)"):
         plots.error_map(images[0], truths[0], predictions[0, :, 1:], LABELS)
-    with pytest.raises(ValueError, match=r"`prediction` must hold class ids 0\.\.1.* \[7\]"):
+    with pytest.raises(ValueError, match=r"`prediction` must hold class ids in 0\.\.1.*ids \[7\]"):
         plots.error_map(images[0], truths[0], np.full_like(truths[0], 7), LABELS)
 
 
