@@ -128,6 +128,11 @@ def test_every_line_of_the_table_has_modules_and_names_only_what_they_import():
         assert room.rooms <= ours and room.packages <= packages and room.lazy <= packages | lazy, name
 
 
+def test_every_path_that_the_page_names_exists():
+    named = re.findall(r"`((?:kseg|pipeline|tests)/[^`<*\s]*)`", PAGE.read_text())
+    assert len(named) > 60 and not [path for path in named if not (ROOT / path).exists()]
+
+
 def test_no_module_imports_itself_by_a_detour():
     def walk(module, path):
         assert module not in path, " -> ".join([*path, module])

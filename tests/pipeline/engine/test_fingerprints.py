@@ -13,6 +13,7 @@ from pipeline import line, run
 from pipeline.engine import fingerprints, store
 from pipeline.settings.trainer import Trainer, choices
 from tests.conftest import ROOT
+from tests.pipeline.whole_line import command
 
 AFTER_TRAINER = ("trainer", "evaluator", "infra_validator", "pusher")
 GAME = Trainer(adversarial_weight=0.1)
@@ -157,6 +158,23 @@ def test_each_component_reaches_its_own_settings_alone():
     of_components = {f"pipeline.settings.{name}" for name in line.COMPONENTS}
     for name, (code, _) in codes().items():
         assert of_components & code.keys() == {f"pipeline.settings.{name}"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("refinements", ["", "superpixels,flips,tiles,crf"])
+def test_every_module_whose_functions_a_component_runs_is_in_its_recipe(refinements, tmp_path):
+    folder = tmp_path / "run"
+    arguments = command(folder, "--adversarial-weight", "0.1", f"--set=evaluator.refinements={refinements}")[3:]
+    seen = tmp_path / "seen.json"
+    subprocess.run([sys.executable, "-m", "tests.pipeline.engine.executed", seen, *arguments], cwd=ROOT, check=True)
+    always = {"pipeline.engine.loading", "pipeline.engine.console", *fingerprints.NEUTRAL}
+    ran = json.loads(seen.read_text())
+    assert ran.keys() == set(line.COMPONENTS)
+    for name, modules in ran.items():
+        (recipe,) = (folder / "runs" / name).glob("*/recipe.json")
+        missing = set(modules) - json.loads(recipe.read_text())["code"].keys() - always
+        assert not [module for module in missing if not module.startswith("kseg.plots")], name
+        assert f"pipeline.components.{name}" in modules
 
 
 @pytest.fixture
