@@ -36,12 +36,13 @@ def tree(copy, monkeypatch):
     """The copy as fingerprints see it; what a test changes there is undone."""
     folder = fingerprints._folder
     monkeypatch.setattr(fingerprints, "_folder", lambda name: copy / name if name in MODULES else folder(name))
+    before = {path: path.read_bytes() for path in copy.rglob("*.py")}
     yield copy
-    for path in set(PATHS) | {path.relative_to(copy) for path in copy.rglob("*.py")}:
-        if not (ROOT / path).exists():
-            (copy / path).unlink()
-        elif (ROOT / path).read_text() != (copy / path).read_text():
-            (copy / path).write_text((ROOT / path).read_text())
+    for path in copy.rglob("*.py"):
+        if path not in before:
+            path.unlink()
+        elif path.read_bytes() != before[path]:
+            path.write_bytes(before[path])
 
 
 def codes(config=GAME):
