@@ -53,7 +53,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["kseg", "kseg.*", "pipeline", "pipeline.*"]),
-    package_data={"pipeline.report": ["*.j2"]},
+    package_data={"pipeline.report": ["*.j2"], "pipeline.report.sections": ["*.j2"]},
     entry_points={"console_scripts": ["kseg = kseg.__main__:main"]},
     install_requires=REQUIRED + (PIPELINE if (ROOT / MARKER).exists() else []),
     extras_require={**EXTRAS, "pipeline": PIPELINE, "test": TEST},

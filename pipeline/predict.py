@@ -52,26 +52,27 @@ def _predict(argv: list[str], prog: str) -> int:
 
     # Load the models, then label.
     with imports():
-        from pipeline.prediction import bulk
+        from pipeline.prediction import bulk, tables
+        from pipeline.prediction.saved_models import check_models
 
-        bulk.check(models)
+        check_models(models)
     _claim(output, {"model": [external(model).fingerprint for model in models], **dataclasses.asdict(options)})
     with progress.line("predict"):
         result = bulk.predict(pictures, output, models, options, beam_options)
 
     # Say where the results lie.
     print(f"{'label maps':14}{output / bulk.LABEL_MAPS}  {result.done} new, {result.skipped} finished before")
-    print(f"{'class shares':14}{output / bulk.SHARES}")
+    print(f"{'class shares':14}{output / tables.CLASS_SHARES}")
     if result.regions:
         print(f"{'regions':14}{result.regions}")
     if options.min_area or options.max_hole:
-        print(f"{'changed':14}{output / bulk.CHANGED}  {result.changed} pixels")
+        print(f"{'changed':14}{output / tables.CHANGED_PIXELS}  {result.changed} pixels")
     if result.unreadable:
-        print(f"{'unreadable':14}{output / bulk.UNREADABLE}  {result.unreadable} of {len(pictures)} pictures")
+        print(f"{'unreadable':14}{output / tables.UNREADABLE}  {result.unreadable} of {len(pictures)} pictures")
     if result.unreadable == len(pictures):
         raise ValueError(
             f"At least one picture must be readable. Received: {len(pictures)} that are not. "
-            f"See {output / bulk.UNREADABLE}."
+            f"See {output / tables.UNREADABLE}."
         )
     return 0
 

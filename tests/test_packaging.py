@@ -43,13 +43,14 @@ def requirements(wheel: pathlib.Path) -> set[str]:
     return {row.partition("<")[0].partition(">")[0].lower() for row in rows if "extra ==" not in row}
 
 
-def test_the_wheel_has_the_report_template_the_command_and_the_small_requirements(checkout, tmp_path):
+def test_the_wheel_has_the_report_templates_the_command_and_the_small_requirements(checkout, tmp_path):
     wheel = built_wheel(checkout, tmp_path)
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
         assert "kseg = kseg.__main__:main" in archive.read(entry_points).decode()
-    assert [name for name in names if name.startswith("pipeline/report/") and name.endswith(".j2")]
+    templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*.j2")}
+    assert {name for name in names if name.endswith(".j2")} == templates
     assert not [name for name in names if name.startswith("tests/")]
     assert requirements(wheel) == {"tensorflow", "keras", "numpy", "pillow"}
 

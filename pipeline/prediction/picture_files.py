@@ -1,8 +1,8 @@
-"""Which pictures a command is to label, and where the answer to each lies.
+"""Finds the pictures that a command labels, and names the files written for each.
 
-Patterns, folders and files may be mixed. The answers keep the folders that the pictures had below what the patterns have in
-common, so that two pictures of one name do not meet. Refused: nothing found, two pictures with one place for their answer, and
-pictures that lie among the answers. Standard library only.
+Patterns, folders and files may be mixed. Outputs keep the folders of the pictures below the common folder of the patterns, so
+that pictures of the same name do not collide. Refused: inputs without pictures, two pictures with the same output, and pictures
+inside the output folder. Standard library only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import pathlib
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
-"""What is taken from a folder; whatever a pattern or a path names is taken."""
+"""Suffixes that are taken from a folder; files that a pattern or a path names may have any."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class PictureFile:
 
     Attributes:
         source: its path.
-        key: its path below the common folder, without the suffix; the answers have it too.
+        key: its path below the common folder, without the suffix; outputs are named by it.
     """
 
     source: pathlib.Path
@@ -30,22 +30,22 @@ class PictureFile:
 
 
 def picture_files(inputs: list[str], output: pathlib.Path) -> list[PictureFile]:
-    """The pictures that patterns, folders and paths name, in the order of their keys.
+    """The pictures that patterns, folders and paths name, sorted by key.
 
     Args:
-        inputs: each a pattern such as "photos/**/*.jpg", a folder, of which every JPEG and PNG is taken, or a file.
-        output: folder of the answers.
+        inputs: patterns such as "photos/**/*.jpg", folders, whose JPEG and PNG files are taken, or files.
+        output: folder to write below.
 
     Raises:
-        ValueError: an input matches no file, two files have one key, or a file lies in `output`.
+        ValueError: an input matches no file, two files have the same key, or a file lies in `output`.
     """
     found, bases = {}, []
     for text in inputs:
-        base, files = _matched(text)
+        base, files = _match(text)
         if not files:
             raise ValueError(
                 f"`--input` must match at least one picture. Received: --input {text} [in {pathlib.Path.cwd()}]. "
-                "Check the path; quote a pattern, so that `**` reaches kseg and not the shell."
+                "Check the path; quote patterns, so that the shell leaves `**` alone."
             )
         bases.append(base)
         found |= dict.fromkeys(files)
@@ -55,8 +55,8 @@ def picture_files(inputs: list[str], output: pathlib.Path) -> list[PictureFile]:
     return sorted(pictures, key=lambda picture: picture.key)
 
 
-def _matched(text: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
-    """The folder in which a pattern begins to vary, and the files that it matches."""
+def _match(text: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
+    """The folder above the first wildcard of a pattern, and the files that it matches."""
     path = pathlib.Path(text)
     if path.is_file():
         return path.parent, [path]
@@ -76,12 +76,12 @@ def _check(pictures, output):
         other = seen.setdefault(picture.key, picture.source)
         if other != picture.source:
             raise ValueError(
-                "Two pictures must not lead to one answer. "
-                f"Received: {other} and {picture.source}, both for {picture.key}. Label them into two folders."
+                "Two pictures must not have the same output. "
+                f"Received: {other} and {picture.source}, both for {picture.key}. Use two output folders."
             )
     inside = [picture.source for picture in pictures if output.absolute() in picture.source.absolute().parents]
     if inside:
         raise ValueError(
-            "`--output` must not hold the pictures, or answers would be labelled in turn. "
-            f"Received: --output {output}, which holds {inside[0]}. Choose a folder beside them."
+            "`--output` must not contain the pictures, or outputs would be labelled too. "
+            f"Received: --output {output}, which contains {inside[0]}. Choose another folder."
         )

@@ -1,9 +1,9 @@
-"""How `pipeline.predict` gets from a picture to its label map: one pass of the SavedModel, or what its arguments ask for.
+"""Builds what labels a picture: one pass of the SavedModel, or the refinements that `pipeline.predict` is given.
 
-    picture -> views (flips, rotations, scales) -> tiles -> models -> mean of the models -> tiles blended -> mean of the views
-            -> DenseCRF -> likeliest class -> vote of superpixels
+    picture -> views (flips, rotations, scales) -> tiles -> models -> mean over models -> blended tiles -> mean over views
+            -> DenseCRF -> argmax -> majority vote of superpixels
 
-Scales lie outside of the tiles, since a SavedModel fits what it is shown into one size. No TensorFlow until a model is loaded.
+Scales come before tiles, since a SavedModel resizes every image to one size. TensorFlow is imported when a model is loaded.
 """
 
 from __future__ import annotations
@@ -17,42 +17,47 @@ from kseg import inference
 from kseg.postprocess import superpixels
 
 
-def build_labeller(places: list[pathlib.Path], settings) -> Callable[[np.ndarray], np.ndarray]:
-    """Loads models, and returns a callable from an image (H, W, C), uint8, to its label map (H, W), uint8.
+def build_labeller(models: list[pathlib.Path], options) -> Callable[[np.ndarray], np.ndarray]:
+    """Loads models; returns a function from an image (H, W, C), uint8, to its label map (H, W), uint8.
 
     Args:
-        places: folders of SavedModels of the same classes.
-        settings: of `pipeline.predict`.
+        models: folders of SavedModels of the same classes.
+        options: `PredictionOptions`.
     """
-    label = _averaged(places, settings)
-    if not settings.superpixels:
+    label = _build_average(models, options)
+    if not options.superpixels:
         return label
-    return lambda image: superpixels.majority_vote(
-        label(image), superpixels.slic(image, num_superpixels=settings.superpixels)
-    )
+
+    def label_by_vote(image):
+        return superpixels.majority_vote(label(image), superpixels.slic(image, num_superpixels=options.superpixels))
+
+    return label_by_vote
 
 
-def _averaged(places, settings):
-    """The label map of the models and views that are averaged."""
-    models = [inference.SavedModel(place) for place in places]
-    model = models[0] if len(models) == 1 else inference.ensemble(models, average=settings.average)
-    views = {"flips": settings.flips, "rotations": settings.rotations, "scales": settings.scales}
-    several = views != {"flips": (), "rotations": (0,), "scales": (1.0,)}
-    if settings.tile and not several and not settings.crf:
-        return lambda image: _tiled(model, image, settings, "label_map")
-    if settings.tile:
-        one = model
-        model = lambda images: np.stack([_tiled(one, image, settings, "logits") for image in images])  # noqa: E731
-    if several:
-        model = inference.average_views(model, average=settings.average, **views)
-    if settings.crf:
-        model = inference.refine_with_crf(model, **settings.crf)
-    if model is models[0]:
-        return model.label_map
-    return lambda image: model(image[np.newaxis])[0].argmax(-1).astype(np.uint8)
+def _build_average(paths, options):
+    """The labeller without superpixels: the mean over models and views, refined by DenseCRF."""
+    models = [inference.SavedModel(path) for path in paths]
+    model = models[0] if len(models) == 1 else inference.ensemble(models, average=options.average)
+    views = {"flips": options.flips, "rotations": options.rotations, "scales": options.scales}
+    several_views = views != {"flips": (), "rotations": (0,), "scales": (1.0,)}
+    if options.tile and not several_views and not options.crf:
+        return lambda image: _predict_tiles(model, image, options, "label_map")
+    refined = _by_tiles(model, options) if options.tile else model
+    if several_views:
+        refined = inference.average_views(refined, average=options.average, **views)
+    if options.crf:
+        refined = inference.refine_with_crf(refined, **options.crf)
+    if refined is models[0]:
+        return refined.label_map
+    return lambda image: refined(image[np.newaxis])[0].argmax(-1).astype(np.uint8)
 
 
-def _tiled(model, image, settings, output_mode):
+def _by_tiles(model, options):
+    """`model` as a callable on images (B, H, W, C) of any size, which it predicts tile by tile."""
+    return lambda images: np.stack([_predict_tiles(model, image, options, "logits") for image in images])
+
+
+def _predict_tiles(model, image, options, output_mode):
     return inference.predict_tiles(
-        model, image, tile=settings.tile, overlap=settings.overlap, stride=1, margin=0, output_mode=output_mode
+        model, image, tile=options.tile, overlap=options.overlap, stride=1, margin=0, output_mode=output_mode
     )

@@ -1,11 +1,11 @@
-"""The regions of many pictures, as files of the four kinds that `pipeline.predict --regions` knows.
+"""The regions of many pictures, in the four formats of `pipeline.predict --regions`.
 
-    csv      regions.csv: one row a region
-    json     regions.json: the same, by picture
-    geojson  regions/PICTURE.geojson: one file a picture, with outlines
+    csv      regions.csv: one row per region
+    json     regions.json: the same rows, grouped by picture
+    geojson  regions/PICTURE.geojson: one file per picture, with outlines
     coco     regions.coco.json: annotations of all pictures, with outlines
 
-A picture's regions are described when it is labelled, and kept in its record; the files of all pictures are made of the records.
+The regions of a picture are described in its record when it is labelled; the files of all pictures are written from the records.
 No framework.
 """
 
@@ -20,47 +20,48 @@ from kseg.postprocess import outlines
 from kseg.postprocess.regions import Region
 from pipeline.engine.files import atomic
 
-KINDS = ("csv", "json", "geojson", "coco")
+FOLDER = "regions"  # of GeoJSON
+FORMATS = ("csv", "json", "geojson", "coco")
 COLUMNS = ("class", "class_id", "area", "top", "left", "height", "width", "centroid_row", "centroid_column")
 
 
-def described(regions: list[Region], kind: str, labels: LabelMap, size: tuple[int, int]) -> list[dict]:
-    """What a picture's record says of its regions: rows of `COLUMNS`, GeoJSON features, or COCO annotations.
+def describe_regions(regions: list[Region], file_format: str, labels: LabelMap, size: tuple[int, int]) -> list[dict]:
+    """The regions of a picture as its record holds them: rows of `COLUMNS`, GeoJSON features, or COCO annotations.
 
     Args:
         regions: of one picture.
-        kind: of `KINDS`.
+        file_format: one of `FORMATS`.
         labels: the classes.
-        size: (height, width) of the picture.
+        size: (height, width) of the picture, pixels.
     """
-    if kind == "geojson":
+    if file_format == "geojson":
         return outlines.to_geojson(regions, labels)["features"]
-    if kind == "coco":
+    if file_format == "coco":
         return [outlines.coco_annotation(region, size) for region in regions]
-    places = [(*region.box, *(round(place, 2) for place in region.centroid)) for region in regions]
+    locations = [(*region.box, *(round(value, 2) for value in region.centroid)) for region in regions]
     return [
-        dict(zip(COLUMNS, (labels.names[region.class_id], region.class_id, region.area, *place), strict=True))
-        for region, place in zip(regions, places, strict=True)
+        dict(zip(COLUMNS, (labels.names[region.class_id], region.class_id, region.area, *location), strict=True))
+        for region, location in zip(regions, locations, strict=True)
     ]
 
 
-def write(output: pathlib.Path, kind: str, records, labels: LabelMap) -> pathlib.Path:
-    """Writes the file of all pictures, record by record, so that only one is in memory; for "geojson" there is none to write.
+def write_regions(output: pathlib.Path, file_format: str, records, labels: LabelMap) -> pathlib.Path:
+    """Writes the file of all pictures with one record in memory at a time; "geojson" has none.
 
     Args:
-        output: folder of the answers.
-        kind: of `KINDS`.
+        output: folder to write below.
+        file_format: one of `FORMATS`.
         records: iterable of {"key", "source", "height", "width", "regions"}.
         labels: the classes.
 
-    Returns: where the regions lie.
+    Returns: the file, or the folder of the GeoJSON files.
     """
-    if kind == "geojson":
-        return output / "regions"
-    place = output / {"csv": "regions.csv", "json": "regions.json", "coco": "regions.coco.json"}[kind]
-    with atomic(place) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
-        {"csv": _write_csv, "json": _write_json, "coco": _write_coco}[kind](file, records, labels)
-    return place
+    if file_format == "geojson":
+        return output / FOLDER
+    path = output / {"csv": "regions.csv", "json": "regions.json", "coco": "regions.coco.json"}[file_format]
+    with atomic(path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
+        {"csv": _write_csv, "json": _write_json, "coco": _write_coco}[file_format](file, records, labels)
+    return path
 
 
 def _write_csv(file, records, _labels):
@@ -78,7 +79,7 @@ def _write_json(file, records, _labels):
 
 
 def _write_coco(file, records, labels):
-    """Annotations are written as they come, pictures and classes behind them."""
+    """Writes annotations as they are read, then pictures and classes."""
     images, number = [], 0
     file.write('{"annotations": [')
     for image_id, record in enumerate(records, start=1):

@@ -188,7 +188,7 @@ def test_a_missing_argument_ends_with_status_2(capsys):
 def test_two_pictures_of_one_name_are_refused(command, pictures, capsys):
     Image.open(pictures / "a" / "0.png").save(pictures / "a" / "0.jpg")
     assert command(input=pictures) == 2
-    assert "Two pictures must not lead to one answer" in capsys.readouterr().err
+    assert "Two pictures must not have the same output" in capsys.readouterr().err
 
 
 def test_pictures_among_the_answers_are_refused(command, pictures, capsys):
@@ -216,7 +216,7 @@ def test_no_readable_picture_at_all_ends_with_status_2(command, tmp_path, capsys
 def test_a_damaged_or_foreign_saved_model_is_named(command, model, capsys):
     (model / "10" / "saved_model.pb").write_bytes(b"\xff" * 40)
     assert command() == 2
-    assert "A SavedModel must be whole" in capsys.readouterr().err
+    assert "A SavedModel must be complete" in capsys.readouterr().err
     (model / "10" / "saved_model.pb").write_bytes(b"")
     assert command() == 2
     assert "must have the signatures probabilities and serving_default. Received: none" in capsys.readouterr().err
@@ -295,11 +295,11 @@ def test_geojson_is_one_file_a_picture_and_coco_one_of_all(command, tmp_path):
     assert sum(a["area"] for a in coco["annotations"]) == sum(f["properties"]["area"] for f in features)
 
 
-def test_the_kinds_that_help_names_are_those_that_are_written():
+def test_the_formats_that_help_lists_are_those_that_are_written():
     from pipeline.prediction import region_files
     from pipeline.settings import prediction as prediction_settings
 
-    assert prediction_settings.REGIONS == region_files.KINDS
+    assert prediction_settings.REGIONS == region_files.FORMATS
 
 
 def test_tiles_views_and_ensembles_give_what_kseg_computes(pictures, model, tmp_path):

@@ -25,20 +25,38 @@ STATISTICS = {
 MATRIX = np.array([[800, 0, 0], [60, 40, 0], [0, 0, 100]])
 OUTLINES = {"boundary_f1": 0.8125, "class_boundary_f1": [0.875, 0.75, None]}
 CALIBRATION = {"expected_calibration_error": 0.034}
+TRAINING = {
+    "network": {
+        "name": "unet",
+        "width": "narrow",
+        "parameters": 1945640,
+        "multiply_adds": 570e6,
+        "image_size": [24, 32],
+    },
+    "discriminator": {"name": "two_branch", "parameters": 107889},
+    "started": "2026-11-26T23:15:30+00:00",
+    "finished": "2026-11-27T00:22:40+00:00",
+    "seconds": 4030.0,
+    "hardware": {"processor": "Z80", "cores": 2, "memory_bytes": 2**34, "accelerators": ["H100"] * 2, "replicas": 2},
+    "versions": {"kseg": "0.1.0", "tensorflow": "2.21.0", "keras": "3.15.1", "python": "3.11.7"},
+    "logs": "logs/streets-unet-2026-11-26_2315",
+}
 
 
 class Page(html.parser.HTMLParser):
-    """What the page refers to, the text it shows, and whether every tag is closed."""
+    """What the page refers to, the text it shows, what it says of pictures, and whether every tag is closed."""
 
     VOID_TAGS = ("meta", "img", "br", "link")
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.references, self.text = [], [], ""
+        self.open, self.references, self.text, self.alternatives = [], [], "", []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         self.references += [value for name, value in attributes if name in ("src", "href")]
+        if tag in ("img", "svg"):
+            self.alternatives.append(dict(attributes).get("alt" if tag == "img" else "aria-label"))
         if tag not in self.VOID_TAGS:
             self.open.append(tag)
 
@@ -74,7 +92,7 @@ def artifacts(tmp_path):
         "schema_gen": {},
         "example_validator": {"anomalies.json": {"anomalies": []}},
         "transform": {"plan.json": {"image_size": [24, 32], "examples": {"train": 5, "test": 2}}},
-        "trainer": {"history.json": {"loss": [1.0, 0.5], "val_mean_iou": [0.3, 0.4]}},
+        "trainer": {"history.json": {"loss": [1.0, 0.5], "val_mean_iou": [0.3, 0.4]}, "training.json": TRAINING},
         "evaluator": {
             "scores.json": {
                 "split": "test",
@@ -90,6 +108,9 @@ def artifacts(tmp_path):
                 "baseline": None,
                 "thresholds": [],
                 "slices": {},
+                "refinements": {},
+                "unlabelled": {},
+                "ranked_images": [{"name": "worst_1", "rank": "worst", "key": "night/7", "mean_iou": 0.25}],
             }
         },
         "infra_validator": {
@@ -113,6 +134,12 @@ def artifacts(tmp_path):
         for file, content in contents.items():
             (folders[component] / file).write_text(json.dumps(content))
     (folders["example_gen"] / "labels.json").write_text(LABELS.to_json())
+    ranked = folders["evaluator"] / "ranked_images" / "worst_1"
+    ranked.mkdir(parents=True)
+    truth, prediction = np.array([[0, 0, 1, 1], [0, 0, 1, 255]]), np.array([[0, 0, 0, 0], [0, 0, 1, 2]])
+    Image.new("RGB", (4, 2), "navy").save(ranked / "image", "PNG")
+    for name, label_map in (("truth", truth), ("prediction", prediction)):
+        Image.fromarray(label_map.astype(np.uint8)).save(ranked / f"{name}.png")
     return folders
 
 
@@ -126,12 +153,10 @@ def change(file, **values):
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
-def test_the_page_is_whole_and_loads_nothing_from_elsewhere(tmp_path, artifacts):
-    (artifacts["trainer"] / "overlays").mkdir()
-    Image.new("RGB", (9, 6), "red").save(artifacts["trainer"] / "overlays" / "epoch-002.png")
+def test_the_page_is_well_formed_and_loads_nothing_from_elsewhere(tmp_path, artifacts):
     text, page = written(tmp_path, artifacts)
     assert page.open == []
-    assert len(page.references) == 3
+    assert len(page.references) == 4
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
     assert not re.search(r"url\(|@import|<script|<link", text)
     assert [path.name for path in (tmp_path / "reports").iterdir()] == ["page.html"]
@@ -146,7 +171,7 @@ def test_it_shows_verdict_scores_and_baseline(tmp_path, artifacts):
         f"{iou - 0.267:+.3f}",
         "94.0%",
         "42 ms",
-        "always “road”",
+        "over “road” everywhere",
         "32x24",
     ):
         assert shown in page.text
@@ -160,13 +185,13 @@ def test_it_shows_precision_recall_outlines_and_calibration(tmp_path, artifacts)
         assert shown in page.text
 
 
-def test_it_names_the_commonest_confusion_by_its_share_of_the_true_class(tmp_path, artifacts):
+def test_it_shows_the_most_common_confusion_by_its_share_of_the_true_class(tmp_path, artifacts):
     text = written(tmp_path, artifacts)[0]
-    row = re.search(r"were taken for.*?<tbody>\s*<tr>(.*?)</tr>", text, re.DOTALL).group(1)
+    row = re.search(r"taken for</th>.*?<tbody>\s*<tr>(.*?)</tr>", text, re.DOTALL).group(1)
     assert re.sub(r"<[^>]*>", "|", row).replace("|", " ").split() == ["car", "&amp;", "van", "road", "60.0&thinsp;%"]
 
 
-def test_what_was_not_blessed_is_said_with_its_reasons_and_without_how_to_serve_it(tmp_path, artifacts):
+def test_an_unblessed_model_is_shown_with_the_reasons_and_without_how_to_serve_it(tmp_path, artifacts):
     reasons = ["mean_iou must reach 0.7 on 'test' (2 images). Received: mean_iou=0.612."]
     change(artifacts["pusher"] / "pushed.json", pushed=False, version=None, reasons=reasons)
     page = written(tmp_path, artifacts)[1]
@@ -201,9 +226,9 @@ def test_each_split_is_shown_with_its_sizes_by_area_and_the_share_of_void(tmp_pa
     assert 'title="road 60.0 %" style="width:60.00%' in text
 
 
-def test_a_model_that_did_not_answer_leaves_its_time_out(tmp_path, artifacts):
+def test_a_model_that_was_not_served_has_no_time_per_image(tmp_path, artifacts):
     change(artifacts["infra_validator"] / "infra.json", blessed=False, seconds_per_image=None)
-    assert "served alone" not in written(tmp_path, artifacts)[1].text
+    assert "served one at a time" not in written(tmp_path, artifacts)[1].text
 
 
 DARK = {"images": 1, "meaning": "a mean brightness of less than 80 of 255", "mean_iou": 0.312, "pixel_accuracy": 0.75}
@@ -217,7 +242,7 @@ def cells(text, heading):
     return [[re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for row in rows]
 
 
-def test_it_shows_what_the_gate_asked_and_what_was_reached(tmp_path, artifacts):
+def test_it_shows_what_the_gate_requires_and_what_was_reached(tmp_path, artifacts):
     thresholds = [
         {"name": "iou/car & van", "threshold": 0.5, "score": 0.4, "images": 2, "passed": False},
         {"name": "iou/sky@size=small", "threshold": 0.5, "score": None, "images": 0, "passed": False},
@@ -228,7 +253,7 @@ def test_it_shows_what_the_gate_asked_and_what_was_reached(tmp_path, artifacts):
     text, page = written(tmp_path, artifacts)
     iou = metrics.scores(MATRIX)["mean_iou"]
     assert cells(text, "Gate") == [
-        ["mean_iou above always “road”", "≥ +0.1", f"{iou - 0.267:+.3f}", "2", "passed"],
+        ["mean_iou over “road” everywhere", "≥ +0.1", f"{iou - 0.267:+.3f}", "2", "passed"],
         ["mean_iou against version 3, low end of the 95 % interval", "≥ -0.03", "-0.041", "2", "failed"],
         ["iou/car &amp; van", "≥ 0.5", "0.400", "2", "failed"],
         ["iou/sky@size=small", "≥ 0.5", "none", "0", "failed"],
@@ -248,24 +273,24 @@ def test_it_shows_each_slice_against_all_images(tmp_path, artifacts):
     ]
 
 
-def test_a_version_that_was_not_compared_is_named_with_the_reason(tmp_path, artifacts):
+def test_a_version_that_was_not_compared_is_shown_with_the_reason(tmp_path, artifacts):
     baseline = {"version": "3", "compared": False, "why": "Its classes are a, b; the data have a, c."}
     change(artifacts["evaluator"] / "scores.json", baseline=baseline)
     page = written(tmp_path, artifacts)[1]
     assert f"Not compared with version 3, so the other requirements decide. {baseline['why']}" in page.text
     change(artifacts["evaluator"] / "scores.json", baseline=None)
-    assert "There is no pushed version to compare with." in written(tmp_path, artifacts)[1].text
+    assert "No pushed version to compare with." in written(tmp_path, artifacts)[1].text
 
 
-def test_refinements_stand_beside_the_model_as_it_is_served(tmp_path, artifacts):
+def test_refinements_are_compared_with_the_model_as_served(tmp_path, artifacts):
     row = {"mean_iou": 0.5432, "boundary_f1": 0.61, "iou": [0.5], "difference": 0.0123, "low": -0.001, "high": 0.02}
     change(artifacts["evaluator"] / "scores.json", refinements={"flips": row})
     report.write(tmp_path / "report.html", name="photos", artifacts=artifacts)
     page = (tmp_path / "report.html").read_text()
-    assert "<td>flips</td>" in page and "0.543" in page and "as it is served" in page
+    assert "<td>flips</td>" in page and "0.543" in page and "none, as served" in page
 
 
-def test_bounds_of_regions_and_the_settings_of_dense_crf_are_said(tmp_path, artifacts):
+def test_oracles_and_the_parameters_of_dense_crf_are_shown(tmp_path, artifacts):
     row = {"mean_iou": 0.5432, "boundary_f1": 0.61, "iou": [0.5], "difference": 0.0123, "low": -0.001, "high": 0.02}
     bounds = {"iou": [0.5], "boundary_f1": 0.8765}
     change(
@@ -277,18 +302,85 @@ def test_bounds_of_regions_and_the_settings_of_dense_crf_are_said(tmp_path, arti
         },
     )
     text, page = written(tmp_path, artifacts)
-    said = " ".join(page.text.split())
-    assert "The best that any labelling of these superpixels could score: mean IoU 0.912, boundary F1 0.876" in said
-    assert "981 superpixels an image" in said and "mean IoU 0.432 at best" in said and "37 regions an image" in said
-    assert '{"iterations": 7}' in said
-    crf = [row for row in cells(text, "Refined") if row[0] == "crf"]
+    shown = " ".join(page.text.split())
+    assert "The best possible labelling of these superpixels would score mean IoU 0.912 and boundary F1 0.876" in shown
+    assert "981 superpixels per image" in shown and "mean IoU 0.432 and" in shown and "37 regions per image" in shown
+    assert '{"iterations": 7}' in shown
+    crf = [row for row in cells(text, "Refinements") if row[0] == "crf"]
     assert crf == [["crf", "0.543", "+0.012", "-0.001 to +0.020", "0.610"]]
 
 
-def test_a_model_that_refines_itself_says_so(tmp_path, artifacts):
-    assert "refines its answers itself" not in written(tmp_path, artifacts)[1].text
+def test_a_model_that_refines_its_own_predictions_is_described_as_such(tmp_path, artifacts):
+    assert "refines its own predictions" not in written(tmp_path, artifacts)[1].text
     assets = artifacts["trainer"] / "saved_model" / "assets"
     assets.mkdir(parents=True)
     (assets / "export.json").write_text(json.dumps({"image_size": [24, 32], "tiles": True, "crf": {"iterations": 7}}))
-    said = " ".join(written(tmp_path, artifacts)[1].text.split())
-    assert 'refines its answers itself, by DenseCRF with {"iterations": 7}' in said
+    shown = " ".join(written(tmp_path, artifacts)[1].text.split())
+    assert 'refines its own predictions by DenseCRF with {"iterations": 7}' in shown
+
+
+def test_it_shows_network_cost_hardware_versions_and_training_time(tmp_path, artifacts):
+    shown = " ".join(written(tmp_path, artifacts)[1].text.split())
+    for fact in (
+        "network unet, narrow",
+        "parameters 1,945,640",
+        "multiply-adds 570 M per image of 32x24",
+        "discriminator two_branch, 107,889 parameters",
+        "training time 1 h 07 min, 2026-11-26 23:15 UTC to 2026-11-27 00:22 UTC",
+        "processor Z80, 2 cores",
+        "memory 16 GiB",
+        "accelerator 2 x H100; 2 trained in step",
+        "versions kseg 0.1.0, TensorFlow 2.21.0, Keras 3.15.1, Python 3.11.7",
+    ):
+        assert fact in shown
+    assert re.search(r"report of 20\d\d-\d\d-\d\d \d\d:\d\d UTC", shown)
+
+
+def test_ranked_images_name_the_split_and_what_is_wrong(tmp_path, artifacts):
+    page = written(tmp_path, artifacts)[1]
+    shown = " ".join(page.text.split())
+    assert "Images of the test split" in shown and "predictions of the exported SavedModel" in shown
+    errors = "28.6 % of the labelled pixels are wrong, most often car & van taken for road"
+    assert f"worst night/7 mean IoU 0.250; {errors}" in shown
+    assert page.alternatives[0:4] == [
+        "Image night/7",
+        "Mask of night/7: 50.0 % road, 37.5 % car & van",
+        "Prediction for night/7: 75.0 % road, 12.5 % car & van, 12.5 % sky",
+        f"Error map of night/7: {errors}",
+    ]
+
+
+def test_a_run_without_a_labelled_image_has_no_section_of_images(tmp_path, artifacts):
+    change(artifacts["evaluator"] / "scores.json", ranked_images=[])
+    assert "Worst, median and best" not in written(tmp_path, artifacts)[1].text
+
+
+def test_every_picture_and_chart_says_what_it_shows(tmp_path, artifacts):
+    baseline = BASELINE | {"difference": -0.02, "low": -0.041, "high": 0.001}
+    change(artifacts["evaluator"] / "scores.json", baseline=baseline)
+    page = written(tmp_path, artifacts)[1]
+    assert all(page.alternatives) and len(page.alternatives) == 1 + 4 + 1 + 2
+    assert "Chart of loss over 2 epochs: loss from 1 to 0.5." in page.alternatives
+    (matrix,) = (text for text in page.alternatives if text.startswith("Confusion matrix"))
+    assert matrix.endswith("Predicted correctly: road 100 %, car & van 40 %, sky 100 %.")
+
+
+def test_charts_take_their_colours_from_the_page_so_that_they_follow_dark_mode(tmp_path, artifacts):
+    text = written(tmp_path, artifacts)[0]
+    drawn = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    fills = set(re.findall(r'(?:fill|stroke)="([^"]+)"', drawn))
+    of_classes = {f"rgb({','.join(map(str, colour))})" for colour in LABELS.colours}
+    assert fills - of_classes == {"var(--accent)"}
+    light, dark = (set(re.findall(r"(--[\w-]+):", block)) for block in re.findall(r":root \{(.*?)\}", text, re.DOTALL))
+    used = set(re.findall(r"var\((--[\w-]+)\)", text))
+    assert used <= dark == light
+
+
+def test_nothing_that_scrolls_on_the_screen_is_cut_on_paper(tmp_path, artifacts):
+    text = written(tmp_path, artifacts)[0]
+    screen, _, paper = text.partition("@media print")
+    scrolling = [*re.findall(r"\n(\S+) \{[^}]*overflow(?:-x|-y)?: auto", screen), "pre"]
+    assert set(scrolling) == {".scroll", ".list", "pre"}
+    assert ".scroll, .list { overflow: visible; max-height: none; }" in paper
+    assert "pre { white-space: pre-wrap;" in paper
+    assert "@page { size: A4;" in text

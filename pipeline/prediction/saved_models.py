@@ -1,0 +1,51 @@
+"""What `pipeline.predict` requires of SavedModels, read from their signatures without loading them.
+
+Refused: damaged files, missing signatures, and models to be averaged that take different channels. TensorFlow's protocol buffers
+are imported when called.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+SIGNATURES = ("probabilities", "serving_default")
+
+
+def check_models(models: list[pathlib.Path]):
+    """Refuses models that cannot label pictures together.
+
+    Raises:
+        ValueError: one is damaged or lacks a signature, or their channels differ.
+    """
+    channels = {model: read_channels(model) for model in models}
+    if len(set(channels.values())) > 1:
+        listed = ", ".join(f"{number} [{model}]" for model, number in channels.items())
+        raise ValueError(f"Models must take the same channels to be averaged. Received: {listed}.")
+
+
+def read_channels(model: pathlib.Path) -> int:
+    """Number of channels of the images that a SavedModel takes.
+
+    Raises:
+        ValueError: the model is damaged or lacks one of `SIGNATURES`.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    file = model / "saved_model.pb"
+    try:
+        graphs = SavedModel.FromString(file.read_bytes()).meta_graphs
+    except DecodeError as error:
+        raise ValueError(f"A SavedModel must be complete. Received: {file} [{error}]. Copy the model again.") from error
+    signatures = {
+        name: signature
+        for graph in graphs
+        for name, signature in graph.signature_def.items()
+        if not name.startswith("__")
+    }
+    if not set(SIGNATURES) <= set(signatures):
+        raise ValueError(
+            f"`--model` must have the signatures {' and '.join(SIGNATURES)}. "
+            f"Received: {', '.join(sorted(signatures)) or 'none'} [{model}]. Export it with kseg.export."
+        )
+    return signatures["probabilities"].inputs["image"].tensor_shape.dim[-1].size

@@ -1,0 +1,50 @@
+"""The tables of all pictures, written from their records as CSV. Standard library only."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+
+from kseg.labels import LabelMap
+from pipeline.engine.files import write_bytes
+from pipeline.prediction.records import Records
+
+CLASS_SHARES, CHANGED_PIXELS, UNREADABLE = "class_shares.csv", "changed_pixels.csv", "unreadable.csv"
+
+
+def write_class_shares(output: pathlib.Path, records: Records, labels: LabelMap):
+    """Writes one row per picture: its size, and the share of each class in its pixels."""
+    rows = [["picture", "height", "width", *labels.names]]
+    for record in records:
+        size = record["height"] * record["width"]
+        shares = [f"{count / size:.6f}" for count in record["pixels"]]
+        rows.append([record["key"], record["height"], record["width"], *shares])
+    _write_csv(output / CLASS_SHARES, rows)
+
+
+def write_changed_pixels(output: pathlib.Path, records: Records, labels: LabelMap) -> int:
+    """Writes one row per picture and pair of classes for what cleaning changed; returns the number of pixels of all."""
+    rows = [
+        [record["key"], labels.names[before], labels.names[after], pixels]
+        for record in records
+        for before, after, pixels in record["moved"]
+    ]
+    _write_csv(output / CHANGED_PIXELS, [["picture", "from", "to", "pixels"], *rows])
+    return sum(row[-1] for row in rows)
+
+
+def write_unreadable(output: pathlib.Path, outcomes: list[dict]):
+    """Writes one row per picture that could not be read: path, name of the fault, message."""
+    rows = sorted(
+        [outcome["path"], outcome["fault"], outcome["message"]]
+        for outcome in outcomes
+        if outcome["outcome"] == "unreadable"
+    )
+    _write_csv(output / UNREADABLE, [["path", "fault", "message"], *rows])
+
+
+def _write_csv(path: pathlib.Path, rows: list[list]):
+    stream = io.StringIO()
+    csv.writer(stream).writerows(rows)
+    write_bytes(path, stream.getvalue().encode("utf-8"))

@@ -1,0 +1,52 @@
+"""What the sections show: the files of a run, read once. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from kseg.labels import LabelMap
+from pipeline.engine.files import read_json
+
+FILES = {
+    "ingestion": ("example_gen", "ingestion.json"),
+    "statistics": ("statistics_gen", "statistics.json"),
+    "anomalies": ("example_validator", "anomalies.json"),
+    "plan": ("transform", "plan.json"),
+    "history": ("trainer", "history.json"),
+    "training": ("trainer", "training.json"),
+    "scores": ("evaluator", "scores.json"),
+    "infra": ("infra_validator", "infra.json"),
+    "pushed": ("pusher", "pushed.json"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        name: of the model.
+        artifacts: folder of each component.
+        labels: the classes.
+        ingestion, statistics, anomalies, plan, history, training, scores, infra, pushed: contents of `FILES`.
+    """
+
+    name: str
+    artifacts: dict[str, pathlib.Path]
+    labels: LabelMap
+    ingestion: dict
+    statistics: dict
+    anomalies: dict
+    plan: dict
+    history: dict
+    training: dict
+    scores: dict
+    infra: dict
+    pushed: dict
+
+    @classmethod
+    def read(cls, name: str, artifacts: dict[str, pathlib.Path]) -> Run:
+        """Reads the files of all components."""
+        files = {key: read_json(artifacts[component] / file) for key, (component, file) in FILES.items()}
+        return cls(name, artifacts, LabelMap.load(artifacts["example_gen"]), **files)

@@ -1,0 +1,50 @@
+"""The data: splits, sizes, shares of the classes, and what is wrong with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kseg.labels import LabelMap
+from pipeline.report.run import Run
+
+
+def contents(run: Run) -> dict:
+    """The variables of `data.html.j2`."""
+    names, colours = run.labels.names, run.labels.colours
+    return {
+        "splits": _splits(run.statistics, run.labels),
+        "classes": [{"name": name, "colour": colour} for name, colour in zip(names, colours, strict=True)],
+        "reencoded": run.ingestion["reencoded"],
+        "quarantined": run.ingestion["quarantined"],
+        "anomalies": run.anomalies["anomalies"],
+    }
+
+
+def _splits(statistics: dict, labels: LabelMap) -> list[dict]:
+    """A row for each split: pairs, sizes by area, and the shares of the classes and of void in its pixels."""
+    rows = []
+    for name, split in statistics["splits"].items():
+        pixels = max(1, sum(split["class_pixels"]) + split["void_pixels"])
+        sizes = sorted(split["sizes"], key=_area)
+        median = np.searchsorted(np.cumsum([split["sizes"][size] for size in sizes]), split["images"] / 2)
+        rows.append(
+            {
+                "name": name,
+                "images": split["images"],
+                "smallest": sizes[0],
+                "median": sizes[int(median)],
+                "largest": sizes[-1],
+                "void": split["void_pixels"] / pixels,
+                "shares": [
+                    {"name": label, "colour": colour, "share": count / pixels}
+                    for label, colour, count in zip(labels.names, labels.colours, split["class_pixels"], strict=True)
+                ],
+            }
+        )
+    return rows
+
+
+def _area(size: str) -> int:
+    """Pixels of a size written as WIDTHxHEIGHT."""
+    width, height = size.split("x")
+    return int(width) * int(height)

@@ -1,0 +1,18 @@
+"""Which artifacts the model came from, and their settings."""
+
+from __future__ import annotations
+
+import json
+
+from pipeline.engine.files import read_json
+from pipeline.report.run import Run
+
+
+def contents(run: Run) -> dict:
+    """The variables of `provenance.html.j2`."""
+    recipes = {name: read_json(folder / "recipe.json", None) for name, folder in run.artifacts.items()}
+    settings = {name: recipe["config"] for name, recipe in recipes.items() if recipe}  # none without a store
+    rows = [
+        {"component": name, "fingerprint": folder.name, "path": str(folder)} for name, folder in run.artifacts.items()
+    ]
+    return {"lineage": rows, "settings": json.dumps(settings, indent=1)}

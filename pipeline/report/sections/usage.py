@@ -1,0 +1,40 @@
+"""How to look further, and how to serve the model."""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+
+from pipeline.report.run import Run
+
+
+def contents(run: Run) -> dict:
+    """The variables of `usage.html.j2`."""
+    logs = run.artifacts["trainer"] / "logs"
+    commands = [("Curves and pictures of every epoch", f"tensorboard --logdir {shlex.quote(str(logs))}")]
+    if run.pushed["pushed"]:
+        commands += _serving(run.name, run.pushed)
+    return {"commands": commands, "pushed": run.pushed}
+
+
+def _serving(name: str, pushed: dict) -> list[tuple[str, str]]:
+    """(purpose, command) of each way to use the pushed version."""
+    folder = pathlib.Path(pushed["target"]).resolve() / name
+    mount = shlex.quote(f"{folder}:/models/{name}:ro")
+    load = (
+        "import tensorflow as tf\n\n"
+        f"model = tf.saved_model.load({str(folder / str(pushed['version']))!r})\n"
+        'image_bytes = tf.io.read_file("photo.jpg")[tf.newaxis]\n'
+        'outputs = model.signatures["serve_bytes"](image_bytes=image_bytes)\n'
+        'label_map = tf.io.decode_png(outputs["label_map_bytes"][0])[..., 0]  # (H, W) class ids'
+    )
+    serve = f"docker run --rm -p 8500:8500 -p 8501:8501 -e MODEL_NAME={name} \\\n  -v {mount} tensorflow/serving"
+    request = (
+        """(printf '{"signature_name": "serve_bytes", "instances": [{"image_bytes": {"b64": "'\n"""
+        """ base64 -w0 photo.jpg\n"""
+        """ printf '"}}]}') |\n"""
+        f"""  curl -s -d @- http://localhost:8501/v1/models/{name}:predict |\n"""
+        """  python3 -c 'import base64, json, sys; print(json.load(sys.stdin)["predictions"][0]["b64"])' |\n"""
+        """  base64 -d > label_map.png"""
+    )
+    return [("In Python, without kseg", load), ("As a server", serve), ("A request over REST", request)]

@@ -1,0 +1,57 @@
+"""Numbers as people read them. Standard library only."""
+
+from __future__ import annotations
+
+import datetime
+
+PREFIXES = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
+
+
+def count(number: float) -> str:
+    """A large number with three digits and a prefix.
+
+    Example:
+        >>> count(1_944_049), count(3.96e9), count(112)
+        ('1.94 M', '3.96 G', '112')
+    """
+    for factor, prefix in PREFIXES:
+        if number >= factor:
+            return f"{number / factor:.3g}{prefix}"
+    return f"{number:g}"
+
+
+def duration(seconds: float) -> str:
+    """A duration in the two units that matter.
+
+    Example:
+        >>> duration(0.0421), duration(7.25), duration(95), duration(4000)
+        ('42 ms', '7.2 s', '1 min 35 s', '1 h 07 min')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def date(iso: str) -> str:
+    """A date and time in UTC.
+
+    Example:
+        >>> date("2026-11-27T04:15:30+00:00")
+        '2026-11-27 04:15 UTC'
+    """
+    return datetime.datetime.fromisoformat(iso).astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def percent(share: float) -> str:
+    """A share as a percentage.
+
+    Example:
+        >>> percent(0.1234)
+        '12.3 %'
+    """
+    return f"{100 * share:.1f} %"
