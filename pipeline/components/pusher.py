@@ -1,8 +1,7 @@
-"""pusher: a model that is blessed on both counts becomes the next version at the target, by one rename.
+"""pusher: publishes a model that both verdicts bless as the next version at the target, by one rename.
 
-The only component that acts outside `out`; how versions come and go is `pipeline/publishing/versions.py`. It refuses to push
-what evaluator or infra_validator did not bless, and a model that was rolled back there, and then says why. Standard library
-only.
+The only component that acts outside `out`; `pipeline/publishing/versions.py` adds and removes versions. It does not push what
+evaluator or infra_validator did not bless, nor a model that was rolled back there, and records why. Standard library only.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ def pusher(
 ):
     """Copies `model/saved_model` to `target/<name>/<next version>` if both verdicts allow; writes `out/pushed.json`.
 
-    Where the newest version there is this very model, it is recorded and nothing is copied. The oldest versions are removed
-    afterwards, so that `config.keep` stay.
+    If the newest version is already this model, it is recorded and nothing is copied. Afterwards the oldest versions are removed,
+    and `config.keep` remain.
 
     Args:
         out: folder to write below.
-        config: how many versions are kept.
+        config: number of versions to keep.
         model: artifact of the trainer.
         evaluation: artifact of the evaluator.
         validation: artifact of the infra_validator.
@@ -42,7 +41,7 @@ def pusher(
         fingerprint: of the model.
 
     Raises:
-        ValueError: no version is to be kept.
+        ValueError: no version would be kept.
     """
     scores = read_json(evaluation / "scores.json")
     infra = read_json(validation / "infra.json")
@@ -56,8 +55,8 @@ def pusher(
     moved_out = versions.rolled_back(folder, fingerprint)
     if moved_out:
         reasons.append(
-            f"A model that was rolled back must not come again. Received: the model of {moved_out}. Remove that folder, if it "
-            "is to be pushed after all."
+            f"A model that was rolled back must not be pushed again. Received: the model of {moved_out}. Remove that folder to "
+            "push it nevertheless."
         )
     result = {"name": name, "target": str(folder.parent), "fingerprint": fingerprint}
     result |= {"version": None, "pushed": False, "reasons": reasons, "moved_out": moved_out and str(moved_out)}
@@ -76,9 +75,9 @@ def pusher(
 
 
 def still_pushed(out: pathlib.Path) -> bool:
-    """Whether what `out/pushed.json` says is still so: its version lies at the target and is the same model.
+    """Whether `out/pushed.json` still holds: its version is at the target and is the same model.
 
-    Where nothing was pushed there is nothing to have gone, but a model that was rolled back and refused for it may be free.
+    If nothing was pushed, it holds unless the rollback for which a model was refused has been undone or is new.
     """
     record = read_json(pathlib.Path(out) / "pushed.json")
     folder = pathlib.Path(record["target"], record["name"])

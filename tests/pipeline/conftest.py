@@ -1,4 +1,4 @@
-"""A small prepared data set with an exported model, as the components before them leave both."""
+"""A small prepared data set and an exported model, as the components leave them."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ class Line:
 
 
 def pair(index: int) -> tuple[np.ndarray, np.ndarray]:
-    """An image (H, W, 3) and its label map (H, W), uint8: two blocks on a ground, told apart by colour; void on top."""
+    """An image (H, W, 3) and its label map (H, W), uint8: two blocks on a ground, each of its own colour; void on top."""
     height, width = SIZES[index % len(SIZES)]
     label_map = np.zeros((height, width), np.uint8)
     label_map[height // 3 :, : width // 3] = 1
@@ -42,7 +42,7 @@ def pair(index: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nearest_colour():
-    """A Keras model that needs no training: the logit of a class falls with the squared distance to its colour."""
+    """A Keras model that needs no training: the logit of a class decreases with the squared distance to its colour."""
     import keras
 
     colours = np.array(LABELS.colours, np.float32)
@@ -90,15 +90,15 @@ def finished(tmp_path_factory) -> Line:
 
 @pytest.fixture(scope="session")
 def refining(finished, tmp_path_factory) -> pathlib.Path:
-    """An artifact of the trainer whose export averages two views, labels by tiles, too, and refines by DenseCRF with `CRF`."""
+    """Artifact of the trainer whose export averages two views, has the signature "tiles", and refines by DenseCRF."""
     from kseg.serving import exporting as serving
 
     folder = tmp_path_factory.mktemp("refining") / "trainer"
     folder.mkdir()
     model = nearest_colour()
     model.save(folder / "model.keras")
-    ways = {"flips": ("horizontal",), "tiles": True, "crf": CRF}
-    serving.export(model, folder / "saved_model", labels=LABELS, image_size=IMAGE_SIZE, **ways)
+    options = {"flips": ("horizontal",), "tiles": True, "crf": CRF}
+    serving.export(model, folder / "saved_model", labels=LABELS, image_size=IMAGE_SIZE, **options)
     return folder
 
 

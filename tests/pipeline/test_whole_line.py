@@ -1,4 +1,4 @@
-"""The whole line: the same from nothing with one seed, and the same after being killed at any moment."""
+"""The whole line is reproducible: from scratch with the same seed, and after being killed at any moment."""
 
 import json
 import random
@@ -11,21 +11,21 @@ from kseg.serving.manifest import read_manifest
 from pipeline.line import COMPONENTS
 from tests.pipeline.whole_line import contents, finish, kill
 
-draw = random.Random(5)
-MOMENTS = [(draw.choice(COMPONENTS), round(draw.random(), 2)) for _ in range(30)]
+random_moments = random.Random(5)
+MOMENTS = [(random_moments.choice(COMPONENTS), round(random_moments.random(), 2)) for _ in range(30)]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The folder of a whole run, its contents, and how many seconds each component took."""
+    """The folder of a whole run, its contents, and the seconds that each component took."""
     folder = tmp_path_factory.mktemp("undisturbed")
     took = re.findall(r"^(\w+) +done in (\d+) s$", finish(folder), re.MULTILINE)
     assert [name for name, _ in took] == list(COMPONENTS)
     return folder, contents(folder), {name: max(0.3, float(seconds)) for name, seconds in took}
 
 
-def before(component, whole, folder):
-    """Makes `folder` a copy of the undisturbed run as it was before `component` began."""
+def rewind(component, whole, folder):
+    """Makes `folder` a copy of the undisturbed run as of the start of `component`."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(whole, folder)
     shutil.rmtree(folder / "models")
@@ -35,22 +35,22 @@ def before(component, whole, folder):
         shutil.rmtree(folder / "runs" / ".scratch" / name)
 
 
-def killed_and_run_again(component, share, undisturbed, folder):
-    """Kills a run when `component` has worked for a share of its time, looks at what lies there, and runs once more."""
+def check_killed_run(component, share, undisturbed, folder):
+    """Kills a run after a share of the time of `component`, checks what it published, and runs again."""
     whole, expected, seconds = undisturbed
     after = share * seconds[component]
-    before(component, whole, folder)
+    rewind(component, whole, folder)
     while not kill(folder, component, after):  # the machine was faster than before
         after /= 2
-        before(component, whole, folder)
-    left = contents(folder)
-    assert left == {name: expected[name] for name in left}  # nothing half-made under a final name
+        rewind(component, whole, folder)
+    published = contents(folder)
+    assert published == {name: expected[name] for name in published}  # nothing incomplete is published
     finish(folder)
     again = contents(folder)
     assert {name for name in expected | again if expected.get(name) != again.get(name)} == set()
 
 
-def test_a_second_run_from_nothing_is_the_same_bit_for_bit(undisturbed, tmp_path):
+def test_a_second_run_from_scratch_is_equal_bit_for_bit(undisturbed, tmp_path):
     finish(tmp_path / "again", "--", "--direct_num_workers=2")
     again = contents(tmp_path / "again")
     assert {name for name in undisturbed[1] | again if undisturbed[1].get(name) != again.get(name)} == set()
@@ -69,17 +69,17 @@ def test_a_second_run_from_nothing_is_the_same_bit_for_bit(undisturbed, tmp_path
 @pytest.mark.parametrize(
     ("component", "share"), [("transform", 0.6), ("trainer", 0.8), ("evaluator", 0.5), ("pusher", 0.2)]
 )
-def test_a_killed_run_ends_the_next_time_as_an_undisturbed_one(component, share, undisturbed, tmp_path):
-    killed_and_run_again(component, share, undisturbed, tmp_path / "run")
+def test_a_killed_run_ends_like_an_undisturbed_one_when_run_again(component, share, undisturbed, tmp_path):
+    check_killed_run(component, share, undisturbed, tmp_path / "run")
 
 
-def test_a_model_that_refines_itself_goes_through_the_line_and_is_pushed_so(undisturbed, tmp_path):
-    before("trainer", undisturbed[0], tmp_path / "run")
+def test_a_model_that_refines_its_predictions_goes_through_the_line_and_is_pushed(undisturbed, tmp_path):
+    rewind("trainer", undisturbed[0], tmp_path / "run")
     crf = {"iterations": 2, "appearance_colour_sigma": 8}
     settings = {"trainer.epochs": 1, "trainer.tiles": "true", "trainer.crf": json.dumps(crf)}
     chosen = [f"--set={name}={value}" for name, value in settings.items()]
-    said = finish(tmp_path / "run", *chosen, "--set=evaluator.refinements=superpixels")
-    assert re.search(r"transform +cached", said)
+    output = finish(tmp_path / "run", *chosen, "--set=evaluator.refinements=superpixels")
+    assert re.search(r"transform +cached", output)
     runs, pushed = tmp_path / "run" / "runs", tmp_path / "run" / "models" / "small" / "1"
     made_with = read_manifest(pushed)
     assert made_with["tiles"] and made_with["crf"].items() >= crf.items()
@@ -90,10 +90,10 @@ def test_a_model_that_refines_itself_goes_through_the_line_and_is_pushed_so(undi
     verdict = json.loads(infra.read_text())
     assert verdict["agreement"] >= 0.999 and "tiles" in verdict["signatures"]
     assert json.loads(scores.read_text())["unlabelled"]["superpixels"]["mean_iou"] > 0.8
-    assert "refines its answers itself" in (runs / "report-small.html").read_text()
+    assert "refines its own predictions" in (runs / "report-small.html").read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("component", "share"), MOMENTS)
-def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(component, share, undisturbed, tmp_path):
-    killed_and_run_again(component, share, undisturbed, tmp_path / "run")
+def test_a_run_killed_at_any_moment_ends_like_an_undisturbed_one(component, share, undisturbed, tmp_path):
+    check_killed_run(component, share, undisturbed, tmp_path / "run")

@@ -1,4 +1,4 @@
-"""The whole line as people run it, in a process group of its own, on 32 generated streets; and what its artifacts say.
+"""Runs the whole line as users do, in its own process group, on 32 generated streets, and compares what it leaves.
 
 python -m pipeline.run ... --root FOLDER/runs --push-to FOLDER/models
 """
@@ -37,7 +37,7 @@ SMALL = {
     "evaluator.min_gain": "-1",
     "infra_validator.samples": "1",
 }
-"""Settings of a run that takes seconds: several shards, the game, a checkpoint whenever one is due."""
+"""Settings of a run that takes seconds: several shards, the game, a checkpoint after every step."""
 
 
 MEASURED = {  # keys that say when, where or how fast
@@ -54,29 +54,29 @@ def command(folder: pathlib.Path, *more: str) -> list[str]:
 
 
 def start(folder: pathlib.Path, *more: str, **variables: str) -> subprocess.Popen:
-    """Starts a small run on one CPU device, alone in its process group; it hears Ctrl-C where tests run in the background too.
+    """Starts a small run on one CPU, in its own process group; it receives Ctrl-C even if the tests run in the background.
 
     `variables` enter its environment.
     """
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "COLUMNS": "200"} | variables
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    hears = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    restore_sigint = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen(
-        command(folder, *more), cwd=ROOT, env=environment, start_new_session=True, preexec_fn=hears, **output
+        command(folder, *more), cwd=ROOT, env=environment, start_new_session=True, preexec_fn=restore_sigint, **output
     )
 
 
 def finish(folder: pathlib.Path, *more: str, status: int = 0) -> str:
-    """Runs to the end; returns what was printed."""
+    """Runs to the end; returns the output."""
     process = start(folder, *more)
-    said, _ = process.communicate()
-    assert process.returncode == status, f"status {process.returncode}\n{said}"
-    return said
+    output, _ = process.communicate()
+    assert process.returncode == status, f"status {process.returncode}\n{output}"
+    return output
 
 
 def kill(folder: pathlib.Path, component: str, seconds: float) -> bool:
-    """Starts a run and sends SIGKILL to its group `seconds` after `component` began; whether that came in time."""
+    """Starts a run and sends SIGKILL to its group `seconds` after `component` began; whether it was still running."""
     process = start(folder)
     scratch = folder / "runs" / ".scratch" / component
     while process.poll() is None and not any(path.is_dir() for path in scratch.glob("*")):
@@ -90,9 +90,9 @@ def kill(folder: pathlib.Path, component: str, seconds: float) -> bool:
 
 
 def contents(folder: pathlib.Path) -> dict[str, str]:
-    """Digest of each file that lies under a final name, by component and name.
+    """Digest of each published file, by component and name.
 
-    Over the bytes, but for what says when, where or how fast: dates and addresses of Python objects in a `.keras` archive, the
+    All bytes count, except what tells when, where or how fast: dates and addresses of Python objects in a `.keras` archive, the
     random UUID in a SavedModel's fingerprint.pb and names in its graph, the keys of `MEASURED`, TensorBoard's logs, a pusher's
     absolute target.
     """
@@ -106,18 +106,18 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
                 inside = inside.relative_to(inside.parts[0])
                 if path.name == "recipe.json":
                     continue
-            found[f"{name}/{inside}"] = hashlib.sha256(_said(path, folder)).hexdigest()[:12]
+            found[f"{name}/{inside}"] = hashlib.sha256(_comparable_bytes(path, folder)).hexdigest()[:12]
     for path in sorted((folder / "models").glob("*/[0-9]*/**/*")):
         if path.is_file() and path.name != "fingerprint.pb":
-            found[str(path.relative_to(folder))] = hashlib.sha256(_said(path, folder)).hexdigest()[:12]
+            found[str(path.relative_to(folder))] = hashlib.sha256(_comparable_bytes(path, folder)).hexdigest()[:12]
     return found
 
 
-def _said(path: pathlib.Path, folder: pathlib.Path) -> bytes:
+def _comparable_bytes(path: pathlib.Path, folder: pathlib.Path) -> bytes:
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
-            said = b"".join(archive.read(name) for name in ("config.json", "model.weights.h5"))
-        return re.sub(rb'"shared_object_id": \d+', b"", said)
+            data = b"".join(archive.read(name) for name in ("config.json", "model.weights.h5"))
+        return re.sub(rb'"shared_object_id": \d+', b"", data)
     if path.name == "saved_model.pb":
         return _graph(path.read_bytes())
     data = path.read_bytes().replace(bytes(folder), b"FOLDER")
@@ -128,15 +128,15 @@ def _said(path: pathlib.Path, folder: pathlib.Path) -> bytes:
 
 
 def _graph(data: bytes) -> bytes:
-    """Every operation of a SavedModel with its constants, types and shapes; not its names, which count what was traced before."""
+    """Every operation of a SavedModel with its constants, types and shapes, without names, which depend on earlier traces."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     graph = saved_model_pb2.SavedModel.FromString(data).meta_graphs[0].graph_def
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     kinds = ("type", "i", "f", "b", "shape", "tensor")
 
-    def said(node):
+    def describe(node):
         values = {name: value for name, value in node.attr.items() if value.WhichOneof("value") in kinds}
         return f"{node.op} {[(name, values[name].SerializeToString(deterministic=True)) for name in sorted(values)]}"
 
-    return "\n".join(sorted(map(said, nodes))).encode()
+    return "\n".join(sorted(map(describe, nodes))).encode()

@@ -36,12 +36,12 @@ def test_every_labelled_pixel_is_counted_once_at_its_original_size_and_at_the_tr
     for size, pairs in (("original_size", finished.pairs["test"]), ("training_size", finished.small_pairs["test"])):
         labelled = np.concatenate([label_map[label_map != 255] for _, label_map in pairs])
         assert np.sum(scores[size]["matrix"], axis=1).tolist() == np.bincount(labelled).tolist()
-    assert scores["original_size"]["mean_iou"] > 0.9  # classes can be told by colour; only borders are lost in resizing
+    assert scores["original_size"]["mean_iou"] > 0.9  # colours identify the classes; only borders are lost in resizing
     assert all(scores["training_size"][name] for name in ("mean_iou", "mean_accuracy", "frequency_weighted_iou", "iou"))
     assert (scores["blessed"], scores["reasons"]) == (True, [])
 
 
-def test_the_matrix_is_that_of_the_label_maps_that_keras_says(evaluate, finished):
+def test_the_matrix_is_that_of_the_keras_models_label_maps(evaluate, finished):
     import keras
 
     from kseg.serving import exporting as serving
@@ -56,7 +56,7 @@ def test_the_matrix_is_that_of_the_label_maps_that_keras_says(evaluate, finished
     np.testing.assert_array_equal(evaluate()["original_size"]["matrix"], expected)
 
 
-def test_outlines_and_confidences_are_scored_as_kseg_scores_the_label_maps_that_keras_says(evaluate, finished):
+def test_outlines_and_confidences_are_scored_as_kseg_scores_the_keras_models_label_maps(evaluate, finished):
     import keras
 
     from kseg.serving import exporting as serving
@@ -65,10 +65,10 @@ def test_outlines_and_confidences_are_scored_as_kseg_scores_the_label_maps_that_
     counts = {"original_size": 0, "training_size": 0, "calibration": 0}
     for size, pairs in (("original_size", finished.pairs["test"]), ("training_size", finished.small_pairs["test"])):
         for image, truth in pairs:
-            said, confidence = (a[0] for a in serving.predict_label_maps(model, finished.image_size, image[None]))
-            counts[size] += metrics.boundary_counts(truth, said, 3, tolerance=1)
+            label_map, confidence = (a[0] for a in serving.predict_label_maps(model, finished.image_size, image[None]))
+            counts[size] += metrics.boundary_counts(truth, label_map, 3, tolerance=1)
             if size == "training_size":
-                counts["calibration"] += metrics.calibration_counts(truth, said, confidence, 3)
+                counts["calibration"] += metrics.calibration_counts(truth, label_map, confidence, 3)
     scores = evaluate(boundary_tolerance=1.0)
     for size in ("original_size", "training_size"):
         for name, expected in metrics.boundary_scores(counts[size]).items():
@@ -77,7 +77,7 @@ def test_outlines_and_confidences_are_scored_as_kseg_scores_the_label_maps_that_
     assert scores["training_size"]["expected_calibration_error"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_every_slice_is_scored_on_its_own_images_and_thresholds_on_it_count(evaluate, finished):
+def test_every_slice_is_scored_on_its_images_and_thresholds_apply_to_it(evaluate, finished):
     sizes = sorted(label_map.size for _, label_map in finished.pairs["test"])
     scores = evaluate(thresholds={"iou/left@size=small": 0.5, "mean_iou@size=large": 1.0})
     slices = scores["slices"]
@@ -97,7 +97,7 @@ def test_every_slice_is_scored_on_its_own_images_and_thresholds_on_it_count(eval
     )
 
 
-def test_counts_of_each_image_are_kept_and_add_up_to_the_matrix(evaluate, tmp_path):
+def test_the_counts_of_each_image_are_saved_and_add_up_to_the_matrix(evaluate, tmp_path):
     matrix = evaluate()["original_size"]["matrix"]
     with np.load(tmp_path / "images.npz") as images:
         assert images["key"].tolist() == [f"{number:03}" for number in range(5)]
@@ -122,30 +122,30 @@ def test_ranked_images_are_stored_with_the_predictions_that_were_scored(evaluate
         assert image["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"])
 
 
-def test_a_class_that_the_data_do_not_have_is_refused_before_anything_is_predicted(evaluate, tmp_path):
+def test_a_threshold_of_an_unknown_class_is_refused_before_anything_is_predicted(evaluate, tmp_path):
     with pytest.raises(ValueError, match=r"Received: evaluator.thresholds with 'iou/lefty'. Did you mean 'left'\?"):
         evaluate(thresholds={"iou/lefty": 0.5})
     assert not list(tmp_path.iterdir())
 
 
-def test_the_baseline_is_the_commonest_class_of_the_training_split_on_the_scored_split(evaluate):
+def test_the_constant_prediction_is_the_most_common_class_of_the_training_split(evaluate):
     scores = evaluate()
     rows = np.sum(scores["original_size"]["matrix"], axis=1)
     assert scores["commonest_class"]["name"] == "ground"
     assert scores["commonest_class"]["mean_iou"] == pytest.approx(rows[0] / rows.sum() / 3)
 
 
-def test_a_matrix_of_one_answer_keeps_the_truth():
+def test_the_matrix_of_a_constant_prediction_keeps_the_truth():
     matrix = np.array([[5, 1, 0], [2, 3, 0], [0, 4, 9]])
     assert constant_prediction_matrix(1, matrix).tolist() == [[0, 6, 0], [0, 5, 0], [0, 13, 0]]
 
 
-def test_another_split_is_scored_where_the_setting_says_so(evaluate):
+def test_the_split_to_score_is_a_setting(evaluate):
     scores = evaluate(split="validation")
     assert (scores["split"], scores["images"]) == ("validation", 1)
 
 
-def test_a_split_that_is_not_there_is_refused(evaluate):
+def test_a_missing_split_is_refused(evaluate):
     with pytest.raises(ValueError, match=r"`split` must be one of .*validation.* Received: evaluator.split=night"):
         evaluate(split="night")
 
@@ -155,7 +155,7 @@ def test_a_split_without_a_labelled_pixel_is_refused(evaluate, void_examples):
         evaluate(examples=void_examples)
 
 
-def test_a_model_below_the_gate_is_scored_all_the_same_and_not_blessed(evaluate):
+def test_a_model_below_the_gate_is_scored_and_not_blessed(evaluate):
     scores = evaluate(min_mean_iou=1.0)
     assert not scores["blessed"]
     assert scores["reasons"][0].startswith("mean_iou must reach 1 on 'test' (5 images). Received: mean_iou=0.9")
@@ -177,7 +177,7 @@ def pushed(tmp_path):
 
 
 def test_the_pushed_model_is_scored_on_the_same_images_and_a_better_one_is_blessed(evaluate, pushed):
-    scores = evaluate(baseline=pushed(lambda values: values[..., [0, 2, 1]]))  # takes left for right
+    scores = evaluate(baseline=pushed(lambda values: values[..., [0, 2, 1]]))  # confuses left and right
     baseline = scores["baseline"]
     assert (baseline["version"], baseline["compared"], scores["blessed"]) == ("3", True, True)
     assert baseline["difference"] == pytest.approx(scores["original_size"]["mean_iou"] - baseline["mean_iou"])
@@ -186,7 +186,7 @@ def test_the_pushed_model_is_scored_on_the_same_images_and_a_better_one_is_bless
     assert baseline["iou"][1:] == [0.0, 0.0]
 
 
-def test_the_same_answers_differ_by_nothing_and_are_not_worse_than_a_margin_of_nothing(evaluate, pushed):
+def test_equal_predictions_have_no_difference_and_pass_a_margin_of_0(evaluate, pushed):
     scores = evaluate(baseline=pushed(lambda values: values), margin=0.0)
     assert [scores["baseline"][name] for name in ("difference", "low", "high")] == [0, 0, 0]
     assert scores["blessed"]
@@ -214,7 +214,9 @@ def test_a_model_that_is_worse_than_the_pushed_one_is_not_blessed(evaluate, push
         (lambda folder: (folder / "assets" / "labels.json").unlink(), "Its classes are unknown: "),
     ],
 )
-def test_a_version_of_other_classes_is_not_compared_and_the_scores_say_why(evaluate, finished, tmp_path, spoil, why):
+def test_a_version_with_other_classes_is_not_compared_and_the_scores_give_the_reason(
+    evaluate, finished, tmp_path, spoil, why
+):
     baseline = shutil.copytree(finished.trainer / "saved_model", tmp_path / "models" / "3")
     spoil(baseline)
     scores = evaluate(baseline=baseline)
@@ -222,7 +224,7 @@ def test_a_version_of_other_classes_is_not_compared_and_the_scores_say_why(evalu
     assert scores["baseline"]["why"].startswith(why)
 
 
-def test_refinements_are_scored_beside_the_model_on_the_same_images(evaluate, finished):
+def test_refinements_are_scored_on_the_same_images(evaluate, finished):
     from kseg import inference
     from kseg.postprocess.superpixels import majority_vote, slic
 
@@ -240,11 +242,11 @@ def test_refinements_are_scored_beside_the_model_on_the_same_images(evaluate, fi
     for row in scores["refinements"].values():
         assert row["difference"] == pytest.approx(row["mean_iou"] - scores["original_size"]["mean_iou"])
         assert row["low"] <= row["difference"] <= row["high"]
-    # The colours tell the classes, so at the scale of the mask the model makes fewer mistakes than after resizing.
+    # Colours identify the classes, so the model makes fewer mistakes at the scale of the mask than after resizing.
     assert scores["refinements"]["tiles"]["difference"] > 0
 
 
-def test_dense_crf_is_scored_with_its_settings_beside_the_model_as_it_is_served(evaluate, finished):
+def test_dense_crf_is_scored_with_its_parameters(evaluate, finished):
     from kseg import inference
 
     crf = {"iterations": 3, "appearance_colour_sigma": 30.0, "appearance_weight": 3.0}
@@ -252,19 +254,17 @@ def test_dense_crf_is_scored_with_its_settings_beside_the_model_as_it_is_served(
     row = scores["refinements"]["crf"]
     assert row["settings"] == crf
     refined = inference.refine_with_crf(inference.SavedModel(finished.trainer / "saved_model"), **crf)
-    said = [refined(image[None])[0].argmax(-1) for image, _ in finished.pairs["test"]]
+    predicted = [refined(image[None])[0].argmax(-1) for image, _ in finished.pairs["test"]]
     truths = [truth for _, truth in finished.pairs["test"]]
-    matrix = sum(metrics.confusion_matrix(*maps, 3) for maps in zip(truths, said, strict=True))
-    boundaries = sum(metrics.boundary_counts(*maps, 3, 2.0) for maps in zip(truths, said, strict=True))
+    matrix = sum(metrics.confusion_matrix(*maps, 3) for maps in zip(truths, predicted, strict=True))
+    boundaries = sum(metrics.boundary_counts(*maps, 3, 2.0) for maps in zip(truths, predicted, strict=True))
     assert row["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"], abs=2e-3)  # borders of simplices
     assert row["boundary_f1"] == pytest.approx(metrics.boundary_scores(boundaries)["boundary_f1"], abs=1e-2)
     assert row["difference"] == pytest.approx(row["mean_iou"] - scores["original_size"]["mean_iou"])
     assert row["low"] <= row["difference"] <= row["high"] and row["difference"] != 0
 
 
-def test_a_model_that_refines_itself_is_scored_so_and_refused_where_it_would_be_refined_again(
-    evaluate, finished, refining
-):
+def test_a_model_that_refines_its_predictions_is_scored_as_such_and_not_refined_twice(evaluate, finished, refining):
     from kseg import inference
 
     refined = inference.SavedModel(refining / "saved_model")
@@ -277,11 +277,11 @@ def test_a_model_that_refines_itself_is_scored_so_and_refused_where_it_would_be_
         evaluate(model=refining, refinements=("crf",))
 
 
-def test_bounds_of_regions_are_not_computed_where_no_superpixels_vote(evaluate):
+def test_oracles_are_scored_only_with_superpixels(evaluate):
     assert evaluate(refinements=("flips",))["unlabelled"] == {}
 
 
-def test_a_refinement_that_is_not_known_is_refused_before_anything_is_predicted(evaluate, tmp_path):
+def test_an_unknown_refinement_is_refused_before_anything_is_predicted(evaluate, tmp_path):
     with pytest.raises(
         ValueError, match=r"`refinements` must be among flips.*evaluator\.refinements=flip\. Did you mean 'flips'\?"
     ):

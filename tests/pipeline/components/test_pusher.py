@@ -13,7 +13,7 @@ from pipeline.settings.pusher import Pusher
 
 @pytest.fixture
 def push(tmp_path):
-    """Runs the component on a small stand-in for a SavedModel; returns `out` and what pushed.json says."""
+    """Runs the component on a small stand-in for a SavedModel; returns `out` and the contents of pushed.json."""
     model = tmp_path / "trainer"
     (model / "saved_model" / "variables").mkdir(parents=True)
     (model / "saved_model" / "saved_model.pb").write_bytes(b"graph")
@@ -64,18 +64,18 @@ def test_another_model_becomes_the_next_version_and_the_same_model_does_not(push
     assert versions(push.target) == ["1", "2", "3"]
 
 
-def test_names_count_their_versions_apart(push):
+def test_each_name_has_its_own_versions(push):
     assert [push(name=name)[1]["version"] for name in ("streets", "camvid")] == [1, 1]
 
 
-def test_a_number_is_never_given_twice_even_when_the_newest_version_was_removed(push):
+def test_a_number_is_never_reused_even_if_the_newest_version_was_removed(push):
     push(fingerprint="a1"), push(fingerprint="b2")
     shutil.rmtree(push.target / "streets" / "2")
     assert push(fingerprint="c3")[1]["version"] == 3
 
 
 @pytest.mark.parametrize("failed", ["scores", "infra"])
-def test_an_unblessed_model_is_not_pushed_and_the_record_says_why(push, failed):
+def test_an_unblessed_model_is_not_pushed_and_the_record_gives_the_reason(push, failed):
     verdict = {
         "blessed": False,
         "reasons": ["mean_iou must reach 0.55 on 'test'. Received: mean_iou=0.412 (96 images)."],
@@ -100,7 +100,7 @@ def test_files_are_readable_by_a_server_that_runs_as_another_user(push):
     assert {p.stat().st_mode & 0o777 for p in version.rglob("*") if p.is_dir()} == {0o755}
 
 
-def test_a_cached_push_stands_only_while_its_version_is_there_and_the_same_model(push):
+def test_a_cached_push_is_valid_only_while_its_version_exists_and_is_the_same_model(push):
     out, _ = push()
     version = push.target / "streets" / "1"
     assert still_pushed(out)
@@ -111,7 +111,7 @@ def test_a_cached_push_stands_only_while_its_version_is_there_and_the_same_model
     assert not still_pushed(out)
 
 
-def test_a_version_put_there_by_another_hand_is_left_alone(push):
+def test_a_version_that_others_put_there_is_left_alone(push):
     for theirs in ("1", "2"):
         (push.target / "streets" / theirs).mkdir(parents=True)
         (push.target / "streets" / theirs / "saved_model.pb").write_bytes(b"theirs")
@@ -122,19 +122,19 @@ def test_a_version_put_there_by_another_hand_is_left_alone(push):
 def test_a_version_that_appears_between_counting_and_renaming_is_left_alone(push, monkeypatch):
     rename = os.rename
 
-    def after_somebody_else(source, destination):
+    def rename_after_another_push(source, destination):
         if not pathlib.Path(destination).exists() and destination.name == "1":
             destination.mkdir()
             (destination / "saved_model.pb").write_bytes(b"theirs")
         rename(source, destination)
 
-    monkeypatch.setattr(os, "rename", after_somebody_else)
+    monkeypatch.setattr(os, "rename", rename_after_another_push)
     assert push()[1]["version"] == 2
     assert (push.target / "streets" / "1" / "saved_model.pb").read_bytes() == b"theirs"
     assert (push.target / "streets" / "2" / "saved_model.pb").read_bytes() == b"graph"
 
 
-def test_what_a_killed_pusher_left_behind_is_not_served_and_goes_with_the_next_push(push):
+def test_leftovers_of_a_killed_pusher_are_not_served_and_are_removed_by_the_next_push(push):
     left = push.target / "streets" / ".incoming"
     left.mkdir(parents=True)
     (left / "half.pb").write_bytes(b"")
@@ -144,7 +144,7 @@ def test_what_a_killed_pusher_left_behind_is_not_served_and_goes_with_the_next_p
     assert not (push.target / "streets" / "1" / "half.pb").exists()
 
 
-def test_pushers_at_once_end_with_one_complete_version_each(push):
+def test_concurrent_pushes_end_with_one_complete_version_each(push):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         records = list(pool.map(lambda n: push(fingerprint=f"f{n}", out=f"pusher{n}")[1], range(8)))
     assert sorted(record["version"] for record in records) == list(range(1, 9))
@@ -160,7 +160,7 @@ def test_a_model_that_was_rolled_back_is_not_pushed_again_until_its_folder_is_re
     out, record = push(fingerprint="b2")
     assert not record["pushed"]
     assert record["reasons"][0].startswith(
-        f"A model that was rolled back must not come again. Received: the model of {moved_out}."
+        f"A model that was rolled back must not be pushed again. Received: the model of {moved_out}."
     )
     assert still_pushed(out)
     assert versions(push.target) == ["1", "rolled_back-2"]
@@ -169,7 +169,7 @@ def test_a_model_that_was_rolled_back_is_not_pushed_again_until_its_folder_is_re
     assert push(fingerprint="b2")[1]["version"] == 3
 
 
-def test_a_model_refused_for_its_scores_is_asked_again_once_it_was_rolled_back(push):
+def test_a_refusal_for_scores_is_checked_again_once_the_model_was_rolled_back(push):
     push(), push(fingerprint="b2")
     out, _ = push(fingerprint="b2", scores={"blessed": False, "reasons": ["too low"]})
     assert still_pushed(out)
@@ -177,7 +177,7 @@ def test_a_model_refused_for_its_scores_is_asked_again_once_it_was_rolled_back(p
     assert not still_pushed(out)
 
 
-def test_the_number_of_versions_that_stay_is_a_setting(push):
+def test_the_number_of_versions_to_keep_is_a_setting(push):
     records = [push(fingerprint=f"f{n}", keep=2)[1]["version"] for n in range(4)]
     assert records == [1, 2, 3, 4]
     assert versions(push.target) == ["3", "4"]

@@ -1,4 +1,4 @@
-"""The trainer in the game: every setting of the game arrives in it, and every discriminator and encoding reaches the push."""
+"""The trainer with a game: its settings are applied, and every discriminator and encoding trains up to the push."""
 
 import dataclasses
 import json
@@ -41,16 +41,16 @@ def trained(folder, transform, **settings):
     return keras.saving.load_model(folder / "game.keras"), history
 
 
-def test_every_setting_of_the_game_arrives_in_it(prepared, tmp_path):
+def test_every_setting_of_the_game_is_applied(prepared, tmp_path):
     transform, plan = prepared
     steps = {"pretrain_discriminator": 2, "alternate_every": 3, "ramp": 4}
-    told = {"objective": "least_squares", "encoding": "scaling", "label_smoothing": 0.2, "label_stride": 3}
+    options = {"objective": "least_squares", "encoding": "scaling", "label_smoothing": 0.2, "label_stride": 3}
     network = {"discriminator": "large_fov_light", "discriminator_filters": 8, "spectral_normalization": True}
     game, history = trained(
         tmp_path / "out", transform, batch_size=1, adversarial_weight=0.3, pretrain_segmentor=1, learning_rate=3e-3,
-        discriminator_learning_rate=5e-4, **steps, **told, **network,
+        discriminator_learning_rate=5e-4, **steps, **options, **network,
     )  # fmt: skip
-    assert {name: getattr(game, name) for name in told} == told and game.weight == 0.3
+    assert {name: getattr(game, name) for name in options} == options and game.weight == 0.3
     assert game.schedule.get_config() == steps | {"pretrain_player": 1}
     assert game.optimizer.get_config()["learning_rate"]["config"]["warmup_target"] == 3e-3
     assert float(game.discriminator_optimizer.learning_rate) == pytest.approx(5e-4)
@@ -80,17 +80,17 @@ def poisoned(monkeypatch):
     monkeypatch.setattr(training, "data", types.SimpleNamespace(**vars(data) | {"training_set": training_set}))
 
 
-def test_a_loss_that_is_no_number_stops_the_game_and_leaves_the_batch(prepared, poisoned, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_game_and_saves_the_batch(prepared, poisoned, tmp_path):
     place = tmp_path / "out" / "nonfinite" / "step_00000000.npz"
-    said = rf"must be finite. Received: \w+=nan at step 0 \[{re.escape(str(place))} holds the batch\]"
-    with pytest.raises(ValueError, match=said):
+    message = rf"must be finite. Received: \w+=nan at step 0 \[{re.escape(str(place))} holds the batch\]"
+    with pytest.raises(ValueError, match=message):
         trained(tmp_path / "out", prepared[0])
     with np.load(place) as batch:
         assert np.isnan(batch["x"]).sum() == 1 and batch["x"].shape[0] == batch["y"].shape[0] == SMALL.batch_size
     assert not (tmp_path / "out" / "model.keras").exists()
 
 
-def test_a_game_that_restores_goes_on_from_its_last_good_state(prepared, poisoned, tmp_path, capsys):
+def test_a_game_that_restores_resumes_from_its_last_good_state(prepared, poisoned, tmp_path, capsys):
     game, history = trained(tmp_path / "out", prepared[0], batch_size=1, on_nonfinite="restore")
     assert "Training goes on from its last good state, step 0." in capsys.readouterr().out
     assert int(game.step) == prepared[1]["examples"]["train"] - 1
@@ -108,8 +108,8 @@ def test_it_trains_in_half_precision(prepared, tmp_path, precision):
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_the_whole_step_is_compiled_where_that_is_asked_for(prepared, tmp_path, monkeypatch):
-    config.disable_op_determinism()  # which other tests of this process ask for, and Keras does not compile
+def test_jit_compiles_the_whole_step(prepared, tmp_path, monkeypatch):
+    config.disable_op_determinism()  # which other tests of this process enable, and which Keras does not compile
     build, made = training._compile, []
     monkeypatch.setattr(training, "_compile", lambda *arguments: made.append(build(*arguments)) or made[-1])
     _, history = trained(tmp_path / "out", prepared[0], jit=True)
@@ -121,7 +121,7 @@ def test_the_whole_step_is_compiled_where_that_is_asked_for(prepared, tmp_path, 
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 @pytest.mark.parametrize("encoding", ["basic", "product", "scaling"])
 def test_every_discriminator_and_encoding_reaches_the_push(discriminator, encoding, tmp_path_factory):
-    root = tmp_path_factory.getbasetemp() / "every_discriminator"  # shared, so that what they have in common runs once
+    root = tmp_path_factory.getbasetemp() / "every_discriminator"  # shared: what they have in common runs once
     arguments = [
         "--root", str(root / "runs"), "--push-to", str(root / "models"), "--name", f"{discriminator}-{encoding}",
         "--epochs", "1", "--precision", "float32", "--batch-size", "4", "--adversarial-weight", "0.1",

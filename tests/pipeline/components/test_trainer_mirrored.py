@@ -1,4 +1,4 @@
-"""The trainer on two devices of one machine, alone and in the game: it trains what one device trains, also when it goes on."""
+"""The trainer on two devices of one machine, with and without a game: equal to one device, also when resumed."""
 
 import json
 import os
@@ -45,13 +45,14 @@ transform, out, settings, killed = *map(pathlib.Path, sys.argv[1:3]), json.loads
 out.mkdir(exist_ok=True)
 trainer(out, Trainer(**settings), transform=transform)
 """
-"""Trains on two logical CPU devices, and dies in the second epoch where told to. A process has one MirroredStrategy at most."""
+"""Trains on two logical CPU devices; with an argument, dies in the second epoch. A process has at most one MirroredStrategy."""
 
 
 @pytest.fixture
 def transform(tmp_path):
-    """Writes a transform artifact of 8 pairs to train on and as many to validate as it is told. Nothing in it is flat: there what
-    one device rounds otherwise than another grows.
+    """Writes a transform artifact with 8 training pairs and a given number for validation.
+
+    No image is flat: in flat regions differences in rounding between devices would grow.
     """
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (8, *IMAGE_SIZE, 3), np.uint8)
@@ -78,14 +79,14 @@ def start(transform, out, *more, **settings):
 
 
 def finish(process, status=0):
-    """Waits for the end; returns on how many replicas and from which epoch it trained."""
-    said, errors = process.communicate()
-    assert process.returncode == status, said + errors
-    return said.partition("\n")[0]
+    """Waits for the end; returns the line with the number of replicas and the first epoch."""
+    output, errors = process.communicate()
+    assert process.returncode == status, output + errors
+    return output.partition("\n")[0]
 
 
-def left(out):
-    """What a training leaves: its networks' weights, its history, and the names of its files."""
+def results(out):
+    """The weights of the networks of a training, its history, and the names of its files."""
     networks = [keras.saving.load_model(path, compile=False) for path in sorted(out.glob("*.keras"))]
     weights = {f"{network.name} {weight.path}": np.array(weight) for network in networks for weight in network.weights}
     files = [path.relative_to(out).as_posix() for path in out.glob("**/*") if path.is_file()]
@@ -94,7 +95,7 @@ def left(out):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "weight"), [("mirrored", 0.0), ("auto", 0.1)])
-def test_two_devices_train_what_one_trains_and_go_on_where_they_were_killed(strategy, weight, transform, tmp_path):
+def test_two_devices_equal_one_and_resume_after_being_killed(strategy, weight, transform, tmp_path):
     folder = transform(7)  # two batches: 4 images, then 3, of which one device gets 2 and the other 1
     settings, out = {"adversarial_weight": weight, "strategy": strategy}, tmp_path / "out"
     alone = start(folder, tmp_path / "one", **settings | {"strategy": "one"})
@@ -102,11 +103,11 @@ def test_two_devices_train_what_one_trains_and_go_on_where_they_were_killed(stra
     assert {path.name for path in out.iterdir()} >= {"checkpoint.npz", "best.weights.h5", "overlays"}
     assert finish(start(folder, out, **settings)) == "2 replicas from epoch 1"
     assert finish(alone) == "1 replicas from epoch 0"
-    (two, history, files), (one, expected, as_one) = left(out), left(tmp_path / "one")
+    (two, history, files), (one, expected, as_one) = results(out), results(tmp_path / "one")
     assert files == as_one >= {"overlays/epoch_0001.png", "overlays/epoch_0002.png", "saved_model/saved_model.pb"}
     assert history.keys() == expected.keys() and len(history["loss"]) == SMALL["epochs"]
     for name in history:
-        if not name.endswith(("norm", "share")):  # means of each replica's own
+        if not name.endswith(("norm", "share")):  # means over replicas, each of its own images
             np.testing.assert_allclose(history[name], expected[name], rtol=1e-4, err_msg=name)
     assert two.keys() == one.keys() and ("segmentation_game segmentation_game/step" in two) == (weight > 0)
     for name in one:
@@ -114,6 +115,6 @@ def test_two_devices_train_what_one_trains_and_go_on_where_they_were_killed(stra
 
 
 @pytest.mark.parametrize("weight", [0.0, pytest.param(0.1, marks=pytest.mark.slow)])
-def test_so_few_images_validate_that_two_devices_share_the_first_batch_unevenly(weight, transform, tmp_path):
+def test_two_devices_may_share_a_validation_batch_unevenly(weight, transform, tmp_path):
     finish(start(transform(3), tmp_path / "out", strategy="mirrored", adversarial_weight=weight, epochs=1))
     assert (tmp_path / "out" / "model.keras").exists()
