@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.evaluation import gate
-from pipeline.settings.config import Config, changed
+from pipeline.settings.config import Config, replace_setting
 from pipeline.settings.evaluator import Evaluator
 
 CLASSES = ["road", "car/van", "sky"]
@@ -102,13 +102,13 @@ def test_a_folder_without_images_is_refused_and_the_message_lists_the_others():
 
 
 def test_thresholds_are_written_as_json_on_the_command_line():
-    config = changed(Config(), "evaluator.thresholds", '{"mean_iou": 0.5, "iou/car": 0.2}')
+    config = replace_setting(Config(), "evaluator.thresholds", '{"mean_iou": 0.5, "iou/car": 0.2}')
     assert config.evaluator.thresholds == {"mean_iou": 0.5, "iou/car": 0.2}
     for text in ("0.5", "mean_iou=0.5", "[1]"):
         with pytest.raises(
             ValueError, match=r"evaluator.thresholds must be of type dict.* Received: evaluator.thresholds="
         ):
-            changed(Config(), "evaluator.thresholds", text)
+            replace_setting(Config(), "evaluator.thresholds", text)
 
 
 @pytest.mark.parametrize(
