@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     labels = LabelMap.load(arguments.data)
-    with progress.line("images"):
+    with progress.component("images"):
         examples = refine_examples(model, crf_parameters, pairs)
     gains = {
         "mean IoU": format_gain(examples, labels.num_classes, _class_counts, _mean_iou),
@@ -128,7 +128,7 @@ def refine_examples(model: pathlib.Path, crf_parameters: dict[str, float], pairs
     served = inference.SavedModel(model)
     refine = inference.refine_with_crf(served, **crf_parameters)
     examples = []
-    progress.total(len(pairs))
+    progress.set_total(len(pairs))
     for key, image_bytes, mask_bytes in pairs:
         image, truth = decode_image(image_bytes), np.asarray(Image.open(io.BytesIO(mask_bytes)))
         after = refine(image[np.newaxis])[0].argmax(axis=-1).astype(np.uint8)

@@ -154,7 +154,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
 def _note_anomalies(name: str, folder: pathlib.Path):
     """Prints the anomalies of the data, whether the component ran or was cached."""
     if text := report(folder):
-        progress.note(name, text)
+        progress.print_status(name, text)
 
 
 def _source(data: str) -> Artifact:

@@ -94,10 +94,10 @@ def in_subprocess(component, timeout: float):
             multiprocessing.resource_tracker.ensure_running()
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(target=_train, args=(sender, component.__name__, out, config, inputs), daemon=True)
-        with progress.handed_over():
+        with progress.paused():
             process.start()
             sender.close()
-            progress.say(f"{machine.name} waits for the other machines")
+            progress.print_message(f"{machine.name} waits for the other machines")
             try:
                 _await(CONNECTED, receiver, process, timeout)
                 _await(DONE, receiver, process, None)
@@ -105,7 +105,9 @@ def in_subprocess(component, timeout: float):
                 process.kill()  # it would wait for the other machines to end
                 process.join()
         if not machine.is_chief:
-            progress.say(f"{machine.name} has taken part; {next(iter(machine.addresses))} keeps the model and goes on")
+            progress.print_message(
+                f"{machine.name} has taken part; {next(iter(machine.addresses))} keeps the model and goes on"
+            )
 
     return supervised
 
@@ -162,7 +164,7 @@ def _train(sender, name, out, config, inputs):
             distribution.tf.config.list_physical_devices()
         distribution.strategy("multiworker")
         sender.send((CONNECTED, ""))
-        with progress.continued(name):
+        with progress.inherited(name):
             loading.component(name)(out, config, **inputs)
         sys.stdout.flush()
         sender.send((DONE, ""))

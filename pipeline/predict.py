@@ -57,7 +57,7 @@ def _predict(argv: list[str], prog: str) -> int:
 
         check_models(models)
     _claim(output, {"model": [external(model).fingerprint for model in models], **dataclasses.asdict(options)})
-    with progress.line("predict"):
+    with progress.component("predict"):
         result = bulk.predict(pictures, output, models, options, beam_options)
 
     # Say where the results lie.

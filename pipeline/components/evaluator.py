@@ -72,7 +72,7 @@ def evaluator(
     incomparable = _why_incomparable(baseline, labels.names) if baseline else None
     oracles = ORACLES if "superpixels" in refinements else {}
     passes = 2 + len(refinements) + bool(baseline and not incomparable) + len(oracles)
-    progress.total(passes * num_images)
+    progress.set_total(passes * num_images)
 
     # Count every pair: as served, at the training size, by the baseline, refined, by the oracles.
     saved_model, size = model / "saved_model", (labels.num_classes, config.boundary_tolerance)

@@ -46,7 +46,7 @@ def example_gen(
         ValueError: the source is wrong as a whole, the classes are not given, or no pair can be used.
     """
     opened = open_source(source, config, classes)
-    progress.total(sum(opened.counts.values()))
+    progress.set_total(sum(opened.counts.values()))
     shards = {split: prepared.shard_count(count, config.examples_per_shard) for split, count in opened.counts.items()}
     reencoded, quarantined = out / "reencoded.jsonl", out / "quarantined.jsonl"
     with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:

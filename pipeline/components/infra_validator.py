@@ -61,7 +61,7 @@ def infra_validator(
         transform: artifact of transform, whose plan holds the training size.
     """
     images = _stored_images(examples, config.samples)
-    progress.total(len(images))
+    progress.set_total(len(images))
     result = {"blessed": False, "reasons": [], "signatures": {}, "agreement": None}
     result |= {"seconds_per_image": None, "peak_bytes": None}
     # Predict where kseg does not exist.

@@ -40,7 +40,7 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
         beam_options: Beam's command line.
     """
     labels = LabelMap.load(examples)
-    progress.total(sum(prepared.split_sizes(examples).values()))
+    progress.set_total(sum(prepared.split_sizes(examples).values()))
     summaries, images = _count(out, examples, labels.num_classes, beam_options)
     ingestion = read_json(examples / "ingestion.json")
     statistics = {

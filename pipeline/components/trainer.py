@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import pathlib
-import sys
 
 import keras
 import numpy as np
@@ -27,7 +26,7 @@ from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.trainer import Trainer
 from pipeline.training import record, tensorboard
-from pipeline.training.callbacks import CheckEqualWeights, PlainProgress, check_equal
+from pipeline.training.callbacks import CheckEqualWeights, EpochProgress, check_equal
 
 NUM_OVERLAYS = 4
 CHECKPOINT, BEST = "checkpoint.npz", "best.weights.h5"  # while training
@@ -160,7 +159,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     # The state of an earlier session, if it was killed.
     best = callbacks.BestCheckpoint(out / BEST, segmentor)
     health = callbacks.GameHealth(
-        out / "nonfinite" if chief else None, on_nonfinite=config.on_nonfinite, say=progress.say
+        out / "nonfinite" if chief else None, on_nonfinite=config.on_nonfinite, say=progress.print_message
     )
     resume = callbacks.Resume(
         out / CHECKPOINT,
@@ -196,24 +195,22 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
             tensorboard.RunCurves(run, labels, None if several else metric, batch_size),  # a chief counts its own part
             record.Stopwatch(out / record.FILE, logs=run.relative_to(out).as_posix()),
         ]
-    terminal = sys.stdout.isatty()
-    with progress.handed_over():
-        model.fit(
-            training,
-            epochs=config.epochs,
-            initial_epoch=resume.epoch,
-            steps_per_epoch=steps,
-            validation_data=validation,
-            verbose=1 if terminal else 0,
-            shuffle=False,  # the data set shuffles
-            callbacks=[
-                *([health] if game else []),
-                *([CheckEqualWeights(segmentor, strategy)] if several else []),
-                *writers,
-                *([] if terminal else [PlainProgress(config.epochs, resume.epoch)]),
-                resume,
-            ],
-        )
+    model.fit(
+        training,
+        epochs=config.epochs,
+        initial_epoch=resume.epoch,
+        steps_per_epoch=steps,
+        validation_data=validation,
+        verbose=0,  # EpochProgress shows it
+        shuffle=False,  # the data set shuffles
+        callbacks=[
+            *([health] if game else []),
+            *([CheckEqualWeights(segmentor, strategy)] if several else []),
+            *writers,
+            EpochProgress(config.epochs, resume.epoch),
+            resume,
+        ],
+    )
     return resume.history
 
 

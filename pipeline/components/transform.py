@@ -59,7 +59,7 @@ def transform(
         "class_weights": class_weights(config.class_weights, counts),
         "examples": prepared.split_sizes(examples),
     }
-    progress.total(sum(plan["examples"].values()))
+    progress.set_total(sum(plan["examples"].values()))
     shards = {name: prepared.shard_count(count, config.examples_per_shard) for name, count in plan["examples"].items()}
     with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
         _ = (

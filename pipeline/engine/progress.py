@@ -1,122 +1,176 @@
-"""One line per component while it works: what, how many of how many, time left.
+"""Progress of the component at work: a bar with the time left on a terminal, plain lines now and then elsewhere.
 
-Components call `total` and `advance`; both do nothing while no line is open, so a component also runs by itself. A counter is
-kept in this process: workers of a Beam runner in other processes do not reach it, and the line then shows the time alone.
+Components call `set_total` and `advance`; both do nothing where no task is shown, so a component also runs alone. The count is
+kept in this process: workers of a Beam runner in other processes do not reach it, and only the time is shown then. Standard
+library; rich is imported when a bar is drawn.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
 
-_SECONDS_BETWEEN_PLAIN_LINES = 15
+_SECONDS_BETWEEN_LINES = 15
 
 
-class _Line:
-    """What is known of the component at work."""
+class _Task:
+    """The count and the clock of the component at work."""
 
-    def __init__(self, name):
-        self.name, self.total, self.done, self.start = name, None, 0, time.monotonic()
-        self.silent = False
+    def __init__(self, name: str):
+        self.name, self.total, self.done, self.inherited = name, None, 0, 0
+        self.start = self.printed = time.monotonic()
+        self.paused = False
+        self.bar = None  # of rich
 
     def text(self) -> str:
         seconds = time.monotonic() - self.start
         parts = [f"{self.name:18}"]
         if self.total:
             parts.append(f"{self.done} of {self.total}")
-            if 0 < self.done < self.total:
-                parts.append(f"{_duration(seconds / self.done * (self.total - self.done))} left")
+            if self.inherited < self.done < self.total:
+                left = seconds / (self.done - self.inherited) * (self.total - self.done)
+                parts.append(f"{_duration(left)} left")
         parts.append(_duration(seconds))
         return "  ".join(parts)
 
+    def update_bar(self):
+        if self.bar:
+            self.bar.update(self.bar.task_ids[0], total=self.total, completed=self.done)
 
-_line: _Line | None = None
+
+_task: _Task | None = None
 _lock = threading.Lock()
 
 
-def total(n: int):
-    """Says how many elements the open line counts to, and starts again from none."""
+def set_total(total: int, done: int = 0):
+    """Sets the number of elements to count to, and how many an earlier process has done."""
     with _lock:
-        if _line:
-            _line.total, _line.done = n, 0
+        if _task:
+            _task.total, _task.done, _task.inherited = total, done, done
+            _task.update_bar()
 
 
 def advance(n: int = 1):
-    """Counts `n` more elements on the open line."""
+    """Counts `n` more elements."""
     with _lock:
-        if _line:
-            _line.done += n
+        if _task:
+            _task.done += n
+            _task.update_bar()
 
 
-def note(name: str, text: str):
-    """A finished line about a component that did not have to work."""
+def print_status(name: str, text: str):
+    """Prints a line about a component that is not at work."""
     print(f"{name:18}  {text}", flush=True)
 
 
-def say(text: str):
-    """Prints the open line with `text` behind it, on a line of its own."""
+def print_message(text: str):
+    """Prints a line with the count and the time of the component at work, and `text`."""
     with _lock:
-        print(f"{_line.text()}  {text}" if _line else text, flush=True)
+        if _task:
+            _task.printed = time.monotonic()
+        print(f"{_task.text()}  {text}" if _task else text, flush=True)
 
 
 @contextlib.contextmanager
-def handed_over():
-    """Keeps the open line silent while the block shows its own progress, as Keras's bar does."""
-    with _lock:
-        owner = _line
-        if owner:
-            owner.silent = True
+def paused():
+    """Shows nothing during the block, which shows progress of its own."""
+    task = _task
+    if task:
+        task.paused = True
+        if task.bar:
+            task.bar.stop()
     try:
         yield
     finally:
-        if owner:
-            owner.silent = False
+        if task:
+            task.paused = False
+            if task.bar:
+                task.bar.start()
 
 
 @contextlib.contextmanager
-def continued(name: str):
-    """Takes up, without showing the time by itself, the line that another process has opened for `name` and handed over."""
-    global _line
-    _line = _Line(name)
+def inherited(name: str):
+    """Counts for a component that the parent process shows: messages are printed, nothing else."""
+    global _task
+    _task = _Task(name)
     try:
         yield
     finally:
-        _line = None
+        _task = None
 
 
 @contextlib.contextmanager
-def line(name: str, stream=None):
-    """Shows `name` while the block works: rewritten in place on a terminal, a plain line now and then elsewhere."""
-    global _line
+def component(name: str, stream=None):
+    """Shows a component while the block works, and at the end how long it took.
+
+    Args:
+        name: of the component.
+        stream: that is written to; None: `sys.stdout`.
+    """
+    global _task
     stream = stream or sys.stdout
-    _line, stop = _Line(name), threading.Event()
-    terminal = stream.isatty()
+    _task = task = _Task(name)
+    ending = "failed after"
+    try:
+        with _bar(task, stream) if _draws(stream) else _plain_lines(task, stream):
+            yield
+        ending = "done in"
+    finally:
+        _task = None
+        stream.write(f"{name:18}  {ending} {_duration(time.monotonic() - task.start)}\n")
+        stream.flush()
+
+
+def _draws(stream) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextlib.contextmanager
+def _bar(task: _Task, stream):
+    """Draws a bar of rich, above which rich shows what is printed meanwhile."""
+    from rich import console, progress
+
+    columns = [
+        progress.TextColumn(f"{task.name:18}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+    ]
+    whole = float("inf")  # the speed is that since the start: an epoch may take longer than rich's 30 seconds
+    task.bar = progress.Progress(
+        *columns, console=console.Console(file=stream), transient=True, speed_estimate_period=whole
+    )
+    task.bar.add_task(task.name, total=None)
+    with task.bar:
+        yield
+
+
+@contextlib.contextmanager
+def _plain_lines(task: _Task, stream):
+    """Writes a line whenever nothing was printed for a while."""
+    stop = threading.Event()
 
     def show():
-        while not stop.wait(0.5 if terminal else _SECONDS_BETWEEN_PLAIN_LINES):
-            if not _line.silent:
-                stream.write(f"\r\033[K{_line.text()}" if terminal else f"{_line.text()}\n")
-                stream.flush()
+        while not stop.wait(_SECONDS_BETWEEN_LINES / 10):
+            with _lock:
+                due = time.monotonic() - task.printed >= _SECONDS_BETWEEN_LINES
+                if due and not task.paused:
+                    task.printed = time.monotonic()
+                    stream.write(f"{task.text()}\n")
+                    stream.flush()
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()
     try:
         yield
-    except BaseException:
-        _end(stream, thread, stop, terminal, f"{name:18}  failed after {_duration(time.monotonic() - _line.start)}")
-        raise
-    _end(stream, thread, stop, terminal, f"{name:18}  done in {_duration(time.monotonic() - _line.start)}")
-
-
-def _end(stream, thread, stop, terminal, text):
-    global _line
-    stop.set()
-    thread.join()
-    stream.write(("\r\033[K" if terminal else "") + text + "\n")
-    stream.flush()
-    _line = None
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _duration(seconds: float) -> str:

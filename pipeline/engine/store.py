@@ -88,7 +88,7 @@ class Store:
         scratch = self._enter(name, fingerprint)
         with _locked(scratch.with_suffix(".lock")):
             if final.is_dir() and name not in self.forced and (valid is None or valid(final)):
-                progress.note(name, f"cached  {final}")
+                progress.print_status(name, f"cached  {final}")
                 return Artifact(final, fingerprint)
             if not resume:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -116,7 +116,7 @@ class Store:
         _, fingerprint = _describe(component, config, choices, inputs)
         final = self.root / name / fingerprint[:16]
         if name in self.required or (final.is_dir() and name not in self.forced):
-            progress.note(name, f"cached  {final}")
+            progress.print_status(name, f"cached  {final}")
             return
         _call(component, self._enter(name, fingerprint), config, inputs)
 
@@ -127,7 +127,7 @@ class Store:
             raise ValueError(
                 f"What comes before must be finished. Received: {name} is not: {reason}. Run up to it with --until {name}."
             )
-        progress.note(name, f"will run: {reason}" if reason else f"cached  {final}")
+        progress.print_status(name, f"will run: {reason}" if reason else f"cached  {final}")
 
     def _enter(self, name, fingerprint) -> pathlib.Path:
         """Where the component works; from now on the store is in use, after waiting for whoever clears it."""
@@ -148,7 +148,7 @@ class Store:
 
 
 def _call(component, out, config, inputs):
-    with progress.line(component.__name__), _refusing_changed(component.__name__, inputs):
+    with progress.component(component.__name__), _refusing_changed(component.__name__, inputs):
         values = {name: value.path if isinstance(value, Artifact) else value.value for name, value in inputs.items()}
         component(out, config, **values)
 

@@ -68,7 +68,7 @@ def predict(
         beam_options: Beam's command line.
     """
     # Label every picture.
-    progress.total(len(pictures))
+    progress.set_total(len(pictures))
     names = [
         (os.fsencode(picture.source.absolute()), os.fsencode(picture.key)) for picture in pictures
     ]  # not all are text

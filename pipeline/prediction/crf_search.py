@@ -85,12 +85,12 @@ def search(
     """
     with native_output_dropped():
         saved_model = SavedModel(model)
-    with progress.line("predictions"):
+    with progress.component("predictions"):
         predictions = _predict(saved_model, pairs)
     searched, others = predictions[:num_searched], predictions[num_searched:]
     results = []
-    with progress.line("trials"):
-        progress.total(trials)
+    with progress.component("trials"):
+        progress.set_total(trials)
         for candidate in candidates(trials, seed):
             parameters = {"iterations": iterations, **candidate}
             results.append({"settings": parameters, "mean_iou": _mean_iou_of(searched, parameters, num_classes)})
@@ -129,7 +129,7 @@ def measure_gains(predictions: list[Prediction], parameters: dict, num_classes: 
 
 
 def _predict(model: SavedModel, pairs) -> list[Prediction]:
-    progress.total(len(pairs))
+    progress.set_total(len(pairs))
     predictions = []
     for _, image_bytes, mask_bytes in pairs:
         image = decode_image(image_bytes)

@@ -44,8 +44,8 @@ def check_equal(values: list[float], what: str):
         )
 
 
-class PlainProgress(keras.callbacks.Callback):
-    """Prints one line per epoch with the values that Keras's progress bar would show.
+class EpochProgress(keras.callbacks.Callback):
+    """Counts epochs, and prints one line for each with its loss and scores.
 
     Args:
         epochs: in total.
@@ -58,10 +58,9 @@ class PlainProgress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Starts the count of epochs."""
-        progress.total(self.epochs)
-        progress.advance(self.initial_epoch)
+        progress.set_total(self.epochs, self.initial_epoch)
 
     def on_epoch_end(self, epoch, logs=None):
         """Prints the line."""
         progress.advance()
-        progress.say("  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items()))
+        progress.print_message("  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items()))
