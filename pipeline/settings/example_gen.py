@@ -13,13 +13,13 @@ class ExampleGen(Checked):
 
     ignore_value: NonNegativeInt | None = None  # raw mask value that means void; None: every pixel has a class
     void_is_class: bool = False  # whether a class may be called void, ignore, unlabelled or unknown
-    max_pixels: PositiveInt = 50_000_000  # of one picture; larger ones are set aside unseen
-    validation_share: Fraction = 0.1  # of a source without splits, drawn by a hash of each key
+    max_pixels: PositiveInt = 50_000_000  # of one image; larger ones are quarantined without decoding
+    validation_share: Fraction = 0.1  # of a source without splits, by a hash of each key
     test_share: Fraction = 0.1
-    image_feature: str = "image"  # of a `tfds:` source
+    image_feature: str = "image"  # of `tfds:` sources
     mask_feature: str = "segmentation_mask"
     examples_per_shard: PositiveInt = 64
-    streets_train: PositiveInt = 512  # generated streets: images a split, their size and seed
+    streets_train: PositiveInt = 512  # generated streets: images per split, their size and seed
     streets_validation: NonNegativeInt = 64
     streets_test: NonNegativeInt = 96
     streets_size: tuple[PositiveInt, PositiveInt] = (96, 128)  # height, width

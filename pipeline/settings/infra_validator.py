@@ -9,8 +9,8 @@ from pipeline.settings.values import Checked, PositiveFloat, PositiveInt
 
 @dataclasses.dataclass(frozen=True)
 class InfraValidator(Checked):
-    """The exported model answers in a fresh process."""
+    """Requests to the exported model, and limits that it must keep."""
 
-    samples: PositiveInt = 3  # stored images that are sent
-    max_latency: PositiveFloat | None = 30.0  # seconds an image, on average, one by one on the processors; none: any
-    max_memory: PositiveFloat | None = 16.0  # GiB, peak of the whole process that serves; none: any
+    samples: PositiveInt = 3  # stored images to send
+    max_latency: PositiveFloat | None = 30.0  # seconds per image on average, one by one on the CPU; none: no limit
+    max_memory: PositiveFloat | None = 16.0  # GiB, peak of the serving process; none: no limit

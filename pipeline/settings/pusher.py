@@ -9,8 +9,7 @@ from pipeline.settings.values import Checked, PositiveInt
 
 @dataclasses.dataclass(frozen=True)
 class Pusher(Checked):
-    """Blessed models are pushed."""
+    """Versions to keep."""
 
-    keep: PositiveInt = (
-        5  # versions that stay at the target; older ones are removed, what was rolled back is not counted
-    )
+    # newest versions that stay; older ones are removed, versions that were rolled back do not count
+    keep: PositiveInt = 5

@@ -9,4 +9,4 @@ from pipeline.settings.values import Checked
 
 @dataclasses.dataclass(frozen=True)
 class SchemaGen(Checked):
-    """The schema is inferred from the statistics, or the user's own; nothing to choose."""
+    """No settings: the schema is inferred from the statistics, or it is the user's own."""

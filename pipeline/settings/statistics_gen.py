@@ -10,8 +10,8 @@ from pipeline.settings.values import Checked, NonNegativeInt, Number
 
 @dataclasses.dataclass(frozen=True)
 class StatisticsGen(Checked):
-    """What counts as a near duplicate, and as tiny."""
+    """When an image counts as a near duplicate, and when as tiny."""
 
-    # by which the perceptual hashes of two images may differ
+    # by which the perceptual hashes of near duplicates differ at most
     near_duplicate_bits: Annotated[int, Number(minimum=0, maximum=128, integer=True)] = 10
-    tiny_side: NonNegativeInt = 16  # pixels; images with a shorter side are named
+    tiny_side: NonNegativeInt = 16  # pixels; images with a shorter side are listed

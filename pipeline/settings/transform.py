@@ -10,10 +10,9 @@ from pipeline.settings.values import Checked, PositiveInt
 
 @dataclasses.dataclass(frozen=True)
 class Transform(Checked):
-    """What the networks are shown."""
+    """Size of the training images, and weights of the classes."""
 
-    image_size: tuple[PositiveInt, PositiveInt] | None = (
-        None  # height, width; None: the median size, its longer side at most 240
-    )
+    # height, width; None: the median size, its longer side at most 240
+    image_size: tuple[PositiveInt, PositiveInt] | None = None
     class_weights: Literal["none", "inverse_square_root", "median_frequency"] = "inverse_square_root"
     examples_per_shard: PositiveInt = 64

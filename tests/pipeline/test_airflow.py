@@ -1,4 +1,4 @@
-"""The DAG of docs/airflow.md is Python, and made of commands that the line understands, in its order."""
+"""The DAG of docs/airflow.md is valid Python, and its commands run the components in the order of the line."""
 
 import ast
 import re
@@ -21,7 +21,7 @@ def constant(dag, name):
     return ast.literal_eval(value)
 
 
-def test_its_tasks_are_the_components_in_their_order_one_after_another(dag):
+def test_its_tasks_are_the_components_in_order(dag):
     assert constant(dag, "COMPONENTS") == line.COMPONENTS
     calls = {ast.unparse(node) for node in ast.walk(dag) if isinstance(node, ast.Call)}
     assert "chain(*tasks)" in calls
@@ -29,11 +29,13 @@ def test_its_tasks_are_the_components_in_their_order_one_after_another(dag):
     assert f"skip_on_exit_code={run.NOT_BLESSED}" in task
 
 
-def test_each_of_its_commands_asks_for_one_component_with_settings_that_are_read(dag):
+def test_each_command_runs_one_component_with_the_given_settings(dag):
     (command,) = (node.value for node in ast.walk(dag) if isinstance(node, ast.keyword) and node.arg == "bash_command")
     for name in constant(dag, "COMPONENTS"):
-        said = eval(compile(ast.Expression(command), "dag", "eval"), {"RUN": constant(dag, "RUN"), "name": name})
-        _, arguments = said.split(" -m pipeline.run ")
+        command_line = eval(
+            compile(ast.Expression(command), "dag", "eval"), {"RUN": constant(dag, "RUN"), "name": name}
+        )
+        _, arguments = command_line.split(" -m pipeline.run ")
         argv = shlex.split(arguments)
         config, beam, stages, _ = run.parse(argv)
         assert (config.name, config.example_gen.ignore_value, config.root, beam) == ("camvid", 11, "/srv/runs", [])

@@ -1,4 +1,4 @@
-"""Training on two machines, here two processes on the loopback device: what one machine trains, and what ends it in between.
+"""Training on two machines, here two processes on the loopback device: equal to one machine, and what interrupts it.
 
 python -m pipeline.run --strategy multiworker ..., in each with its own TF_CONFIG
 """
@@ -49,9 +49,9 @@ def started(folder, *more, each=((), ())):
 
 
 def ended(processes):
-    """Waits for all of them; returns status and output of each."""
-    said = [process.communicate()[0] for process in processes]
-    return [process.returncode for process in processes], said
+    """Waits for all processes; returns the status and the output of each."""
+    output = [process.communicate()[0] for process in processes]
+    return [process.returncode for process in processes], output
 
 
 def trained(folder, strategy):
@@ -93,66 +93,66 @@ def assert_one_trains_the_same(folder, *arguments):
     assert_alike(two, one, 1e-5)
 
 
-def assert_it_keeps_nothing(root, said):
+def assert_it_keeps_nothing(root, output):
     """The second machine, with a root of its own, has taken part and has written nothing of the training."""
-    assert "worker 1 has taken part; worker 0 keeps the model and goes on" in said
+    assert "worker 1 has taken part; worker 0 keeps the model and goes on" in output
     assert {path.name for path in root.iterdir()} == {SCRATCH, *COMPONENTS[: COMPONENTS.index("trainer")]}
     assert not list((root / SCRATCH / "trainer").iterdir())
 
 
-def test_two_machines_train_what_one_trains_and_the_chief_alone_writes_while_they_do(tmp_path):
+def test_two_machines_train_what_one_trains_and_only_the_chief_writes(tmp_path):
     arguments, own = ("--adversarial-weight", "0", UNEVEN, "--learning-rate", "1e-4"), tmp_path / "own"
-    status, said = ended(started(tmp_path, *arguments, "--until", "trainer", each=((), ("--root", str(own)))))
-    assert status == [0, 0], said
-    assert_it_keeps_nothing(own, said[1])
+    status, output = ended(started(tmp_path, *arguments, "--until", "trainer", each=((), ("--root", str(own)))))
+    assert status == [0, 0], output
+    assert_it_keeps_nothing(own, output[1])
     assert_one_trains_the_same(tmp_path, *arguments)
 
 
 @pytest.mark.slow
-def test_two_machines_play_the_game_that_one_plays_and_the_chief_pushes_it(tmp_path):
+def test_two_machines_play_the_game_that_one_plays_and_the_chief_pushes(tmp_path):
     arguments, own = (*GAME, UNEVEN, "--learning-rate", "1e-4"), tmp_path / "own"
-    status, said = ended(started(tmp_path, *arguments, each=((), ("--root", str(own)))))
-    assert status == [0, 0], said
-    assert "SavedModel" in said[0] and "SavedModel" not in said[1]
-    assert_it_keeps_nothing(own, said[1])
+    status, output = ended(started(tmp_path, *arguments, each=((), ("--root", str(own)))))
+    assert status == [0, 0], output
+    assert "SavedModel" in output[0] and "SavedModel" not in output[1]
+    assert_it_keeps_nothing(own, output[1])
     assert (tmp_path / "models" / "small" / "1" / "saved_model.pb").is_file()
     assert_one_trains_the_same(tmp_path, *arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("dying", "game"), [(0, GAME), (1, GAME), (1, ())], ids=["chief", "worker", "worker-alone"])
-def test_when_a_machine_is_killed_the_other_says_so_within_60_seconds_and_both_go_on(dying, game, tmp_path):
+def test_a_killed_machine_is_reported_within_60_seconds_and_training_resumes(dying, game, tmp_path):
     arguments = (*LONG, *game, "--set=trainer.epochs=15")
     both = started(tmp_path, *arguments)
     path = until_it_trains(tmp_path, both)
     both[dying].kill()
-    said, _ = both[1 - dying].communicate(timeout=60)
+    output, _ = both[1 - dying].communicate(timeout=60)
     both[dying].communicate()
-    assert both[1 - dying].returncode == 4, said
-    assert said.count("error: ") == 1 and "Traceback" not in said, said
-    assert "error: All machines must stay until training ends. Received: " in said
-    assert "Start the same command on all of them again: training resumes from its last checkpoint." in said
+    assert both[1 - dying].returncode == 4, output
+    assert output.count("error: ") == 1 and "Traceback" not in output, output
+    assert "error: All machines must stay until training ends. Received: " in output
+    assert "Start the same command on all of them again: training resumes from its last checkpoint." in output
     with np.load(path) as kept:
         before = json.loads(str(kept["about"]))["history"]["val_loss"]
-    status, said = ended(started(tmp_path, *arguments))
-    assert status == [0, 0], said
+    status, output = ended(started(tmp_path, *arguments))
+    assert status == [0, 0], output
     weights, history = trained(tmp_path, "multiworker")
     assert len(history["val_loss"]) == 15 and history["val_loss"][: len(before)] == before
-    assert said[0].count("  val_loss ") == 15 - len(before), said
+    assert output[0].count("  val_loss ") == 15 - len(before), output
     finish(tmp_path, *arguments, "--strategy", "one")
     assert_alike(weights, trained(tmp_path, "one")[0], 2e-4)
 
 
 @pytest.mark.slow
-def test_machines_that_do_not_share_the_root_are_refused_where_one_would_go_on_and_the_other_begin(tmp_path):
+def test_machines_that_would_resume_from_different_steps_are_refused(tmp_path):
     both = started(tmp_path, *LONG)
     until_it_trains(tmp_path, both)
     for process in both:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    status, said = ended(started(tmp_path, *LONG, each=((), ("--root", str(tmp_path / "own")))))
-    assert status == [2, 2], said
-    for one in said:
+    status, output = ended(started(tmp_path, *LONG, each=((), ("--root", str(tmp_path / "own")))))
+    assert status == [2, 2], output
+    for one in output:
         assert "error: All machines must go on from the same checkpoint. Received: steps " in one, one
 
 
@@ -161,10 +161,10 @@ def test_ctrl_c_on_one_machine_ends_the_other_with_a_message(tmp_path):
     left, stopped = both = started(tmp_path, *LONG)
     until_it_trains(tmp_path, both)
     os.killpg(stopped.pid, signal.SIGINT)
-    (status, other), said = ended([stopped, left])
-    assert (status, other) == (130, 4), said
-    assert said[0].rstrip().endswith("training from its last checkpoint.") and "Traceback" not in "".join(said)
-    assert "Received: worker 0: no answer from worker 1." in said[1]
+    (status, other), output = ended([stopped, left])
+    assert (status, other) == (130, 4), output
+    assert output[0].rstrip().endswith("training from its last checkpoint.") and "Traceback" not in "".join(output)
+    assert "Received: worker 0: no answer from worker 1." in output[1]
 
 
 @pytest.mark.parametrize("index", [1, pytest.param(0, marks=pytest.mark.slow)])
@@ -177,10 +177,12 @@ def test_a_machine_that_never_comes_is_named_after_the_time_that_was_set(index, 
         "--set=wait_for_machines=15",
         TF_CONFIG=listed(places, index),
     )
-    (status,), (said,) = ended([process])
-    assert status == 4 and "Traceback" not in said, said
+    (status,), (output,) = ended([process])
+    assert status == 4 and "Traceback" not in output, output
     other = 1 - index
-    assert f"Received: worker {index} waited 15 s for worker {other} [{places[other]}]. Start the same command" in said
+    assert (
+        f"Received: worker {index} waited 15 s for worker {other} [{places[other]}]. Start the same command" in output
+    )
 
 
 GOOD = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
@@ -200,20 +202,20 @@ GOOD = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index
         json.dumps({"cluster": GOOD["cluster"]}),
     ],
 )
-def test_a_list_that_does_not_say_where_the_machines_are_is_refused_before_anything_runs(wrong, monkeypatch, capsys):
+def test_a_wrong_tf_config_is_refused_before_anything_runs(wrong, monkeypatch, capsys):
     monkeypatch.setenv("TF_CONFIG", wrong)
     assert run.main(["--strategy", "multiworker"]) == 2
-    said = capsys.readouterr()
-    assert said.err.startswith("error: TF_CONFIG must list at least two machines") and not said.out
-    assert f"Received: TF_CONFIG={wrong}. Set it on the first of two to, for example, {machines.EXAMPLE}." in said.err
+    output = capsys.readouterr()
+    assert output.err.startswith("error: TF_CONFIG must list at least two machines") and not output.out
+    assert f"Received: TF_CONFIG={wrong}. Set it on the first of two to, for example, {machines.EXAMPLE}." in output.err
 
 
-def test_the_example_in_the_message_is_right():
+def test_the_example_in_the_message_is_valid():
     first = machines.this_machine(machines.EXAMPLE)
     assert first == machines.Machine("worker 0", True, {"worker 0": "host1:12345", "worker 1": "host2:12345"})
 
 
-def test_a_chief_that_is_named_goes_before_the_workers():
+def test_a_machine_called_chief_is_the_chief():
     named = {"cluster": {"worker": ["b:2"], "chief": ["a:1"]}, "task": {"type": "worker", "index": 0}}
     assert not machines.this_machine(json.dumps(named)).is_chief
     assert machines.this_machine(json.dumps(named | {"task": {"type": "chief", "index": 0}})).is_chief
@@ -232,7 +234,7 @@ def test_every_device_gets_an_image_of_every_validation_batch(images, batch_size
         assert size == batch_size
 
 
-def test_what_cannot_be_shared_evenly_is_refused():
+def test_uneven_batches_are_refused():
     from pipeline.components.trainer import _check_batch_size, _validation_batch_size
 
     with pytest.raises(ValueError, match=r"must be a multiple of the number of devices.*batch_size=8 on 3 devices"):

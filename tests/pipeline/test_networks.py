@@ -1,4 +1,4 @@
-"""The networks behind --model: narrow by default, or the papers' own."""
+"""The networks of --model and trainer.discriminator: narrow by default, or the papers' own."""
 
 import math
 import subprocess
@@ -21,7 +21,7 @@ PAPERS = {  # weights for 21 classes and RGB, moving averages included
     "pspnet": 65_708_501 + 110_848,
 }
 PAPERS_DISCRIMINATORS = {  # first filters, classes, weights that learn, pixels seen at once; where the papers' see the label map
-    # alone, ours sees the image's 3 channels beside it, here instead of 3 classes
+    # alone, ours sees the image's 3 channels, too, here in place of 3 classes
     "two_branch": (64, 8, 1_667_265, 34),
     "large_fov": (96, 21 - 3, 2_346_561, 34),
     "large_fov_light": (96, 21 - 3, 869_185, 34),
@@ -32,7 +32,7 @@ PAPERS_DISCRIMINATORS = {  # first filters, classes, weights that learn, pixels 
 }
 
 
-def test_names_are_those_of_the_files():
+def test_names_are_those_of_the_modules():
     assert set(MODELS) == {
         "unet", "fcn8s", "fcn16s", "fcn32s", "segnet", "segnet_basic", "deeplabv3", "deeplabv3plus", "pspnet", "dilated",
         "patch_classifier",
@@ -62,7 +62,7 @@ def test_paper_is_the_network_of_the_paper(name, symbolic):
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_every_discriminator_is_the_network_of_that_name_at_the_papers_width(name, symbolic):
+def test_every_discriminator_is_the_papers_at_the_papers_width(name, symbolic):
     filters, classes, parameters, extent = PAPERS_DISCRIMINATORS[name]
     model = networks.discriminator(Trainer(discriminator=name, discriminator_filters=filters), classes, 3)
     assert sum(math.prod(weight.shape) for weight in model.trainable_weights) == parameters
@@ -78,7 +78,7 @@ def test_every_discriminator_is_as_wide_as_the_settings_say(name):
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 @pytest.mark.parametrize(("encoding", "seen"), [("basic", 5), ("scaling", 5), ("product", 15)])
-def test_every_discriminator_judges_pairs_in_every_encoding(name, encoding, seen):
+def test_every_discriminator_takes_every_encoding(name, encoding, seen):
     model = networks.discriminator(Trainer(discriminator=name, encoding=encoding), 5, 3)
     image = keras.ops.zeros((2, 16, 16, 3))
     verdict = model([image, keras.ops.zeros((2, 16, 16, seen))])
@@ -86,6 +86,6 @@ def test_every_discriminator_judges_pairs_in_every_encoding(name, encoding, seen
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_every_discriminator_can_be_normalised_by_its_spectrum(name):
+def test_every_discriminator_takes_spectral_normalization(name):
     model = networks.discriminator(Trainer(discriminator=name, spectral_normalization=True), 5, 3)
     assert any(isinstance(layer, keras.layers.SpectralNormalization) for layer in model.layers)

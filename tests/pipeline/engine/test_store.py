@@ -1,4 +1,4 @@
-"""The store computes once per recipe, and publishes whole or not at all."""
+"""The store computes once per recipe, and publishes a complete result or none."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ def write_value(out, config, **inputs):
         file.write(str(config.value))
 
 
-def test_same_recipe_computes_once_and_another_setting_again(tmp_path):
+def test_a_recipe_is_computed_once_and_another_setting_again(tmp_path):
     calls = []
 
     def component(out, config):
@@ -37,7 +37,7 @@ def test_same_recipe_computes_once_and_another_setting_again(tmp_path):
     assert first == again != other
 
 
-def test_another_input_content_computes_again_and_another_place_does_not(tmp_path):
+def test_other_content_is_computed_again_and_another_place_is_not(tmp_path):
     store = Store(tmp_path / "runs")
     results = []
     for place, content in (("a", "1"), ("b", "1"), ("c", "2")):
@@ -54,7 +54,7 @@ def test_external_sees_a_renamed_file(tmp_path):
     assert external(tmp_path).fingerprint != before
 
 
-def test_what_is_outside_is_handed_over_and_leaves_no_trace(tmp_path):
+def test_an_untracked_input_is_passed_on_and_not_hashed(tmp_path):
     seen = []
 
     def component(out, config, *, runner):
@@ -65,7 +65,7 @@ def test_what_is_outside_is_handed_over_and_leaves_no_trace(tmp_path):
     assert len(prints) == 1 and seen == ["one"]
 
 
-def test_recipe_lies_beside_the_result_and_hashes_to_its_name(tmp_path):
+def test_the_recipe_lies_next_to_the_result_and_hashes_to_its_name(tmp_path):
     import hashlib
 
     artifact = Store(tmp_path).run(write_value, Config(), data=Artifact(tmp_path, "abc"))
@@ -91,7 +91,7 @@ def test_a_failing_component_publishes_nothing_and_starts_empty_next_time(tmp_pa
     assert (store.run(component, Config()).path / "half.txt").exists()
 
 
-def test_a_killed_run_leaves_its_scratch_to_a_component_that_resumes(tmp_path):
+def test_a_component_resumes_from_the_scratch_folder_of_a_killed_run(tmp_path):
     script = textwrap.dedent(f"""
         import os, signal, sys
         sys.path.insert(0, {str(tmp_path)!r})
@@ -127,7 +127,7 @@ def test_a_killed_run_leaves_its_scratch_to_a_component_that_resumes(tmp_path):
     assert (artifact / "steps.txt").read_text() == "..."
 
 
-def test_two_runs_of_one_recipe_at_once_compute_once(tmp_path):
+def test_two_simultaneous_runs_of_one_recipe_compute_once(tmp_path):
     started, calls = threading.Barrier(2), []
 
     def component(out, config):
@@ -144,7 +144,7 @@ def test_two_runs_of_one_recipe_at_once_compute_once(tmp_path):
     assert len(calls) == 1 and results[0] == results[1]
 
 
-def test_an_artifact_that_is_no_longer_valid_is_made_again(tmp_path):
+def test_an_artifact_that_is_no_longer_valid_is_computed_again(tmp_path):
     store, calls = Store(tmp_path), []
 
     def component(out, config):
@@ -155,7 +155,7 @@ def test_an_artifact_that_is_no_longer_valid_is_made_again(tmp_path):
     assert len(calls) == 2
 
 
-def test_a_forced_component_replaces_its_result_only_when_the_new_one_is_whole(tmp_path):
+def test_a_forced_component_replaces_its_result_only_by_a_complete_one(tmp_path):
     first = Store(tmp_path).run(write_value, Config())
 
     def fails(out, config):
@@ -180,7 +180,7 @@ def test_a_required_component_is_not_computed(tmp_path):
         Store(tmp_path, required=["write_value"]).run(write_value, Config(2))
 
 
-def test_explaining_knows_what_follows_from_a_result_that_is_not_there(tmp_path, capsys):
+def test_fingerprints_are_known_before_the_results_exist(tmp_path, capsys):
     store = Store(tmp_path / "runs", explain=True)
     first = store.run(write_value, Config())
     second = store.run(write_value, Config(2), first=first)
@@ -190,7 +190,7 @@ def test_explaining_knows_what_follows_from_a_result_that_is_not_there(tmp_path,
 
 
 @pytest.mark.parametrize("what", ["changes", "vanishes", "vanishes with an error"])
-def test_what_was_made_of_data_that_changed_meanwhile_is_not_kept(tmp_path, what):
+def test_a_result_of_data_that_changed_meanwhile_is_not_kept(tmp_path, what):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a").write_text("1")
 

@@ -78,7 +78,7 @@ def test_settings_say_which_networks_and_refinements_they_use():
         ("trainer.label_smoothing", "1", "a number of at least 0 and below 1"),
         ("trainer.filters", "16,0", r"`filters` must be values, each a whole number of at least 1.*filters=16,0"),
         ("trainer.scale", "1", r"`scale` must be 2 values, each a number above 0\. Received: trainer\.scale=1\.0"),
-        ("trainer.scale", "2,1", "`scale` must be the smallest and the largest"),
+        ("trainer.scale", "2,1", "`scale` must be smallest,largest"),
         ("transform.image_size", "0,5", "2 values, each a whole number of at least 1"),
         ("transform.class_weights", "many", "one of none, inverse_square_root, median_frequency"),
         ("example_gen.validation_share", "2", "a number from 0 to 1"),
