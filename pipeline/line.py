@@ -19,7 +19,7 @@ from pipeline.publishing import versions
 from pipeline.publishing.previous import previous_statistics
 from pipeline.settings import config as settings
 from pipeline.settings.trainer import choices, crf_choice
-from pipeline.validation.anomalies import report
+from pipeline.validation.anomalies import summarize_anomalies
 
 COMPONENTS = (
     "example_gen",
@@ -153,7 +153,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
 
 def _note_anomalies(name: str, folder: pathlib.Path):
     """Prints the anomalies of the data, whether the component ran or was cached."""
-    if text := report(folder):
+    if text := summarize_anomalies(folder):
         progress.print_status(name, text)
 
 

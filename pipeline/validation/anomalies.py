@@ -140,13 +140,13 @@ def read_anomalies(folder: pathlib.Path) -> list[Anomaly]:
     return [Anomaly(**row | {"examples": tuple(row.get("examples", ()))}) for row in rows]
 
 
-def report(folder: pathlib.Path) -> str:
-    """What a console says about an artifact of example_validator; empty where nothing was found."""
+def summarize_anomalies(folder: pathlib.Path) -> str:
+    """The text for a console about an artifact of example_validator; empty where nothing was found."""
     anomalies = read_anomalies(folder)
     if not anomalies:
         return ""
     pairs = sum(anomaly.severity == "quarantine" for anomaly in anomalies)
     kinds = len({anomaly.name for anomaly in anomalies if anomaly.severity == "warn"})
-    counts = [f"{count} {noun}{'s' * (count > 1)}" for count, noun in ((pairs, "pair"), (kinds, "warning")) if count]
-    counts = [text + " quarantined" * text.endswith(("pair", "pairs")) for text in counts]
+    counts = [f"{pairs} pair{'s' * (pairs > 1)} quarantined"] * (pairs > 0)
+    counts += [f"{kinds} warning{'s' * (kinds > 1)}"] * (kinds > 0)
     return "\n  ".join([f"{', '.join(counts)}, see {folder / FILE}", *describe_kinds(anomalies)])

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import run
 from pipeline.validation import anomalies
-from pipeline.validation.anomalies import Anomaly, anomaly_at, describe_kinds, read_anomalies, report
+from pipeline.validation.anomalies import Anomaly, anomaly_at, describe_kinds, read_anomalies, summarize_anomalies
 from tests.conftest import ROOT
 
 
@@ -70,23 +70,25 @@ def test_every_warning_of_the_documentation_has_its_rank():
     assert documented == set(anomalies.WARNINGS)
 
 
-def test_the_report_counts_pairs_and_kinds_and_names_the_file(tmp_path):
+def test_the_summary_counts_pairs_and_kinds_and_names_the_file(tmp_path):
     pair = Anomaly("quarantine", "damaged_file", "A file must be whole. Received: half", "/a", "Copy it again.")
     folder = write(tmp_path / "found", [pair, pair, warning("duplicates", ["a", "b"]), warning("duplicates", ["c"])])
-    head, *lines = report(folder).splitlines()
+    head, *lines = summarize_anomalies(folder).splitlines()
     assert head == f"2 pairs quarantined, 1 warning, see {folder / 'anomalies.json'}"
     assert len(lines) == 2
 
 
-def test_without_anomalies_nothing_is_reported(tmp_path):
-    assert report(write(tmp_path / "found", [])) == ""
+def test_without_anomalies_the_summary_is_empty(tmp_path):
+    assert summarize_anomalies(write(tmp_path / "found", [])) == ""
 
 
 def test_anomalies_written_before_they_had_counts_are_read(tmp_path):
     row = {"severity": "warn", "name": "duplicates", "what": "Once. Received: 2", "where": "a, b", "cure": "Remove."}
     (tmp_path / "anomalies.json").write_text(json.dumps({"anomalies": [row], "distances": []}))
     assert read_anomalies(tmp_path) == [Anomaly(**row)]
-    assert report(tmp_path).splitlines()[1] == "  warning      duplicates: Once. Received: 2 [a, b]. Remove."
+    assert (
+        summarize_anomalies(tmp_path).splitlines()[1] == "  warning      duplicates: Once. Received: 2 [a, b]. Remove."
+    )
 
 
 @pytest.fixture
