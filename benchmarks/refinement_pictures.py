@@ -29,7 +29,7 @@ from kseg.labels import VOID, LabelMap
 from kseg.pairs.image_files import decode_image
 from kseg.plots import overlays
 from pipeline.engine import progress
-from pipeline.publishing.versions import saved_model_folder
+from pipeline.publishing.versions import find_saved_model
 from pipeline.settings import crf as crf_settings
 from pipeline.settings.refinements import check_unrefined
 from pipeline.tune_crf import stored_pairs
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     """Draws the picture and prints the gains; returns the exit status: 0 done, 2 a wrong argument."""
     arguments = _parser().parse_args(argv)
     try:
-        model, crf_parameters = saved_model_folder(arguments.model), crf_settings.read_parameters(arguments.crf)
+        model, crf_parameters = find_saved_model(arguments.model), crf_settings.read_parameters(arguments.crf)
         check_unrefined(model, "Choose a model that was exported without it.")
         pairs = stored_pairs(arguments.data, arguments.split)[arguments.skip :: arguments.every]
     except ValueError as error:

@@ -174,10 +174,10 @@ def _class_names(examples: pathlib.Path) -> list[str]:
 
 def _baseline(config, model: Artifact) -> dict[str, Artifact]:
     """The newest pushed version that is another model, to compare with; empty where there is none or no margin is set."""
-    version = versions.newest_other(pathlib.Path(config.push_to, config.name), model.fingerprint)
+    version = versions.newest_other_version(pathlib.Path(config.push_to, config.name), model.fingerprint)
     if version is None or config.evaluator.margin is None:
         return {}
-    return {"baseline": Artifact(version, versions.fingerprint(version) or external(version).fingerprint)}
+    return {"baseline": Artifact(version, versions.read_fingerprint(version) or external(version).fingerprint)}
 
 
 def _still_pushed(path) -> bool:

@@ -17,7 +17,7 @@ from pipeline.engine.console import imports, run_command
 from pipeline.engine.files import check_output_folder, read_json, write_json
 from pipeline.engine.store import external
 from pipeline.prediction.picture_files import picture_files
-from pipeline.publishing.versions import saved_model_folder
+from pipeline.publishing.versions import find_saved_model
 from pipeline.settings import prediction as prediction_settings
 from pipeline.settings import refinements as refinement_settings
 
@@ -44,7 +44,7 @@ def _predict(argv: list[str], prog: str) -> int:
         from pipeline.examples.runner_options import pipeline_options
 
         pipeline_options(beam_options)
-    models = [saved_model_folder(place) for place in arguments.model]
+    models = [find_saved_model(place) for place in arguments.model]
     _check_classes(models)
     for model in models if options.crf else []:
         refinement_settings.check_unrefined(model, "Leave out --crf.")

@@ -17,7 +17,7 @@ import sys
 from pipeline.engine.arguments import Parser, add_option
 from pipeline.engine.console import imports, run_command
 from pipeline.engine.files import check_output_file, write_json
-from pipeline.publishing.versions import saved_model_folder
+from pipeline.publishing.versions import find_saved_model
 from pipeline.settings.refinements import check_unrefined
 
 PROG = "python -m pipeline.tune_crf"
@@ -32,7 +32,7 @@ def _tune(argv: list[str], prog: str) -> int:
     arguments, _ = build_parser(prog).parse(argv)
     output, data = pathlib.Path(arguments.output), pathlib.Path(arguments.data)
     check_output_file(output, "--output")
-    model = saved_model_folder(arguments.model)
+    model = find_saved_model(arguments.model)
     check_unrefined(model, "Tune a model exported without it: with trainer.crf=none, or by kseg.export.")
     with imports():
         from kseg.labels import LabelMap

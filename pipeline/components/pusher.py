@@ -52,7 +52,7 @@ def pusher(
         for reason in verdict["reasons"] or ["The model is not blessed."]
     ]
     folder = pathlib.Path(target).resolve() / name
-    moved_out = versions.rolled_back(folder, fingerprint)
+    moved_out = versions.find_rolled_back(folder, fingerprint)
     if moved_out:
         reasons.append(
             f"A model that was rolled back must not be pushed again. Received: the model of {moved_out}. Remove that folder to "
@@ -82,6 +82,6 @@ def still_pushed(out: pathlib.Path) -> bool:
     record = read_json(pathlib.Path(out) / "pushed.json")
     folder = pathlib.Path(record["target"], record["name"])
     if not record["pushed"]:
-        moved_out = versions.rolled_back(folder, record["fingerprint"])
+        moved_out = versions.find_rolled_back(folder, record["fingerprint"])
         return (moved_out and str(moved_out)) == record["moved_out"]
-    return versions.fingerprint(folder / str(record["version"])) == record["fingerprint"]
+    return versions.read_fingerprint(folder / str(record["version"])) == record["fingerprint"]

@@ -1,1 +1,1 @@
-"""Pushed versions, what was pushed before, and the fresh process that checks an export."""
+"""Pushed versions, the data of earlier ones, and the fresh process that checks an export."""

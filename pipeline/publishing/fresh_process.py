@@ -1,10 +1,10 @@
-"""What infra_validator runs in a process of its own: `python -I fresh_process.py SAVED_MODEL REQUESTS ANSWERS`.
+"""The script that infra_validator runs in a fresh process: `python -I fresh_process.py SAVED_MODEL REQUESTS ANSWERS`.
 
-It stands for a server that has TensorFlow and nothing of ours: any import of kseg or pipeline is refused from the first line
-on, however they are installed. It loads the SavedModel as TensorFlow Serving does, the graph with the tag "serve" into a session
-and no Python objects, sends each file of the folder REQUESTS (an encoded image) through `serve_bytes`, and writes to the folder
-ANSWERS one PNG a request and `answers.json`: the signatures, seconds per image, the process's peak memory in bytes, and the
-first-party modules that were found imported at the end. TensorFlow and the standard library only.
+It stands for a server that has TensorFlow and nothing of ours: every import of kseg or pipeline is refused, however they are
+installed. It loads the SavedModel as TensorFlow Serving does, the graph with the tag "serve" into a session without Python
+objects, sends each file of the folder REQUESTS (an encoded image) through `serve_bytes`, and writes to the folder ANSWERS one PNG
+per request and `answers.json`: the signatures, seconds per image, the peak memory of the process in bytes, and the first-party
+modules that are imported at the end. TensorFlow and the standard library only.
 """
 
 import gc
@@ -18,7 +18,7 @@ FIRST_PARTY = ("kseg", "pipeline")
 
 
 class Refuse(importlib.abc.MetaPathFinder):
-    """Stands before every other finder, so that an editable install or a .pth file cannot answer either."""
+    """Precedes every other finder, so that an editable install or a .pth file cannot provide a module either."""
 
     def find_spec(self, fullname, path=None, target=None):
         if fullname.partition(".")[0] in FIRST_PARTY:
@@ -26,16 +26,16 @@ class Refuse(importlib.abc.MetaPathFinder):
 
 
 def imported() -> list[str]:
-    """Names of first-party modules that are loaded in this process."""
+    """Names of the first-party modules that this process has imported."""
     return sorted(name for name in sys.modules if name.partition(".")[0] in FIRST_PARTY)
 
 
 def main(saved_model: str, requests: str, answers: str):
-    """Loads, asks, writes; any exception ends the process with its traceback."""
+    """Loads, predicts, writes; any exception ends the process with its traceback."""
     found = imported()  # what a .pth file imported before this line
     sys.meta_path.insert(0, Refuse())
 
-    gc.disable()  # modules are no garbage: to look for some costs as much time as to import them
+    gc.disable()  # collecting garbage among modules takes as long as importing them
     import tensorflow.compat.v1 as tf
 
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The data of an earlier model, found through the recipes that led to it. Standard library only."""
+"""Finds the data of an earlier model through its recipes. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pipeline.publishing import versions
 
 
 def previous_statistics(folder: pathlib.Path, root: pathlib.Path, current: Artifact) -> Artifact | None:
-    """Statistics of the data that the newest pushed version was trained on, other data than the current ones.
+    """Returns the statistics of the data of the newest pushed version that was trained on other data than the current.
 
-    Versions of the current data are passed over, so that the same command again asks for the same and finds it cached.
+    Versions of the current data are skipped, so that the same command again has the same inputs and finds its results cached.
 
     Args:
         folder: of the model, with its versions.
@@ -22,7 +22,7 @@ def previous_statistics(folder: pathlib.Path, root: pathlib.Path, current: Artif
     Returns:
         The artifact, or None where no version was trained on other data or its statistics are gone.
     """
-    for version in reversed(versions.numbers(folder)):
+    for version in reversed(versions.list_versions(folder)):
         recipe = read_json(folder / str(version) / versions.LINEAGE, {}).get("recipe") or {}
         transform = recipe.get("inputs", {}).get("transform", "")
         fingerprint = (

@@ -35,7 +35,7 @@ def answers(folder: pathlib.Path) -> np.ndarray:
     """What a loader of the newest version, such as TensorFlow Serving, answers to one image."""
     import tensorflow as tf
 
-    model = tf.saved_model.load(str(folder / str(max(versions.numbers(folder)))))
+    model = tf.saved_model.load(str(folder / str(max(versions.list_versions(folder)))))
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 48, 3), np.uint8)
     return model.signatures["probabilities"](image=tf.constant(image))["probabilities"].numpy()
 
@@ -56,17 +56,17 @@ def test_a_worse_model_is_not_pushed_and_after_rollback_the_earlier_one_is_loade
         said,
     )
     assert "Nothing was pushed." in said
-    assert versions.numbers(line.versions) == [1]
+    assert versions.list_versions(line.versions) == [1]
 
     assert line(*worse, "--set", "evaluator.margin=none") == 0  # in spite of it
-    assert versions.numbers(line.versions) == [1, 2]
+    assert versions.list_versions(line.versions) == [1, 2]
     assert not np.array_equal(answers(line.versions), first)
 
     assert line("--rollback") == 0
     np.testing.assert_array_equal(answers(line.versions), first)
     assert line(*worse, "--set", "evaluator.margin=none") == run.NOT_BLESSED
     assert "A model that was rolled back must not come again." in capsys.readouterr().out
-    assert versions.numbers(line.versions) == [1]
+    assert versions.list_versions(line.versions) == [1]
 
 
 def test_a_threshold_for_a_class_that_the_data_do_not_have_is_refused_before_training(line, capsys, tmp_path):

@@ -1,4 +1,4 @@
-"""The statistics of the data of an earlier model are found through the recipes that led to it."""
+"""The statistics of an earlier model's data are found through its recipes."""
 
 import json
 
@@ -11,7 +11,7 @@ from pipeline.publishing.versions import LINEAGE
 
 @pytest.fixture
 def pushed(tmp_path):
-    """`pushed(version, statistics)` makes a pushed version whose data have that fingerprint."""
+    """`pushed(version, statistics)` makes a pushed version; `statistics` is the fingerprint of its data."""
 
     def push(version, statistics):
         transform = f"{version:016d}".ljust(64, "0")
@@ -28,32 +28,32 @@ def pushed(tmp_path):
     return push
 
 
-def asked(tmp_path, current):
+def find(tmp_path, current):
     return previous_statistics(tmp_path / "models", tmp_path / "runs", Artifact(tmp_path, current))
 
 
 OLD, NEWER, NEW = "a" * 64, "b" * 64, "c" * 64
 
 
-def test_the_newest_version_of_other_data_counts(tmp_path, pushed):
+def test_they_are_those_of_the_newest_version_of_other_data(tmp_path, pushed):
     pushed(2, OLD)
     pushed(10, NEWER)
     (tmp_path / "models" / ".last_version").write_text("10")
-    found = asked(tmp_path, NEW)
+    found = find(tmp_path, NEW)
     assert (found.fingerprint, found.path) == (NEWER, tmp_path / "runs" / "statistics_gen" / NEWER[:16])
 
 
-def test_the_push_of_the_same_data_changes_no_answer_so_that_a_second_run_is_cached(tmp_path, pushed):
+def test_pushing_a_model_of_the_same_data_changes_nothing_so_a_second_run_is_cached(tmp_path, pushed):
     pushed(1, OLD)
-    before = asked(tmp_path, NEW)
+    before = find(tmp_path, NEW)
     pushed(2, NEW)
-    assert asked(tmp_path, NEW) == before
+    assert find(tmp_path, NEW) == before
 
 
-def test_there_is_none_where_nothing_was_pushed_or_what_was_is_gone_or_of_other_hands(tmp_path, pushed):
-    assert asked(tmp_path, NEW) is None
+def test_there_are_none_where_nothing_was_pushed_or_the_statistics_or_the_lineage_are_gone(tmp_path, pushed):
+    assert find(tmp_path, NEW) is None
     (tmp_path / "models" / "1").mkdir(parents=True)
-    assert asked(tmp_path, NEW) is None
+    assert find(tmp_path, NEW) is None
     pushed(2, OLD)
     (tmp_path / "runs" / "statistics_gen" / OLD[:16]).rmdir()
-    assert asked(tmp_path, NEW) is None
+    assert find(tmp_path, NEW) is None

@@ -36,11 +36,11 @@ def moved(folder):
     return sorted(place.name for place in folder.glob(f"{versions.ROLLED_BACK}*"))
 
 
-def test_rollback_makes_the_version_before_the_newest_one(publish):
+def test_rollback_makes_the_version_before_it_the_newest(publish):
     folder, _ = publish("a", "b", "c")
     place, newest = versions.roll_back(folder)
     assert (place, newest) == (folder / "rolled_back-3", 2)
-    assert versions.numbers(folder) == [1, 2]
+    assert versions.list_versions(folder) == [1, 2]
     assert (place / "saved_model.pb").read_bytes() == b"graph"
     assert versions.roll_back(folder) == (folder / "rolled_back-2", 1)
 
@@ -54,15 +54,15 @@ def test_rollback_is_one_rename(publish, monkeypatch):
 
 
 @pytest.mark.parametrize("fingerprints", [(), ("a",)])
-def test_rollback_with_nothing_before_is_refused_and_moves_nothing(publish, tmp_path, fingerprints):
+def test_rollback_without_an_earlier_version_is_refused_and_moves_nothing(publish, tmp_path, fingerprints):
     folder = publish(*fingerprints)[0] if fingerprints else tmp_path / "nowhere"
-    with pytest.raises(ValueError, match=r"must be an earlier version to go back to\. Received: versions \[1?\]"):
+    with pytest.raises(ValueError, match=r"must be an earlier version to roll back to\. Received: versions \[1?\]"):
         versions.roll_back(folder)
-    assert versions.numbers(folder) == [1][: len(fingerprints)]
+    assert versions.list_versions(folder) == [1][: len(fingerprints)]
     assert folder.exists() == bool(fingerprints)
 
 
-def test_a_number_is_never_given_again_after_rollback_and_pruning(publish):
+def test_a_number_is_never_used_again_after_rollback_and_pruning(publish):
     folder, _ = publish("a", "b")
     versions.roll_back(folder)
     assert publish("c")[1] == 3
@@ -74,31 +74,31 @@ def test_a_number_is_never_given_again_after_rollback_and_pruning(publish):
     assert publish("e")[1] == 5
 
 
-def test_a_number_is_not_given_again_where_its_memory_was_removed_and_the_version_rolled_back(publish):
+def test_the_number_of_a_rolled_back_version_is_not_used_again_where_last_version_is_missing(publish):
     folder, _ = publish("a", "b", "c")
     versions.roll_back(folder)
     (folder / ".last_version").unlink()
     assert publish("d")[1] == 4
 
 
-def test_pruning_keeps_the_newest_and_leaves_alone_what_it_did_not_put_there(publish):
+def test_pruning_keeps_the_newest_and_what_others_put_there(publish):
     folder, _ = publish("a", "b", "c")
-    (folder / "4").mkdir()  # another hand is still copying
+    (folder / "4").mkdir()  # somebody else is still copying
     (folder / "4" / "half.pb").write_bytes(b"")
     assert versions.prune(folder, 2) == [1]
     assert versions.prune(folder, 1) == [2]
     assert versions.prune(folder, 1) == []
-    assert versions.numbers(folder) == [3, 4]
+    assert versions.list_versions(folder) == [3, 4]
 
 
-def test_pruning_leaves_what_was_rolled_back(publish):
+def test_pruning_keeps_rolled_back_versions(publish):
     folder, _ = publish("a", "b", "c")
     versions.roll_back(folder)
     versions.prune(folder, 1)
-    assert (versions.numbers(folder), moved(folder)) == ([2], ["rolled_back-3"])
+    assert (versions.list_versions(folder), moved(folder)) == ([2], ["rolled_back-3"])
 
 
-def test_a_version_that_is_being_removed_is_no_number_from_the_first_file_on(publish, monkeypatch):
+def test_a_version_has_no_number_while_it_is_removed(publish, monkeypatch):
     folder, _ = publish("a", "b")
 
     def stopped(path):
@@ -108,28 +108,28 @@ def test_a_version_that_is_being_removed_is_no_number_from_the_first_file_on(pub
         killed.setattr(shutil, "rmtree", stopped)
         with pytest.raises(KeyboardInterrupt):
             versions.prune(folder, 1)
-    assert versions.numbers(folder) == [2]
+    assert versions.list_versions(folder) == [2]
     assert [place.name for place in folder.glob(".removed*")] == [".removed-1"]
     versions.prune(folder, 1)
     assert not list(folder.glob(".removed*"))
 
 
-def test_to_keep_no_version_is_refused(publish):
+def test_keeping_no_version_is_refused(publish):
     with pytest.raises(ValueError, match=r"`keep` must be at least 1.*Received: pusher\.keep=0"):
         versions.prune(publish("a")[0], 0)
 
 
-def test_the_newest_other_model_is_what_a_candidate_is_compared_with(publish, tmp_path):
+def test_a_candidate_is_compared_with_the_newest_other_model(publish, tmp_path):
     folder, _ = publish("a", "b")
-    assert versions.newest_other(folder, "c") == folder / "2"
-    assert versions.newest_other(folder, "b") == folder / "1"
+    assert versions.newest_other_version(folder, "c") == folder / "2"
+    assert versions.newest_other_version(folder, "b") == folder / "1"
     versions.roll_back(folder)
-    assert versions.newest_other(folder, "c") == folder / "1"
-    assert versions.newest_other(folder, "a") is None
-    assert versions.newest_other(tmp_path / "nowhere", "a") is None
+    assert versions.newest_other_version(folder, "c") == folder / "1"
+    assert versions.newest_other_version(folder, "a") is None
+    assert versions.newest_other_version(tmp_path / "nowhere", "a") is None
 
 
-def test_a_folder_on_another_file_system_gets_whole_versions_too(publish, saved_model):
+def test_versions_are_complete_on_another_file_system_too(publish, saved_model):
     memory = pathlib.Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == saved_model.stat().st_dev:
         pytest.skip("/dev/shm is no file system of its own here")
@@ -140,7 +140,7 @@ def test_a_folder_on_another_file_system_gets_whole_versions_too(publish, saved_
         assert json.loads((folder / "2" / versions.LINEAGE).read_text()) == {"fingerprint": "b"}
 
 
-def test_every_file_is_on_the_disk_before_its_version_has_a_number(publish, monkeypatch):
+def test_every_file_is_on_disk_before_its_version_has_a_number(publish, monkeypatch):
     synced, fsync, rename = [], os.fsync, os.rename
 
     def noted(descriptor):
