@@ -87,6 +87,6 @@ def _input_window(classifier) -> tuple[int, int | None]:
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[1] is None or shape[1] != shape[2]:
         raise TypeError(
             "`classifier` must take square windows of one size, (N, size, size, C). "
-            f"Received: a model of input_shape={shape}. A network for whole images predicts them by itself."
+            f"Received: a model of input_shape={shape}. For a network for whole images, use its own predict."
         )
     return shape[1], shape[3]

@@ -57,7 +57,7 @@ def read_orientation(encoded: tf.Tensor) -> tf.Tensor:
         values = tf.where(inside, tf.gather(data, tf.where(inside, positions, 0)), 0)
         return tf.reduce_sum(tf.bitwise.left_shift(values, 8 * weights), axis=1)
 
-    # All fields of IFD0 at once: 12 bytes each, behind a count of 2 bytes.
+    # All fields of IFD0 together: 12 bytes each, behind a count of 2 bytes.
     directory = read(tf.constant([4]), 4)[0]
     count = read(directory[None], 2)[0]
     fields = directory + 2 + 12 * tf.range(count)

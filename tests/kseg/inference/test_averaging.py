@@ -78,9 +78,9 @@ def test_predictions_at_other_scales_are_resized_back():
         return images
 
     ramp = np.broadcast_to(np.arange(40.0)[:, None, None], (1, 40, 30, 1)).astype(np.float32)
-    answer = average_views(smooth, scales=(0.5, 1, 2), average="logits")(np.repeat(ramp, 2, -1))
+    predicted = average_views(smooth, scales=(0.5, 1, 2), average="logits")(np.repeat(ramp, 2, -1))
     assert sizes == [(20, 15), (40, 30), (80, 60)]
-    np.testing.assert_allclose(answer[0, 4:-4, :, 0], ramp[0, 4:-4, :, 0], atol=0.01)
+    np.testing.assert_allclose(predicted[0, 4:-4, :, 0], ramp[0, 4:-4, :, 0], atol=0.01)
 
 
 def test_views_go_through_tiles_and_tiles_through_views():
@@ -90,8 +90,8 @@ def test_views_go_through_tiles_and_tiles_through_views():
     inside = kseg.predict_tiles(average_views(double, **EVERY_VIEW), image, **settings)
     tiles = lambda images: np.stack([kseg.predict_tiles(double, one, **settings) for one in images])  # noqa: E731
     outside = average_views(tiles, **EVERY_VIEW)(image[None])[0]
-    for answer in (inside, outside):
-        np.testing.assert_allclose(softmax(answer), softmax(2 * image), atol=1e-5)
+    for predicted in (inside, outside):
+        np.testing.assert_allclose(softmax(predicted), softmax(2 * image), atol=1e-5)
 
 
 def test_an_ensemble_of_exports_equals_that_of_their_networks(tmp_path):

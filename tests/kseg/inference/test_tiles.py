@@ -30,19 +30,19 @@ def scene(height, width, seed=0):
 def test_tiles_equal_the_whole_image_farther_from_its_border_than_the_margin(network, height, width, tile, overlap):
     image = scene(height, width)
     whole = network.predict_on_batch(image[None])[0]
-    answer = kseg.predict_tiles(network, image, tile=tile, overlap=overlap, stride=4, batch_size=3)
+    predicted = kseg.predict_tiles(network, image, tile=tile, overlap=overlap, stride=4, batch_size=3)
     margin = kseg.receptive_field(network).margin
     inner = slice(margin, -margin)
-    assert answer.shape == whole.shape and answer.dtype == np.float32 and np.abs(whole).max() > 1
-    np.testing.assert_allclose(answer[inner, inner], whole[inner, inner], atol=1e-5)
+    assert predicted.shape == whole.shape and predicted.dtype == np.float32 and np.abs(whole).max() > 1
+    np.testing.assert_allclose(predicted[inner, inner], whole[inner, inner], atol=1e-5)
 
 
 def test_tiles_that_share_less_than_two_margins_are_blended_and_not_exact(network):
     image = scene(200, 260)
     whole = network.predict_on_batch(image[None])[0]
     margin = kseg.receptive_field(network).margin
-    answer = kseg.predict_tiles(network, image, tile=64, overlap=16, stride=4)
-    difference = np.abs(answer - whole)[margin:-margin, margin:-margin]
+    predicted = kseg.predict_tiles(network, image, tile=64, overlap=16, stride=4)
+    difference = np.abs(predicted - whole)[margin:-margin, margin:-margin]
     assert difference.max() > 1e-3 and np.median(difference) < 0.1
 
 
@@ -50,25 +50,25 @@ def test_tiles_off_the_grid_of_the_poolings_would_be_shifted(network):
     image = scene(200, 260)
     whole = network.predict_on_batch(image[None])[0]
     margin = kseg.receptive_field(network).margin
-    answer = kseg.predict_tiles(network, image, tile=98, overlap=49, stride=1)
-    assert np.abs(answer - whole)[margin:-margin, margin:-margin].max() > 1e-3
+    predicted = kseg.predict_tiles(network, image, tile=98, overlap=49, stride=1)
+    assert np.abs(predicted - whole)[margin:-margin, margin:-margin].max() > 1e-3
 
 
 def test_beyond_the_border_tiles_show_the_mirror_image():
-    box = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same", use_bias=False)])
-    box.set_weights([np.ones((3, 3, 1, 1))])
+    blur = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3, padding="same", use_bias=False)])
+    blur.set_weights([np.ones((3, 3, 1, 1))])
     image = np.arange(12.0).reshape(3, 4, 1)
     around = np.pad(image[..., 0], 1, mode="reflect")
     expected = sum(around[i : i + 3, j : j + 4] for i in range(3) for j in range(3))
-    answer = kseg.predict_tiles(box, image, tile=4, overlap=2, margin=1, stride=1)
-    np.testing.assert_allclose(answer[..., 0], expected, atol=1e-4)
+    predicted = kseg.predict_tiles(blur, image, tile=4, overlap=2, margin=1, stride=1)
+    np.testing.assert_allclose(predicted[..., 0], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 300), (64, 64), (65, 63)])
 def test_an_image_smaller_than_a_tile_or_of_odd_size_is_predicted_at_its_own_size(shape):
     image = scene(*shape).astype(np.float32)
-    answer = kseg.predict_tiles(lambda images: 2 * images, image, tile=64, overlap=32, stride=32)
-    np.testing.assert_allclose(answer, 2 * image, rtol=1e-5)
+    predicted = kseg.predict_tiles(lambda images: 2 * images, image, tile=64, overlap=32, stride=32)
+    np.testing.assert_allclose(predicted, 2 * image, rtol=1e-5)
 
 
 def test_weights_fall_from_the_middle_of_a_tile_to_its_edge():
@@ -78,8 +78,8 @@ def test_weights_fall_from_the_middle_of_a_tile_to_its_edge():
         seen.append(len(seen))
         return np.full((*images.shape[:3], 1), seen[-1], np.float32)
 
-    answer = kseg.predict_tiles(number, np.zeros((32, 60, 1)), tile=(64, 40), overlap=(32, 20), stride=20 // 5)
-    row = answer[16, :, 0]
+    predicted = kseg.predict_tiles(number, np.zeros((32, 60, 1)), tile=(64, 40), overlap=(32, 20), stride=20 // 5)
+    row = predicted[16, :, 0]
     assert (np.diff(row) >= -1e-6).all() and len(np.unique(row.round(3))) > len(seen)
 
 
@@ -119,8 +119,8 @@ def test_a_copy_on_write_map_keeps_what_was_written_to_it(tmp_path):
     scene(40, 40).tofile(tmp_path / "image")
     image = np.memmap(tmp_path / "image", np.uint8, "c", shape=(40, 40, 3))
     image[:] = 7
-    answer = kseg.predict_tiles(lambda images: images, image, tile=32, overlap=0, stride=32)
-    assert (answer == 7).all() and (image == 7).all()
+    predicted = kseg.predict_tiles(lambda images: images, image, tile=32, overlap=0, stride=32)
+    assert (predicted == 7).all() and (image == 7).all()
 
 
 def test_a_tiff_is_predicted_from_file_to_file(tmp_path):
@@ -198,5 +198,5 @@ print(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text
 @pytest.mark.timeout(3600)
 def test_an_image_of_20000_by_20000_pixels_is_labelled_within_2_gib(tmp_path):
     run = [sys.executable, "-c", PEAK, "20000", str(tmp_path)]
-    answer = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert int(answer.splitlines()[-1]) < 2 * 2**20
+    stdout = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert int(stdout.splitlines()[-1]) < 2 * 2**20

@@ -54,13 +54,13 @@ def reference(data):
 @pytest.mark.parametrize("crop", range(3))
 def test_it_agrees_with_the_usual_implementation_on_real_images(reference, crop, parameters):
     layer = kseg.DenseCRF(**SETTINGS[parameters])
-    answer = layer([-reference[f"unary_{crop}"][None], reference[f"image_{crop}"][None]]).numpy()[0]
+    result = layer([-reference[f"unary_{crop}"][None], reference[f"image_{crop}"][None]]).numpy()[0]
     expected = reference[f"probabilities_{crop}_{parameters}"]
-    assert np.abs(answer - expected).max() < 0.005  # 0.0018 seen, below 6e-6 in eight of the twelve
+    assert np.abs(result - expected).max() < 0.005  # 0.0018 seen, below 6e-6 in eight of the twelve
     best = np.sort(expected, axis=-1)
     certain = best[..., -1] - best[..., -2] > 0.01
     assert certain.mean() > 0.9
-    np.testing.assert_array_equal(answer.argmax(-1)[certain], expected.argmax(-1)[certain])
+    np.testing.assert_array_equal(result.argmax(-1)[certain], expected.argmax(-1)[certain])
 
 
 def test_zero_iterations_return_the_scores_exactly():
@@ -82,10 +82,10 @@ def test_the_filter_is_near_the_brute_force_gaussian(dimensions, worst):
     features = draw.uniform(0, 4, (600, dimensions)).astype(np.float32)
     values = draw.uniform(size=(600, 2)).astype(np.float32)
     grid = build_lattice(tf.constant(features))
-    answer = gaussian_filter(grid, values).numpy() / gaussian_filter(grid, tf.ones((600, 1))).numpy()
+    result = gaussian_filter(grid, values).numpy() / gaussian_filter(grid, tf.ones((600, 1))).numpy()
     expected = exact(features) @ values / exact(features).sum(axis=1, keepdims=True)
-    # seen: 0.047, 0.077, 0.15 and 0.21 of what the answers vary by
-    assert np.sqrt(np.mean((answer - expected) ** 2)) < worst * expected.std()
+    # seen: 0.047, 0.077, 0.15 and 0.21 of the standard deviation
+    assert np.sqrt(np.mean((result - expected) ** 2)) < worst * expected.std()
 
 
 def test_the_filter_of_one_pixel_has_the_shape_of_a_gaussian():
@@ -95,12 +95,12 @@ def test_the_filter_of_one_pixel_has_the_shape_of_a_gaussian():
     lit = np.zeros((4096, 49), np.float32)
     centres = [64 * (29 + i) + 29 + j for i in range(7) for j in range(7)]
     lit[centres, np.arange(49)] = 1
-    answer = gaussian_filter(build_lattice(tf.constant(features)), lit).numpy()
+    result = gaussian_filter(build_lattice(tf.constant(features)), lit).numpy()
     expected = exact(features)[:, centres]
-    assert np.corrcoef(answer.ravel(), expected.ravel())[0, 1] > 0.97
+    assert np.corrcoef(result.ravel(), expected.ravel())[0, 1] > 0.97
     spread = [
         np.sum(kernel * np.sum((features[:, None] - features[centres]) ** 2, axis=-1)) / np.sum(kernel)
-        for kernel in (answer, expected)
+        for kernel in (result, expected)
     ]
     assert spread[0] == pytest.approx(spread[1], rel=0.1)
 
@@ -134,8 +134,8 @@ def test_symmetric_normalisation_leaves_a_symmetric_filter_of_norm_one():
 
 
 def test_a_constant_image_with_undecided_scores_is_a_fixed_point():
-    answer = kseg.DenseCRF()([np.zeros((1, 20, 30, 4), np.float32), np.full((1, 20, 30, 3), 90.0, np.float32)])
-    np.testing.assert_allclose(answer, 0.25, atol=1e-6)
+    result = kseg.DenseCRF()([np.zeros((1, 20, 30, 4), np.float32), np.full((1, 20, 30, 3), 90.0, np.float32)])
+    np.testing.assert_allclose(result, 0.25, atol=1e-6)
 
 
 def test_a_flipped_pixel_is_corrected_and_an_edge_stays():
@@ -145,8 +145,8 @@ def test_a_flipped_pixel_is_corrected_and_an_edge_stays():
     truth[:, 10:] = 1
     noisy = truth.copy()
     noisy[5, 4], noisy[12, 15] = 1, 0
-    answer = kseg.DenseCRF(5)([np.eye(2, dtype=np.float32)[noisy][None], image])
-    np.testing.assert_array_equal(np.argmax(answer[0], axis=-1), truth)
+    result = kseg.DenseCRF(5)([np.eye(2, dtype=np.float32)[noisy][None], image])
+    np.testing.assert_array_equal(np.argmax(result[0], axis=-1), truth)
 
 
 @pytest.mark.parametrize("compatibility", ["potts", "full"])
@@ -164,9 +164,9 @@ def test_permuting_the_classes_permutes_the_answer(compatibility):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_size_number_of_classes_and_of_channels_works(size, classes, channels):
     logits, image = scene(*size, classes)
-    answer = kseg.DenseCRF(2)([logits, image[..., :channels]]).numpy()
-    assert answer.shape == (1, *size, classes)
-    np.testing.assert_allclose(answer.sum(axis=-1), 1, atol=1e-6)
+    result = kseg.DenseCRF(2)([logits, image[..., :channels]]).numpy()
+    assert result.shape == (1, *size, classes)
+    np.testing.assert_allclose(result.sum(axis=-1), 1, atol=1e-6)
 
 
 def test_images_of_a_batch_do_not_influence_each_other():
@@ -186,7 +186,7 @@ def test_a_full_matrix_starts_as_potts_and_a_given_matrix_is_used():
     assert len(full.trainable_weights) == 3
     nothing = kseg.DenseCRF(compatibility=np.zeros((3, 3)), **SMALL)
     np.testing.assert_allclose(nothing([logits, image]), tf.nn.softmax(logits), atol=1e-6)
-    # classes 0 and 1 may lie beside each other for nothing, so neither pushes the other away
+    # classes 0 and 1 may be neighbours at no cost, so neither displaces the other
     friends = 1 - np.eye(3)
     friends[0, 1] = friends[1, 0] = 0
     assert np.mean(kseg.DenseCRF(compatibility=friends, **SMALL)([logits, image])[..., :2]) > np.mean(potts[..., :2])
@@ -271,8 +271,8 @@ import importlib.util, numpy as np, tensorflow as tf
 served = tf.saved_model.load({str(tmp_path / "model")!r}).signatures["serving_default"]
 for name in "ab":
     data = np.load({str(tmp_path)!r} + f"/{{name}}.npz")
-    (answer,) = served(inputs=tf.constant(data["logits"]), inputs_1=tf.constant(data["image"])).values()
-    print(np.abs(answer - data["expected"]).max() < 1e-6)
+    (result,) = served(inputs=tf.constant(data["logits"]), inputs_1=tf.constant(data["image"])).values()
+    print(np.abs(result - data["expected"]).max() < 1e-6)
 print(importlib.util.find_spec("kseg"))
 """
     done = subprocess.run(
@@ -286,9 +286,9 @@ def test_it_computes_in_float32_under_a_bfloat16_policy():
     expected = kseg.DenseCRF(**SMALL)([logits, image])
     for policy in ("mixed_bfloat16", "bfloat16"):
         layer = kseg.DenseCRF(dtype=policy, compatibility="full", **SMALL)
-        answer = layer([logits, image])
-        assert answer.dtype == tf.float32 and {weight.dtype for weight in layer.weights} == {"float32"}
-        np.testing.assert_allclose(answer, expected, atol=1e-5)
+        result = layer([logits, image])
+        assert result.dtype == tf.float32 and {weight.dtype for weight in layer.weights} == {"float32"}
+        np.testing.assert_allclose(result, expected, atol=1e-5)
         assert model_with_crf(dtype=policy).output.dtype == "float32"
 
 
@@ -296,8 +296,8 @@ def test_no_gradient_reaches_the_image():
     logits, image = map(tf.constant, scene(5, 5, 2))
     with tf.GradientTape() as tape:
         tape.watch(image)
-        answer = kseg.DenseCRF(1)([logits, image])
-    assert tape.gradient(answer, image) is None
+        result = kseg.DenseCRF(1)([logits, image])
+    assert tape.gradient(result, image) is None
 
 
 @pytest.mark.parametrize(

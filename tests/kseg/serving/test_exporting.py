@@ -98,10 +98,10 @@ def test_the_signatures_are_named_and_typed_as_documented(signatures):
 def test_the_export_equals_the_keras_model_at_the_images_own_size(models, signatures, channels, shape):
     images = np.stack([scene(*shape, channels, seed) for seed in range(2)])
     expected, confidence = serving.predict_label_maps(models[channels], SIZE, images)
-    answer = signatures[channels]["serving_default"](image=tf.constant(images))
+    outputs = signatures[channels]["serving_default"](image=tf.constant(images))
     assert expected.shape == (2, *shape)
-    np.testing.assert_array_equal(answer["label_map"], expected)
-    np.testing.assert_allclose(answer["confidence"], confidence, atol=1e-6)
+    np.testing.assert_array_equal(outputs["label_map"], expected)
+    np.testing.assert_allclose(outputs["confidence"], confidence, atol=1e-6)
 
 
 def test_images_of_the_networks_own_size_are_not_resized(models, signatures):
@@ -116,11 +116,11 @@ def test_images_of_the_networks_own_size_are_not_resized(models, signatures):
 def test_label_map_and_confidence_are_the_largest_of_the_probabilities(signatures, shape):
     images = tf.constant(scene(*shape)[None])
     probabilities = signatures[3]["probabilities"](image=images)["probabilities"].numpy()
-    answer = signatures[3]["serving_default"](image=images)
+    outputs = signatures[3]["serving_default"](image=images)
     assert probabilities.shape == (1, *shape, 3)
     np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
-    np.testing.assert_array_equal(answer["label_map"], probabilities.argmax(-1))
-    np.testing.assert_array_equal(answer["confidence"], probabilities.max(-1))
+    np.testing.assert_array_equal(outputs["label_map"], probabilities.argmax(-1))
+    np.testing.assert_array_equal(outputs["confidence"], probabilities.max(-1))
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
@@ -131,11 +131,11 @@ def test_encoded_images_of_any_size_and_format_give_the_label_map_of_their_pixel
         encoded(scene(24, 32, 1), "PNG"),  # grey, also to the network for RGB
         encoded(scene(120, 90, 1), "JPEG"),
     ]
-    answers = signatures[channels]["serve_bytes"](image_bytes=tf.constant(files))["label_map_bytes"].numpy()
-    for file, answer in zip(files, answers, strict=True):
+    pngs = signatures[channels]["serve_bytes"](image_bytes=tf.constant(files))["label_map_bytes"].numpy()
+    for file, label_map_bytes in zip(files, pngs, strict=True):
         image = decoded(file, mode)
         expected = signatures[channels]["serving_default"](image=tf.constant(image[None]))["label_map"][0]
-        png = Image.open(io.BytesIO(answer))
+        png = Image.open(io.BytesIO(label_map_bytes))
         assert (png.format, png.mode) == ("PNG", "L")
         np.testing.assert_array_equal(np.asarray(png), expected)
 
@@ -145,19 +145,19 @@ def test_a_photograph_taken_sideways_is_rotated_before_it_is_labelled(signatures
     exif[0x0112] = 6
     stream = io.BytesIO()
     Image.fromarray(scene(40, 60)).save(stream, "JPEG", exif=exif)
-    answer = signatures[3]["serve_bytes"](image_bytes=tf.constant([stream.getvalue()]))["label_map_bytes"].numpy()[0]
+    outputs = signatures[3]["serve_bytes"](image_bytes=tf.constant([stream.getvalue()]))["label_map_bytes"].numpy()[0]
     upright = np.rot90(np.asarray(Image.open(stream)), -1)
     expected = signatures[3]["serving_default"](image=tf.constant(upright[None]))["label_map"][0]
     assert expected.shape == (60, 40)
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer))), expected)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(outputs))), expected)
 
 
 def test_colour_files_reach_a_network_for_grey_images_as_grey(signatures):
     file = encoded(np.repeat(scene(30, 44, 1), 3, axis=-1), "PNG")
-    answer = signatures[1]["serve_bytes"](image_bytes=tf.constant([file]))["label_map_bytes"].numpy()[0]
+    outputs = signatures[1]["serve_bytes"](image_bytes=tf.constant([file]))["label_map_bytes"].numpy()[0]
     grey = tf.constant(scene(30, 44, 1)[None])
     expected = signatures[1]["serving_default"](image=grey)["label_map"][0].numpy()
-    assert (np.asarray(Image.open(io.BytesIO(answer))) == expected).mean() > 0.98  # libpng rounds grey by one level
+    assert (np.asarray(Image.open(io.BytesIO(outputs))) == expected).mean() > 0.98  # libpng rounds grey by one level
 
 
 def test_names_and_colours_are_in_the_assets(exported, signatures):
@@ -179,7 +179,7 @@ try:
     raise SystemExit("kseg can be imported here, so this shows nothing")
 except ImportError:
     pass
-path, jpeg, answer = sys.argv[1:]
+path, jpeg, outputs = sys.argv[1:]
 data = open(jpeg, "rb").read()
 png = tf.saved_model.load(path).signatures["serve_bytes"](image_bytes=tf.constant([data]))["label_map_bytes"][0]
 with tf.compat.v1.Session(graph=tf.Graph()) as session:
@@ -187,7 +187,7 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
     signature = meta.signature_def["serve_bytes"]
     fed, fetched = signature.inputs["image_bytes"].name, signature.outputs["label_map_bytes"].name
     again = session.run(fetched, {fed: [data]})[0]
-np.savez(answer, loaded=tf.io.decode_png(png).numpy()[..., 0], session=tf.io.decode_png(again).numpy()[..., 0])
+np.savez(outputs, loaded=tf.io.decode_png(png).numpy()[..., 0], session=tf.io.decode_png(again).numpy()[..., 0])
 """
 
 
@@ -197,12 +197,12 @@ def test_a_fresh_process_without_kseg_gives_the_same_label_map_also_in_a_session
     jpeg = encoded(scene(75, 100), "JPEG")
     (tmp_path / "scene.jpg").write_bytes(jpeg)
     (tmp_path / "fresh.py").write_text(FRESH)
-    command = [sys.executable, "-I", "fresh.py", str(exported[3]), "scene.jpg", "answer.npz"]
+    command = [sys.executable, "-I", "fresh.py", str(exported[3]), "scene.jpg", "outputs.npz"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
     expected, _ = serving.predict_label_maps(models[3], SIZE, decoded(jpeg, "RGB")[None])
-    answer = np.load(tmp_path / "answer.npz")
-    np.testing.assert_array_equal(answer["loaded"], expected[0])
-    np.testing.assert_array_equal(answer["session"], expected[0])
+    outputs = np.load(tmp_path / "outputs.npz")
+    np.testing.assert_array_equal(outputs["loaded"], expected[0])
+    np.testing.assert_array_equal(outputs["session"], expected[0])
 
 
 CRF = {"iterations": 3, "smoothness_weight": 1.0, "appearance_colour_sigma": 40.0, "appearance_weight": 2.0}
@@ -210,7 +210,7 @@ CRF = {"iterations": 3, "smoothness_weight": 1.0, "appearance_colour_sigma": 40.
 
 @pytest.fixture(scope="module")
 def refined(models, tmp_path_factory):
-    """An export whose answers DenseCRF refines."""
+    """An export that DenseCRF refines."""
     folder = tmp_path_factory.mktemp("refined") / "1"
     serving.export(models[3], folder, labels=LABELS, image_size=SIZE, crf=CRF)
     return folder
@@ -232,7 +232,7 @@ def test_an_export_with_a_crf_refines_the_probabilities_at_the_images_own_size(r
 
 @pytest.fixture(scope="module")
 def refined_by_default(models, tmp_path_factory):
-    """An export whose answers, whole or by tiles, DenseCRF refines with the settings that it has by default."""
+    """An export with tiles that DenseCRF refines with its default arguments."""
     folder = tmp_path_factory.mktemp("refined_by_default") / "1"
     kseg.export(models[3], folder, labels=LABELS, image_size=SIZE, crf=True, tiles=True)
     return folder
@@ -242,10 +242,10 @@ FRESH_TILES = """
 import importlib.util, sys
 import numpy as np
 import tensorflow as tf
-path, image, answer = sys.argv[1:]
+path, image, outputs = sys.argv[1:]
 loaded = tf.saved_model.load(path)
 found = {name: loaded.signatures[name](image=tf.constant(np.load(image)))["label_map"] for name in ("serving_default", "tiles")}
-np.savez(answer, importable=importlib.util.find_spec("kseg") is not None, **found)
+np.savez(outputs, importable=importlib.util.find_spec("kseg") is not None, **found)
 """
 
 
@@ -253,14 +253,14 @@ def test_a_fresh_process_without_kseg_gives_the_same_refined_label_maps(models, 
     images = scene(50, 70, seed=3)[None]
     np.save(tmp_path / "images.npy", images)
     (tmp_path / "fresh.py").write_text(FRESH_TILES)
-    command = [sys.executable, "-I", "fresh.py", str(refined_by_default), "images.npy", "answer.npz"]
+    command = [sys.executable, "-I", "fresh.py", str(refined_by_default), "images.npy", "outputs.npz"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
-    answer, loaded = np.load(tmp_path / "answer.npz"), tf.saved_model.load(refined_by_default)
-    assert not answer["importable"]
+    outputs, loaded = np.load(tmp_path / "outputs.npz"), tf.saved_model.load(refined_by_default)
+    assert not outputs["importable"]
     for name in ("serving_default", "tiles"):
-        np.testing.assert_array_equal(answer[name], loaded.signatures[name](image=tf.constant(images))["label_map"])
+        np.testing.assert_array_equal(outputs[name], loaded.signatures[name](image=tf.constant(images))["label_map"])
     plain, _ = serving.predict_label_maps(models[3], SIZE, images)
-    assert len(np.unique(answer["serving_default"])) > 1 and (answer["serving_default"] != plain).any()
+    assert len(np.unique(outputs["serving_default"])) > 1 and (outputs["serving_default"] != plain).any()
 
 
 def test_predict_label_maps_refines_like_the_export(models, refined):
@@ -298,8 +298,8 @@ def test_all_signatures_of_an_export_with_views_agree(models, turned):
     loaded = tf.saved_model.load(turned).signatures
     expected, _ = serving.predict_label_maps(models[3], SIZE, image[None], **VIEWS)
     np.testing.assert_array_equal(loaded["serving_default"](image=tf.constant(image[None]))["label_map"], expected)
-    answer = loaded["serve_bytes"](image_bytes=tf.constant([tf.io.encode_png(image).numpy()]))["label_map_bytes"]
-    np.testing.assert_array_equal(tf.io.decode_png(answer[0])[..., 0], expected[0])
+    outputs = loaded["serve_bytes"](image_bytes=tf.constant([tf.io.encode_png(image).numpy()]))["label_map_bytes"]
+    np.testing.assert_array_equal(tf.io.decode_png(outputs[0])[..., 0], expected[0])
 
 
 def test_tiles_of_an_export_with_flips_are_equivariant_to_flips(turned):

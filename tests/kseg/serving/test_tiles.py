@@ -39,18 +39,18 @@ def test_the_signature_equals_predict_tiles(network, export, shape):
     expected = kseg.predict_tiles(
         network, image, tile=TILE, overlap=(6, 8), stride=1, margin=0, output_mode="probabilities"
     )
-    answer = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(image[None]))
-    assert answer["label_map"].shape == answer["confidence"].shape == (1, *shape)
-    np.testing.assert_allclose(answer["confidence"][0], expected.max(-1), atol=1e-5)
-    assert (answer["label_map"][0].numpy() == expected.argmax(-1)).mean() > 0.999  # near ties may fall otherwise
+    outputs = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(image[None]))
+    assert outputs["label_map"].shape == outputs["confidence"].shape == (1, *shape)
+    np.testing.assert_allclose(outputs["confidence"][0], expected.max(-1), atol=1e-5)
+    assert (outputs["label_map"][0].numpy() == expected.argmax(-1)).mean() > 0.999  # near ties may differ
     assert len(np.unique(expected.argmax(-1))) > 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (5, 7), (23, 31)])
 def test_an_image_smaller_than_a_tile_is_predicted_at_its_own_size(export, shape):
-    answer = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(scene(2, *shape)))
-    assert answer["label_map"].shape == (2, *shape) and answer["label_map"].dtype == tf.uint8
-    confidence = answer["confidence"].numpy()
+    outputs = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(scene(2, *shape)))
+    assert outputs["label_map"].shape == (2, *shape) and outputs["label_map"].dtype == tf.uint8
+    confidence = outputs["confidence"].numpy()
     assert ((confidence > 1 / 3 - 1e-6) & (confidence <= 1 + 1e-6)).all()
 
 
@@ -75,9 +75,9 @@ try:
     raise SystemExit("kseg can be imported here, so this shows nothing")
 except ImportError:
     pass
-path, image, answer = sys.argv[1:]
+path, image, outputs = sys.argv[1:]
 signature = tf.saved_model.load(path).signatures["tiles"]
-np.save(answer, signature(image=tf.constant(np.load(image)))["label_map"].numpy())
+np.save(outputs, signature(image=tf.constant(np.load(image)))["label_map"].numpy())
 """
 
 
@@ -85,10 +85,10 @@ def test_a_fresh_process_without_kseg_gives_the_same_label_map(export, tmp_path)
     images = scene(1, 70, 101)
     np.save(tmp_path / "image.npy", images)
     (tmp_path / "fresh.py").write_text(FRESH)
-    command = [sys.executable, "-I", "fresh.py", str(export), "image.npy", "answer.npy"]
+    command = [sys.executable, "-I", "fresh.py", str(export), "image.npy", "outputs.npy"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
     expected = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(images))["label_map"]
-    np.testing.assert_array_equal(np.load(tmp_path / "answer.npy"), expected)
+    np.testing.assert_array_equal(np.load(tmp_path / "outputs.npy"), expected)
 
 
 PEAK = """
