@@ -94,7 +94,7 @@ def _check_values(images, where: str, stacklevel: int):
             low, high = min(low, float(band.min())), max(high, float(band.max()))
             if not (np.isfinite(band.min()) and np.isfinite(band.max())):
                 check_image_range(band, f"{where}, rows {first} to {first + len(band) - 1}")
-    return check_image_range(np.array([low, high]), where, stacklevel)
+    return check_image_range(np.array([low, high]), where, stacklevel) if low <= high else None
 
 
 def _axes_cure(shape: tuple, rank: int) -> str:

@@ -199,7 +199,8 @@ def _as_rgb(image, **label_maps: np.ndarray) -> np.ndarray:
     """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] not in (1, 3):
-        raise ValueError(f"`image` must be (H, W, C) with C = 1 or 3. Received: image.shape={image.shape}.")
+        cure = " Add an axis for the channels: image[..., np.newaxis]." if image.ndim == 2 else ""
+        raise ValueError(f"`image` must be (H, W, C) with C = 1 or 3. Received: image.shape={image.shape}.{cure}")
     for name, label_map in label_maps.items():
         if label_map.shape != image.shape[:2]:
             cure = " Take `argmax(axis=-1)` of logits first." if label_map.ndim == 3 else ""

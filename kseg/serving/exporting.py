@@ -37,7 +37,7 @@ from kseg.serving import manifest  # noqa: E402
 from kseg.serving.graph import ServedModel, cast_to_float32  # noqa: E402
 
 SAVED_MODEL_ENTRIES = {"saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb"}
-"""What may lie in a folder that an export overwrites; an export that was killed leaves some of it."""
+"""What may lie in a folder that an export overwrites; a killed export leaves some of it, or temporary names of it."""
 
 
 def export(
@@ -249,7 +249,8 @@ def _check_path(path) -> pathlib.Path:
         raise FileExistsError(
             f"`path` must be a folder. Received: path={str(path)!r}, which is a file. Name another path."
         )
-    others = {entry.name for entry in path.iterdir()} - SAVED_MODEL_ENTRIES if path.is_dir() else ()
+    names = [entry.name for entry in path.iterdir()] if path.is_dir() else []
+    others = [name for name in names if name.partition(".tmp")[0] not in SAVED_MODEL_ENTRIES]
     if others:
         raise FileExistsError(
             "`path` must be a new folder, an empty one, or an earlier export. "

@@ -438,6 +438,7 @@ def test_a_file_or_a_folder_with_other_contents_is_not_overwritten(models, tmp_p
 
 def test_an_earlier_export_and_what_a_killed_one_left_are_overwritten(models, exported, tmp_path):
     (tmp_path / "export" / "variables").mkdir(parents=True)
+    (tmp_path / "export" / "saved_model.pb.tmp0123abcd").touch()
     for _ in range(2):
         kseg.export(models[3], tmp_path / "export", labels=LABELS, image_size=np.array(SIZE), rotations=np.array([0]))
     assert manifest.read_manifest(tmp_path / "export") == manifest.read_manifest(exported[3])
