@@ -57,7 +57,7 @@ def read(text: str, package: str, door: bool) -> Source:
         door: whether it is an `__init__.py`.
     """
     tree = ast.parse(text)
-    if not any(_name(node) == "__doc__" for node in ast.walk(tree)):
+    if "__doc__" not in text or not any(_name(node) == "__doc__" for node in ast.walk(tree)):
         _strip_strings(tree)
     if not door:
         names = _Names(tree, package)
@@ -87,15 +87,16 @@ def _digest(tree: ast.AST) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
 
 
-def _strip_strings(tree: ast.AST):
+def _strip_strings(node: ast.AST):
     """Removes docstrings and every other statement that is nothing but a string."""
-    for node in ast.walk(tree):
-        for field in ("body", "orelse", "finalbody"):
-            statements = getattr(node, field, None)
-            if isinstance(statements, list):
-                kept = [one for one in statements if not (isinstance(one, ast.Expr) and _is_string(one.value))]
-                needed = field == "body" and not isinstance(node, ast.Module)
-                setattr(node, field, kept or ([ast.Pass()] if needed else []))
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        statements = getattr(node, field, None)
+        if isinstance(statements, list):
+            kept = [one for one in statements if not (isinstance(one, ast.Expr) and _is_string(one.value))]
+            needed = field == "body" and not isinstance(node, ast.Module)
+            setattr(node, field, kept or ([ast.Pass()] if needed else []))
+            for one in kept:
+                _strip_strings(one)
 
 
 def _strip_tables(tree: ast.Module, package: str) -> dict[str, str]:
@@ -146,20 +147,25 @@ def _assigned(node) -> str | None:
     return _name(targets[0]) if len(targets) == 1 else None
 
 
+def _bound_name(node) -> str | None:
+    """The name that a node binds, imports left out."""
+    if isinstance(node, ast.Name):
+        return None if isinstance(node.ctx, ast.Load) else node.id
+    if isinstance(node, ast.arg):
+        return node.arg
+    named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+    return node.name if isinstance(node, named) else None
+
+
 def _local_names(statements) -> set[str]:
     """Names that the statements bind, those bound within functions, classes and comprehensions left out."""
     found, waiting = set(), list(statements)
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-            found.add(node.name)
+        found.add(_bound_name(node))
         if not isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS, ast.ClassDef)):
             waiting += ast.iter_child_nodes(node)
-    return found
+    return found - {None}
 
 
 class _Names(ast.NodeVisitor):
@@ -173,9 +179,12 @@ class _Names(ast.NodeVisitor):
         self.used: dict[str, set[str]] = {}  # name -> what is taken from it: "" or "attribute.attribute"
         self.prefixes: set[str] = set()
         self._hidden: set[str] = set()  # names that the function at hand binds anew
+        assigned = set()
         for node in ast.walk(tree):
             self._bind(node)
+            assigned.add(_bound_name(node))
         self._tops = {dotted.partition(".")[0] for dotted in self.below}
+        self._scoped = not assigned.isdisjoint(self.bound.keys() | self._tops)  # whether any name may be hidden
         self.visit(tree)
 
     def packages(self, without=()) -> frozenset[str]:
@@ -256,6 +265,9 @@ class _Names(ast.NodeVisitor):
         self.prefixes.add("".join(start.value.rpartition(".")[:2]) if known else "")
 
     def _visit_function(self, node):
+        if not self._scoped:
+            self.generic_visit(node)
+            return
         arguments = [one for one in ast.walk(node.args) if isinstance(one, ast.arg)]
         for part in (*getattr(node, "decorator_list", ()), *node.args.defaults, *node.args.kw_defaults):
             if part is not None:
@@ -274,6 +286,9 @@ class _Names(ast.NodeVisitor):
         self._visit_hiding(body, (self._hidden - imported) | (local - shared - imported))
 
     def _visit_comprehension(self, node):
+        if not self._scoped:
+            self.generic_visit(node)
+            return
         targets = _local_names(one.target for one in node.generators)
         self._visit_hiding(ast.iter_child_nodes(node), self._hidden | targets)
 

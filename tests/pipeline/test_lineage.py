@@ -145,6 +145,27 @@ def test_a_model_that_was_rolled_back_is_still_needed(push, tmp_path, capsys):
     assert "Found 0 folders" in cleared(tmp_path, capsys)[1].out
 
 
+def test_versions_with_recipes_of_an_earlier_kind_stay_baseline_and_keep_what_they_need(
+    push, tmp_path, capsys, monkeypatch
+):
+    from pipeline.engine import fingerprints
+    from pipeline.publishing import versions
+
+    folder = tmp_path / "savedmodels" / "photos"
+    earlier = {"kseg": "8c1d", "kseg.augment": "02fe", "pipeline.store": "77ab"}  # modules that are no longer there
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprints, "code", lambda module, choices: (earlier, {"keras": "3.15.0"}))
+        old = push()
+    new = push()
+    assert old["model"].fingerprint != new["model"].fingerprint
+    assert versions.newest_other(folder, new["model"].fingerprint) == folder / "1"
+    assert lineage.lineage(folder / "1")["code"]["trainer"] == earlier
+    assert "Found 0 folders" in cleared(tmp_path, capsys)[1].out
+    versions.roll_back(folder)
+    assert versions.fingerprint(folder / "1") == old["model"].fingerprint
+    assert "Found 0 folders" in cleared(tmp_path, capsys)[1].out
+
+
 def test_nothing_is_removed_while_a_run_is_at_work(push, tmp_path, capsys):
     push()
 

@@ -155,6 +155,11 @@ def test_the_trainer_reaches_the_chosen_network_and_not_the_others(config, insid
     assert not [name for name in reached if f"{name}.".startswith(f"{outside}.")]
 
 
+def test_no_component_reads_what_the_trainer_draws():
+    for name in line.COMPONENTS:
+        assert ("overlays" in (ROOT / f"pipeline/components/{name}.py").read_text()) == (name == "trainer"), name
+
+
 def test_each_component_reaches_its_own_settings_alone():
     of_components = {f"pipeline.settings.{name}" for name in line.COMPONENTS}
     for name, (code, _) in codes().items():
