@@ -19,10 +19,11 @@ import pathlib
 
 from kseg.labels import LabelMap
 from kseg.pairs.decoding import MAX_PIXELS, PairError, has_colour, printable
-from kseg.pairs.folder_files import FolderFiles, find_file_error, find_files, walk_files
 from kseg.pairs.image_files import prepare_pair
-from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair, assign_splits
-from kseg.pairs.pair_table import read_table
+from kseg.pairs.layouts.csv_table import read_table
+from kseg.pairs.layouts.folders import list_folders
+from kseg.pairs.layouts.voc import list_voc
+from kseg.pairs.listing import SPLITS, Listing, Pair, assign_splits
 
 LAYOUTS = (
     "images/ and masks/, or JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/; "
@@ -38,7 +39,7 @@ def list_pairs(root, *, validation_share: float = 0.1, test_share: float = 0.1) 
     Args:
         root: a folder or CSV file in one of the layouts above.
         validation_share: share of pairs assigned to validation if the source has no splits.
-        test_share: likewise for test.
+        test_share: share of pairs assigned to test if the source has no splits.
 
     Returns:
         The pairs, and the faults found.
@@ -58,9 +59,9 @@ def list_pairs(root, *, validation_share: float = 0.1, test_share: float = 0.1) 
     if root.is_file():
         listing = read_table(root)
     elif (root / "images").is_dir():
-        listing = _list_folders(root / "images", root / "masks")
+        listing = list_folders(root)
     elif (root / "JPEGImages").is_dir():
-        listing = _list_voc(root)
+        listing = list_voc(root)
     else:
         raise _unknown_layout(root)
     return assign_splits(listing, validation_share, test_share)
@@ -77,171 +78,6 @@ def _unknown_layout(root) -> PairError:
     return PairError(
         "unknown_layout", f"A folder of pairs must hold {LAYOUTS}. Received: {printable(found)}", printable(root), cure
     )
-
-
-def _list_folders(images, masks) -> Listing:
-    """The pairs of images/ and masks/, with or without folders of splits."""
-    entries = [images / name for name in sorted(os.listdir(images)) if not name.startswith(".")]
-    if not any(entry.is_dir() and entry.name in SPLITS for entry in entries):
-        return _match(images, masks, "")
-    listings, foreign, splits = [], [], {entry.name for entry in entries}
-    for entry in entries:
-        if entry.name in SPLITS and entry.is_dir():
-            listings.append(_match(entry, masks / entry.name, SPLITS[entry.name]))
-        elif entry.is_dir():
-            raise PairError(
-                "unknown_split",
-                "Next to folders of splits there must be no other folder. Received: one of another name",
-                printable(entry),
-                f"Move it into one of {', '.join(SPLITS)}, or rename it to one of them.",
-            )
-        else:
-            foreign.append(entry)
-    foreign += [path for path in walk_files(masks) if path.relative_to(masks).parts[0] not in splits]
-    return Listing(
-        pairs=[pair for listing in listings for pair in listing.pairs],
-        faults=[fault for listing in listings for fault in listing.faults],
-        unused_masks=[path for listing in listings for path in listing.unused_masks],
-        foreign_files=[*foreign, *(path for listing in listings for path in listing.foreign_files)],
-    )
-
-
-def _match(image_folder, mask_folder, split) -> Listing:
-    """The pairs whose image and mask have the same key."""
-    images = _require_files(image_folder, IMAGE_SUFFIXES)
-    masks = _require_files(mask_folder, MASK_SUFFIXES)
-    pairs, faults = [], []
-    for key, (image, error) in images.faults.items():
-        faults.append(Fault(Pair(key, split, image, mask_folder / f"{key}.png"), error))
-    for key, image in images.files.items():
-        if key in masks.files:
-            pairs.append(Pair(key, split, image, masks.files[key]))
-        elif key in masks.faults:
-            mask, error = masks.faults[key]
-            faults.append(Fault(Pair(key, split, image, mask), error))
-        else:
-            mask = mask_folder / f"{key}.png"
-            faults.append(Fault(Pair(key, split, image, mask), _missing_mask_error(image, mask)))
-    if not pairs and images.files and not masks.faults:
-        raise _no_mask_error(images.files, mask_folder)
-    masks_by_key = masks.files | {key: path for key, (path, _) in masks.faults.items()}
-    unused = [path for key, path in masks_by_key.items() if key not in images.files and key not in images.faults]
-    return Listing(pairs, faults, sorted(unused), [*images.foreign, *masks.foreign])
-
-
-def _require_files(folder, suffixes) -> FolderFiles:
-    """The files of a folder, which must not be empty."""
-    if not folder.is_dir():
-        raise PairError(
-            "no_folder",
-            f"A folder of pairs must hold {LAYOUTS}. Received: no such folder",
-            printable(folder),
-            "Add the folder; the masks of images/<split> belong in masks/<split>.",
-        )
-    found = find_files(folder, suffixes)
-    if not found.files and not found.faults:
-        raise PairError(
-            "empty_folder",
-            f"A folder of pairs must not be empty. Received: no {' or '.join(suffixes)} in it",
-            printable(folder),
-            "Add pairs, or remove the folder.",
-        )
-    return found
-
-
-def _missing_mask_error(image, mask) -> PairError:
-    return PairError(
-        "missing_mask",
-        f"Every image must have a mask of the same name. Received: no {printable(mask)}",
-        printable(image),
-        "Add the mask, remove the image, or list pairs with different names in a CSV file.",
-    )
-
-
-def _no_mask_error(images, masks) -> PairError:
-    """The error that no image has a mask; it names a file with the right name elsewhere, if there is one."""
-    image = next(iter(images.values()))
-    above = masks if masks.name == "masks" else masks.parent
-    others = {above / split for split in SPLITS} - {masks}
-    found = (path for path in walk_files(above) if path.stem == image.stem and not others & set(path.parents))
-    elsewhere = next(found, None)
-    cure = "Give images and masks the same names, or list the pairs in a CSV file."
-    if elsewhere:
-        cure = (
-            f"Found {printable(elsewhere)}: put masks into the same folders as images, or list the pairs in a CSV file."
-        )
-    return PairError(
-        "missing_mask",
-        f"Every image must have a mask of the same name. Received: none of {len(images)} has one below {printable(masks)}",
-        printable(image),
-        cure,
-    )
-
-
-def _list_voc(root) -> Listing:
-    """The pairs named by the lists in ImageSets/Segmentation."""
-    lists = root / "ImageSets" / "Segmentation"
-    found = [(split, lists / f"{name}.txt") for name, split in SPLITS.items() if (lists / f"{name}.txt").is_file()]
-    if not found:
-        raise PairError(
-            "bad_list",
-            "The VOC layout must list its splits. Received: no train.txt or val.txt",
-            printable(lists),
-            "Add a text file for each split, with one file name without suffix per line.",
-        )
-    pairs, faults = {}, []
-    for split, path in found:
-        for number, key in enumerate(_read_names(path), start=1):
-            pair = _voc_pair(root, split, key)
-            error = _voc_error(pair, (split, key) in pairs, f"{printable(path)}, name {number}")
-            if error:
-                faults.append(Fault(pair, error))
-            else:
-                pairs[split, key] = pair
-    return Listing(list(pairs.values()), faults)
-
-
-def _read_names(path) -> list[str]:
-    """The names in a list; at least one."""
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise PairError(
-            "bad_list", f"A list must be UTF-8. Received: {error}", printable(path), "Save it as UTF-8."
-        ) from error
-    if not names:
-        raise PairError(
-            "bad_list",
-            "The lists of the VOC layout must not be empty. Received: no name",
-            printable(path),
-            "Remove it.",
-        )
-    return names
-
-
-def _voc_pair(root, split, key) -> Pair:
-    images = [root / "JPEGImages" / f"{key}{suffix}" for suffix in IMAGE_SUFFIXES]
-    image = next((candidate for candidate in images if candidate.is_file()), images[0])
-    return Pair(key, split, image, root / "SegmentationClass" / f"{key}.png")
-
-
-def _voc_error(pair, seen, where) -> PairError | None:
-    if seen:
-        return PairError(
-            "listed_twice",
-            f"A list must not repeat names. Received: {printable(pair.key)} again",
-            where,
-            "Remove one.",
-        )
-    if ".." in pathlib.PurePath(pair.key).parts or pathlib.PurePath(pair.key).is_absolute() or "\0" in pair.key:
-        return PairError(
-            "outside_folder",
-            f"A list must name files inside its data set. Received: {printable(pair.key)}",
-            where,
-            "Copy the files into the data set.",
-        )
-    error = find_file_error(pair.image) or find_file_error(pair.mask)
-    return error and PairError(error.name, error.what, f"{error.where}, named in {where}", error.cure)
 
 
 def count_channels(pairs) -> int:

@@ -10,7 +10,7 @@ from kseg import data
 from kseg.data import batches
 from kseg.labels import VOID
 from kseg.pairs import resizing
-from tests.kseg.conftest import drawn
+from tests.kseg.conftest import make_pair
 
 SIZE = (48, 64)
 
@@ -31,7 +31,7 @@ def test_evaluation_sees_every_pair_once_fitted_as_by_beam_workers(prepared):
     images, label_maps = (np.concatenate(part) for part in zip(*seen, strict=True))
     assert images.dtype == np.float32 and label_maps.dtype == np.uint8
     for index, (image, label_map) in enumerate(zip(images, label_maps, strict=True)):
-        stored_image, stored_label_map = drawn(index)
+        stored_image, stored_label_map = make_pair(index)
         height, width = resizing.fitted_size(*stored_label_map.shape, SIZE)
         expected = resizing.resize_image(stored_image, (height, width))
         assert np.abs(image[:height, :width] - expected).max() <= 1

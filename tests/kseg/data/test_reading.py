@@ -5,13 +5,13 @@ import pytest
 import tensorflow_datasets as tfds
 
 from kseg import data
-from tests.kseg.conftest import drawn
+from tests.kseg.conftest import make_pair
 
 
 def test_pairs_are_read_as_stored_and_in_stored_order(prepared):
     read = list(data.pairs(prepared, "train").as_numpy_iterator())
     for index, (image, label_map) in enumerate(read):
-        expected_image, expected_label_map = drawn(index)
+        expected_image, expected_label_map = make_pair(index)
         np.testing.assert_array_equal(image, expected_image)
         np.testing.assert_array_equal(label_map, expected_label_map)
     assert len(read) == 7 and all(image.dtype == label_map.dtype == np.uint8 for image, label_map in read)
