@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from kseg.labels import COLUMNS, VOID, voc_colour
-from kseg.pairs.decoding import MAX_PIXELS, PairError
+from kseg.pairs.decoding import MAX_PIXELS
+from kseg.pairs.errors import PairError
 from kseg.pairs.mask_files import SMOOTHED_CURE, decode_mask, format_counts
 
 SCAN_SECONDS = 10.0

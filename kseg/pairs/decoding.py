@@ -8,7 +8,6 @@ too much memory or time are refused before they are decoded.
 from __future__ import annotations
 
 import io
-import os
 import struct
 import zlib
 
@@ -17,6 +16,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from kseg._extras import extra
+from kseg.pairs.errors import PairError
 
 MAX_PIXELS = 50_000_000
 """Default limit of one image, enough for cameras. A prediction of 21 classes then takes 4 GB."""
@@ -57,30 +57,6 @@ ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (
 """Passes of an interlaced PNG: first column and row, column and row steps."""
 
 INFLATE_BYTES = 2**20  # decompressed at a time
-
-
-class PairError(ValueError):
-    """A pair of files that cannot be used.
-
-    Attributes:
-        name: of the fault, as listed in docs/data_validation.md.
-        what: the requirement, and what was received.
-        where: path or paths.
-        cure: what to do.
-    """
-
-    def __init__(self, name: str, what: str, where: str, cure: str):
-        super().__init__(name, what, where, cure)
-        self.name, self.what, self.where, self.cure = name, what, where, cure
-
-    def __str__(self):
-        return f"{self.what} [{self.where}]. {self.cure}"
-
-
-def printable(path) -> str:
-    """A path as printable text; bytes that are not UTF-8 and control characters are escaped, a newline as `\\n`."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def open_image(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -13,7 +13,7 @@ import pathlib
 import stat
 import unicodedata
 
-from kseg.pairs.decoding import PairError, printable
+from kseg.pairs.errors import PairError, printable
 from kseg.pairs.listing import IMAGE_SUFFIXES
 
 OTHER_IMAGE_SUFFIXES = {

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import MAX_PIXELS, PairError, open_image, png_header, reopen_image, upright_transpose
+from kseg.pairs.decoding import MAX_PIXELS, open_image, png_header, reopen_image, upright_transpose
+from kseg.pairs.errors import PairError
 from kseg.pairs.mask_files import read_mask
 
 ROTATED = "rotated by EXIF"

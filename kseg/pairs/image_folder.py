@@ -18,7 +18,8 @@ import os
 import pathlib
 
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import MAX_PIXELS, PairError, has_colour, printable
+from kseg.pairs.decoding import MAX_PIXELS, has_colour
+from kseg.pairs.errors import PairError, printable
 from kseg.pairs.image_files import prepare_pair
 from kseg.pairs.layouts.csv_table import read_table
 from kseg.pairs.layouts.folders import list_folders

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import pathlib
 
-from kseg.pairs.decoding import PairError
+from kseg.pairs.errors import PairError
 
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 """Splits as stored, by the names that folders and tables may use."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from kseg.labels import VOID, LabelMap
-from kseg.pairs.decoding import JPEG, MAX_PIXELS, PairError, open_image, png_header, upright_transpose
+from kseg.pairs.decoding import JPEG, MAX_PIXELS, open_image, png_header, upright_transpose
+from kseg.pairs.errors import PairError
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6  # colour types of PNG
 MAX_LISTED = 8  # values in a message; more unknown values come from a brush or a resize, not from a missing class

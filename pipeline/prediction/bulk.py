@@ -21,7 +21,7 @@ from PIL import Image
 
 from kseg import plots
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import PairError, printable
+from kseg.pairs.errors import PairError, printable
 from kseg.pairs.image_files import decode_image, prepare_image
 from kseg.postprocess.regions import clean_label_map, find_regions
 from pipeline.engine import progress

@@ -10,7 +10,7 @@ import csv
 import os
 import pathlib
 
-from kseg.pairs.decoding import PairError, printable
+from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import file_key, find_file_error
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import pathlib
 
-from kseg.pairs.decoding import PairError, printable
+from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import FolderFiles, find_files, walk_files
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair
 

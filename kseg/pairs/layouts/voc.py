@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pathlib
 
-from kseg.pairs.decoding import PairError, printable
+from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import find_file_error
 from kseg.pairs.listing import IMAGE_SUFFIXES, SPLITS, Fault, Listing, Pair
 

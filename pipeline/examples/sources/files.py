@@ -10,7 +10,7 @@ import random
 import apache_beam as beam
 
 from kseg.pairs.class_table import MaskScan, scan_masks
-from kseg.pairs.decoding import PairError, printable
+from kseg.pairs.errors import PairError, printable
 from kseg.pairs.image_folder import count_channels, list_pairs, read_file, read_pair
 from kseg.pairs.listing import Listing, Pair
 from pipeline.examples.sources.classes import missing_table_message, read_classes, run_command

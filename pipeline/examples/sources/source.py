@@ -12,7 +12,7 @@ import pathlib
 import apache_beam as beam
 
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import PairError, printable
+from kseg.pairs.errors import PairError, printable
 from pipeline.engine import progress
 
 

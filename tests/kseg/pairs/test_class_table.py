@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 
 from kseg.labels import LabelMap
 from kseg.pairs.class_table import MAX_COLOURS, format_table, propose_classes, scan_masks
-from kseg.pairs.decoding import PairError
+from kseg.pairs.errors import PairError
 from kseg.pairs.mask_files import read_mask
 from tests.kseg.pairs.encoded import COLOUR, encoded, png
 

@@ -8,16 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from kseg.pairs.decoding import (
-    ADAM7,
-    MAX_SCANS,
-    PairError,
-    has_colour,
-    open_image,
-    printable,
-    reopen_image,
-    upright_transpose,
-)
+from kseg.pairs.decoding import ADAM7, MAX_SCANS, has_colour, open_image, reopen_image, upright_transpose
+from kseg.pairs.errors import PairError, printable
 from tests.kseg.pairs.encoded import COLOUR, GREY, black, chunk, encoded, wrap
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)

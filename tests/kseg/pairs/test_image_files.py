@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import PairError
+from kseg.pairs.errors import PairError
 from kseg.pairs.image_files import decode_image, encode_png, prepare_image, prepare_pair
 from tests.kseg.pairs.encoded import COLOUR, GREY, encoded, png
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import PairError
+from kseg.pairs.errors import PairError
 from kseg.pairs.image_files import decode_image
 from kseg.pairs.image_folder import count_channels, list_pairs, read_pair
 from kseg.pairs.listing import split_of_key, split_thresholds

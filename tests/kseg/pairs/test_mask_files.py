@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import PairError
+from kseg.pairs.errors import PairError
 from kseg.pairs.mask_files import read_mask
 from tests.kseg.pairs.encoded import COLOUR, GREY, chunk, encoded, png, with_palette
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import PairError
+from kseg.pairs.errors import PairError
 from kseg.pairs.image_files import decode_image, prepare_image, prepare_pair
 from kseg.pairs.image_folder import list_pairs
 from kseg.pairs.mask_files import read_mask

@@ -1,0 +1,29 @@
+"""The error of an unusable pair of files, and paths in messages. Standard library only."""
+
+from __future__ import annotations
+
+import os
+
+
+class PairError(ValueError):
+    """A pair of files that cannot be used.
+
+    Attributes:
+        name: of the fault, as listed in docs/data_validation.md.
+        what: the requirement, and what was received.
+        where: path or paths.
+        cure: what to do.
+    """
+
+    def __init__(self, name: str, what: str, where: str, cure: str):
+        super().__init__(name, what, where, cure)
+        self.name, self.what, self.where, self.cure = name, what, where, cure
+
+    def __str__(self):
+        return f"{self.what} [{self.where}]. {self.cure}"
+
+
+def printable(path) -> str:
+    """A path as printable text; bytes that are not UTF-8 and control characters are escaped, a newline as `\\n`."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
