@@ -41,21 +41,21 @@ def answers(folder: pathlib.Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_a_worse_model_is_not_pushed_and_after_rollback_the_earlier_one_is_loaded(line, capsys):
+def test_a_worse_model_is_not_pushed_and_after_a_rollback_the_earlier_one_is_served(line, capsys):
     worse = ("--epochs", "1", "--seed", "1")
     assert line("--epochs", "12") == 0
     first = answers(line.versions)
     capsys.readouterr()
 
     assert line(*worse) == run.NOT_BLESSED
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert re.search(
         r"not blessed   The 95 % interval of mean_iou must not reach further than evaluator\.margin=0\.03 below version 1 on "
         r"'test' \(16 images\)\. Received: mean_iou=0\.\d{3}, "
         r"0\.\d{3} below version 1 \(95 % interval -0\.\d{3} to -0\.\d{3}\)\.",
-        said,
+        output,
     )
-    assert "Nothing was pushed." in said
+    assert "Nothing was pushed." in output
     assert versions.list_versions(line.versions) == [1]
 
     assert line(*worse, "--set", "evaluator.margin=none") == 0  # in spite of it

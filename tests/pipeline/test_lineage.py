@@ -1,4 +1,4 @@
-"""A pushed model says what led to it, and the store is cleared of what no pushed model needs."""
+"""A pushed model knows its lineage, and gc removes from the store what no pushed model needs."""
 
 import dataclasses
 import json
@@ -85,18 +85,18 @@ def test_the_lineage_of_a_model_names_data_settings_code_versions_scores_and_par
     first = push()
     push(epochs=2, baseline=first["model"])
     shutil.rmtree(tmp_path / "runs")  # the pushed version alone knows it
-    said = lineage.lineage(tmp_path / "savedmodels" / "photos" / "2")
-    assert said["data"] == {
+    found = lineage.lineage(tmp_path / "savedmodels" / "photos" / "2")
+    assert found["data"] == {
         "pairs": {"train": 5, "test": 2},
         "set_aside": 1,
         "classes": ["ground", "tree"],
         "source": external(tmp_path / "photos").fingerprint,
     }
-    assert said["settings"]["trainer"] == {"value": 2}
-    assert set(said["code"]) == {"example_gen", "transform", "trainer", "evaluator", "infra_validator"}
-    assert said["versions"]["python"].startswith("3.")
-    assert said["scores"]["original_size"]["mean_iou"] == 0.4
-    assert said["parent"] == {"version": 1, "fingerprint": first["model"].fingerprint}
+    assert found["settings"]["trainer"] == {"value": 2}
+    assert set(found["code"]) == {"example_gen", "transform", "trainer", "evaluator", "infra_validator"}
+    assert found["versions"]["python"].startswith("3.")
+    assert found["scores"]["original_size"]["mean_iou"] == 0.4
+    assert found["parent"] == {"version": 1, "fingerprint": first["model"].fingerprint}
     assert lineage.lineage(tmp_path / "savedmodels" / "photos" / "1")["parent"] is None
 
     assert lineage.main([str(tmp_path / "savedmodels" / "photos" / "2")]) == 0
@@ -105,7 +105,7 @@ def test_the_lineage_of_a_model_names_data_settings_code_versions_scores_and_par
     assert "          iou tree absent\n" in text
     assert f"parent    version 1, {first['model'].fingerprint}\n" in text
     assert lineage.main([str(tmp_path / "savedmodels" / "photos" / "2"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == said
+    assert json.loads(capsys.readouterr().out) == found
 
 
 def test_a_folder_without_a_lineage_is_named(tmp_path, capsys):
@@ -115,26 +115,26 @@ def test_a_folder_without_a_lineage_is_named(tmp_path, capsys):
     )
 
 
-def cleared(tmp_path, capsys, *more):
+def run_gc(tmp_path, capsys, *more):
     status = gc.main(["--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "savedmodels"), *more])
     return status, capsys.readouterr()
 
 
-def test_what_no_pushed_model_needs_is_listed_and_asked_twice_removed(push, tmp_path, capsys):
+def test_what_no_pushed_model_needs_is_listed_and_removed_when_delete_is_given_twice(push, tmp_path, capsys):
     old, new = push(), push(epochs=2, keep=1)  # the first version is pruned
     left = tmp_path / "runs" / ".scratch" / "trainer" / "abc"
     left.mkdir()
-    for asked in ((), ("--delete",)):
-        status, said = cleared(tmp_path, capsys, *asked)
-        listed = {pathlib.Path(row.split()[-1]) for row in said.out.splitlines()[:-1]}
-        assert status == 0 and "--delete --delete removes them" in said.out
+    for delete in ((), ("--delete",)):
+        status, printed = run_gc(tmp_path, capsys, *delete)
+        listed = {pathlib.Path(row.split()[-1]) for row in printed.out.splitlines()[:-1]}
+        assert status == 0 and "--delete --delete removes them" in printed.out
         assert {old["model"].path, old["evaluation"].path, left} <= listed
         assert all(artifact.path.is_dir() for artifact in (*old.values(), *new.values()))
-    status, said = cleared(tmp_path, capsys, "--delete", "--delete")
-    assert status == 0 and said.out.splitlines()[-1].startswith("Removed 5 folders")
+    status, printed = run_gc(tmp_path, capsys, "--delete", "--delete")
+    assert status == 0 and printed.out.splitlines()[-1].startswith("Removed 5 folders")
     assert not any(path.exists() for path in listed)
     assert all(artifact.path.is_dir() for artifact in new.values())
-    assert "Found 0 folders" in cleared(tmp_path, capsys)[1].out
+    assert "Found 0 folders" in run_gc(tmp_path, capsys)[1].out
 
 
 def test_a_model_that_was_rolled_back_is_still_needed(push, tmp_path, capsys):
@@ -142,7 +142,7 @@ def test_a_model_that_was_rolled_back_is_still_needed(push, tmp_path, capsys):
 
     push(), push(epochs=2)
     roll_back(tmp_path / "savedmodels" / "photos")
-    assert "Found 0 folders" in cleared(tmp_path, capsys)[1].out
+    assert "Found 0 folders" in run_gc(tmp_path, capsys)[1].out
 
 
 def test_versions_with_recipes_of_an_earlier_kind_stay_baseline_and_keep_what_they_need(
@@ -170,8 +170,8 @@ def test_nothing_is_removed_while_a_run_is_at_work(push, tmp_path, capsys):
     push()
 
     def at_work(out, config):
-        status, said = cleared(tmp_path, capsys, "--delete", "--delete")
-        assert (status, said.err) == (
+        status, printed = run_gc(tmp_path, capsys, "--delete", "--delete")
+        assert (status, printed.err) == (
             2,
             f"error: No run must be active. Received: one in {tmp_path / 'runs'}. Wait until it ends.\n",
         )
@@ -180,5 +180,5 @@ def test_nothing_is_removed_while_a_run_is_at_work(push, tmp_path, capsys):
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path, capsys):
-    status, said = cleared(tmp_path, capsys)
-    assert status == 2 and "--root must be the folder of a store" in said.err
+    status, printed = run_gc(tmp_path, capsys)
+    assert status == 2 and "--root must be the folder of a store" in printed.err

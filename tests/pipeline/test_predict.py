@@ -1,4 +1,4 @@
-"""python -m pipeline.predict, as a user meets it: what it writes, goes on with, lists and refuses."""
+"""python -m pipeline.predict as a user sees it: what it writes, resumes, lists and refuses."""
 
 import csv
 import json
@@ -82,7 +82,7 @@ def test_the_shares_of_the_classes_are_those_of_the_label_maps(command, tmp_path
         np.testing.assert_allclose([float(row[name]) for name in ("ground", "left", "right")], expected, atol=1e-6)
 
 
-def test_overlays_come_on_request(command, tmp_path):
+def test_overlays_are_optional(command, tmp_path):
     command()
     assert not (tmp_path / "out" / "overlays").exists()
     command("--overlays", output=tmp_path / "other")
@@ -90,7 +90,7 @@ def test_overlays_come_on_request(command, tmp_path):
     assert overlay.size == Image.open(tmp_path / "other" / "label_maps" / "a" / "0.png").size
 
 
-def test_what_cannot_be_read_is_listed_and_does_not_stop_the_others(command, pictures, tmp_path, capsys):
+def test_unreadable_pictures_are_listed_and_do_not_stop_the_others(command, pictures, tmp_path, capsys):
     (pictures / "a" / "0.png").write_bytes((pictures / "a" / "0.png").read_bytes()[:200])
     (pictures / "b" / "text.png").write_text("no picture")
     (pictures / "b" / "gone.png").symlink_to(tmp_path / "nowhere")
@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_listed_and_does_not_stop_the_others(command, pic
     assert "3 of 7 pictures" in capsys.readouterr().out
 
 
-def test_finished_pictures_are_skipped_and_changed_ones_done_again(command, pictures, tmp_path, capsys):
+def test_finished_pictures_are_skipped_and_changed_ones_labelled_again(command, pictures, tmp_path, capsys):
     (pictures / "a" / "0.png").rename(tmp_path / "later.png")
     command()
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "label_maps").rglob("*.png")}
@@ -122,7 +122,7 @@ def test_finished_pictures_are_skipped_and_changed_ones_done_again(command, pict
     assert len(table(tmp_path / "out" / "class_shares.csv")) == 5
 
 
-def test_a_picture_without_its_record_was_not_finished(command, tmp_path):
+def test_a_picture_without_a_record_is_labelled_again(command, tmp_path):
     command()
     (tmp_path / "out" / "records" / "b" / "3.json").unlink()
     (tmp_path / "out" / "label_maps" / "b" / "3.png").write_bytes(b"half")
@@ -131,7 +131,7 @@ def test_a_picture_without_its_record_was_not_finished(command, tmp_path):
     assert not [file for file in (tmp_path / "out").rglob(".*")]
 
 
-def test_a_folder_and_several_patterns_mean_the_same_pictures(command, pictures, tmp_path):
+def test_a_folder_and_several_patterns_select_the_same_pictures(command, pictures, tmp_path):
     command(input=pictures, output=tmp_path / "one")
     predict_two = ["--model", str(tmp_path / "savedmodels" / "blocks"), "--output", str(tmp_path / "two"), "--input"]
     assert predict.main([*predict_two, str(pictures / "a" / "*.png"), str(pictures / "b")]) == 0
@@ -139,7 +139,7 @@ def test_a_folder_and_several_patterns_mean_the_same_pictures(command, pictures,
     assert one == two
 
 
-def test_a_file_whose_name_is_no_text_is_labelled(command, pictures, tmp_path):
+def test_a_file_whose_name_is_not_text_is_labelled(command, pictures, tmp_path):
     name = os.fsdecode(b"\xff\n.png")
     (pictures / "a" / "0.png").rename(pictures / "a" / name)
     assert command() == 0
@@ -185,18 +185,18 @@ def test_a_missing_argument_ends_with_status_2(capsys):
     assert "the following arguments are required: --input, --output" in capsys.readouterr().err
 
 
-def test_two_pictures_of_one_name_are_refused(command, pictures, capsys):
+def test_two_pictures_with_one_name_are_refused(command, pictures, capsys):
     Image.open(pictures / "a" / "0.png").save(pictures / "a" / "0.jpg")
     assert command(input=pictures) == 2
     assert "Two pictures must not have the same output" in capsys.readouterr().err
 
 
-def test_pictures_among_the_answers_are_refused(command, pictures, capsys):
+def test_pictures_in_the_output_folder_are_refused(command, pictures, capsys):
     assert command(output=pictures) == 2
-    assert "`--output` must not hold the pictures" in capsys.readouterr().err
+    assert "`--output` must not contain the pictures" in capsys.readouterr().err
 
 
-def test_answers_of_other_settings_or_another_model_are_not_mixed(command, model, capsys):
+def test_results_of_other_options_or_another_model_are_not_mixed(command, model, capsys):
     command()
     assert command("--overlays") == 2
     assert "settings.json, which differs in overlays" in capsys.readouterr().err
@@ -206,7 +206,7 @@ def test_answers_of_other_settings_or_another_model_are_not_mixed(command, model
     assert "which differs in model" in capsys.readouterr().err
 
 
-def test_no_readable_picture_at_all_ends_with_status_2(command, tmp_path, capsys):
+def test_without_a_readable_picture_it_ends_with_status_2(command, tmp_path, capsys):
     (tmp_path / "text.jpg").write_text("no picture")
     assert command(input=tmp_path / "text.jpg") == 2
     assert "At least one picture must be readable. Received: 1 that are not" in capsys.readouterr().err
@@ -266,7 +266,7 @@ def test_regions_as_csv_and_json_cover_the_label_maps(command, tmp_path):
         assert areas == [region["area"] for region in regions]
 
 
-def test_every_pixel_that_tidying_moves_is_in_a_table(command, tmp_path, capsys):
+def test_every_pixel_that_cleaning_changes_is_in_a_table(command, tmp_path, capsys):
     command(output=tmp_path / "plain")
     command("--min-area", "300", "--max-hole", "40")
     changed = 0
@@ -279,7 +279,7 @@ def test_every_pixel_that_tidying_moves_is_in_a_table(command, tmp_path, capsys)
     assert f"changed_pixels.csv  {changed} pixels" in capsys.readouterr().out
 
 
-def test_geojson_is_one_file_a_picture_and_coco_one_of_all(command, tmp_path):
+def test_geojson_has_one_file_per_picture_and_coco_one_for_all(command, tmp_path):
     assert command("--regions", "geojson") == command("--regions", "coco", output=tmp_path / "coco") == 0
     files = sorted(file.name for file in (tmp_path / "out" / "regions").rglob("*.geojson"))
     assert files == ["0.geojson", "1.geojson", "2.geojson", "3.geojson", "4.geojson"]
@@ -360,7 +360,9 @@ def test_records_hold_what_the_tables_say(command, tmp_path):
 CRF = '{"iterations": 3, "appearance_colour_sigma": 30, "appearance_weight": 3}'
 
 
-def test_dense_crf_refines_what_views_and_tiles_say_and_superpixels_vote_on_that(command, pictures, model, tmp_path):
+def test_dense_crf_refines_the_average_of_views_and_tiles_and_superpixels_vote_on_the_result(
+    command, pictures, model, tmp_path
+):
     from kseg import inference
     from kseg.postprocess import superpixels
     from pipeline.settings import crf as crf_settings
@@ -385,7 +387,7 @@ def test_dense_crf_refines_what_views_and_tiles_say_and_superpixels_vote_on_that
     assert changed > 0
 
 
-def test_the_settings_of_dense_crf_are_part_of_what_answers_were_made_with(command, tmp_path, capsys):
+def test_the_parameters_of_dense_crf_are_recorded_with_the_results(command, tmp_path, capsys):
     assert command("--crf", "auto") == 0
     (tmp_path / "crf.json").write_text(json.dumps({"settings": {"iterations": 2}, "trials": []}))
     assert command("--crf", str(tmp_path / "crf.json")) == 2
@@ -394,7 +396,9 @@ def test_the_settings_of_dense_crf_are_part_of_what_answers_were_made_with(comma
     assert made_with["crf"]["appearance_position_sigma"] == 20
 
 
-def test_a_model_that_refines_itself_labels_so_and_is_not_refined_again(command, refining, pictures, tmp_path, capsys):
+def test_a_model_exported_with_dense_crf_predicts_with_it_and_is_not_refined_again(
+    command, refining, pictures, tmp_path, capsys
+):
     from kseg import inference
 
     assert command(model=refining / "saved_model") == 0
@@ -403,6 +407,6 @@ def test_a_model_that_refines_itself_labels_so_and_is_not_refined_again(command,
     assert (label_map == inference.SavedModel(refining / "saved_model").label_map(image)).mean() > 0.999
     capsys.readouterr()
     assert command("--crf", "auto", model=refining / "saved_model", output=tmp_path / "twice") == 2
-    said = capsys.readouterr().err
-    assert "A model must not be refined twice. Received: " in said and "Leave out --crf." in said
+    output = capsys.readouterr().err
+    assert "A model must not be refined twice. Received: " in output and "Leave out --crf." in output
     assert not (tmp_path / "twice").exists()

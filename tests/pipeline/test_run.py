@@ -1,4 +1,4 @@
-"""The command line: what it reads, what it refuses, and that it imports nothing heavy to answer."""
+"""The command line of pipeline.run: what it reads and refuses, and that help imports nothing heavy."""
 
 import subprocess
 import sys
@@ -21,17 +21,17 @@ def test_help_imports_no_framework():
     assert "evaluator.refinements are among flips, turns, tiles, scales, superpixels, crf." in answer
 
 
-def test_flags_set_settings_and_set_has_the_last_word():
+def test_flags_change_settings_and_set_overrides_them():
     config, beam, *_ = run.parse(["--epochs", "3", "--image-size", "64x48", "--set", "trainer.epochs=4", "--name", "x"])
     assert (config.trainer.epochs, config.transform.image_size, config.name, beam) == (4, (48, 64), "x", [])
 
 
-def test_a_flag_of_what_is_off_by_default_needs_no_value():
+def test_a_flag_that_is_off_by_default_needs_no_value():
     assert [run.parse(argv).config.trainer.jit for argv in ([], ["--jit"], ["--jit", "false"])] == [False, True, False]
     assert run.parse(["--precision", "mixed_float16"]).config.trainer.precision == "mixed_float16"
 
 
-def test_without_data_it_is_the_game_on_streets_and_with_data_it_is_not():
+def test_the_default_is_the_game_on_streets_and_with_data_a_plain_network():
     assert run.parse([]).config.trainer.adversarial_weight > 0
     config = run.parse(["--data", "some/photos"]).config
     assert (config.trainer.adversarial_weight, config.name) == (0, "photos")
@@ -73,7 +73,7 @@ def test_wrong_arguments_are_refused_with_status_2(argv, message, capsys):
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_settings_of_dense_crf_are_read_as_predict_reads_them(tmp_path):
+def test_parameters_of_dense_crf_are_read_as_predict_reads_them(tmp_path):
     (tmp_path / "crf.json").write_text('{"model": "x", "settings": {"iterations": 7}, "trials": []}')
     for component, more in (("trainer", []), ("evaluator", ["--set", "evaluator.refinements=crf"])):
         for text, changed in (("auto", {}), ('{"iterations": 3}', {"iterations": 3})):
@@ -84,7 +84,7 @@ def test_settings_of_dense_crf_are_read_as_predict_reads_them(tmp_path):
         assert getattr(run.parse([*more, "--set", f"{component}.crf=none"]).config, component).crf is None
 
 
-def test_rollback_trains_nothing_and_says_what_is_served_now(tmp_path, capsys):
+def test_rollback_trains_nothing_and_prints_what_is_served_now(tmp_path, capsys):
     for number in ("1", "2"):
         (tmp_path / "models" / "photos" / number).mkdir(parents=True)
     arguments = [
@@ -97,8 +97,8 @@ def test_rollback_trains_nothing_and_says_what_is_served_now(tmp_path, capsys):
         str(tmp_path / "runs"),
     ]
     assert run.main(arguments) == 0
-    said = capsys.readouterr().out.split()
-    assert said == [
+    output = capsys.readouterr().out.split()
+    assert output == [
         "rolled",
         "back",
         f"{tmp_path}/models/photos/rolled_back-2",
@@ -115,7 +115,7 @@ def test_a_missing_folder_is_named(tmp_path, capsys):
     assert str(tmp_path / "nowhere") in capsys.readouterr().err
 
 
-def test_data_are_held_against_a_frozen_schema_whose_content_counts_and_not_its_place(photos, tmp_path, capsys):
+def test_data_are_validated_against_a_frozen_schema_known_by_its_content_not_its_path(photos, tmp_path, capsys):
     def ran(name, text):
         (tmp_path / name).write_text(text)
         arguments = ["--data", str(photos), "--ignore-value", "9", "--schema", str(tmp_path / name)]
@@ -131,7 +131,7 @@ def test_data_are_held_against_a_frozen_schema_whose_content_counts_and_not_its_
     assert "Received: 'hight'" in capsys.readouterr().err
 
 
-def test_what_follows_a_bare_dash_dash_goes_to_beam():
+def test_arguments_after_a_bare_dash_dash_go_to_beam():
     config, beam, *_ = run.parse(["--epochs", "3", "--", "--direct_num_workers=2"])
     assert (config.trainer.epochs, beam) == (3, ["--direct_num_workers=2"])
 
@@ -141,7 +141,7 @@ def test_an_option_that_beam_does_not_know_is_refused():
         run.parse(["--", "--direct_num_worker=2"])
 
 
-def test_an_error_of_a_library_is_not_disguised_as_the_users():
+def test_an_error_of_a_library_is_not_reported_as_the_users():
     def raised(code):
         try:
             exec(code, {"__name__": "elsewhere"})

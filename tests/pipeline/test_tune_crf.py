@@ -26,7 +26,7 @@ def command(finished, tmp_path):
     return call
 
 
-def test_the_best_setting_of_the_first_images_is_reported_on_the_others(command, capsys):
+def test_the_best_parameters_of_the_first_images_are_reported_on_the_others(command, capsys):
     status, result = command("--trials", "2", "--search-images", "2", "--iterations", "2")
     assert status == 0
     assert result["images"] == {"search": 2, "report": 3} and len(result["trials"]) == 2
@@ -40,7 +40,7 @@ def test_the_best_setting_of_the_first_images_is_reported_on_the_others(command,
     assert "on 3 images that were not searched" in capsys.readouterr().out
 
 
-def test_no_weight_that_is_searched_is_zero_and_the_draw_depends_on_the_seed():
+def test_searched_weights_are_never_zero_and_the_draw_depends_on_the_seed():
     settings = crf_search.candidates(40, seed=0)
     assert len({tuple(setting.values()) for setting in settings[2:]}) == 38
     assert settings == crf_search.candidates(40, seed=0) != crf_search.candidates(40, seed=1)

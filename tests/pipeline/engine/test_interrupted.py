@@ -1,4 +1,4 @@
-"""What stops a run from outside gives one clear error, loses nothing, and the same command goes on."""
+"""A run that is stopped from outside ends with one clear error, loses nothing, and resumes with the same command."""
 
 import contextlib
 import errno
@@ -35,13 +35,13 @@ def mounted(folder: pathlib.Path, *arguments: str):
 UNTIL = ("--until", "transform")
 
 
-def test_a_full_disk_is_one_error_and_what_is_finished_is_kept(tmp_path):
+def test_a_full_disk_is_one_error_and_finished_results_are_kept(tmp_path):
     with mounted(tmp_path / "runs", "-t", "tmpfs", "-o", "size=600k", "tmpfs"):
         (tmp_path / "runs" / "ballast").write_bytes(bytes(300_000))
-        said = finish(tmp_path, *UNTIL, "--set=example_gen.streets_train=200", status=2)
-        assert said.count("error: ") == 1 and "Traceback" not in said, said
-        assert "error: There must be room on the disk. Received: No space left on device" in said
-        assert "Then run the same command again: what is finished is kept." in said
+        output = finish(tmp_path, *UNTIL, "--set=example_gen.streets_train=200", status=2)
+        assert output.count("error: ") == 1 and "Traceback" not in output, output
+        assert "error: There must be room on the disk. Received: No space left on device" in output
+        assert "Then run the same command again: what is finished is kept." in output
         assert not (tmp_path / "runs" / "example_gen").exists()
         finish(tmp_path, "--until", "statistics_gen")
         kept = contents(tmp_path)
@@ -55,27 +55,27 @@ def test_a_root_that_is_read_only_is_one_error(tmp_path):
     before = contents(tmp_path)
     with mounted(tmp_path / "runs", "--bind", str(tmp_path / "runs")):
         subprocess.run(["mount", "-o", "remount,ro,bind", str(tmp_path / "runs")], check=True)
-        said = finish(tmp_path, *UNTIL, status=2)
-    assert said.count("error: ") == 1 and "Traceback" not in said, said
-    assert "error: `--root` must be a folder that can be written. Received: --root " in said
-    assert "[Read-only file system: " in said
+        output = finish(tmp_path, *UNTIL, status=2)
+    assert output.count("error: ") == 1 and "Traceback" not in output, output
+    assert "error: `--root` must be a folder that can be written. Received: --root " in output
+    assert "[Read-only file system: " in output
     assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("component", ["example_gen", "trainer"])
-def test_ctrl_c_stops_with_a_message_and_leaves_nothing_half_made(component, tmp_path):
+def test_ctrl_c_stops_with_a_message_and_leaves_nothing_unfinished(component, tmp_path):
     process = start(tmp_path)
     scratch = tmp_path / "runs" / ".scratch" / component
     while process.poll() is None and not any(path.is_dir() for path in scratch.glob("*")):
         time.sleep(0.01)
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 130, said
-    assert said.rstrip().endswith(
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert output.rstrip().endswith(
         "Stopped. The same command resumes: finished results are kept, training continues from its last checkpoint."
     )
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     made = {name.partition("/")[0] for name in contents(tmp_path)}
     assert made == set(line.COMPONENTS[: line.COMPONENTS.index(component)])
 
@@ -88,18 +88,18 @@ def answering():
     signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_waits_for_an_import_that_would_swallow_it(answering):
+def test_ctrl_c_is_deferred_during_an_import_that_would_swallow_it(answering):
     answering(signal.default_int_handler)
-    went_on = False
+    continued = False
     # the third swallows it, as libraries do that try imports
     with pytest.raises(KeyboardInterrupt), interrupt_deferred(), contextlib.suppress(BaseException):
         signal.raise_signal(signal.SIGINT)
-        went_on = True
-    assert went_on
+        continued = True
+    assert continued
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_stays_ignored_where_the_shell_said_so(answering):
+def test_ctrl_c_stays_ignored_where_the_shell_ignores_it(answering):
     answering(signal.SIG_IGN)
     with interrupt_deferred():
         signal.raise_signal(signal.SIGINT)
@@ -107,7 +107,7 @@ def test_ctrl_c_stays_ignored_where_the_shell_said_so(answering):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupt_inside_beam_stays_one(workers):
+def test_an_interrupt_inside_beam_stays_an_interrupt(workers):
     def interrupted(element):
         raise KeyboardInterrupt
 
@@ -116,7 +116,7 @@ def test_an_interrupt_inside_beam_stays_one(workers):
         _ = pipeline | beam.Create([1]) | "First" >> beam.Map(abs) | "Second" >> beam.Map(interrupted)
 
 
-def test_an_error_that_no_interrupt_caused_stays_what_it_is():
+def test_an_error_without_an_interrupt_is_raised_unchanged():
     with pytest.raises(ZeroDivisionError), interrupts_kept():
         try:
             raise ValueError
@@ -124,7 +124,7 @@ def test_an_error_that_no_interrupt_caused_stays_what_it_is():
             1 / 0  # noqa: B018
 
 
-def test_an_interrupt_inside_an_exec_ends_with_the_documented_status_too():
+def test_an_interrupt_inside_an_exec_ends_with_status_130_too():
     script = """
 import sys
 from pipeline.engine.console import exit_interrupted
@@ -137,22 +137,22 @@ except KeyboardInterrupt:
     assert (done.returncode, done.stderr) == (130, "\nStopped. Go on.\n")
 
 
-def test_two_runs_of_one_configuration_at_once_end_with_one_result(tmp_path):
+def test_two_simultaneous_runs_of_one_configuration_end_with_one_result(tmp_path):
     first, second = start(tmp_path, *UNTIL), start(tmp_path, *UNTIL)
-    said = [process.communicate()[0] for process in (first, second)]
-    assert (first.returncode, second.returncode) == (0, 0), said
+    outputs = [process.communicate()[0] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), outputs
     for name in line.COMPONENTS[:5]:
         (artifact,) = (tmp_path / "runs" / name).iterdir()
         assert (artifact / "recipe.json").is_file()
-        assert sum(f"{name:18}  done in" in one for one in said) == 1
-        assert sum(f"{name:18}  cached" in one for one in said) == 1
+        assert sum(f"{name:18}  done in" in output for output in outputs) == 1
+        assert sum(f"{name:18}  cached" in output for output in outputs) == 1
 
 
-def test_runs_of_different_configurations_at_once_share_what_is_the_same_and_nothing_else(tmp_path):
+def test_simultaneous_runs_of_different_configurations_share_only_what_is_equal(tmp_path):
     other = (*UNTIL, "--set=transform.image_size=24x16")
     both = [start(tmp_path / "both", *UNTIL), start(tmp_path / "both", *other)]
-    said = [process.communicate()[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    outputs = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
     finish(tmp_path / "alone", *UNTIL)
     finish(tmp_path / "alone", *other)
     assert contents(tmp_path / "both") == contents(tmp_path / "alone")
@@ -161,7 +161,7 @@ def test_runs_of_different_configurations_at_once_share_what_is_the_same_and_not
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (
             OSError(errno.ENOSPC, "No space left on device", "/a/b"),
@@ -178,12 +178,12 @@ def test_runs_of_different_configurations_at_once_share_what_is_the_same_and_not
         (ValueError("shapes differ"), None),
     ],
 )
-def test_a_fault_of_the_disk_is_known_in_any_librarys_words(error, told):
+def test_a_disk_fault_is_recognized_in_the_errors_of_any_library(error, expected):
     message = disk_fault_message(error)
-    assert message is None if told is None else told in message
+    assert message is None if expected is None else expected in message
 
 
-def test_a_fault_of_the_disk_is_found_behind_the_error_that_it_caused():
+def test_a_disk_fault_is_recognized_as_the_cause_of_another_error():
     try:
         try:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a/b")

@@ -1,4 +1,4 @@
-"""Settings: every one can be set by name, and a wrong name is answered with the nearest right one."""
+"""Every setting can be changed by name, and the nearest name is suggested for a wrong one."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ def test_text_becomes_a_value_of_the_settings_type(setting, text, value):
     assert settings.flatten(changed)[setting] == value
 
 
-def test_a_wrong_name_is_refused_with_the_nearest_right_one():
+def test_a_wrong_name_is_refused_with_the_nearest_known_one():
     with pytest.raises(ValueError, match=r"Unknown setting 'trainer.epoch'.*Did you mean 'trainer.epochs'\?"):
         settings.replace_setting(settings.Config(), "trainer.epoch", "3")
 
@@ -44,12 +44,12 @@ def test_a_wrong_value_is_refused_with_its_type():
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_configuration_is_made_of_json_values(name):
+def test_every_configuration_consists_of_json_values(name):
     values = settings.flatten(CONFIGS[name]())
     assert json.loads(json.dumps(values, allow_nan=False)).keys() == values.keys()
 
 
-def test_a_recipe_never_says_auto():
+def test_a_recipe_never_contains_auto():
     assert settings.resolve_auto(settings.Config()).trainer.precision in ("mixed_bfloat16", "float32")
 
 
@@ -91,12 +91,12 @@ def test_settings_say_which_networks_and_refinements_they_use():
         ("wait_for_machines", "-1", r"Received: wait_for_machines=-1"),
     ],
 )
-def test_what_a_setting_cannot_be_is_refused_before_the_run_begins(setting, text, message):
+def test_values_that_a_setting_cannot_have_are_refused_before_the_run(setting, text, message):
     with pytest.raises(ValueError, match=message):
         settings.replace_setting(settings.Config(), setting, text)
 
 
-def test_a_setting_made_in_python_is_held_against_the_same_rules():
+def test_settings_made_in_python_are_checked_by_the_same_rules():
     with pytest.raises(
         ValueError, match=r"`epochs` must be a whole number of at least 1\. Received: trainer\.epochs=2\.5"
     ):
@@ -110,7 +110,7 @@ def test_every_number_has_a_rule():
                 assert kind not in (int, float), f"{type(component).__name__}.{name}"
 
 
-def test_the_names_are_those_that_the_game_knows():
+def test_the_choices_are_those_that_the_game_knows():
     from kseg.games.label_encodings import ENCODINGS
     from kseg.games.objectives import OBJECTIVES
     from kseg.pairs.class_balance import RULES
