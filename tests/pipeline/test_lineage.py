@@ -158,12 +158,12 @@ def test_versions_with_recipes_of_an_earlier_kind_stay_baseline_and_keep_what_th
         old = push()
     new = push()
     assert old["model"].fingerprint != new["model"].fingerprint
-    assert versions.newest_other(folder, new["model"].fingerprint) == folder / "1"
+    assert versions.newest_other_version(folder, new["model"].fingerprint) == folder / "1"
     assert lineage.lineage(folder / "1")["code"]["trainer"] == earlier
-    assert "Found 0 folders" in cleared(tmp_path, capsys)[1].out
+    assert "Found 0 folders" in run_gc(tmp_path, capsys)[1].out
     versions.roll_back(folder)
-    assert versions.fingerprint(folder / "1") == old["model"].fingerprint
-    assert "Found 0 folders" in cleared(tmp_path, capsys)[1].out
+    assert versions.read_fingerprint(folder / "1") == old["model"].fingerprint
+    assert "Found 0 folders" in run_gc(tmp_path, capsys)[1].out
 
 
 def test_nothing_is_removed_while_a_run_is_at_work(push, tmp_path, capsys):
