@@ -52,14 +52,15 @@ def _duplicates(split, other, rows, images, max_leaked):
 
 def _near_duplicates(split, other, rows, images):
     across = split != other
+    earlier = f"one of {other}" if across else "an earlier one"
     return anomaly_at(
         _describe_rows(rows),
         "warn",
         "near_duplicates_across_splits" if across else "near_duplicates",
-        f"Images should differ. Received: {len(rows)} of {images} images of {split} that look nearly like one of {other}",
+        f"Images should differ. Received: {len(rows)} of {images} images of {split} that look nearly like {earlier}",
         "Look at them: frames of one film, slices of one volume and tiles of one picture belong in one split."
         if across
-        else "Look at them: such images weigh more in training than others.",
+        else "Look at them: such images weigh more than others.",
     )
 
 

@@ -235,6 +235,7 @@ def test_near_duplicates_are_warnings_within_and_across_splits(validate):
     across, within = validate(GOOD, findings={"near_duplicates": rows})["anomalies"]
     assert (within["name"], across["name"]) == ("near_duplicates", "near_duplicates_across_splits")
     assert "Received: 1 of 50 images of validation that look nearly like one of train" in across["what"]
+    assert "Received: 1 of 50 images of train that look nearly like an earlier one" in within["what"]
     assert "frames of one film" in across["cure"]
 
 
