@@ -24,9 +24,15 @@ import sys
 from pipeline.engine import syntax
 
 FIRST_PARTY = ("kseg", "pipeline")
-NEUTRAL = ("kseg.plots", "pipeline.engine.progress", "kseg._registration")
-"""Modules that change no number, so editing them recomputes nothing: those that only draw or print, since no component reads what
-they leave, and the one that finds classes for `load_model`, since whoever stored the model has their code in its recipe."""
+NEUTRAL = (
+    "kseg.plots",
+    "kseg._registration",
+    "pipeline.engine.progress",
+    "pipeline.training.record",
+    "pipeline.training.tensorboard",
+)
+"""Modules that change no number, so editing them recomputes nothing: those that only draw, print or log, since no component reads
+what they leave, and the one that finds classes for `load_model`, since whoever stored the model has their code in its recipe."""
 
 
 def code(module: str, choices: dict[str, list[str]] | None = None) -> tuple[dict[str, str], dict[str, str]]:
