@@ -50,7 +50,7 @@ def pictures() -> tuple[tf.Tensor, tf.Tensor]:
 
 def game(filters: int, stride: int) -> kseg.SegmentationGame:
     """The game, compiled."""
-    discriminator = kseg.discriminators.TwoBranch(CLASSES, branch_filters=filters)
+    discriminator = kseg.discriminators.TwoBranch(CLASSES, width=filters / 64)
     model = kseg.SegmentationGame(segmentor(), discriminator, weight=WEIGHT, label_stride=stride)
     model.compile(keras.optimizers.AdamW(1e-3), keras.optimizers.Adam(2e-4), loss=losses.CrossEntropy(VOID))
     return model

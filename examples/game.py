@@ -15,7 +15,7 @@ def drawn(split, count):
 
 classes = streets.LABELS.num_classes
 segmentor = kseg.UNet(classes, filters=(16, 32, 64, 128), batch_normalization=True)
-discriminator = kseg.discriminators.TwoBranch(classes, branch_filters=8)
+discriminator = kseg.discriminators.TwoBranch(classes, width=1 / 8)
 game = kseg.SegmentationGame(segmentor, discriminator, weight=0.1, encoding="scaling", label_stride=2)
 game.compile(
     keras.optimizers.Adam(2e-3),

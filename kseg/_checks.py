@@ -44,7 +44,7 @@ def check_choice(name: str, value, choices) -> None:
     choices = list(choices)
     if not any(type(value) is type(choice) and value == choice for choice in choices):
         written = [_quoted(choice) for choice in choices]
-        listed = " or ".join(written) if len(written) < 3 else f"one of {', '.join(written)}"
+        listed = f"one of {', '.join(written)}" if len(written) > 3 else _or(written)
         raise ValueError(f"`{name}` must be {listed}. Received: {name}={value!r}.{_did_you_mean(value, choices)}")
 
 
@@ -59,8 +59,8 @@ def check_integers(name: str, value, *, length: int | None = None, minimum: int 
         )
 
 
-def check_pair(name: str, value, minimum: int = 1) -> tuple[int, int]:
-    """(rows, columns) of an argument that is one integer for both or two.
+def check_pair(name: str, value, minimum: int = 1, otherwise: str = "") -> tuple[int, int]:
+    """(rows, columns) of an argument that is one integer for both, or two; `otherwise` is what else it may be.
 
     Example:
         >>> check_pair("pool_size", 2)
@@ -72,7 +72,9 @@ def check_pair(name: str, value, minimum: int = 1) -> tuple[int, int]:
         or len(pair) != 2
         or not all(_is_integer(number) and number >= minimum for number in pair)
     ):
-        raise ValueError(f"`{name}` must be one or two integers of at least {minimum}. Received: {name}={value!r}.")
+        raise ValueError(
+            f"`{name}` must be {otherwise}one or two integers of at least {minimum}. Received: {name}={value!r}."
+        )
     return tuple(pair)
 
 
@@ -136,6 +138,11 @@ def _is_integer(value) -> bool:
 
 def _is_number(value) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _or(words: list[str]) -> str:
+    """ "a, b or c"."""
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _quoted(value) -> str:

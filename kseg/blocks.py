@@ -1,10 +1,11 @@
-"""The few functions that networks share: stacks of convolutions, ways up, scores. `keras` only."""
+"""Functions that networks share: stacks of convolutions, upsampling, scores. `keras` only."""
 
 from __future__ import annotations
 
 import keras
 from keras import layers
 
+from kseg._checks import check_arguments
 from kseg.layers import ImagePooling2D, MaxPoolingWithIndices2D, ResizeToMatch, Upsampling
 
 
@@ -20,8 +21,7 @@ def scaled(channels: int, width: float) -> int:
     Raises:
         ValueError: `width` is not above 0.
     """
-    if width <= 0:
-        raise ValueError(f"`width` must be above 0. Received: width={width}.")
+    check_arguments(width=width)
     return max(1, round(channels * width))
 
 
@@ -40,11 +40,11 @@ def conv_stack(
     Args:
         x: (B, H, W, C).
         filters: channels of each.
-        depth: how many.
+        depth: number of convolutions.
         name: stage of the network.
-        padding: "same", or "valid", by which each convolution takes `2 * dilation_rate` pixels off H and W.
+        padding: "same", or "valid", with which each convolution takes `2 * dilation_rate` pixels off H and W.
         dilation_rate: of each.
-        batch_normalization: put batch normalisation before each ReLU; the biases go.
+        batch_normalization: whether batch normalisation precedes each ReLU, in place of biases.
 
     Returns: (B, H', W', filters).
     """
@@ -67,7 +67,7 @@ def conv_stack(
 def fully_connected(
     x, filters: int, padding: str, dropout: float, batch_normalization: bool, *, dilation_rate: int = 1
 ):
-    """VGG16's fc6 (7x7, dilated on request) and fc7 (1x1) as convolutions of `filters`, each with ReLU and dropout."""
+    """VGG16's fc6 (7x7, dilated) and fc7 (1x1) as convolutions of `filters` channels, each with ReLU and dropout."""
     for name, size, rate in (("fc6", 7, dilation_rate), ("fc7", 1, 1)):
         x = layers.Conv2D(
             filters,
@@ -86,21 +86,22 @@ def fully_connected(
 
 
 def max_pool(x, with_indices: bool, *, name: str, padding: str = "same"):
-    """2x2 max pooling: the map of half the size, and where in their windows the maxima lay, or None."""
+    """2x2 max pooling: the map of half the size, and the indices of the maxima in their windows, or None."""
     if with_indices:
         return MaxPoolingWithIndices2D(name=name)(x)
     return layers.MaxPooling2D(padding=padding, name=name)(x), None
 
 
 def upsample(x, mode: str, factor: int, *, filters: int, name: str, indices=None):
-    """Enlarges `x` `factor` times in a way of `kseg.layers.Upsampling`, to `filters` channels.
+    """Enlarges `x` by `factor`, to `filters` channels.
 
-    A transposed convolution changes the channels itself; before any other way a 1x1 convolution does, where they differ.
+    A transposed convolution changes the number of channels; before any other mode a 1x1 convolution does, if it differs.
 
     Args:
         x: (B, H, W, C).
-        mode: way of upsampling.
-        factor: pixels out for each pixel in.
+        mode: one of "bed_of_nails", "nearest", "bilinear", "bicubic", "max_unpooling", "transposed_bilinear",
+            "transposed_random"; see `kseg.layers.Upsampling`.
+        factor: pixels out per pixel in.
         filters: channels of the result.
         name: stage of the network; the layers are `<name>_upsampling` and `<name>_conv`.
         indices: (B, H, W, filters) of `MaxPoolingWithIndices2D`, for "max_unpooling".
@@ -116,7 +117,7 @@ def upsample(x, mode: str, factor: int, *, filters: int, name: str, indices=None
 
 
 def bilinear_up(x, factor: int, *, name: str, padding: str = "same", trainable: bool = False):
-    """Transposed convolution of kernel 2 * factor that starts as bilinear interpolation of each channel.
+    """Transposed convolution with a kernel of 2 * factor, initialised as bilinear interpolation of each channel.
 
     With "same" (B, H, W, C) becomes (B, factor * H, factor * W, C); with "valid" `factor` pixels more.
     """
@@ -127,14 +128,13 @@ def bilinear_up(x, factor: int, *, name: str, padding: str = "same", trainable: 
 
 
 def score(x, num_classes: int, *, name: str, kernel_initializer="zeros", dtype=None):
-    """1x1 convolution to `num_classes` channels without activation; starts at 0 as the FCNs' do."""
+    """1x1 convolution to `num_classes` channels without activation; initialised with zeros as in the FCNs."""
     return layers.Conv2D(num_classes, 1, kernel_initializer=kernel_initializer, dtype=dtype, name=name)(x)
 
 
 def activate(logits, activation: str | None):
-    """`logits` (B, H, W, K) as they are for None, or their softmax over the classes: the layer `probabilities`, float32."""
-    if activation not in (None, "softmax"):
-        raise ValueError(f'`activation` must be None or "softmax". Received: activation={activation!r}.')
+    """`logits` (B, H, W, K) for None; for "softmax" the probabilities of the classes, float32, from a layer `probabilities`."""
+    check_arguments(activation=activation)
     return logits if activation is None else layers.Softmax(dtype="float32", name="probabilities")(logits)
 
 
@@ -153,7 +153,7 @@ def conv_norm(x, filters: int, size: int = 1, *, name: str, dilation_rate: int =
 
 
 def aspp(x, filters: int = 256, *, rates: tuple[int, ...] = (6, 12, 18), name: str = "aspp"):
-    """Atrous spatial pyramid pooling: a 1x1 convolution, a dilated 3x3 one for each rate, and the mean over the image, joined.
+    """Atrous spatial pyramid pooling: a 1x1 convolution, a dilated 3x3 one per rate, and the mean over the image, concatenated.
 
     Args:
         x: (B, H, W, C), any H and W.
@@ -175,11 +175,11 @@ def aspp(x, filters: int = 256, *, rates: tuple[int, ...] = (6, 12, 18), name: s
 
 
 def pyramid_pooling(x, *, bins: tuple[int, ...] = (1, 2, 3, 6), name: str = "pyramid"):
-    """The map joined with its means over n x n regions of the image, each reduced to 1 / len(bins) of the channels.
+    """The map, concatenated with its means over n x n regions of the image, each reduced to 1 / len(bins) of the channels.
 
     Args:
         x: (B, H, W, C), any H and W.
-        bins: regions a side of each level.
+        bins: regions per side of each level.
         name: stage of the network.
 
     Returns: (B, H, W, 2 C) where `bins` divide C evenly.

@@ -78,12 +78,12 @@ def _discriminator(setting, classes):
     seen = 3 * classes if setting.encoding == "product" else classes
     networks = kseg.discriminators
     if setting.discriminator == "two_branch":
-        return networks.TwoBranch(seen, branch_filters=setting.filters)
+        return networks.TwoBranch(seen, width=setting.filters / 64)
     if setting.discriminator == "large_fov":
         return networks.LargeFOV(seen, input_shape=(None, None, 3), width=setting.filters / 96)
     if setting.discriminator == "fully_convolutional":
-        return networks.FullyConvolutional(seen, filters=setting.filters)
-    return networks.PatchGAN(seen, filters=setting.filters)
+        return networks.FullyConvolutional(seen, base_filters=setting.filters)
+    return networks.PatchGAN(seen, base_filters=setting.filters)
 
 
 def batches(pictures: Pictures, seed: int) -> tf.data.Dataset:

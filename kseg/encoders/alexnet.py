@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keras import layers
 
+from kseg._checks import check_arguments
 from kseg.blocks import scaled
 from kseg.encoders.features import finished
 from kseg.layers import ImageNetNormalization, LocalResponseNormalization
@@ -14,14 +15,16 @@ def alexnet(image, *, width: float = 1.0, weights=None, trainable: bool = True) 
 
     Args:
         image: (B, H, W, C) in [0, 255]; normalisation is inside.
-        width: multiplies every channel count, each even for the halves of the second, fourth and fifth convolution.
-        weights: None for a random start, or a file, see `kseg.encoders.weights.fill`; keras.applications has none.
-        trainable: False freezes the trunk.
+        width: multiplies every channel count, kept even for the two groups of the second, fourth and fifth convolution.
+        weights: None for random weights, or a file, see `kseg.encoders.weights.fill`; keras.applications has none.
+        trainable: False freezes the encoder.
 
     Returns: features at strides 4 (96 channels), 8 (256), 16 (256, after the fifth convolution) and 32 (the same, pooled).
 
     Source: section 3; Caffe's bvlc_reference_caffenet for the order of pooling and normalisation.
     """
+
+    check_arguments(width=width, trainable=trainable)
 
     def convolution(x, filters, size, name, groups=1, **settings):
         filters = 2 * scaled(filters // 2, width)

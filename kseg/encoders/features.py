@@ -1,4 +1,4 @@
-"""What every trunk does at its end: weights from a file, freezing, and the strides of its features. `keras` only."""
+"""The last steps of every encoder: weights from a file, freezing, and the strides of its features. `keras` only."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import keras
 from kseg.encoders.weights import fill
 
 PROBE = 256
-"""Rows and columns of the image that strides are told from, where the network takes any."""
+"""Rows and columns of the image that strides are measured with, where the network takes any size."""
 POWERS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def finished(image, features: list, *, weights, trainable: bool, donor=None) -> list:
-    """The features themselves, with the trunk's weights filled and frozen as asked.
+    """Loads and freezes the encoder's weights; returns the features.
 
     Args:
-        image: where the trunk begins, (B, H, W, C).
+        image: (B, H, W, C), where the encoder begins.
         features: its maps.
         weights: None, "imagenet" or a file, see `kseg.encoders.weights.fill`.
-        trainable: False: no weight of the trunk learns, and its batch statistics stay.
-        donor: makes the network of keras.applications whose ImageNet weights these are.
+        trainable: False freezes the weights and the batch statistics.
+        donor: makes the network of keras.applications with the ImageNet weights.
     """
     trunk = keras.Model(image, features)
     if weights is not None:
@@ -31,9 +31,9 @@ def finished(image, features: list, *, weights, trainable: bool, donor=None) -> 
 
 
 def strides(image, features: list) -> list[int]:
-    """Pixels of the image for one position of each feature, powers of two, found by shapes alone.
+    """Pixels of the image per position of each feature, powers of two, from shapes alone.
 
-    Of a small image of known size several strides give the same map; the smallest that exceeds the feature's before is taken.
+    With a small image of known size several strides give the same map: the smallest above the previous feature's is taken.
     """
     lengths = [length or PROBE for length in image.shape[1:3]]
     axis = lengths.index(max(lengths))

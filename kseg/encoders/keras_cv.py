@@ -1,8 +1,8 @@
-"""Trunks of keras-cv as encoders: ResNetV2 and CSPDarkNet. keras-cv needs TensorFlow; it is imported when a trunk is built.
+"""Backbones of keras-cv as encoders: ResNetV2 and CSPDarkNet. keras-cv needs TensorFlow; it is imported when one is built.
 
-    kseg.UNet(11, encoder=functools.partial(kseg.keras_cv.encoder, "resnet50_v2"))
+    kseg.UNet(11, encoder="resnet50_v2")
 
-keras-cv is frozen (its last commit is of 2024) but runs under Keras 3; its presets, which download, are not used.
+keras-cv is frozen (its last commit is of 2024) but runs under Keras 3. Its presets, which download, are not used.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def encoder(name: str, image, *, weights=None, trainable: bool = True) -> list:
     Args:
         name: one of `RESNETS` or `DARKNETS`.
         image: (B, H, W, C) in [0, 255]; the backbone rescales it to [0, 1].
-        weights: None for a random start, or a `.weights.h5` file of the same backbone.
-        trainable: False freezes the trunk and its batch statistics.
+        weights: None for random weights, or a `.weights.h5` file of the same backbone.
+        trainable: False freezes the encoder and its batch statistics.
 
-    Returns: the last map at each of the strides 2, 4, 8, 16 and 32 that the backbone has, of the image continued by reflection to
+    Returns: the last map at each of the strides 2, 4, 8, 16 and 32 that the backbone has, of the image extended by reflection to
         the next multiple of 32.
 
     Raises:
-        ValueError: there is no such name.
+        ValueError: there is no encoder of that name.
         ImportError: keras-cv is not installed.
     """
     if name not in RESNETS | DARKNETS:

@@ -1,7 +1,7 @@
 """ResNet-50 and ResNet-101 (He et al. 2016, arXiv:1512.03385), with strides that can become dilation. `keras` only.
 
-Layers are named as in `keras.applications`, whose files fit. A stage without its stride computes, at every position, what the
-strided one would have computed had it begun there: the dense features of DeepLab and PSPNet, from the same weights.
+Layers are named as in `keras.applications`, whose weight files load. A stage without its stride computes at every position what
+the strided one computes at every second: the dense features of DeepLab and PSPNet, from the same weights.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from kseg._checks import check_arguments, check_choice, check_integers
 from kseg.blocks import batch_norm, scaled
 from kseg.encoders.features import finished
 from kseg.layers import ImageNetNormalization
@@ -17,40 +18,8 @@ FILTERS = (64, 128, 256, 512)
 EPSILON = 1.001e-5  # as in keras.applications
 
 
-def resnet50(image, **settings) -> list:
-    """ResNet-50: 3, 4, 6 and 3 units. Arguments and result as for `resnet101`."""
-    return _resnet(image, (3, 4, 6, 3), keras.applications.ResNet50, **settings)
-
-
-def resnet101(image, **settings) -> list:
-    """ResNet-101: 3, 4, 23 and 3 units of three convolutions.
-
-    Args:
-        image: (B, H, W, C) in [0, 255]; normalisation is inside.
-        width: multiplies every channel count.
-        output_stride: 32, or 16 or 8, for which the last stage or two are dilated by 2, or by 2 and 4, instead of strided.
-        multi_grid: factors of the dilation rates of the last stage's three units.
-        stem: "7x7" as in the paper, with a bias in each convolution as in keras.applications; "deep" for the three 3x3
-            convolutions of 64, 64 and 128 channels that PSPNet begins with, without biases.
-        weights: None for a random start, "imagenet" (stem "7x7"), or a file, see `kseg.encoders.weights.fill`.
-        trainable: False freezes the trunk and its batch statistics.
-
-    Returns: a feature for each stride: 2 (64 channels), 4 (256), 8 (512), 16 (1024) and 32 (2048); with a smaller `output_stride`
-        up to that one, the last being the deepest map.
-
-    Raises:
-        ValueError: `output_stride` or `stem` is none of these, or `multi_grid` is not three factors.
-
-    Source: table 1; Chen et al. 2017 (arXiv:1706.05587), section 3, for dilation and multi-grid; the deep stem from the authors'
-        prototxt of PSPNet.
-    """
-    return _resnet(image, (3, 4, 23, 3), keras.applications.ResNet101, **settings)
-
-
-def _resnet(
+def resnet50(
     image,
-    units,
-    donor,
     *,
     width: float = 1.0,
     output_stride: int = 32,
@@ -58,13 +27,50 @@ def _resnet(
     stem: str = "7x7",
     weights=None,
     trainable: bool = True,
-):
-    if output_stride not in (8, 16, 32):
-        raise ValueError(f"`output_stride` must be 8, 16 or 32. Received: output_stride={output_stride}.")
-    if stem not in ("7x7", "deep"):
-        raise ValueError(f'`stem` must be "7x7" or "deep". Received: stem={stem!r}.')
-    if len(multi_grid) != units[-1]:
-        raise ValueError(f"`multi_grid` must be {units[-1]} factors. Received: multi_grid={multi_grid}.")
+) -> list:
+    """ResNet-50: 3, 4, 6 and 3 units. Arguments and result as for `resnet101`."""
+    return _resnet((3, 4, 6, 3), keras.applications.ResNet50, **locals())
+
+
+def resnet101(
+    image,
+    *,
+    width: float = 1.0,
+    output_stride: int = 32,
+    multi_grid: tuple[int, ...] = (1, 1, 1),
+    stem: str = "7x7",
+    weights=None,
+    trainable: bool = True,
+) -> list:
+    """ResNet-101: 3, 4, 23 and 3 units of three convolutions.
+
+    Args:
+        image: (B, H, W, C) in [0, 255]; normalisation is inside.
+        width: multiplies every channel count.
+        output_stride: 32, or 16 or 8, for which the last stage or two are dilated by 2, or by 2 and 4, instead of strided.
+        multi_grid: factors of the dilation rates of the last stage's three units.
+        stem: "7x7" as in the paper, with a bias in each convolution as in keras.applications; or "deep", the three 3x3
+            convolutions of 64, 64 and 128 channels that PSPNet begins with, without biases.
+        weights: None for random weights, "imagenet" (stem "7x7"), or a file, see `kseg.encoders.weights.fill`.
+        trainable: False freezes the encoder and its batch statistics.
+
+    Returns: one feature per stride: 2 (64 channels), 4 (256), 8 (512), 16 (1024) and 32 (2048); with a smaller `output_stride`
+        up to that one, the last being the deepest map.
+
+    Raises:
+        ValueError: an argument is out of range, or none of those listed.
+
+    Source: table 1; Chen et al. 2017 (arXiv:1706.05587), section 3, for dilation and multi-grid; the deep stem from the authors'
+        prototxt of PSPNet.
+    """
+    return _resnet((3, 4, 23, 3), keras.applications.ResNet101, **locals())
+
+
+def _resnet(units, donor, *, image, width, output_stride, multi_grid, stem, weights, trainable):
+    check_arguments(width=width, trainable=trainable)
+    check_choice("output_stride", output_stride, (8, 16, 32))
+    check_choice("stem", stem, ("7x7", "deep"))
+    check_integers("multi_grid", multi_grid, length=units[-1])
     use_bias = stem == "7x7"
     x = ImageNetNormalization(name="normalization")(image)
     x = _stem(x, width) if stem == "7x7" else _deep_stem(x, width)
@@ -95,7 +101,7 @@ def _deep_stem(x, width):
 
 
 def stage(x, filters: int, *, stride: int, rates: list[int], name: str, use_bias: bool = True):
-    """Bottleneck units of 1x1, 3x3 and 1x1 convolutions round a shortcut.
+    """Bottleneck units of 1x1, 3x3 and 1x1 convolutions with a shortcut.
 
     Args:
         x: (B, H, W, C).
@@ -123,7 +129,7 @@ def stage(x, filters: int, *, stride: int, rates: list[int], name: str, use_bias
 
 
 def _convolution(x, filters, size, name, *, activation=True, padding="same", **settings):
-    """Convolution, batch normalisation and, but before a sum, ReLU, under the names of keras.applications."""
+    """Convolution, batch normalisation and, except before a sum, ReLU, named as in keras.applications."""
     x = layers.Conv2D(filters, size, padding=padding, kernel_initializer="he_normal", name=f"{name}_conv", **settings)(
         x
     )

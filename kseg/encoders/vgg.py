@@ -5,12 +5,13 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from kseg._checks import check_arguments, check_choice, check_integer
 from kseg.blocks import conv_stack, scaled
 from kseg.encoders.features import finished
 from kseg.layers import ImageNetNormalization
 
 VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-"""Filters and number of convolutions of each stage."""
+"""Channels and number of convolutions of each stage."""
 
 
 def vgg16(
@@ -27,16 +28,18 @@ def vgg16(
     Args:
         image: (B, H, W, C) in [0, 255]; normalisation is inside.
         width: multiplies the channels of every convolution.
-        batch_normalization: put batch normalisation before each ReLU (not in the paper), which learns from random weights.
-        margin: zeros around the normalised image, in pixels; the papers' FCNs pad by 100, of which the first convolution's own
-            padding is one.
-        weights: None for a random start, "imagenet", or a file, see `kseg.encoders.weights.fill`.
-        trainable: False freezes the trunk.
+        batch_normalization: whether batch normalisation precedes each ReLU (not in the paper), to train from random weights.
+        margin: zeros around the normalised image, in pixels, including the first convolution's padding of 1; the FCN paper
+            uses 100.
+        weights: None for random weights, "imagenet", or a file, see `kseg.encoders.weights.fill`.
+        trainable: False freezes the encoder.
 
     Returns: the five pooled maps, at strides 2, 4, 8, 16 and 32; sizes are rounded up.
 
     Source: Simonyan and Zisserman 2015, configuration D.
     """
+    check_arguments(width=width, batch_normalization=batch_normalization, trainable=trainable)
+    check_integer("margin", margin, minimum=0)
     x = ImageNetNormalization(name="normalization")(image)
     features = []
     if margin:
@@ -59,20 +62,22 @@ def vgg16_dilated(
     weights=None,
     trainable: bool = True,
 ) -> list:
-    """VGG16 without its last two poolings: the stride stays 8, and the last stage is dilated by 2. Takes the same weight files.
+    """VGG16 without its last two poolings: the stride stays 8, and the last stage is dilated by 2. The same weight files load.
 
     Args:
         image: (B, H, W, C) in [0, 255]; normalisation is inside.
         width: multiplies the channels of every convolution.
-        batch_normalization: put batch normalisation before each ReLU.
-        padding: "same", or "valid" for convolutions that take their margin off the map.
-        weights: None for a random start, "imagenet", or a file, see `kseg.encoders.weights.fill`.
-        trainable: False freezes the trunk.
+        batch_normalization: whether batch normalisation precedes each ReLU.
+        padding: "same", or "valid", with which each convolution shrinks the map.
+        weights: None for random weights, "imagenet", or a file, see `kseg.encoders.weights.fill`.
+        trainable: False freezes the encoder.
 
-    Returns: the pooled maps of strides 2 and 4, and the last one, of stride 8.
+    Returns: the pooled maps of strides 2 and 4, and the last map, of stride 8.
 
     Source: Yu and Koltun 2016 (arXiv:1511.07122), section 4.
     """
+    check_arguments(width=width, batch_normalization=batch_normalization, trainable=trainable)
+    check_choice("padding", padding, ("same", "valid"))
     x = ImageNetNormalization(name="normalization")(image)
     features = []
     for stage, (filters, depth) in enumerate(VGG16_STAGES, start=1):

@@ -1,6 +1,6 @@
-"""Layers that Keras lacks: crops, pooling, ways up, padding, normalisation, bilinear kernels.
+"""Layers that Keras lacks: crops, pooling, upsampling, padding, normalisation, bilinear kernels.
 
-Everything here is written in `keras.ops`, so that it runs on each of Keras's backends; each layer reloads from a `.keras` file.
+They are written in `keras.ops`, run on each of Keras's backends, and reload from `.keras` files.
 """
 
 from kseg.layers.normalization import ImageNetNormalization, LocalResponseNormalization

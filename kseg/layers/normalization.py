@@ -1,16 +1,18 @@
-"""The constants by which pretrained trunks bring an image to the range they learnt from. `keras.ops` only."""
+"""Normalisation of images as pretrained encoders expect it, and of channels by their neighbours. `keras.ops` only."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
+from kseg._checks import check_integer, check_number
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class ImageNetNormalization(keras.layers.Layer):
-    """RGB in [0, 255] as VGG16's Caffe weights expect it: channels turned to BGR, less ImageNet's mean; no scaling.
+    """RGB in [0, 255] as VGG16's Caffe weights expect it: BGR minus ImageNet's mean, not scaled.
 
-    (B, H, W, C) to (B, H, W, C). Where C is not 3, the mean of the three means is taken off each channel.
+    (B, H, W, C) to (B, H, W, C). If C is not 3, the mean of the three means is subtracted from each channel.
     """
 
     MEAN = (103.939, 116.779, 123.68)
@@ -28,7 +30,7 @@ class ImageNetNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kseg")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Divides each channel by the strength of the channels round it: x / (1 + alpha / size * sum of x^2)^beta.
+    """Divides each channel by the strength of its neighbours: x / (1 + alpha / size * sum of x^2)^beta.
 
     The sum is over `size` neighbouring channels, those beyond the first and the last being 0. (B, H, W, C) to (B, H, W, C).
 
@@ -37,7 +39,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         alpha, beta: as in the formula.
 
     Raises:
-        ValueError: `size` is not odd.
+        ValueError: `size` is not odd, or an argument is no number.
 
     Example:
         >>> round(float(LocalResponseNormalization()(np.full((1, 1, 1, 3), 100.0))[0, 0, 0, 0]), 4), round(100 / 1.6**0.75, 4)
@@ -48,7 +50,10 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, **kwargs):
         super().__init__(**kwargs)
-        if size < 1 or size % 2 == 0:
+        check_number("alpha", alpha)
+        check_number("beta", beta)
+        check_integer("size", size)
+        if size % 2 == 0:
             raise ValueError(f"`size` must be an odd number of at least 1. Received: size={size}.")
         self.size, self.alpha, self.beta = size, alpha, beta
 

@@ -1,22 +1,24 @@
-"""Means over regions of the whole image, at any input size. `keras.ops` only."""
+"""Means over regions of the image, at any input size. `keras.ops` only."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
+from kseg._checks import check_integer
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class ImagePooling2D(keras.layers.Layer):
     """Means of the image over `bins` x `bins` regions, at any input size.
 
-    Bin i of n holds the rows from floor(i H / n) up to ceil((i + 1) H / n), and so for columns: equal regions where n divides H,
-    regions that share a row where it does not, and repeated ones where n is larger. One bin is the mean over the image.
+    Bin i of n holds the rows from floor(i H / n) up to ceil((i + 1) H / n), likewise the columns: equal regions if n divides H,
+    regions that share a row if it does not, repeated ones if n is larger. One bin is the mean over the image.
 
     (B, H, W, C) to (B, bins, bins, C).
 
     Args:
-        bins: regions a side.
+        bins: regions per side.
 
     Raises:
         ValueError: `bins` is less than 1.
@@ -31,8 +33,7 @@ class ImagePooling2D(keras.layers.Layer):
 
     def __init__(self, bins: int = 1, **kwargs):
         super().__init__(**kwargs)
-        if bins < 1:
-            raise ValueError(f"`bins` must be at least 1. Received: bins={bins}.")
+        check_integer("bins", bins)
         self.bins = bins
 
     def call(self, values):

@@ -1,9 +1,11 @@
-"""Layers that see to sizes: a crop and a resizing to a reference, and a least size that is checked. `keras.ops` only."""
+"""Layers for sizes: crop and resize to a reference, and refuse images that are too small. `keras.ops` only."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
+
+from kseg._checks import check_integer, check_pair
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -13,26 +15,20 @@ class CropToMatch(keras.layers.Layer):
     Called on [map (B, H, W, C), reference (B, h, w, ...)]; returns (B, h, w, C), the map's rows and columns from `offset` on.
 
     Args:
-        offset: (rows, columns) left out at the top and the left, an integer for both, or "centre".
+        offset: (rows, columns) to drop at the top and the left, one integer for both, or "centre".
 
     Raises:
-        ValueError: `offset` is none of these, or negative; or the reference is larger than what is left of the map, where both
-            sizes are known. TensorFlow refuses the crop where they become known in a running graph only.
+        ValueError: `offset` is none of these, or negative; or the reference is larger than the rest of the map, where both
+            sizes are static. TensorFlow refuses the crop where they are known only when the graph runs.
 
     Source: the Crop layer of the FCNs (Long et al. 2015); "centre" as in U-Net (Ronneberger et al. 2015).
     """
 
     def __init__(self, offset=0, **kwargs):
         super().__init__(**kwargs)
-        pair = (offset, offset) if isinstance(offset, int) else offset
-        valid = pair == "centre" or (
-            isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(n, int) and n >= 0 for n in pair)
-        )
-        if not valid:
-            raise ValueError(
-                f'`offset` must be "centre", one or two integers of at least 0. Received: offset={offset!r}.'
-            )
-        self.offset = pair if pair == "centre" else tuple(pair)
+        if offset != "centre":
+            offset = check_pair("offset", offset, minimum=0, otherwise='"centre", or ')
+        self.offset = offset
 
     def call(self, inputs):
         values, reference = inputs
@@ -55,7 +51,7 @@ class CropToMatch(keras.layers.Layer):
         for axis in (1, 2):
             if None not in (values[axis], reference[axis]) and values[axis] < reference[axis] + offset[axis - 1]:
                 raise ValueError(
-                    f"The map must reach beyond the reference and `offset`. Received: map {tuple(values)}, reference "
+                    f"The map must not be smaller than the reference plus `offset`. Received: map {tuple(values)}, reference "
                     f"{tuple(reference)}, offset={self.offset} in layer {self.name!r}. Give a larger image."
                 )
 
@@ -65,21 +61,21 @@ class CropToMatch(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kseg")
 class MinimumSize(keras.layers.Layer):
-    """Passes an image (B, H, W, C) on, and refuses one that has too few rows or columns for unpadded convolutions.
+    """Returns an image (B, H, W, C), and refuses one with too few rows or columns for unpadded convolutions.
 
-    TensorFlow answers an unpadded convolution of a map smaller than its kernel with numbers that mean nothing, so a network
-    that shrinks its maps begins with this layer.
+    TensorFlow returns meaningless numbers for an unpadded convolution of a map smaller than its kernel, so a network that shrinks
+    its maps begins with this layer.
 
     Args:
-        size: least H and W, pixels.
+        size: smallest H and W, pixels.
 
     Raises:
-        ValueError: H or W is less, where it is known. TensorFlow refuses the image where they become known in a running graph
-            only.
+        ValueError: H or W is smaller, where it is static. TensorFlow refuses the image if it is known only when the graph runs.
     """
 
     def __init__(self, size: int, **kwargs):
         super().__init__(**kwargs)
+        check_integer("size", size)
         self.size = size
 
     def call(self, image):
@@ -88,9 +84,8 @@ class MinimumSize(keras.layers.Layer):
             return image
         shape = ops.shape(image)
         missing = [ops.minimum(length - self.size, 0) for length in shape[1:3]]
-        return ops.slice(
-            image, (0, *missing, 0), shape
-        )  # begins below 0, which tf.slice refuses, where rows are missing
+        # Begins below 0, which TensorFlow refuses, where rows are missing.
+        return ops.slice(image, (0, *missing, 0), shape)
 
     def compute_output_shape(self, input_shape):
         self._check(input_shape)

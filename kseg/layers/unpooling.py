@@ -1,6 +1,6 @@
-"""Max pooling that remembers where each maximum lay, and the two ways back: to those places, or to a regular grid.
+"""Max pooling that returns the index of each maximum, and its inverses: to those positions, or to a regular grid.
 
-Windows are reshaped to one axis and compared there, so that every backend numbers the places alike. `keras.ops` only.
+Windows are reshaped to one axis and compared there, so that every backend counts positions alike. `keras.ops` only.
 """
 
 from __future__ import annotations
@@ -8,14 +8,16 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kseg._checks import check_pair
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class MaxPoolingWithIndices2D(keras.layers.Layer):
-    """Max pooling over windows that do not overlap, which also tells where in its window each maximum lay.
+    """Max pooling over windows that do not overlap, which also returns the index of each maximum in its window.
 
     (B, H, W, C) to [maxima (B, h, w, C), indices (B, h, w, C) int32], h = ceil(H / rows) and w = ceil(W / columns): windows at
-    the bottom and the right hold what is there. An index is row * columns + column within the window; of equal maxima the first
-    one counts, and it alone receives the gradient.
+    the bottom and the right may be cut. An index is row * columns + column within the window; of equal maxima the first one
+    counts, and it alone receives the gradient.
 
     Args:
         pool_size: (rows, columns) of a window, pixels, or one integer for both.
@@ -33,17 +35,17 @@ class MaxPoolingWithIndices2D(keras.layers.Layer):
 
     def __init__(self, pool_size=2, **kwargs):
         super().__init__(**kwargs)
-        self.pool_size = _pair(pool_size, "pool_size")
+        self.pool_size = check_pair("pool_size", pool_size)
 
     def call(self, values):
         windows = self._windows(values)
         indices = ops.argmax(windows, axis=3)
-        # a sum over the one kept value, because the gradient of a maximum is shared among equal values
+        # The sum over the one kept value: the gradient of a maximum would be shared among equal values.
         maxima = ops.sum(ops.where(_at(indices, self.pool_size), windows, ops.zeros_like(windows)), axis=3)
         return maxima, ops.cast(indices, "int32")
 
     def _windows(self, values):
-        """(B, H, W, C) as (B, h, w, rows * columns, C); what lies beyond the map is never a first maximum."""
+        """(B, H, W, C) as (B, h, w, rows * columns, C), padded with values that are never a first maximum."""
         rows, columns = self.pool_size
         height, width = ops.shape(values)[1:3]
         beyond = [[0, 0], [0, -height % rows], [0, -width % columns], [0, 0]]
@@ -67,7 +69,7 @@ class MaxPoolingWithIndices2D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kseg")
 class MaxUnpooling2D(keras.layers.Layer):
-    """Puts each value at the place in its window that `MaxPoolingWithIndices2D` found, and 0 everywhere else.
+    """Puts each value at its index from `MaxPoolingWithIndices2D` in its window, and 0 everywhere else.
 
     Called on [values (B, h, w, C), indices (B, h, w, C)]; returns (B, rows * h, columns * w, C), to be cropped where the pooled
     map's size was no multiple of the window. The gradient of a value is that at its place.
@@ -83,7 +85,7 @@ class MaxUnpooling2D(keras.layers.Layer):
 
     def __init__(self, pool_size=2, **kwargs):
         super().__init__(**kwargs)
-        self.pool_size = _pair(pool_size, "pool_size")
+        self.pool_size = check_pair("pool_size", pool_size)
 
     def call(self, inputs):
         values, indices = inputs
@@ -99,8 +101,8 @@ class MaxUnpooling2D(keras.layers.Layer):
         values, indices = input_shape
         if tuple(values)[1:] != tuple(indices)[1:]:
             raise ValueError(
-                f"Values and indices must have one shape. Received: values {tuple(values)}, indices {tuple(indices)} in layer "
-                f"{self.name!r}. Bring the values to the pooled map's channels by a 1x1 convolution."
+                f"Values and indices must have the same shape. Received: values {tuple(values)}, indices {tuple(indices)} in "
+                f"layer {self.name!r}. Change the values' channels to those of the pooled map by a 1x1 convolution."
             )
         return _enlarged(values, self.pool_size)
 
@@ -127,7 +129,7 @@ class BedOfNails2D(keras.layers.Layer):
 
     def __init__(self, factor=2, **kwargs):
         super().__init__(**kwargs)
-        self.factor = _pair(factor, "factor")
+        self.factor = check_pair("factor", factor)
 
     def call(self, values):
         rows, columns = self.factor
@@ -144,20 +146,9 @@ class BedOfNails2D(keras.layers.Layer):
 
 
 def _at(indices, pool_size):
-    """(B, h, w, rows * columns, C), true where a window's place is the one of `indices` (B, h, w, C)."""
-    places = ops.arange(pool_size[0] * pool_size[1], dtype=indices.dtype)
-    return ops.expand_dims(indices, 3) == ops.reshape(places, (-1, 1))
-
-
-def _pair(value, name) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else value
-    if (
-        not isinstance(pair, tuple | list)
-        or len(pair) != 2
-        or not all(isinstance(number, int) and number >= 1 for number in pair)
-    ):
-        raise ValueError(f"`{name}` must be one or two integers of at least 1. Received: {name}={value!r}.")
-    return tuple(pair)
+    """(B, h, w, rows * columns, C), true at the position in each window that `indices` (B, h, w, C) holds."""
+    positions = ops.arange(pool_size[0] * pool_size[1], dtype=indices.dtype)
+    return ops.expand_dims(indices, 3) == ops.reshape(positions, (-1, 1))
 
 
 def _enlarged(shape, factor) -> tuple:

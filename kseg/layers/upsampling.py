@@ -1,54 +1,56 @@
-"""All the ways of enlarging a map, behind one argument, so that decoders can be compared. `keras.ops` only."""
+"""All upsampling modes behind one argument, to compare decoders. `keras.ops` only."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
+from kseg._checks import check_boolean, check_choice, check_integer
 from kseg.layers.unpooling import BedOfNails2D, MaxUnpooling2D
 
 INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2}
-"""How many pixels on either side of the nearest one have a say."""
+"""Pixels on either side of the nearest one that contribute."""
 MODES = ("bed_of_nails", *INTERPOLATIONS, "max_unpooling", "transposed_bilinear", "transposed_random")
 
 
 def Upsampling(
     mode: str, factor: int, *, filters: int | None = None, padding: str = "same", trainable: bool = True, name=None
 ) -> keras.layers.Layer:
-    """The layer that makes a map (B, H, W, C) `factor` times larger in the way that `mode` names.
+    """The layer that enlarges a map (B, H, W, C) by `factor`.
 
     - "bed_of_nails": each value at the top left of a block of zeros.
     - "nearest", "bilinear", "bicubic": interpolation between the centres of pixels.
-    - "max_unpooling": each value where the maximum lay that pooling took away; called on [values, indices].
-    - "transposed_bilinear": transposed convolution with a kernel of 2 * factor and no bias that starts as bilinear interpolation
-      of each channel by itself, as in the FCNs.
-    - "transposed_random": transposed convolution with a kernel of `factor` and a bias from random weights, as in U-Net.
+    - "max_unpooling": each value at the position of the maximum that pooling kept; called on [values, indices].
+    - "transposed_bilinear": transposed convolution with a kernel of 2 * factor and no bias, initialised as bilinear interpolation
+      of each channel, as in the FCNs.
+    - "transposed_random": transposed convolution with a kernel of `factor` and a bias, initialised at random, as in U-Net.
 
     Args:
-        mode: one of these.
-        factor: pixels out for each pixel in, in both directions.
-        filters: channels out; for transposed convolutions only, which need it.
-        padding: "same", or "valid" for transposed convolutions, by which "transposed_bilinear" gives `factor` pixels more.
+        mode: one of "bed_of_nails", "nearest", "bilinear", "bicubic", "max_unpooling", "transposed_bilinear" and
+            "transposed_random".
+        factor: pixels out per pixel in, in both directions.
+        filters: channels out; required by transposed convolutions, and for them only.
+        padding: "same", or for transposed convolutions "valid", with which "transposed_bilinear" gives `factor` pixels more.
         trainable: whether a transposed convolution learns.
         name: of the layer.
 
     Returns: a layer to (B, factor * H, factor * W, C or filters).
 
     Raises:
-        ValueError: `mode` is none of these, `factor` is below 1, or `filters` or `padding` does not go with the mode.
+        ValueError: `mode` is none of these, `factor` is below 1, or `filters` or `padding` does not fit the mode.
 
     Example:
         >>> np.asarray(Upsampling("nearest", 2)(np.array([1.0, 2.0]).reshape(1, 1, 2, 1)))[0, :, :, 0].tolist()
         [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
     """
-    if mode not in MODES:
-        raise ValueError(f"`mode` must be one of {', '.join(MODES)}. Received: mode={mode!r}.")
-    if factor < 1:
-        raise ValueError(f"`factor` must be at least 1. Received: factor={factor}.")
+    check_choice("mode", mode, MODES)
+    check_integer("factor", factor)
+    check_choice("padding", padding, ("same", "valid"))
+    check_boolean("trainable", trainable)
     transposed = mode.startswith("transposed")
     if (filters is not None) != transposed or (padding != "same" and not transposed):
         raise ValueError(
-            "`filters` must be given for transposed convolutions, and `filters` and `padding` for nothing else. "
+            "`filters` is required for transposed convolutions; other modes take neither `filters` nor `padding`. "
             f"Received: mode={mode!r}, filters={filters}, padding={padding!r}."
         )
     if mode == "bed_of_nails":
@@ -74,11 +76,11 @@ def Upsampling(
 class Interpolation2D(keras.layers.Layer):
     """Interpolates between the centres of pixels, border pixels repeated: (B, H, W, C) to (B, factor * H, factor * W, C).
 
-    Unlike Keras's `UpSampling2D` it runs in an exported graph that takes images of any size, and gives the same numbers on every
+    Unlike Keras's `UpSampling2D` it runs in an exported graph for images of any size, and gives the same numbers on every
     backend. "bicubic" is the kernel of Keys with a = -1/2.
 
     Args:
-        factor: pixels out for each pixel in, in both directions.
+        factor: pixels out per pixel in, in both directions.
         interpolation: "nearest", "bilinear" or "bicubic".
 
     Raises:
@@ -89,10 +91,8 @@ class Interpolation2D(keras.layers.Layer):
 
     def __init__(self, factor=2, interpolation="bilinear", **kwargs):
         super().__init__(**kwargs)
-        if interpolation not in INTERPOLATIONS:
-            raise ValueError(
-                f"`interpolation` must be one of {', '.join(INTERPOLATIONS)}. Received: interpolation={interpolation!r}."
-            )
+        check_integer("factor", factor)
+        check_choice("interpolation", interpolation, INTERPOLATIONS)
         self.factor, self.interpolation = factor, interpolation
         self.reach = INTERPOLATIONS[interpolation]
 
@@ -110,11 +110,11 @@ class Interpolation2D(keras.layers.Layer):
         return ops.reshape(ops.einsum("rt,bhwtc->bhwrc", weights, taps), shape)
 
     def _weights(self) -> list[list[float]]:
-        """Weight of the pixel at each distance -reach..reach, for each of the `factor` places within a pixel."""
+        """Weight of the pixel at each distance -reach..reach, for each of the `factor` positions within a pixel."""
         kernel = {"nearest": lambda u: 1.0, "bilinear": lambda u: max(0.0, 1 - abs(u)), "bicubic": _keys}
-        places = [(place + 0.5) / self.factor - 0.5 for place in range(self.factor)]
+        positions = [(i + 0.5) / self.factor - 0.5 for i in range(self.factor)]
         distances = range(-self.reach, self.reach + 1)
-        return [[kernel[self.interpolation](place - distance) for distance in distances] for place in places]
+        return [[kernel[self.interpolation](position - distance) for distance in distances] for position in positions]
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
@@ -133,7 +133,7 @@ def _keys(u: float) -> float:
 
 @keras.saving.register_keras_serializable(package="kseg")
 class Bilinear(keras.initializers.Initializer):
-    """Kernel (k, k, out, in) of a transposed convolution that interpolates each channel by itself.
+    """Kernel (k, k, out, in) of a transposed convolution that interpolates each channel.
 
     With f = (k + 1) // 2 the weight at (i, j) is (1 - |i - c| / f)(1 - |j - c| / f), c the centre (k - 1) / 2 for even k and
     f - 1 for odd k; between different channels it is 0.

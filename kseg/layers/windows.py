@@ -1,4 +1,4 @@
-"""Layers that give every pixel its own window: mirrored borders, and pooling that is dilated instead of strided."""
+"""Layers that give every pixel its own window: mirrored borders, and dilated instead of strided pooling. `keras.ops` only."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import functools
 import keras
 from keras import ops
 
+from kseg._checks import check_integer, check_pair
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class ReflectionPadding2D(keras.layers.Layer):
-    """Continues a map beyond its border as facing mirrors would; the outermost row is not repeated, the reflections are.
+    """Extends a map beyond its border as facing mirrors would; the outermost row is not repeated, the reflections are.
 
     Row j of the result, counted from the map's own first row, is row -j above the top, 2(n - 1) - j past the bottom, and so on
-    with period 2(n - 1), so that the smallest map can be continued by any margin. (B, H, W, C) becomes
+    with period 2(n - 1), so even the smallest map can be extended by any margin. (B, H, W, C) becomes
     (B, top + H + bottom, left + W + right, C).
 
     Args:
         padding: ((top, bottom), (left, right)) in pixels, or one integer for all.
-        multiple: H and W are first continued, at the bottom and the right, to the next multiple of this.
+        multiple: H and W are first extended, at the bottom and the right, to the next multiple of this.
 
     Raises:
-        ValueError: a padding is negative, or `multiple` below 1.
+        ValueError: `padding` is not of this form, or negative, or `multiple` is below 1.
 
     Example:
         >>> rows = np.arange(3.0).reshape(1, 3, 1, 1)
@@ -31,12 +33,11 @@ class ReflectionPadding2D(keras.layers.Layer):
 
     def __init__(self, padding=1, multiple=1, **kwargs):
         super().__init__(**kwargs)
-        padding = ((padding, padding),) * 2 if isinstance(padding, int) else padding
-        self.padding, self.multiple = tuple(tuple(pair) for pair in padding), multiple
-        if min(map(min, self.padding)) < 0:
-            raise ValueError(f"`padding` must not be negative. Received: padding={padding}.")
-        if multiple < 1:
-            raise ValueError(f"`multiple` must be at least 1. Received: multiple={multiple}.")
+        pairs = padding if isinstance(padding, tuple | list) else (padding, padding)
+        if len(pairs) != 2:
+            raise ValueError(f"`padding` must be ((top, bottom), (left, right)). Received: padding={padding!r}.")
+        check_integer("multiple", multiple)
+        self.padding, self.multiple = tuple(check_pair("padding", pair, minimum=0) for pair in pairs), multiple
 
     def call(self, inputs):
         for axis, (before, after) in enumerate(self.padding, start=1):
@@ -62,16 +63,20 @@ class ReflectionPadding2D(keras.layers.Layer):
 class DilatedMaxPooling2D(keras.layers.Layer):
     """Maximum over `pool_size` positions that lie `dilation_rate` apart; no stride, no padding.
 
-    (B, H, W, C) to (B, H - (p - 1) * d, W - (p - 1) * d, C). What max pooling becomes where every position is answered.
+    (B, H, W, C) to (B, H - (p - 1) * d, W - (p - 1) * d, C). Max pooling for the windows of every position.
 
     Args:
-        pool_size: (rows, columns).
-        dilation_rate: (rows, columns).
+        pool_size: (rows, columns), or one integer for both.
+        dilation_rate: (rows, columns), or one integer for both.
+
+    Raises:
+        ValueError: one of them is not one or two integers of at least 1.
     """
 
     def __init__(self, pool_size=(2, 2), dilation_rate=(1, 1), **kwargs):
         super().__init__(**kwargs)
-        self.pool_size, self.dilation_rate = tuple(pool_size), tuple(dilation_rate)
+        self.pool_size = check_pair("pool_size", pool_size)
+        self.dilation_rate = check_pair("dilation_rate", dilation_rate)
 
     def call(self, inputs):
         for axis, (size, rate) in enumerate(zip(self.pool_size, self.dilation_rate, strict=True), start=1):

@@ -1,24 +1,24 @@
 """DeepLabv3 (Chen et al. 2017, arXiv:1706.05587) and DeepLabv3+ (Chen et al. 2018, arXiv:1802.02611). `keras` only.
 
-A ResNet whose last strides became dilation, context at several rates, and bilinear upsampling; the "+" sharpens the result with
-features of stride 4.
+A ResNet with dilation in place of its last strides, context at several rates, and bilinear upsampling; the "+" sharpens the
+result with features of stride 4.
 """
 
 from __future__ import annotations
 
-import functools
-
 import keras
 from keras import layers
 
-from kseg import encoders
+from kseg._checks import check_arguments, check_choice, check_integers
 from kseg.blocks import activate, aspp, conv_norm, scaled, score
-from kseg.encoders.resnet import stage
+from kseg.encoders.features import strides
+from kseg.encoders.names import encode
+from kseg.encoders.resnet import resnet50, resnet101, stage
 from kseg.layers import CropToMatch, Interpolation2D
 
 RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 """Dilations of the parallel branches by output stride."""
-RESNETS = {50: encoders.resnet50, 101: encoders.resnet101}
+RESNETS = {50: resnet50, 101: resnet101}
 
 
 def DeepLabV3(
@@ -31,6 +31,7 @@ def DeepLabV3(
     context: str = "parallel",
     width: float = 1.0,
     encoder=None,
+    weights=None,
     dropout: float = 0.1,
     activation: str | None = None,
     name: str = "deeplab_v3",
@@ -47,34 +48,34 @@ def DeepLabV3(
         context: "parallel", atrous spatial pyramid pooling with rates 6, 12 and 18, doubled at output stride 8; or "cascade",
             three more copies of the last stage, each with twice the dilation of the one before.
         width: multiplies every channel count.
-        encoder: `image -> features` in place of the ResNet, whose last feature is taken at `output_stride`.
-        dropout: share of the joined features that is dropped before the classes.
+        encoder: name in `kseg.encoders.ENCODERS`, such as "resnet50", or function `image -> features`; the last one must be at
+            `output_stride`, which a named encoder is built with where it can dilate. None: the ResNet of `depth`.
+        weights: of the encoder: None for random weights, "imagenet", or a file, see `kseg.encoders.weights.fill`.
+        dropout: share of the features that is dropped before the scores.
         activation: None for logits, "softmax" for probabilities.
         name: of the model.
 
     Returns: model from `image` (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32, for any H and W.
 
     Raises:
-        ValueError: `depth`, `output_stride` or `context` is none of these; an encoder comes with "cascade", or ends at another
+        ValueError: an argument is out of range, or none of those listed; an encoder comes with "cascade", or ends at another
             stride.
 
     Example:
-        >>> trunk = functools.partial(kseg.encoders.resnet50, output_stride=16, width=0.1)  # or weights="imagenet"
-        >>> kseg.DeepLabV3(21, encoder=trunk, width=0.1).output_shape
+        >>> kseg.DeepLabV3(21, encoder="resnet50", width=0.1).output_shape  # or weights="imagenet" and width 1
         (None, None, None, 21)
 
     Source: sections 3 and 4.
     """
-    _check(depth, output_stride, RATES)
-    if context not in ("parallel", "cascade"):
-        raise ValueError(f'`context` must be "parallel" or "cascade". Received: context={context!r}.')
+    _check(num_classes, input_shape, depth, output_stride, multi_grid, width, dropout, activation)
+    check_choice("context", context, ("parallel", "cascade"))
     if encoder is not None and context == "cascade":
         raise ValueError(
             '`context` must be "parallel" with an `encoder`: the cascade repeats the last stage of the ResNet. '
             f"Received: context={context!r}, encoder={encoder}."
         )
     image = keras.Input(input_shape, name="image")
-    *_, x = _features(image, encoder, depth, output_stride, multi_grid, width)
+    *_, x = _features(image, encoder, weights, depth, output_stride, multi_grid, width)
     if context == "parallel":
         x = aspp(x, scaled(256, width), rates=RATES[output_stride])
     else:
@@ -93,6 +94,7 @@ def DeepLabV3Plus(
     multi_grid: tuple[int, int, int] = (1, 2, 4),
     width: float = 1.0,
     encoder=None,
+    weights=None,
     dropout: float = 0.1,
     activation: str | None = None,
     name: str = "deeplab_v3_plus",
@@ -104,10 +106,10 @@ def DeepLabV3Plus(
     Source: section 3.1 and figure 2: 48 channels of low-level features, two 3x3 convolutions of 256 channels. The trunk is the
         ResNet; the paper's best results are with Xception.
     """
-    _check(depth, output_stride, RATES)
+    _check(num_classes, input_shape, depth, output_stride, multi_grid, width, dropout, activation)
     image = keras.Input(input_shape, name="image")
-    features = _features(image, encoder, depth, output_stride, multi_grid, width)
-    found = encoders.strides(image, features)
+    features = _features(image, encoder, weights, depth, output_stride, multi_grid, width)
+    found = strides(image, features)
     if 4 not in found:
         raise ValueError(f"`encoder` must have a feature of stride 4. Received: features of strides {found}.")
     low = conv_norm(features[found.index(4)], scaled(48, width), name="decoder_low")
@@ -122,23 +124,25 @@ def DeepLabV3Plus(
     return _upsampled_to(image, x, 4, activation, name)
 
 
-def _check(depth, output_stride, known):
-    if depth not in RESNETS:
-        raise ValueError(f"`depth` must be 50 or 101. Received: depth={depth}.")
-    if output_stride not in known:
-        raise ValueError(f"`output_stride` must be 8 or 16. Received: output_stride={output_stride}.")
+def _check(num_classes, input_shape, depth, output_stride, multi_grid, width, dropout, activation):
+    check_arguments(
+        num_classes=num_classes, input_shape=input_shape, width=width, dropout=dropout, activation=activation
+    )
+    check_choice("depth", depth, RESNETS)
+    check_choice("output_stride", output_stride, sorted(RATES))
+    check_integers("multi_grid", multi_grid, length=3)
 
 
-def _features(image, encoder, depth, output_stride, multi_grid, width):
+def _features(image, encoder, weights, depth, output_stride, multi_grid, width):
+    settings = {"weights": weights, "output_stride": output_stride, "multi_grid": multi_grid, "width": width}
     if encoder is None:
-        trunk = functools.partial(RESNETS[depth], multi_grid=multi_grid, output_stride=output_stride, width=width)
-        return trunk(image)
-    features = encoder(image)
-    found = encoders.strides(image, features)
+        return RESNETS[depth](image, **settings)
+    features = encode(image, encoder, **settings)
+    found = strides(image, features)
     if found[-1] != output_stride:
         raise ValueError(
             "`encoder` must end at `output_stride`. Received: features of strides "
-            f"{found}, output_stride={output_stride}. Give a trunk that dilates, or leave out its last features."
+            f"{found}, output_stride={output_stride}. Take an encoder that dilates, or drop its last features."
         )
     return features
 

@@ -1,8 +1,8 @@
-"""Discriminators of the segmentation game: is this the label map of this image, or one that a network made? `keras` only.
+"""Discriminators of the segmentation game: is this label map the truth of this image, or predicted by a network? `keras` only.
 
 Each takes [`image` (B, H, W, C) in [0, 255], `label_map` (B, H, W, M)], M the channels of the label map's encoding (K classes, or
-C K for "product"); with `input_shape=None` the label map alone. The answer is one logit for each image, or a map of logits.
-`DCGAN` alone judges samples of a GAN.
+C K for "product"); with `input_shape=None` the label map alone. The output is one logit per image, or a map of logits.
+`DCGAN` judges the samples of a GAN.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from kseg._checks import check_arguments, check_boolean, check_integer
 from kseg.blocks import batch_norm, scaled
 from kseg.layers import CropToMatch, Interpolation2D
 
@@ -17,27 +18,27 @@ LARGE = ((3, 96), (3, 128), (3, 128)), ((3, 256), (3, 256)), ((3, 512),)
 LARGE_LIGHT = ((3, 96), (3, 128), (3, 128)), ((3, 128), (3, 128)), ((3, 256),)
 SMALL = ((3, 96), (1, 128)), ((3, 256), (1, 256)), ((3, 512),)
 SMALL_LIGHT = ((3, 96), (1, 128)), ((3, 128), (1, 128)), ((3, 256),)
-"""Kernel size and channels of each convolution, a group for each resolution."""
+"""Kernel size and channels of each convolution, one group per resolution."""
 
 
 def TwoBranch(
     num_classes: int,
     *,
     input_shape: tuple = (None, None, 3),
-    branch_filters: int = 64,
+    width: float = 1.0,
     logits: int = 1,
     spectral_normalization: bool = False,
     name: str = "two_branch",
 ) -> keras.Model:
     """The two-branch discriminator that Luc et al. used on Stanford Background.
 
-    Label map and image each pass through 5x5 convolutions to `branch_filters` channels (the image through a quarter of them
-    first), are joined, and pass through 3x3 convolutions of 2, 4 and 8 times the width with max pooling between.
+    Label map and image each pass through 5x5 convolutions to 64 channels (the image through 16 first), are concatenated, and pass
+    through 3x3 convolutions of 128, 256 and 512 channels with max pooling between.
 
     Args:
         num_classes: channels of the label map.
         input_shape: of the image, (H, W, C).
-        branch_filters: channels of each branch; the paper's 64.
+        width: multiplies every channel count.
         logits: outputs; 1 for real against fake, or 2 as in the public implementations.
         spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
         name: of the model.
@@ -45,28 +46,26 @@ def TwoBranch(
     Returns: model from [`image`, `label_map`] to logits (B, logits), float32: the mean of the last map.
 
     Raises:
-        ValueError: `branch_filters` is no positive multiple of 4.
+        ValueError: an argument is out of range.
 
     Source: Luc et al. 2016 (arXiv:1611.08408), section 4.1; 1,667,265 parameters for 8 classes and one logit.
     """
-    if branch_filters < 4 or branch_filters % 4:
-        raise ValueError(
-            f"`branch_filters` must be a positive multiple of 4. Received: branch_filters={branch_filters}."
-        )
+    _check(num_classes, input_shape, spectral_normalization, width=width, logits=logits)
 
     def conv(x, filters, size, name):
-        return _convolution(x, filters, size, name, spectral_normalization, activation="relu")
+        return _convolution(x, scaled(filters, width), size, name, spectral_normalization, activation="relu")
 
+    check_arguments(input_shape=input_shape)  # not None here
     image, label_map = _inputs(input_shape, num_classes)
     x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(image)
-    x = conv(x, branch_filters // 4, 5, "image_conv1")
-    x = conv(x, branch_filters, 5, "image_conv2")
-    x = layers.Concatenate(name="join")([conv(label_map, branch_filters, 5, "label_map_conv"), x])
-    x = conv(x, 2 * branch_filters, 3, "joint_conv1")
+    x = conv(x, 16, 5, "image_conv1")
+    x = conv(x, 64, 5, "image_conv2")
+    x = layers.Concatenate(name="join")([conv(label_map, 64, 5, "label_map_conv"), x])
+    x = conv(x, 128, 3, "joint_conv1")
     x = layers.MaxPooling2D(padding="same", name="joint_pool1")(x)
-    x = conv(x, 4 * branch_filters, 3, "joint_conv2")
+    x = conv(x, 256, 3, "joint_conv2")
     x = layers.MaxPooling2D(padding="same", name="joint_pool2")(x)
-    x = conv(x, 8 * branch_filters, 3, "joint_conv3")
+    x = conv(x, 512, 3, "joint_conv3")
     x = _convolution(x, logits, 3, "score", spectral_normalization, kernel_initializer="glorot_uniform")
     x = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
     return keras.Model([image, label_map], x, name=name)
@@ -87,8 +86,8 @@ def LargeFOV(
     Args:
         num_classes: channels of the label map.
         input_shape: of the image, (H, W, C), which is joined to the label map; None: the label map alone, as in the paper, where
-            the encoding "product" brings the image in.
-        light: fewer channels in the later layers.
+            the encoding "product" includes the image.
+        light: whether later layers have fewer channels.
         width: multiplies every channel count.
         logits: outputs; 1 for real against fake, or 2 as in the public implementations.
         spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
@@ -99,6 +98,7 @@ def LargeFOV(
     Source: Luc et al. 2016 (arXiv:1611.08408), section 4.2, in the layers of a public implementation, whose 1x1 convolutions are
         not padded here; 2,346,561 parameters for 21 classes, 869,185 if light.
     """
+    check_boolean("light", light)
     groups = LARGE_LIGHT if light else LARGE
     return _field_of_view(groups, 3, num_classes, input_shape, width, logits, spectral_normalization, name)
 
@@ -119,6 +119,7 @@ def SmallFOV(
 
     Source: Luc et al. 2016 (arXiv:1611.08408), section 4.2; 1,572,289 parameters for 21 classes, 490,177 if light.
     """
+    check_boolean("light", light)
     groups = SMALL_LIGHT if light else SMALL
     return _field_of_view(groups, 1, num_classes, input_shape, width, logits, spectral_normalization, name)
 
@@ -128,18 +129,18 @@ def PatchGAN(
     *,
     input_shape: tuple | None = (None, None, 3),
     layers_between: int = 3,
-    filters: int = 64,
+    base_filters: int = 64,
     batch_normalization: bool = True,
     spectral_normalization: bool = False,
     name: str = "patch_gan",
 ) -> keras.Model:
-    """The discriminator of pix2pix: a logit for each patch of 70 x 70 pixels, by 4x4 convolutions.
+    """The discriminator of pix2pix: one logit per patch of 70 x 70 pixels, by 4x4 convolutions.
 
     Args:
         num_classes: channels of the label map.
         input_shape: of the image, (H, W, C), which is joined to the label map; None: the label map alone.
         layers_between: n; patches are of 16, 34, 70, 142, 286, 574 pixels for 1 to 6.
-        filters: channels of the first convolution; they double up to eight times as many.
+        base_filters: channels of the first convolution; they double up to 8 times as many.
         batch_normalization: after every convolution but the first and the last, as in the paper.
         spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
         name: of the model.
@@ -153,12 +154,18 @@ def PatchGAN(
     Source: Isola et al. 2017 (arXiv:1611.07004), appendix 6.1.2; 2,769,601 parameters for six channels and n = 3, without the
         moving averages.
     """
-    if layers_between < 1:
-        raise ValueError(f"`layers_between` must be at least 1. Received: layers_between={layers_between}.")
+    _check(
+        num_classes,
+        input_shape,
+        spectral_normalization,
+        base_filters=base_filters,
+        batch_normalization=batch_normalization,
+    )
+    check_integer("layers_between", layers_between)
     inputs, x = _joined(input_shape, num_classes)
     for i in range(layers_between + 1):
         stride = 2 if i < layers_between else 1
-        x = _convolution(x, min(2**i, 8) * filters, 4, f"conv{i + 1}", spectral_normalization, strides=stride)
+        x = _convolution(x, min(2**i, 8) * base_filters, 4, f"conv{i + 1}", spectral_normalization, strides=stride)
         if batch_normalization and i > 0:
             x = batch_norm(f"norm{i + 1}")(x)
         x = layers.LeakyReLU(0.2, name=f"relu{i + 1}")(x)
@@ -170,18 +177,18 @@ def FullyConvolutional(
     num_classes: int,
     *,
     input_shape: tuple | None = None,
-    filters: int = 64,
+    base_filters: int = 64,
     spectral_normalization: bool = False,
     name: str = "fully_convolutional",
 ) -> keras.Model:
-    """The discriminator of Hung et al.: a logit for each pixel, from 4x4 convolutions of stride 2 and bilinear upsampling by 32.
+    """The discriminator of Hung et al.: one logit per pixel, from 4x4 convolutions of stride 2 and bilinear upsampling by 32.
 
-    Upsampling is fixed: a learned one was found to ruin the game.
+    The upsampling does not learn: where it did, the game failed.
 
     Args:
         num_classes: channels of the label map.
         input_shape: of the image, (H, W, C), which is joined to the label map; None: the label map alone, as in the paper.
-        filters: channels of the first convolution; they double to eight times as many.
+        base_filters: channels of the first convolution; they double up to 8 times as many.
         spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
         name: of the model.
 
@@ -189,10 +196,11 @@ def FullyConvolutional(
 
     Source: Hung et al. 2018 (arXiv:1802.07934), section 3.2; 2,783,169 parameters for 21 classes. Odd sizes are rounded up.
     """
+    _check(num_classes, input_shape, spectral_normalization, base_filters=base_filters)
     inputs, x = _joined(input_shape, num_classes)
     reference = inputs[-1] if isinstance(inputs, list) else inputs
     for i, multiple in enumerate((1, 2, 4, 8), start=1):
-        x = _convolution(x, multiple * filters, 4, f"conv{i}", spectral_normalization, strides=2)
+        x = _convolution(x, multiple * base_filters, 4, f"conv{i}", spectral_normalization, strides=2)
         x = layers.LeakyReLU(0.2, name=f"relu{i}")(x)
     x = _convolution(x, 1, 4, "score", spectral_normalization, strides=2)
     x = Interpolation2D(32, dtype="float32", name="up_image")(x)
@@ -203,19 +211,19 @@ def DCGAN(
     channels: int,
     *,
     size: int = 32,
-    filters: int = 64,
+    base_filters: int = 64,
     label_map: bool = False,
     batch_normalization: bool = True,
     spectral_normalization: bool = False,
     name: str = "dcgan_discriminator",
 ) -> keras.Model:
-    """Judges images, or label maps, alone: 4x4 convolutions of stride 2 down to 4 x 4, and one logit. For `kseg.GAN`.
+    """The discriminator of `kseg.GAN`, for images or label maps alone: 4x4 convolutions of stride 2 down to 4 x 4, and one logit.
 
     Args:
         channels: of the image, or K of the label map.
         size: height and width of the input in pixels.
-        filters: channels of the first convolution; each next one has twice as many.
-        label_map: the input is a label map's probabilities, and no image in [0, 255].
+        base_filters: channels of the first convolution; each later one has twice as many.
+        label_map: whether the input is the probabilities of a label map instead of an image in [0, 255].
         batch_normalization: after every convolution but the first, as in the paper.
         spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
         name: of the model.
@@ -224,13 +232,16 @@ def DCGAN(
 
     Source: Radford et al. 2016 (arXiv:1511.06434), section 3.
     """
+    _check(channels, None, spectral_normalization, base_filters=base_filters, batch_normalization=batch_normalization)
+    check_integer("size", size)
+    check_boolean("label_map", label_map)
     x = sample = keras.Input((size, size, channels), name="sample")
     if not label_map:
         x = layers.Rescaling(1 / 127.5, offset=-1.0, name="normalization")(x)
     i = 0
     while x.shape[1] > 4:
         i += 1
-        x = _convolution(x, 2 ** (i - 1) * filters, 4, f"conv{i}", spectral_normalization, strides=2)
+        x = _convolution(x, 2 ** (i - 1) * base_filters, 4, f"conv{i}", spectral_normalization, strides=2)
         if batch_normalization and i > 1:
             x = batch_norm(f"norm{i}")(x)
         x = layers.LeakyReLU(0.2, name=f"relu{i}")(x)
@@ -240,7 +251,8 @@ def DCGAN(
 
 
 def _field_of_view(groups, score_size, num_classes, input_shape, width, logits, spectral_normalization, name):
-    """Convolutions with ReLU, max pooling between the groups, a score for each position, and their mean."""
+    """Convolutions with ReLU, max pooling between the groups, a score per position, and the mean of the scores."""
+    _check(num_classes, input_shape, spectral_normalization, width=width, logits=logits)
     inputs, x = _joined(input_shape, num_classes)
     for level, convolutions in enumerate(groups, start=1):
         if level > 1:
@@ -253,12 +265,18 @@ def _field_of_view(groups, score_size, num_classes, input_shape, width, logits, 
     return keras.Model(inputs, x, name=name)
 
 
+def _check(num_classes, input_shape, spectral_normalization, **arguments):
+    check_arguments(num_classes=num_classes, spectral_normalization=spectral_normalization, **arguments)
+    if input_shape is not None:
+        check_arguments(input_shape=input_shape)
+
+
 def _inputs(input_shape, channels):
     return keras.Input(input_shape, name="image"), keras.Input((*input_shape[:2], channels), name="label_map")
 
 
 def _joined(input_shape, channels):
-    """The model's inputs, and one map of all that it sees."""
+    """The model's inputs, and their concatenation."""
     if input_shape is None:
         label_map = keras.Input((None, None, channels), name="label_map")
         return label_map, label_map
@@ -273,7 +291,7 @@ def _convolution(x, filters, size, name, spectral_normalization, **settings):
 
 
 def _normalized(layer, spectral_normalization):
-    """The layer with its kernel divided by its largest singular value, where that is asked for."""
+    """The layer, with its kernel divided by its largest singular value if `spectral_normalization`."""
     if not spectral_normalization:
         return layer
     return layers.SpectralNormalization(layer, name=f"{layer.name}_spectral", dtype=layer.dtype_policy)

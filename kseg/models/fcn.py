@@ -9,9 +9,13 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from kseg._checks import check_arguments, check_boolean, check_choice
 from kseg.blocks import activate, fully_connected, scaled, score
-from kseg.encoders import strides, vgg16
+from kseg.encoders.features import strides
+from kseg.encoders.names import encode
+from kseg.encoders.vgg import vgg16
 from kseg.layers import CropToMatch, Upsampling
+from kseg.layers.upsampling import MODES
 
 CAFFE_MARGIN = 100
 CAFFE_CROPS = {32: 19, 16: 27, 8: 31, "pool4": 5, "pool3": 9}
@@ -27,6 +31,7 @@ def FCN32s(
     width: float = 1.0,
     fc_filters: int = 4096,
     encoder=None,
+    weights=None,
     padding: str | int = "same",
     batch_normalization: bool = False,
     upsampling: str = "transposed_bilinear",
@@ -46,6 +51,7 @@ def FCN16s(
     width: float = 1.0,
     fc_filters: int = 4096,
     encoder=None,
+    weights=None,
     padding: str | int = "same",
     batch_normalization: bool = False,
     upsampling: str = "transposed_bilinear",
@@ -66,6 +72,7 @@ def FCN8s(
     width: float = 1.0,
     fc_filters: int = 4096,
     encoder=None,
+    weights=None,
     padding: str | int = "same",
     batch_normalization: bool = False,
     upsampling: str = "transposed_bilinear",
@@ -86,25 +93,27 @@ def FCN8s(
         input_shape: (H, W, C); None where any size may come.
         width: multiplies the channels of the trunk and of fc6 and fc7.
         fc_filters: channels of fc6 and fc7 at width 1.
-        encoder: `image -> features`, whose last three, at strides 8, 16 and 32, take the places of pool3, pool4 and pool5;
-            None: VGG16 of `width`, randomly started.
+        encoder: name in `kseg.encoders.ENCODERS`, such as "resnet50", or function `image -> features`, whose last three, at
+            strides 8, 16 and 32, replace pool3, pool4 and pool5. None: VGG16.
+        weights: of the encoder: None for random weights, "imagenet", or a file, see `kseg.encoders.weights.fill`.
         padding: "same" for maps that keep their size, or 100 for the paper's margin with its crops.
-        batch_normalization: put batch normalisation before each ReLU of VGG16, fc6 and fc7 (not in the paper), without which
+        batch_normalization: whether batch normalisation precedes each ReLU of VGG16, fc6 and fc7 (not in the paper); without it
             the deep trunk hardly learns from random weights.
-        upsampling: way of `kseg.layers.Upsampling` but "max_unpooling", as no place of a maximum belongs to a class.
+        upsampling: one of "bed_of_nails", "nearest", "bilinear", "bicubic", "transposed_bilinear" (the paper's),
+            "transposed_random"; see `kseg.layers.Upsampling`.
         upsampling_trainable: whether "transposed_bilinear" learns; the paper's stays bilinear. "transposed_random" always does.
-        dropout: share of fc6's and fc7's activations that is dropped.
-        at_once: scale pool4 and pool3 by 0.01 and 0.0001 as in the authors' variant that is trained in one stage.
-        initial: trained network of the same trunk, FCN-16s for FCN-8s, whose weights are copied layer by layer; not those of the
-            upsampling to the image, whose kernel is another.
+        dropout: share of the activations of fc6 and fc7 that is dropped.
+        at_once: whether pool4 and pool3 are scaled by 0.01 and 0.0001, as in the authors' variant that is trained in one stage.
+        initial: trained network of the same trunk, FCN-16s for FCN-8s, whose weights are copied layer by layer, except those of
+            the upsampling to the image, whose kernel has another size.
         activation: None for logits, "softmax" for probabilities.
         name: of the model.
 
     Returns: model from `image` (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32, for any H and W.
 
     Raises:
-        ValueError: `padding` is neither "same" nor 100, or it is 100 with an `encoder` or another upsampling than the paper's;
-            the encoder stops before stride 32; or a layer of `initial` has other shapes than here.
+        ValueError: an argument is out of range, or none of those listed; `padding` is 100 with an `encoder` or another upsampling
+            than the paper's; the encoder stops before stride 32; or a layer of `initial` has other shapes than here.
 
     Example:
         >>> coarse = kseg.FCN16s(21, width=0.125)
@@ -117,10 +126,15 @@ def FCN8s(
 
 
 def _fcn(
-    fused, *, num_classes, input_shape, width, fc_filters, encoder, padding, batch_normalization, upsampling,
+    fused, *, num_classes, input_shape, width, fc_filters, encoder, weights, padding, batch_normalization, upsampling,
     upsampling_trainable, dropout, activation, name, at_once=False, initial=None,
 ):  # fmt: skip
     """The network that adds the scores of `fused`, coarse to fine, to those of fc7."""
+    check_arguments(
+        num_classes=num_classes, input_shape=input_shape, width=width, fc_filters=fc_filters, dropout=dropout,
+        batch_normalization=batch_normalization, upsampling_trainable=upsampling_trainable, activation=activation,
+    )  # fmt: skip
+    check_boolean("at_once", at_once)
     _check(padding, encoder, upsampling)
     caffe = padding == CAFFE_MARGIN
     mode = "valid" if caffe else "same"
@@ -132,7 +146,9 @@ def _fcn(
         return Upsampling(upsampling, factor, filters=num_classes, padding=mode, trainable=trainable, name=name)(x)
 
     image = keras.Input(input_shape, name="image")
-    pool3, pool4, pool5 = _pooled(image, encoder, caffe, width, batch_normalization)
+    pool3, pool4, pool5 = _pooled(
+        image, encoder, caffe, weights=weights, width=width, batch_normalization=batch_normalization
+    )
     pooled = {"pool4": pool4, "pool3": pool3}
     x = fully_connected(pool5, scaled(fc_filters, width), mode, dropout, batch_normalization)
     x = score(x, num_classes, name="score_fc7")
@@ -158,26 +174,20 @@ def _fcn(
 
 
 def _check(padding, encoder, upsampling):
-    if padding not in ("same", CAFFE_MARGIN):
-        raise ValueError(f'`padding` must be "same" or {CAFFE_MARGIN}. Received: padding={padding!r}.')
+    check_choice("padding", padding, ("same", CAFFE_MARGIN))
+    check_choice("upsampling", upsampling, [mode for mode in MODES if mode != "max_unpooling"])
     if padding == CAFFE_MARGIN and (encoder is not None or upsampling != "transposed_bilinear"):
         raise ValueError(
             f'`padding` must be "same" with an `encoder` or another upsampling than "transposed_bilinear": the crops of '
             f"{CAFFE_MARGIN} hold for the paper's. Received: encoder={encoder}, upsampling={upsampling!r}."
         )
-    if upsampling == "max_unpooling":
-        raise ValueError(
-            "`upsampling` must be a way that needs no places of maxima: scores have a channel for each class. "
-            "Received: upsampling='max_unpooling'. SegNet and UNet take it."
-        )
 
 
-def _pooled(image, encoder, caffe, width, batch_normalization):
+def _pooled(image, encoder, caffe, **settings):
     """The features at strides 8, 16 and 32."""
     if encoder is None:
-        margin = CAFFE_MARGIN if caffe else 0
-        return vgg16(image, width=width, batch_normalization=batch_normalization, margin=margin)[2:]
-    features = encoder(image)
+        return vgg16(image, margin=CAFFE_MARGIN if caffe else 0, **settings)[2:]
+    features = encode(image, encoder, **settings)
     found = strides(image, features)
     if found[-3:] != [8, 16, 32]:
         raise ValueError(
@@ -187,7 +197,7 @@ def _pooled(image, encoder, caffe, width, batch_normalization):
 
 
 def _start_from(network, initial):
-    """Copies the weights of each layer that both networks have, but for the upsampling to the image."""
+    """Copies the weights of each layer that both networks have, except the upsampling to the image."""
     theirs = {layer.name: layer for layer in initial.layers if layer.weights and layer.name != "up_image"}
     for layer in network.layers:
         source = theirs.get(layer.name)

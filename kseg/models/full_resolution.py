@@ -1,10 +1,11 @@
-"""A fully convolutional network that never downsamples: the plainest way to label every pixel, and the dearest. `keras` only."""
+"""A fully convolutional network that never downsamples: the simplest, most costly way to label every pixel. `keras` only."""
 
 from __future__ import annotations
 
 import keras
 from keras import layers
 
+from kseg._checks import check_arguments
 from kseg.blocks import activate, conv_stack, scaled, score
 
 
@@ -13,7 +14,6 @@ def FullResolutionFCN(
     *,
     input_shape: tuple = (None, None, 3),
     depth: int = 8,
-    filters: int = 64,
     width: float = 1.0,
     batch_normalization: bool = False,
     activation: str | None = None,
@@ -28,16 +28,15 @@ def FullResolutionFCN(
         num_classes: K.
         input_shape: (H, W, C); None where any size may come.
         depth: number L of 3x3 convolutions.
-        filters: channels of each.
-        width: multiplier of `filters`.
-        batch_normalization: put batch normalisation before each ReLU.
-        activation: of the output; None for logits, or "softmax".
+        width: multiplies the 64 channels of each.
+        batch_normalization: whether batch normalisation precedes each ReLU.
+        activation: None for logits, "softmax" for probabilities.
         name: of the model.
 
     Returns: model from `image` (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32, for any H and W.
 
     Raises:
-        ValueError: `depth` is below 1.
+        ValueError: an argument is out of range.
 
     Example:
         >>> kseg.receptive_field(kseg.FullResolutionFCN(8, depth=8)).extent
@@ -45,10 +44,10 @@ def FullResolutionFCN(
 
     Source: the first idea of a fully convolutional network, before the downsampling of Long et al. 2015 (arXiv:1411.4038).
     """
-    if depth < 1:
-        raise ValueError(f"`depth` must be at least 1. Received: depth={depth}.")
+    check_arguments(num_classes=num_classes, input_shape=input_shape, depth=depth, width=width)
+    check_arguments(batch_normalization=batch_normalization, activation=activation)
     image = keras.Input(input_shape, name="image")
     x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(image)
-    x = conv_stack(x, scaled(filters, width), depth=depth, name="stack", batch_normalization=batch_normalization)
+    x = conv_stack(x, scaled(64, width), depth=depth, name="stack", batch_normalization=batch_normalization)
     logits = score(x, num_classes, name="logits", kernel_initializer="he_normal", dtype="float32")
     return keras.Model(image, activate(logits, activation), name=name)

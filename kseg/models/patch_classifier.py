@@ -1,8 +1,8 @@
 """The classifier of a window's centre pixel (Ciresan et al. 2012), and its conversion for whole images. `keras` only.
 
-Before fully convolutional networks, a picture was labelled by classifying the window round each pixel. `PatchClassifier` is
-such a network, with dense layers; `convolutionalize` turns it, trained or not, into an equal one that answers all pixels at once.
-Only chains of layers that do the same to a window wherever it lies can be converted: padding inside a classifier is refused.
+Before fully convolutional networks, images were labelled by classifying the window around each pixel. `PatchClassifier` is such a
+network, with dense layers; `convolutionalize` converts it, trained or not, into an equivalent one that labels all pixels in one
+pass. Only chains of translation-invariant layers can be converted: padding inside a classifier is refused.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from kseg._checks import check_arguments, check_choice, check_integer
 from kseg.blocks import activate, batch_norm, scaled
 from kseg.layers import CropToMatch, DilatedMaxPooling2D, ImageNetNormalization, ReflectionPadding2D
 
@@ -24,7 +25,7 @@ POINTWISE = (
     layers.Softmax,
     ImageNetNormalization,
 )
-"""Layers that treat every position alike: they are the same in a window and in an image."""
+"""Layers that treat every position alike, in a window and in an image."""
 
 
 def PatchClassifier(
@@ -44,20 +45,21 @@ def PatchClassifier(
 
     Args:
         num_classes: K.
-        window: rows and columns of the window; the pixel in question is at `window // 2`.
+        window: rows and columns of the window; the classified pixel is at `window // 2`.
         channels: C.
         filters: channels of each convolution.
         kernel_sizes: rows and columns of each convolution.
         dense_units: units of the dense layers before the last.
-        width: multiplier of `filters` and `dense_units`.
-        batch_normalization: put batch normalisation before each ReLU.
-        activation: of the output; None for logits, or "softmax".
+        width: multiplies `filters` and `dense_units`.
+        batch_normalization: whether batch normalisation precedes each ReLU.
+        activation: None for logits, "softmax" for probabilities.
         name: of the model.
 
     Returns: model from windows `image` (N, window, window, C) in [0, 255] to logits (N, K), float32.
 
     Raises:
-        ValueError: `filters` and `kernel_sizes` differ in length, or nothing is left of the window before the dense layers.
+        ValueError: an argument is out of range, `filters` and `kernel_sizes` differ in length, or nothing is left of the window
+            before the dense layers.
 
     Example:
         >>> kseg.PatchClassifier(2, channels=1).count_params()
@@ -67,16 +69,21 @@ def PatchClassifier(
         microscopy images"; the defaults are its network N4, with ReLU. Training on windows drawn at random is the original way
         (`kseg.inference.windows`); training the conversion on label maps is the same with all windows of an image in one batch.
     """
+    check_arguments(num_classes=num_classes, channels=channels, filters=filters, kernel_sizes=kernel_sizes, width=width)
+    check_arguments(batch_normalization=batch_normalization, activation=activation)
+    check_integer("window", window)
+    if dense_units:
+        check_arguments(dense_units=dense_units)
     if len(filters) != len(kernel_sizes):
         raise ValueError(
-            f"`filters` and `kernel_sizes` must be equally long. Received: filters={filters}, kernel_sizes={kernel_sizes}."
+            f"`filters` and `kernel_sizes` must have the same length. Received: filters={filters}, kernel_sizes={kernel_sizes}."
         )
     least = 1
     for size in reversed(kernel_sizes):
         least = 2 * least + size - 1
     if window < least:
         raise ValueError(
-            f"`window` must be at least {least} for kernel_sizes={kernel_sizes}. Received: window={window}. Widen it, or take "
+            f"`window` must be at least {least} for kernel_sizes={kernel_sizes}. Received: window={window}. Widen it, or use "
             "fewer or smaller kernels."
         )
 
@@ -99,17 +106,17 @@ def PatchClassifier(
 
 
 def convolutionalize(classifier: keras.Model, *, border: str = "reflect", name: str | None = None) -> keras.Model:
-    """The fully convolutional network that gives every pixel what `classifier` says of the window round it.
+    """The fully convolutional network whose logits at each pixel are those of `classifier` for the window around it.
 
-    A dense layer on a map of h x w is a convolution with a kernel of h x w, and one on a vector a convolution of 1x1. A stride of
-    s would answer one pixel in s; without it, what follows reads every s-th position: its kernels are dilated by s. Weights are
-    copied, and layers keep their names. What neighbouring windows have in common is computed once instead of once a window
-    (`python -m benchmarks.windows` measures the difference).
+    A dense layer on a map of h x w is a convolution with a kernel of h x w, one on a vector is a 1x1 convolution. A stride of s
+    would label one pixel in s; it becomes 1, and the kernels of later layers are dilated by s. Weights are copied, layers keep
+    their names. What neighbouring windows share is computed once instead of once per window (`python -m benchmarks.windows`
+    measures the difference).
 
     Args:
-        classifier: chain of layers from windows (N, window, window, C) to (N, K); convolutions and pooling unpadded.
-        border: what lies beyond the image: "reflect", its mirror image, or "zeros".
-        name: of the new model; None for the classifier's.
+        classifier: chain of layers from windows (N, window, window, C) to (N, K), without padding.
+        border: what surrounds the image: "reflect", its mirror image, or "zeros".
+        name: of the new model; None: the classifier's.
 
     Returns: model from `image` (B, H, W, C) to logits (B, H, W, K), for any H and W; it can be trained on label maps.
 
@@ -124,8 +131,7 @@ def convolutionalize(classifier: keras.Model, *, border: str = "reflect", name: 
     Source: Long et al. 2015 (arXiv:1411.4038), section 3.1, for dense layers as convolutions; Giusti et al. 2013
         (arXiv:1302.1700) for pooling that loses no position, here by dilation.
     """
-    if border not in ("reflect", "zeros"):
-        raise ValueError(f'`border` must be "reflect" or "zeros". Received: border={border!r}.')
+    check_choice("border", border, ("reflect", "zeros"))
     chain = _chain(classifier)
     around = tuple((size // 2, size - 1 - size // 2) for size in classifier.input_shape[1:3])
     pad = ReflectionPadding2D if border == "reflect" else layers.ZeroPadding2D
@@ -142,14 +148,13 @@ def convolutionalize(classifier: keras.Model, *, border: str = "reflect", name: 
         converted.set_weights([np.reshape(old, new.shape) for old, new in weights])
         dilation = tuple(d * s for d, s in zip(dilation, getattr(layer, "strides", (1, 1)), strict=True))
         flattened = (1, 1) if isinstance(layer, layers.Dense) else flattened
-    x = CropToMatch(name="window_crop", dtype="float32")(
-        [x, image]
-    )  # rows at the end of a window that no stride reaches answer pixels beyond
+    # Where the strides do not reach the end of a window, the map has rows for pixels beyond the image.
+    x = CropToMatch(name="window_crop", dtype="float32")([x, image])
     return keras.Model(image, x, name=name or classifier.name)
 
 
 def _chain(classifier) -> list:
-    """The classifier's layers after its input, in order; they must follow each other without branches."""
+    """The classifier's layers after its input, in order, which must form a chain."""
     shape = classifier.input_shape
     if len(classifier.inputs) != 1 or len(shape) != 4 or None in shape[1:] or len(classifier.output_shape) != 2:
         raise ValueError(
@@ -161,22 +166,22 @@ def _chain(classifier) -> list:
     for layer in chain:
         if layer.input is not tensor:
             raise ValueError(
-                f"`classifier` must be a chain of layers. Received: layer {layer.name!r}, which takes something else than what "
-                "the layer before it gives. Branches cannot be converted."
+                f"`classifier` must be a chain of layers. Received: layer {layer.name!r}, whose input is not the output of the "
+                "layer before it. Branches cannot be converted."
             )
         tensor = layer.output
     return chain
 
 
 def _converted(layer, dilation, flattened):
-    """The layer that does to an image, at `dilation`, what `layer` does to each window.
+    """The layer that applies `layer` to every window of an image, at `dilation`.
 
-    `flattened` is the size of the map that a Flatten before this layer made a vector of, and (1, 1) without one.
+    `flattened` is the size of the map that a preceding Flatten turned into a vector, (1, 1) without one.
     """
     settings = layer.get_config()
     if getattr(layer, "padding", "valid") != "valid":
         raise ValueError(
-            "`classifier` must not pad: what lies round a window is no zero in an image. Received: "
+            "`classifier` must not pad: around a window an image has pixels, not zeros. Received: "
             f"padding={layer.padding!r} in layer {layer.name!r}. Build it with padding='valid'."
         )
     if isinstance(layer, layers.Conv2D):
@@ -196,6 +201,6 @@ def _converted(layer, dilation, flattened):
         return type(layer).from_config(settings)
     raise ValueError(
         f"`classifier` must consist of layers that can be converted. Received: layer {layer.name!r} of type "
-        f"{type(layer).__name__}. There are: Conv2D, MaxPooling2D, Flatten, Dense, and where they treat every position alike "
+        f"{type(layer).__name__}. These can: Conv2D, MaxPooling2D, Flatten, Dense, and where they treat every position alike "
         f"{', '.join(kind.__name__ for kind in POINTWISE)}."
     )

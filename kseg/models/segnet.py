@@ -1,5 +1,6 @@
-"""SegNet and SegNet-Basic (Badrinarayanan, Kendall, Cipolla 2017, arXiv:1511.00561): a decoder that puts each value where the
-encoder's pooling found the maximum. `keras` only.
+"""SegNet and SegNet-Basic (Badrinarayanan, Kendall, Cipolla 2017, arXiv:1511.00561). `keras` only.
+
+The decoder puts each value where the encoder's pooling found the maximum.
 """
 
 from __future__ import annotations
@@ -7,9 +8,11 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from kseg._checks import check_arguments, check_choice
 from kseg.blocks import activate, batch_norm, max_pool, scaled, score, upsample
-from kseg.encoders import VGG16_STAGES
+from kseg.encoders.vgg import VGG16_STAGES
 from kseg.layers import CropToMatch, ImageNetNormalization, LocalResponseNormalization
+from kseg.layers.upsampling import MODES
 
 DECODER = ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,))
 """Channels of each stage's convolutions, coarse to fine; the 26th convolution gives the classes."""
@@ -26,28 +29,30 @@ def SegNet(
 ) -> keras.Model:
     """SegNet: the 13 convolutions of VGG16, and their mirror image.
 
-    What crosses from encoder to decoder is where each maximum lay, 2 bits a pooled value, and no feature map as in U-Net.
+    The encoder hands the decoder the position of each maximum, 2 bits per pooled value, instead of feature maps as in U-Net.
 
     Args:
         num_classes: K.
         input_shape: (H, W, C); None where any size may come.
         width: multiplies the channels of every convolution but the last.
-        upsampling: way of `kseg.layers.Upsampling`; the paper's, or another to compare with it.
+        upsampling: one of "bed_of_nails", "nearest", "bilinear", "bicubic", "max_unpooling" (the paper's),
+            "transposed_bilinear", "transposed_random"; see `kseg.layers.Upsampling`.
         activation: None for logits, "softmax" for probabilities.
         name: of the model.
 
     Returns: model from `image` (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32, for any H and W.
 
     Raises:
-        ValueError: `width` is not above 0, or `upsampling` or `activation` is none that is known.
+        ValueError: an argument is out of range, or none of those listed.
 
     Example:
         >>> kseg.SegNet(11, width=0.125).count_params()
         465627
 
     Source: section 3 and figure 2; the authors' segnet_train.prototxt; 29,449,355 trainable parameters for 11 classes. The
-        encoder's layers are named as VGG16's in `keras.applications`, so that its weights can be given to them by name.
+        encoder's layers are named as VGG16's in `keras.applications`, so that its weights can be copied by name.
     """
+    _check(num_classes, input_shape, width, upsampling, activation)
     image = keras.Input(input_shape, name="image")
     x = ImageNetNormalization(name="normalization")(image)
     pooled = []
@@ -69,7 +74,6 @@ def SegNetBasic(
     num_classes: int,
     *,
     input_shape: tuple = (None, None, 3),
-    filters: int = 64,
     width: float = 1.0,
     upsampling: str = "max_unpooling",
     activation: str | None = None,
@@ -77,25 +81,26 @@ def SegNetBasic(
 ) -> keras.Model:
     """SegNet-Basic: four 7x7 convolutions down, four up without ReLU, and a 1x1 score.
 
-    The contrast of the image is normalised by its own brightness instead of by constants (local response normalisation).
+    Local response normalisation scales the image's contrast by its own brightness, instead of constants.
 
     Args:
         num_classes: K.
         input_shape: (H, W, C); None where any size may come.
-        filters: channels of every convolution at width 1.
-        width: multiplies them.
-        upsampling: way of `kseg.layers.Upsampling`; the paper's, or another to compare with it.
+        width: multiplies the 64 channels of every convolution.
+        upsampling: one of "bed_of_nails", "nearest", "bilinear", "bicubic", "max_unpooling" (the paper's),
+            "transposed_bilinear", "transposed_random"; see `kseg.layers.Upsampling`.
         activation: None for logits, "softmax" for probabilities.
         name: of the model.
 
     Returns: model from `image` (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32, for any H and W.
 
     Raises:
-        ValueError: `width` is not above 0, or `upsampling` or `activation` is none that is known.
+        ValueError: an argument is out of range, or none of those listed.
 
     Source: section 4; the authors' segnet_basic_train.prototxt; 1,416,587 trainable parameters for 11 classes.
     """
-    filters = scaled(filters, width)
+    _check(num_classes, input_shape, width, upsampling, activation)
+    filters = scaled(64, width)
     image = keras.Input(input_shape, name="image")
     x = LocalResponseNormalization(name="normalization")(image)
     pooled = []
@@ -110,8 +115,13 @@ def SegNetBasic(
     return keras.Model(image, activate(x, activation), name=name)
 
 
+def _check(num_classes, input_shape, width, upsampling, activation):
+    check_arguments(num_classes=num_classes, input_shape=input_shape, width=width, activation=activation)
+    check_choice("upsampling", upsampling, MODES)
+
+
 def _convolution(x, filters, size, stage, number="", relu=True):
-    """Convolution with a bias, as the authors count it, batch normalisation, and ReLU unless told otherwise."""
+    """Convolution with a bias, which the authors count too, batch normalisation, and ReLU if `relu`."""
     x = layers.Conv2D(filters, size, padding="same", kernel_initializer="he_normal", name=f"{stage}_conv{number}")(x)
     x = batch_norm(f"{stage}_norm{number}")(x)
     return layers.ReLU(name=f"{stage}_relu{number}")(x) if relu else x

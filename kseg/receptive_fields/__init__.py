@@ -1,7 +1,7 @@
 """How many pixels of the image a position of a network's map depends on, found by walking the functional graph.
 
-The answer is exact away from the image's border, and for maps whose sizes divide by the strides. Every layer between the map
-and the image has to be one that is known in `reads`; another one is named in the error rather than guessed at. `keras` only.
+The result is exact away from the image's border, and for maps whose sizes are multiples of the strides. Every layer between the
+map and the image must be known in `reads`; an unknown one is refused by name. `keras` only.
 """
 
 from kseg.receptive_fields.walk import ReceptiveField, receptive_field

@@ -1,4 +1,4 @@
-"""What a position of each kind of layer's map reads of the layer's inputs: one rule a kind. `keras` only."""
+"""What one position of a layer's output reads of its inputs: one rule per kind of layer. `keras` only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from kseg.layers import (
 
 
 class Grid(NamedTuple):
-    """Where a map's positions lie: `stride` pixels apart, (N - lost) / stride of them for an image of N pixels."""
+    """The positions of a map: `stride` pixels apart, (N - lost) / stride of them for an image of N pixels."""
 
     stride: Fraction | float = Fraction(1)
     lost: Fraction = Fraction(0)
@@ -46,15 +46,15 @@ class Reads(NamedTuple):
 
 
 ARITHMETIC = ("Add", "Subtract", "Multiply", "TrueDivide")
-"""What `x + y` and the like leave in a graph: operations that are no layers, and whose classes Keras does not publish."""
+"""Operations that `x + y` and the like leave in a graph; they are no layers, and Keras does not publish their classes."""
 
 COLLAPSED = Reads(math.inf, -math.inf, math.inf)
-"""Of the whole image, as one vector for all of it or a few."""
+"""For maps that depend on the whole image at every position."""
 
 
 @functools.singledispatch
 def read_by(layer, axis: int, grids: list[Grid], sizes: list[int | None]) -> list[Reads | None]:
-    """What a layer reads of each of its inputs, whose grids and sizes along `axis` are given; None of one it only measures."""
+    """What a layer reads of each input, with the inputs' grids and sizes along `axis`; None if it uses its size only."""
     if not isinstance(layer, keras.Layer) and type(layer).__name__ in ARITHMETIC:
         return _pointwise(layer, axis, grids, sizes)
     return _unknown(layer, axis, grids, sizes)
@@ -63,7 +63,7 @@ def read_by(layer, axis: int, grids: list[Grid], sizes: list[int | None]) -> lis
 def _unknown(layer, axis, grids, sizes):
     raise ValueError(
         f"receptive_field must know every layer between the map and the image. Received: layer {layer.name!r} of type "
-        f"{type(layer).__name__}. Name a layer before it, or add what it reads to kseg/receptive_fields/reads.py."
+        f"{type(layer).__name__}. Name an earlier layer, or add a rule to kseg/receptive_fields/reads.py."
     )
 
 

@@ -1,4 +1,4 @@
-"""The walk from a layer back to the image, and what it found. `keras` only."""
+"""The walk from a layer back to the image, and its result. `keras` only."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from kseg.receptive_fields.reads import Grid, read_by
 
 @dataclasses.dataclass(frozen=True)
 class ReceptiveField:
-    """What position i of a map sees of the image; each number is (rows, columns) where the two differ.
+    """What position i of a map depends on in the image; each number is (rows, columns) if the two differ.
 
     Attributes:
         extent: the most pixels, from the first to the last, on which one position depends; inf for the whole image.
-        stride: pixels between the windows of neighbouring positions; inf where the map is one vector for the whole image.
-        offset: position i sees nothing before pixel i * stride + offset; below 0 where position 0 sees the padding.
-        margin: the most pixels that a position sees on either side of its own place, i * stride to (i + 1) * stride - 1.
+        stride: pixels between the windows of neighbouring positions; inf if the map is one vector for the whole image.
+        offset: the first pixel that position i may depend on is i * stride + offset; below 0 if position 0 reads padding.
+        margin: the most pixels that a position depends on, on either side of its own pixels i * stride to (i + 1) * stride - 1.
     """
 
     extent: float | tuple[float, float]
@@ -35,17 +35,16 @@ def receptive_field(model: keras.Model, layer: str | None = None) -> ReceptiveFi
 
     A convolution of size k, stride s and dilation d reads positions s * i - p to s * i - p + (k - 1) * d for its position i, a
     transposed one those between (i + p - k + 1) / s and (i + p) / s, and so on: the position's interval is traced back, layer by
-    layer, to the image. Behind a transposed convolution neighbours see windows of different sizes; all of a period are traced.
+    layer, to the image. After a transposed convolution the windows of neighbouring positions differ; all in a period are traced.
 
     Args:
         model: functional model of images (B, H, W, C); several inputs count as one.
-        layer: name of a layer; None for the model's output.
+        layer: name of a layer; None: the model's output.
 
     Returns: extent, stride, offset and margin, in pixels.
 
     Raises:
-        ValueError: the model is not functional, has several outputs where no `layer` was named, or a layer on the way is
-            not known here.
+        ValueError: the model is not functional, has several outputs and no `layer` is named, or a layer on the way is unknown.
 
     Example:
         >>> kseg.receptive_field(kseg.FullResolutionFCN(8, depth=7)).extent
@@ -70,7 +69,7 @@ class _Node(NamedTuple):
 
 
 def _graph(model, layer):
-    """Nodes by key, and the key of the wanted one. Only a model's configuration tells its graph in public."""
+    """Nodes by key, and the key of the target. Keras publishes a model's graph only in its configuration."""
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs)
     config = model.get_config() if isinstance(model, keras.Model) else {}
@@ -87,8 +86,8 @@ def _graph(model, layer):
     if layer is None:
         if len(model.outputs) != 1:
             raise ValueError(
-                f"`layer` must be named where a model has several outputs. Received: model {model.name!r} with "
-                f"{len(model.outputs)} outputs and layer=None. Give one of {', '.join(operations)}."
+                f"`layer` must be named if a model has several outputs. Received: model {model.name!r} with "
+                f"{len(model.outputs)} outputs and layer=None. Name one of {', '.join(operations)}."
             )
         output = config["output_layers"]
         return graph, tuple((output[0] if isinstance(output[0], list) else output)[:2])
@@ -142,7 +141,7 @@ def _ancestors(graph, target) -> list:
 
 
 def _answered(grids, reads) -> Grid:
-    """The grid of a layer's own map: of its inputs the finest, unless there is one whose size the map takes over."""
+    """The grid of a layer's output: the finest of its inputs' grids, unless the layer takes the size of one of them."""
     if None in reads:
         return grids[reads.index(None)]
     pairs = zip(grids, reads, strict=True)

@@ -27,12 +27,14 @@ FIRST_PARTY = ("kseg", "pipeline")
 NEUTRAL = (
     "kseg.plots",
     "kseg._registration",
+    "kseg.encoders.names",
     "pipeline.engine.progress",
     "pipeline.training.record",
     "pipeline.training.tensorboard",
 )
 """Modules that change no number, so editing them recomputes nothing: those that only draw, print or log, since no component reads
-what they leave, and the one that finds classes for `load_model`, since whoever stored the model has their code in its recipe."""
+what they leave; the one that finds classes for `load_model`, since whoever stored the model has their code in its recipe; and the
+one that finds encoders by name, since no network of a run names one."""
 
 
 def code(module: str, choices: dict[str, list[str]] | None = None) -> tuple[dict[str, str], dict[str, str]]:

@@ -63,7 +63,7 @@ def test_zero_initialised_skips_start_with_the_unmodified_predictions_of_the_coa
 def test_whole_image_training_is_patchwise_training_on_all_receptive_fields():
     tf = pytest.importorskip("tensorflow")
     keras.utils.set_random_seed(0)
-    model = kseg.FullResolutionFCN(3, depth=2, filters=4)
+    model = kseg.FullResolutionFCN(3, depth=2, width=1 / 16)
     image = np.random.default_rng(0).uniform(0, 255, (1, 9, 9, 3)).astype("float32")
     patches = [image[:, i : i + 5, j : j + 5] for i in range(5) for j in range(5)]
     targets = np.random.default_rng(1).integers(0, 3, (1, 5, 5))

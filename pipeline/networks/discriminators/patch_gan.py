@@ -5,4 +5,4 @@ import kseg
 
 def build(config, label_channels, **options):
     """The network for label maps of `label_channels`, as wide as the settings say; options go to its constructor."""
-    return kseg.discriminators.PatchGAN(label_channels, filters=config.discriminator_filters, **options)
+    return kseg.discriminators.PatchGAN(label_channels, base_filters=config.discriminator_filters, **options)

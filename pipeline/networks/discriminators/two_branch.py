@@ -5,4 +5,4 @@ import kseg
 
 def build(config, label_channels, **options):
     """The network for label maps of `label_channels`, as wide as the settings say; options go to its constructor."""
-    return kseg.discriminators.TwoBranch(label_channels, branch_filters=config.discriminator_filters, **options)
+    return kseg.discriminators.TwoBranch(label_channels, width=config.discriminator_filters / 64, **options)

@@ -164,7 +164,7 @@ def test_wrong_settings_are_refused():
         trunk(encoders.resnet50, output_stride=12)
     with pytest.raises(ValueError, match=r'`stem` must be "7x7" or "deep"'):
         trunk(encoders.resnet50, stem="5x5")
-    with pytest.raises(ValueError, match=r"`multi_grid` must be 3 factors"):
+    with pytest.raises(ValueError, match=r"`multi_grid` must be a tuple of 3 integers"):
         trunk(encoders.resnet50, multi_grid=(1, 2))
     with pytest.raises(ValueError, match=r"at strides 8, 16 and 32. Received: features at strides \[2, 4, 8, 16\]"):
         kseg.FCN8s(5, fc_filters=4, encoder=functools.partial(encoders.resnet50, output_stride=16, width=0.05))

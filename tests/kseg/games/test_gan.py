@@ -74,8 +74,8 @@ def test_on_streets_samples_come_to_lie_like_them_and_to_differ_from_each_other(
     real = np.concatenate([real, real[:, :, ::-1]])
     channels = real.shape[-1]
     keras.utils.set_random_seed(0)
-    generator = kseg.generators.DCGAN(channels, noise=32, filters=16, label_map=label_map)
-    discriminator = kseg.discriminators.DCGAN(channels, filters=16, label_map=label_map)
+    generator = kseg.generators.DCGAN(channels, noise=32, base_filters=16, label_map=label_map)
+    discriminator = kseg.discriminators.DCGAN(channels, base_filters=16, label_map=label_map)
     gan = GAN(generator, discriminator, label_smoothing=0.1)
     gan.compile(keras.optimizers.Adam(1e-3, beta_1=0.5), keras.optimizers.Adam(4e-4, beta_1=0.5))
     noise = np.random.default_rng(0).normal(size=(256, 32)).astype(np.float32)
@@ -179,14 +179,14 @@ def test_samples_must_fit_the_discriminator():
 
 @pytest.mark.parametrize("label_map", [False, True])
 def test_the_dcgan_doubles_to_its_size(label_map):
-    generator = kseg.generators.DCGAN(5, noise=7, size=16, filters=4, label_map=label_map)
+    generator = kseg.generators.DCGAN(5, noise=7, size=16, base_filters=4, label_map=label_map)
     sample = generator(np.random.default_rng(0).normal(size=(2, 7))).numpy()
     assert sample.shape == (2, 16, 16, 5)
     if label_map:
         np.testing.assert_allclose(sample.sum(axis=-1), 1, rtol=1e-5)
     else:
         assert sample.min() >= 0 and sample.max() <= 255 and abs(sample.mean() - 127.5) < 20
-    logits = kseg.discriminators.DCGAN(5, size=16, filters=4, label_map=label_map)(sample)
+    logits = kseg.discriminators.DCGAN(5, size=16, base_filters=4, label_map=label_map)(sample)
     assert logits.shape == (2, 1)
     with pytest.raises(ValueError, match=r"`size` must be 8, 16, 32, 64, ... Received: size=24."):
         kseg.generators.DCGAN(3, size=24)

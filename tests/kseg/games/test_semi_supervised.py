@@ -17,7 +17,7 @@ HALF = np.where(UNLABELLED[:, None, None], 255, IDS).astype(np.uint8)
 def made(kind=SemiSupervisedGame, **settings):
     keras.utils.set_random_seed(3)
     settings = {"weight": 0.7} | settings
-    return kind(segmentor(), FullyConvolutional(K, filters=2), name="game", **settings)
+    return kind(segmentor(), FullyConvolutional(K, base_filters=2), name="game", **settings)
 
 
 def stepped(game, images=IMAGES, ids=HALF):

@@ -106,7 +106,7 @@ def written_out(again, objective, weight, smoothing=0.0, turn="both", encoding="
 
 def patches(batch_normalization=False):
     """Logits for a map of patches."""
-    return PatchGAN(K, filters=2, layers_between=1, batch_normalization=batch_normalization)
+    return PatchGAN(K, base_filters=2, layers_between=1, batch_normalization=batch_normalization)
 
 
 def spectral():
@@ -423,5 +423,5 @@ def test_in_half_precision_both_steps_and_the_verdicts_part_are_nearly_the_same(
 
 
 def test_a_map_of_logits_for_each_pixel_plays():
-    game = compiled(made(judge=lambda: FullyConvolutional(K, filters=2)), run_eagerly=True)
+    game = compiled(made(judge=lambda: FullyConvolutional(K, base_filters=2)), run_eagerly=True)
     assert all(np.isfinite(value) for value in one_step(game).values())

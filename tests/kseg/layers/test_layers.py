@@ -63,7 +63,7 @@ def test_crop_takes_the_top_left_or_starts_at_an_offset_or_in_the_centre():
 
 
 def test_crop_refuses_a_reference_that_reaches_beyond_the_map():
-    with pytest.raises(ValueError, match="The map must reach beyond the reference"):
+    with pytest.raises(ValueError, match="The map must not be smaller than the reference"):
         CropToMatch(2)([keras.Input((6, 6, 1)), keras.Input((5, 4, 1))])
 
 
@@ -81,7 +81,7 @@ def test_crop_refuses_too_small_a_map_when_called_and_in_a_graph_of_unknown_size
 @pytest.mark.parametrize("offset", ["center", -1, (0, -2), (1, 2, 3), 1.5, None])
 def test_crop_refuses_an_offset_that_is_none(offset):
     with pytest.raises(
-        ValueError, match=r'`offset` must be "centre", one or two integers of at least 0. Received: offset='
+        ValueError, match=r'`offset` must be "centre", or one or two integers of at least 0. Received: offset='
     ):
         CropToMatch(offset)
 
@@ -115,7 +115,7 @@ def test_image_pooling_of_a_large_bfloat16_map_is_the_mean_to_bfloat16():
 
 
 def test_image_pooling_refuses_less_than_one_bin():
-    with pytest.raises(ValueError, match=r"`bins` must be at least 1. Received: bins=0"):
+    with pytest.raises(ValueError, match=r"`bins` must be an integer of at least 1. Received: bins=0"):
         ImagePooling2D(0)
 
 
@@ -151,9 +151,9 @@ def test_a_mirrored_border_can_reach_to_the_next_multiple():
         1,
     ]
     assert layer.compute_output_shape((None, 8, None, 1)) == (None, 12, None, 1)
-    with pytest.raises(ValueError, match="`padding` must not be negative"):
+    with pytest.raises(ValueError, match="`padding` must be one or two integers of at least 0"):
         ReflectionPadding2D(((1, -1), (0, 0)))
-    with pytest.raises(ValueError, match="`multiple` must be at least 1"):
+    with pytest.raises(ValueError, match="`multiple` must be an integer of at least 1"):
         ReflectionPadding2D(1, multiple=0)
 
 

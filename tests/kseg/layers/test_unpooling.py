@@ -126,7 +126,7 @@ def test_known_sizes_are_told_before_anything_runs():
     maxima, indices = MaxPoolingWithIndices2D(2)(keras.Input((45, 60, 8)))
     assert maxima.shape == (None, 23, 30, 8)
     assert MaxUnpooling2D(2)([maxima, indices]).shape == (None, 46, 60, 8)
-    with pytest.raises(ValueError, match=r"must have one shape.*\(None, 23, 30, 4\).*by a 1x1 convolution"):
+    with pytest.raises(ValueError, match=r"must have the same shape.*\(None, 23, 30, 4\).*by a 1x1 convolution"):
         MaxUnpooling2D(2)([keras.Input((23, 30, 4)), indices])
 
 

@@ -8,7 +8,7 @@ import kseg
 
 @pytest.mark.parametrize("depth", [1, 2, 5, 8, 16])
 def test_the_receptive_field_of_l_layers_is_1_plus_2_l(depth):
-    field = kseg.receptive_field(kseg.FullResolutionFCN(3, depth=depth, filters=2))
+    field = kseg.receptive_field(kseg.FullResolutionFCN(3, depth=depth, width=1 / 32))
     assert vars(field) == {"extent": 1 + 2 * depth, "stride": 1, "offset": -depth, "margin": depth}
 
 
@@ -21,5 +21,5 @@ def test_every_convolution_is_3x3_at_full_resolution_and_width_multiplies_its_ch
 
 
 def test_a_network_of_no_layer_is_refused():
-    with pytest.raises(ValueError, match=r"`depth` must be at least 1\. Received: depth=0\."):
+    with pytest.raises(ValueError, match=r"`depth` must be an integer of at least 1\. Received: depth=0\."):
         kseg.FullResolutionFCN(3, depth=0)

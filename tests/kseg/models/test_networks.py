@@ -28,7 +28,7 @@ NETWORKS = {
     "segnet": lambda: kseg.SegNet(K, width=1 / 16),
     "segnet_nails": lambda: kseg.SegNet(K, width=1 / 16, upsampling="bed_of_nails"),
     "segnet_basic": lambda: kseg.SegNetBasic(K, width=1 / 16),
-    "full_resolution_fcn": lambda: kseg.FullResolutionFCN(K, depth=3, filters=4),
+    "full_resolution_fcn": lambda: kseg.FullResolutionFCN(K, depth=3, width=1 / 16),
     "patch_classifier": lambda: kseg.convolutionalize(
         kseg.PatchClassifier(
             K, window=18, kernel_sizes=(3, 3), filters=(4, 4), dense_units=(8,), batch_normalization=True
@@ -46,7 +46,7 @@ NETWORKS = {
 }
 OTHERS = {
     "unet_valid": lambda: kseg.UNet(K, filters=(4, 8), padding="valid"),
-    "two_branch": lambda: kseg.discriminators.TwoBranch(K, branch_filters=4),
+    "two_branch": lambda: kseg.discriminators.TwoBranch(K, width=1 / 16),
 }
 SMALLEST = {"unet_valid": 18}  # rows and columns
 ANSWERS = {  # (height, width) of the image -> shape of the answer for it

@@ -33,7 +33,7 @@ NETWORKS = {  # name: network, picture height and width, steps
         (64, 96),
         300,
     ),
-    "full_resolution_fcn": (lambda: kseg.FullResolutionFCN(8, filters=24, batch_normalization=True), (64, 96), 400),
+    "full_resolution_fcn": (lambda: kseg.FullResolutionFCN(8, width=0.375, batch_normalization=True), (64, 96), 400),
 }
 
 

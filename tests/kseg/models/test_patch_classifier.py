@@ -20,7 +20,7 @@ def test_a_window_that_leaves_nothing_is_refused_with_the_least_one():
 
 
 def test_filters_and_kernels_must_pair():
-    with pytest.raises(ValueError, match=r"equally long\. Received: filters=\(8,\), kernel_sizes=\(4, 5, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"the same length\. Received: filters=\(8,\), kernel_sizes=\(4, 5, 4, 4\)"):
         kseg.PatchClassifier(2, filters=(8,))
 
 

@@ -103,9 +103,9 @@ def test_an_encoders_features_are_the_skips_and_its_coarsest_the_bottom(symbolic
 def test_what_an_encoder_cannot_do_is_refused():
     with pytest.raises(ValueError, match=r"a level for each stride.*filters=\(4, 8\) for 3 features"):
         kseg.UNet(3, filters=(4, 8), encoder=encoder)
-    with pytest.raises(ValueError, match=r"`encoder` goes with padding=.same.*padding='valid'"):
+    with pytest.raises(ValueError, match=r"`encoder` needs padding=.same.*padding='valid'"):
         kseg.UNet(3, encoder=encoder, padding="valid")
-    with pytest.raises(ValueError, match=r"keeps no places of maxima.*upsampling='max_unpooling'"):
+    with pytest.raises(ValueError, match=r"cannot be used with .max_unpooling..*upsampling='max_unpooling'"):
         kseg.UNet(3, encoder=encoder, upsampling="max_unpooling")
 
 

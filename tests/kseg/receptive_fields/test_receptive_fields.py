@@ -169,8 +169,8 @@ NETWORKS = {  # network, layer, period of the output, extent, stride; the image 
     "resnet50": (trunk("resnet50", width=1 / 64), None, 1, 483, 32),
     "resnet50 of output stride 8": (trunk("resnet50", width=1 / 64, output_stride=8), None, 1, 483, 8),
     "resnet50 with multi-grid": (MULTI_GRID, None, 1, 739, 16),
-    "full resolution": (lambda: kseg.FullResolutionFCN(2, depth=4, filters=2), None, 1, 9, 1),
-    "two branches": (lambda: kseg.discriminators.TwoBranch(2, branch_filters=4), "score", 1, 34, 4),
+    "full resolution": (lambda: kseg.FullResolutionFCN(2, depth=4, width=1 / 32), None, 1, 9, 1),
+    "two branches": (lambda: kseg.discriminators.TwoBranch(2, width=1 / 16), "score", 1, 34, 4),
 }
 
 
@@ -239,7 +239,7 @@ def test_a_map_resized_to_another_reads_its_neighbours():
 
 
 def test_global_pooling_sees_the_whole_image():
-    everywhere = kseg.receptive_field(kseg.discriminators.TwoBranch(2, branch_filters=4))
+    everywhere = kseg.receptive_field(kseg.discriminators.TwoBranch(2, width=1 / 16))
     assert everywhere.extent == everywhere.stride == everywhere.margin == math.inf and everywhere.offset == -math.inf
     image = keras.Input((None, None, 3))
     gate = layers.Dense(3, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(image))
