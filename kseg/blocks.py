@@ -15,7 +15,7 @@ def batch_norm(name: str, momentum: float = 0.9, epsilon: float = 1e-3):
     return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, synchronized=synchronized, name=name)
 
 
-def scaled(channels: int, width: float) -> int:
+def scale_channels(channels: int, width: float) -> int:
     """`channels` times `width`, rounded, at least 1: the channels of a narrower or wider variant of a paper's network.
 
     Raises:

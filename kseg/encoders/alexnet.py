@@ -5,8 +5,8 @@ from __future__ import annotations
 from keras import layers
 
 from kseg._checks import check_arguments
-from kseg.blocks import scaled
-from kseg.encoders.features import finished
+from kseg.blocks import scale_channels
+from kseg.encoders.features import finish
 from kseg.layers import ImageNetNormalization, LocalResponseNormalization
 
 
@@ -27,7 +27,7 @@ def alexnet(image, *, width: float = 1.0, weights=None, trainable: bool = True) 
     check_arguments(width=width, trainable=trainable)
 
     def convolution(x, filters, size, name, groups=1, **settings):
-        filters = 2 * scaled(filters // 2, width)
+        filters = 2 * scale_channels(filters // 2, width)
         return layers.Conv2D(
             filters,
             size,
@@ -51,4 +51,4 @@ def alexnet(image, *, width: float = 1.0, weights=None, trainable: bool = True) 
     x = convolution(x, 384, 3, "conv4", groups=2)
     sixteenth = convolution(x, 256, 3, "conv5", groups=2)
     features = [quarter, eighth, sixteenth, pooled(sixteenth, "conv5_pool")]
-    return finished(image, features, weights=weights, trainable=trainable)
+    return finish(image, features, weights=weights, trainable=trainable)

@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from kseg._checks import check_arguments
-from kseg.encoders.features import finished, strides
+from kseg.encoders.features import finish, strides
 from kseg.layers import ReflectionPadding2D
 
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -21,21 +21,21 @@ MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 def mobilenet_v2(image, *, width: float = 1.0, weights=None, trainable: bool = True) -> list:
     """MobileNetV2 (Sandler et al. 2018). Arguments and result as for `efficientnet_v2_b0`; `width` multiplies channels."""
     check_arguments(width=width)
-    return _trunk(image, functools.partial(keras.applications.MobileNetV2, alpha=width), weights, trainable)
+    return _build(image, functools.partial(keras.applications.MobileNetV2, alpha=width), weights, trainable)
 
 
 def mobilenet_v3_small(image, *, width: float = 1.0, weights=None, trainable: bool = True) -> list:
     """MobileNetV3-Small (Howard et al. 2019). Arguments and result as for `efficientnet_v2_b0`; `width` multiplies channels."""
     check_arguments(width=width)
     donor = functools.partial(keras.applications.MobileNetV3Small, alpha=width, include_preprocessing=False)
-    return _trunk(image, donor, weights, trainable)
+    return _build(image, donor, weights, trainable)
 
 
 def mobilenet_v3_large(image, *, width: float = 1.0, weights=None, trainable: bool = True) -> list:
     """MobileNetV3-Large (Howard et al. 2019). Arguments and result as for `efficientnet_v2_b0`; `width` multiplies channels."""
     check_arguments(width=width)
     donor = functools.partial(keras.applications.MobileNetV3Large, alpha=width, include_preprocessing=False)
-    return _trunk(image, donor, weights, trainable)
+    return _build(image, donor, weights, trainable)
 
 
 def efficientnet_v2_b0(image, *, weights=None, trainable: bool = True) -> list:
@@ -52,10 +52,10 @@ def efficientnet_v2_b0(image, *, weights=None, trainable: bool = True) -> list:
     channels = image.shape[-1]
     mean, deviation = (values if channels == 3 else (sum(values) / 3,) * channels for values in (MEAN, DEVIATION))
     normalization = layers.Normalization(mean=mean, variance=[value**2 for value in deviation], name="normalization")
-    return _trunk(image, donor, weights, trainable, normalization)
+    return _build(image, donor, weights, trainable, normalization)
 
 
-def _trunk(image, donor, weights, trainable, normalization=None):
+def _build(image, donor, weights, trainable, normalization=None):
     check_arguments(trainable=trainable)
     x = (normalization or layers.Rescaling(1 / 127.5, offset=-1.0, name="normalization"))(image)
     x = ReflectionPadding2D(0, multiple=32, name="border")(x)
@@ -65,4 +65,4 @@ def _trunk(image, donor, weights, trainable, normalization=None):
     last = {
         stride: value for stride, value in zip(strides(image, maps), maps, strict=True) if stride in (2, 4, 8, 16, 32)
     }
-    return finished(image, [last[stride] for stride in sorted(last)], weights=weights, trainable=trainable, donor=donor)
+    return finish(image, [last[stride] for stride in sorted(last)], weights=weights, trainable=trainable, donor=donor)

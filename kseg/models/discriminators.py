@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from kseg._checks import check_arguments, check_boolean, check_integer
-from kseg.blocks import batch_norm, scaled
+from kseg.blocks import batch_norm, scale_channels
 from kseg.layers import CropToMatch, Interpolation2D
 
 LARGE = ((3, 96), (3, 128), (3, 128)), ((3, 256), (3, 256)), ((3, 512),)
@@ -53,7 +53,7 @@ def TwoBranch(
     _check(num_classes, input_shape, spectral_normalization, width=width, logits=logits)
 
     def conv(x, filters, size, name):
-        return _convolution(x, scaled(filters, width), size, name, spectral_normalization, activation="relu")
+        return _convolution(x, scale_channels(filters, width), size, name, spectral_normalization, activation="relu")
 
     check_arguments(input_shape=input_shape)  # not None here
     image, label_map = _inputs(input_shape, num_classes)
@@ -81,7 +81,7 @@ def LargeFOV(
     spectral_normalization: bool = False,
     name: str = "large_fov",
 ) -> keras.Model:
-    """The discriminator of Luc et al. that sees 34 x 34 pixels at once, at stride 4: 3x3 convolutions throughout.
+    """The discriminator of Luc et al. with a receptive field of 34 x 34 pixels at stride 4: 3x3 convolutions throughout.
 
     Args:
         num_classes: channels of the label map.
@@ -113,7 +113,7 @@ def SmallFOV(
     spectral_normalization: bool = False,
     name: str = "small_fov",
 ) -> keras.Model:
-    """The discriminator of Luc et al. that sees 18 x 18 pixels at once, at stride 4: every second convolution is 1x1.
+    """The discriminator of Luc et al. with a receptive field of 18 x 18 pixels at stride 4: every second convolution is 1x1.
 
     Arguments and result as for `LargeFOV`.
 
@@ -162,7 +162,7 @@ def PatchGAN(
         batch_normalization=batch_normalization,
     )
     check_integer("layers_between", layers_between)
-    inputs, x = _joined(input_shape, num_classes)
+    inputs, x = _join(input_shape, num_classes)
     for i in range(layers_between + 1):
         stride = 2 if i < layers_between else 1
         x = _convolution(x, min(2**i, 8) * base_filters, 4, f"conv{i + 1}", spectral_normalization, strides=stride)
@@ -197,7 +197,7 @@ def FullyConvolutional(
     Source: Hung et al. 2018 (arXiv:1802.07934), section 3.2; 2,783,169 parameters for 21 classes. Odd sizes are rounded up.
     """
     _check(num_classes, input_shape, spectral_normalization, base_filters=base_filters)
-    inputs, x = _joined(input_shape, num_classes)
+    inputs, x = _join(input_shape, num_classes)
     reference = inputs[-1] if isinstance(inputs, list) else inputs
     for i, multiple in enumerate((1, 2, 4, 8), start=1):
         x = _convolution(x, multiple * base_filters, 4, f"conv{i}", spectral_normalization, strides=2)
@@ -246,20 +246,20 @@ def DCGAN(
             x = batch_norm(f"norm{i}")(x)
         x = layers.LeakyReLU(0.2, name=f"relu{i}")(x)
     x = layers.Flatten(name="flat")(x)
-    logits = _normalized(layers.Dense(1, dtype="float32", name="logits"), spectral_normalization)
+    logits = _normalize(layers.Dense(1, dtype="float32", name="logits"), spectral_normalization)
     return keras.Model(sample, logits(x), name=name)
 
 
 def _field_of_view(groups, score_size, num_classes, input_shape, width, logits, spectral_normalization, name):
     """Convolutions with ReLU, max pooling between the groups, a score per position, and the mean of the scores."""
     _check(num_classes, input_shape, spectral_normalization, width=width, logits=logits)
-    inputs, x = _joined(input_shape, num_classes)
+    inputs, x = _join(input_shape, num_classes)
     for level, convolutions in enumerate(groups, start=1):
         if level > 1:
             x = layers.MaxPooling2D(padding="same", name=f"stage{level}_pool")(x)
         for i, (size, filters) in enumerate(convolutions, start=1):
             stage = f"stage{level}_conv{i}"
-            x = _convolution(x, scaled(filters, width), size, stage, spectral_normalization, activation="relu")
+            x = _convolution(x, scale_channels(filters, width), size, stage, spectral_normalization, activation="relu")
     x = _convolution(x, logits, score_size, "score", spectral_normalization, kernel_initializer="glorot_uniform")
     x = layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
     return keras.Model(inputs, x, name=name)
@@ -275,7 +275,7 @@ def _inputs(input_shape, channels):
     return keras.Input(input_shape, name="image"), keras.Input((*input_shape[:2], channels), name="label_map")
 
 
-def _joined(input_shape, channels):
+def _join(input_shape, channels):
     """The model's inputs, and their concatenation."""
     if input_shape is None:
         label_map = keras.Input((None, None, channels), name="label_map")
@@ -287,10 +287,10 @@ def _joined(input_shape, channels):
 
 def _convolution(x, filters, size, name, spectral_normalization, **settings):
     settings = {"padding": "same", "kernel_initializer": "he_normal"} | settings
-    return _normalized(layers.Conv2D(filters, size, name=name, **settings), spectral_normalization)(x)
+    return _normalize(layers.Conv2D(filters, size, name=name, **settings), spectral_normalization)(x)
 
 
-def _normalized(layer, spectral_normalization):
+def _normalize(layer, spectral_normalization):
     """The layer, with its kernel divided by its largest singular value if `spectral_normalization`."""
     if not spectral_normalization:
         return layer

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from kseg._checks import check_arguments, check_boolean, check_choice
-from kseg.blocks import activate, fully_connected, scaled, score
+from kseg.blocks import activate, fully_connected, scale_channels, score
 from kseg.encoders.features import strides
 from kseg.encoders.names import encode
 from kseg.encoders.vgg import vgg16
@@ -21,7 +21,7 @@ CAFFE_MARGIN = 100
 CAFFE_CROPS = {32: 19, 16: 27, 8: 31, "pool4": 5, "pool3": 9}
 """Offsets of the crops with a margin of 100: of the last upsampling by its factor, and of the scores of pool4 and pool3."""
 AT_ONCE_SCALES = {"pool4": 0.01, "pool3": 0.0001}
-"""By what FCN-8s trained at once multiplies pool4 and pool3, so that their larger values do not drown the scores of fc7."""
+"""Factors of pool4 and pool3 in the FCN-8s that is trained in one stage: their larger values would drown the scores of fc7."""
 
 
 def FCN32s(
@@ -86,25 +86,25 @@ def FCN8s(
     """FCN-8s: the scores of fc7, pool4 and pool3, summed coarse to fine.
 
     The paper trains FCN-32s, starts FCN-16s from it, and FCN-8s from that; new scores start at 0, so that each stage begins with
-    its predecessor's answer.
+    its predecessor's scores.
 
     Args:
         num_classes: K.
         input_shape: (H, W, C); None where any size may come.
-        width: multiplies the channels of the trunk and of fc6 and fc7.
+        width: multiplies the channels of the encoder and of fc6 and fc7.
         fc_filters: channels of fc6 and fc7 at width 1.
         encoder: name in `kseg.encoders.ENCODERS`, such as "resnet50", or function `image -> features`, whose last three, at
             strides 8, 16 and 32, replace pool3, pool4 and pool5. None: VGG16.
         weights: of the encoder: None for random weights, "imagenet", or a file, see `kseg.encoders.weights.fill`.
         padding: "same" for maps that keep their size, or 100 for the paper's margin with its crops.
         batch_normalization: whether batch normalisation precedes each ReLU of VGG16, fc6 and fc7 (not in the paper); without it
-            the deep trunk hardly learns from random weights.
+            the deep encoder hardly learns from random weights.
         upsampling: one of "bed_of_nails", "nearest", "bilinear", "bicubic", "transposed_bilinear" (the paper's),
             "transposed_random"; see `kseg.layers.Upsampling`.
         upsampling_trainable: whether "transposed_bilinear" learns; the paper's stays bilinear. "transposed_random" always does.
         dropout: share of the activations of fc6 and fc7 that is dropped.
         at_once: whether pool4 and pool3 are scaled by 0.01 and 0.0001, as in the authors' variant that is trained in one stage.
-        initial: trained network of the same trunk, FCN-16s for FCN-8s, whose weights are copied layer by layer, except those of
+        initial: trained network of the same encoder, FCN-16s for FCN-8s, whose weights are copied layer by layer, except those of
             the upsampling to the image, whose kernel has another size.
         activation: None for logits, "softmax" for probabilities.
         name: of the model.
@@ -150,7 +150,7 @@ def _fcn(
         image, encoder, caffe, weights=weights, width=width, batch_normalization=batch_normalization
     )
     pooled = {"pool4": pool4, "pool3": pool3}
-    x = fully_connected(pool5, scaled(fc_filters, width), mode, dropout, batch_normalization)
+    x = fully_connected(pool5, scale_channels(fc_filters, width), mode, dropout, batch_normalization)
     x = score(x, num_classes, name="score_fc7")
     for source in fused:
         x = up(x, 2, f"up_{source}")

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from kseg._checks import check_arguments
-from kseg.blocks import activate, conv_stack, scaled, score
+from kseg.blocks import activate, conv_stack, scale_channels, score
 
 
 def FullResolutionFCN(
@@ -48,6 +48,6 @@ def FullResolutionFCN(
     check_arguments(batch_normalization=batch_normalization, activation=activation)
     image = keras.Input(input_shape, name="image")
     x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(image)
-    x = conv_stack(x, scaled(64, width), depth=depth, name="stack", batch_normalization=batch_normalization)
+    x = conv_stack(x, scale_channels(64, width), depth=depth, name="stack", batch_normalization=batch_normalization)
     logits = score(x, num_classes, name="logits", kernel_initializer="he_normal", dtype="float32")
     return keras.Model(image, activate(logits, activation), name=name)

@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 
 from kseg._checks import check_arguments, check_choice, check_integer
-from kseg.blocks import activate, batch_norm, scaled
+from kseg.blocks import activate, batch_norm, scale_channels
 from kseg.layers import CropToMatch, DilatedMaxPooling2D, ImageNetNormalization, ReflectionPadding2D
 
 POINTWISE = (
@@ -96,11 +96,11 @@ def PatchClassifier(
     image = keras.Input((window, window, channels), name="image")
     x = layers.Rescaling(1 / 64, offset=-2.0, name="normalization")(image)
     for i, (count, size) in enumerate(zip(filters, kernel_sizes, strict=True), start=1):
-        x = layers.Conv2D(scaled(count, width), size, name=f"stage{i}_conv", **settings)(x)
+        x = layers.Conv2D(scale_channels(count, width), size, name=f"stage{i}_conv", **settings)(x)
         x = layers.MaxPooling2D(name=f"stage{i}_pool")(rectified(x, f"stage{i}"))
     x = layers.Flatten(name="fc_flat")(x)
     for i, units in enumerate(dense_units, start=1):
-        x = rectified(layers.Dense(scaled(units, width), name=f"fc{i}", **settings)(x), f"fc{i}")
+        x = rectified(layers.Dense(scale_channels(units, width), name=f"fc{i}", **settings)(x), f"fc{i}")
     logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(image, activate(logits, activation), name=name)
 
@@ -142,7 +142,7 @@ def convolutionalize(classifier: keras.Model, *, border: str = "reflect", name: 
         if isinstance(layer, layers.Flatten):
             flattened = layer.input.shape[1:3]
             continue
-        converted = _converted(layer, dilation, flattened)
+        converted = _convert(layer, dilation, flattened)
         x = converted(x)
         weights = zip(layer.get_weights(), converted.weights, strict=True)
         converted.set_weights([np.reshape(old, new.shape) for old, new in weights])
@@ -173,7 +173,7 @@ def _chain(classifier) -> list:
     return chain
 
 
-def _converted(layer, dilation, flattened):
+def _convert(layer, dilation, flattened):
     """The layer that applies `layer` to every window of an image, at `dilation`.
 
     `flattened` is the size of the map that a preceding Flatten turned into a vector, (1, 1) without one.

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from kseg._checks import check_arguments, check_choice, check_integers
-from kseg.blocks import activate, conv_norm, pyramid_pooling, scaled, score
+from kseg.blocks import activate, conv_norm, pyramid_pooling, scale_channels, score
 from kseg.encoders.features import strides
 from kseg.encoders.names import encode
 from kseg.encoders.resnet import resnet50, resnet101
@@ -65,7 +65,7 @@ def PSPNet(
         features = encode(image, encoder, weights=weights, width=width, output_stride=STRIDE)
         x, stride = features[-1], strides(image, features)[-1]
     x = pyramid_pooling(x, bins=bins)
-    x = conv_norm(x, scaled(512, width), 3, name="head")
+    x = conv_norm(x, scale_channels(512, width), 3, name="head")
     x = layers.Dropout(dropout, name="head_dropout")(x)
     x = score(x, num_classes, name="score", kernel_initializer="he_normal")
     x = Interpolation2D(stride, dtype="float32", name="up_image")(x)

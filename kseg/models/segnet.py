@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from kseg._checks import check_arguments, check_choice
-from kseg.blocks import activate, batch_norm, max_pool, scaled, score, upsample
+from kseg.blocks import activate, batch_norm, max_pool, scale_channels, score, upsample
 from kseg.encoders.vgg import VGG16_STAGES
 from kseg.layers import CropToMatch, ImageNetNormalization, LocalResponseNormalization
 from kseg.layers.upsampling import MODES
@@ -58,14 +58,14 @@ def SegNet(
     pooled = []
     for stage, (filters, depth) in enumerate(VGG16_STAGES, start=1):
         for i in range(1, depth + 1):
-            x = _convolution(x, scaled(filters, width), 3, f"block{stage}", i)
+            x = _convolution(x, scale_channels(filters, width), 3, f"block{stage}", i)
         fine = x
         x, indices = max_pool(fine, upsampling == "max_unpooling", name=f"block{stage}_pool")
         pooled.append((fine, indices))
     for stage, (fine, indices), channels in zip(range(5, 0, -1), reversed(pooled), DECODER, strict=True):
-        x = _upsampled(x, upsampling, fine, indices, f"decode{stage}")
+        x = _upsample(x, upsampling, fine, indices, f"decode{stage}")
         for i, filters in enumerate(channels, start=1):
-            x = _convolution(x, scaled(filters, width), 3, f"decode{stage}", i)
+            x = _convolution(x, scale_channels(filters, width), 3, f"decode{stage}", i)
     x = layers.Conv2D(num_classes, 3, padding="same", kernel_initializer="he_normal", dtype="float32", name="logits")(x)
     return keras.Model(image, activate(x, activation), name=name)
 
@@ -100,7 +100,7 @@ def SegNetBasic(
     Source: section 4; the authors' segnet_basic_train.prototxt; 1,416,587 trainable parameters for 11 classes.
     """
     _check(num_classes, input_shape, width, upsampling, activation)
-    filters = scaled(64, width)
+    filters = scale_channels(64, width)
     image = keras.Input(input_shape, name="image")
     x = LocalResponseNormalization(name="normalization")(image)
     pooled = []
@@ -109,7 +109,7 @@ def SegNetBasic(
         x, indices = max_pool(fine, upsampling == "max_unpooling", name=f"encode{stage}_pool")
         pooled.append((fine, indices))
     for stage, (fine, indices) in zip(range(4, 0, -1), reversed(pooled), strict=True):
-        x = _upsampled(x, upsampling, fine, indices, f"decode{stage}")
+        x = _upsample(x, upsampling, fine, indices, f"decode{stage}")
         x = _convolution(x, filters, 7, f"decode{stage}", relu=False)
     x = score(x, num_classes, name="logits", kernel_initializer="he_normal", dtype="float32")
     return keras.Model(image, activate(x, activation), name=name)
@@ -127,6 +127,6 @@ def _convolution(x, filters, size, stage, number="", relu=True):
     return layers.ReLU(name=f"{stage}_relu{number}")(x) if relu else x
 
 
-def _upsampled(x, mode, fine, indices, stage):
+def _upsample(x, mode, fine, indices, stage):
     x = upsample(x, mode, 2, filters=x.shape[-1], indices=indices, name=stage)
     return CropToMatch(name=f"{stage}_crop")([x, fine])

@@ -112,7 +112,7 @@ def _along(axis, graph, target) -> dict:
         node = graph[key]
         above = [grids[parent] for parent in node.parents]
         reads[key] = read_by(node.operation, axis, above, [size[axis] for size in node.sizes])
-        grids[key] = _answered(above, reads[key])
+        grids[key] = _output_grid(above, reads[key])
     stride = grids[target].stride
     finite = [stride / grids[key].stride for key in order if grids[key].stride < math.inf]
     period = math.lcm(*(Fraction(ratio).denominator for ratio in finite)) if stride < math.inf else 1
@@ -140,7 +140,7 @@ def _ancestors(graph, target) -> list:
     return list(graphlib.TopologicalSorter(found).static_order())
 
 
-def _answered(grids, reads) -> Grid:
+def _output_grid(grids, reads) -> Grid:
     """The grid of a layer's output: the finest of its inputs' grids, unless the layer takes the size of one of them."""
     if None in reads:
         return grids[reads.index(None)]
@@ -160,14 +160,14 @@ def _span(graph, order, reads, position) -> tuple:
             pixels.append(spans[key])
         for parent, read in zip(graph[key].parents, reads[key], strict=True):
             if key in spans and read:
-                span = _back(read, *spans[key])
+                span = _trace_back(read, *spans[key])
                 if span[0] <= span[1]:  # bed-of-nails positions read nothing
                     known = spans.get(parent, span)
                     spans[parent] = min(span[0], known[0]), max(span[1], known[1])
     return min(first for first, _ in pixels), max(last for _, last in pixels)
 
 
-def _back(read, first, last) -> tuple:
+def _trace_back(read, first, last) -> tuple:
     if math.inf in (last, read.last):
         return -math.inf, math.inf
     return math.ceil(read.step * first + read.first), math.floor(read.step * last + read.last)

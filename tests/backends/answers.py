@@ -1,6 +1,6 @@
 """Computes what networks, losses and metrics answer on the backend named by KERAS_BACKEND: `answers.py KIND FILE.npz`.
 
-Questions (weights, images, label maps) are drawn by numpy, so every backend is asked the same. On any backend but TensorFlow,
+Questions (weights, images, label maps) are drawn by numpy, so every backend gets the same. On any backend but TensorFlow,
 TensorFlow cannot be imported: what needs it in secret fails. Kinds are the keys of `KINDS`.
 """
 
@@ -40,14 +40,14 @@ K = 5
 SIZE = (45, 38)
 
 
-def on_trunk(name):
-    """A builder of FCN-8s on a trunk; those of keras.applications cannot be as narrow as others."""
+def on_encoder(name):
+    """A builder of FCN-8s on an encoder; those of keras.applications cannot be as narrow as others."""
     narrow = {} if name == "efficientnet_v2_b0" else {"width": 0.35 if name in KERAS else 1 / 32}
     return lambda: kseg.FCN8s(K, width=1 / 64, encoder=functools.partial(getattr(encoders, name), **narrow))
 
 
-TRUNKS = set(OWN | KERAS) - {"resnet101"}  # which is built as ResNet-50 is
-EVERY = NETWORKS | OTHERS | {f"fcn8s_{name}": on_trunk(name) for name in sorted(TRUNKS)}
+ENCODERS = set(OWN | KERAS) - {"resnet101"}  # which is built like ResNet-50
+EVERY = NETWORKS | OTHERS | {f"fcn8s_{name}": on_encoder(name) for name in sorted(ENCODERS)}
 WEIGHTS = [0.5, 1.0, 2.0, 3.0, 0.0]
 LOSSES = {
     "cross_entropy": losses.CrossEntropy(255, WEIGHTS, label_smoothing=0.1, reduction=None),
@@ -148,7 +148,7 @@ def of_losses():
     untried = {name for name, loss in vars(losses).items() if isinstance(loss, type)} - {"SegmentationLoss"}
     untried -= {type(loss).__name__ for loss in LOSSES.values()}
     if untried:
-        raise ValueError(f"Every loss must be asked. Received: no {', '.join(sorted(untried))} in LOSSES.")
+        raise ValueError(f"Every loss must be tested. Received: no {', '.join(sorted(untried))} in LOSSES.")
     (ids, logits), answers = drawn(), {}
     for name, loss in LOSSES.items():
 

@@ -1,4 +1,4 @@
-"""JAX gives TensorFlow's numbers, and what needs TensorFlow says so. `make backends` runs this; elsewhere it is skipped."""
+"""JAX gives TensorFlow's numbers, and modules that need TensorFlow name it. `make backends` runs this; skipped elsewhere."""
 
 import importlib.util
 import os
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="the
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    """Returns the answers of one kind on one backend, by name, from a process of its own."""
+    """Returns the answers of one kind on one backend, by name, from a separate process."""
     folder = tmp_path_factory.mktemp("answers")
 
     def of(kind, backend):
@@ -49,7 +49,7 @@ def differing(answered, expected):
 
 
 @pytest.mark.timeout(1800)
-def test_every_network_says_the_same(answers):
+def test_every_network_gives_the_same_logits(answers):
     assert not differing(answers("networks", "jax"), answers("networks", "tensorflow"))
 
 
@@ -71,12 +71,12 @@ def test_the_metric_counts_the_same_and_exactly(answers):
             np.testing.assert_array_equal(answered[name], expected[name])
 
 
-def test_fit_reports_and_ends_with_the_same(answers):
+def test_fit_gives_the_same_history_and_weights(answers):
     assert not differing(answers("training", "jax"), answers("training", "tensorflow"))
 
 
-def test_only_modules_that_say_so_need_tensorflow(answers):
-    """What says so is named in the error; everything in a package that imports such a module needs TensorFlow with it."""
+def test_only_modules_that_check_for_tensorflow_need_it(answers):
+    """The error names the module; a package that imports such a module needs TensorFlow too."""
     for module, error in answers("imports", "jax").items():
         if says_so(module) or module.startswith(WHOLE_PACKAGES):
             match = re.fullmatch(

@@ -33,7 +33,7 @@ def test_receptive_fields_grow_as_in_table_1():
 
 
 @pytest.mark.parametrize("kind", ["basic", "large"])
-def test_the_untrained_module_gives_back_its_input(kind):
+def test_the_untrained_module_returns_its_input(kind):
     scores = np.random.default_rng(0).uniform(0, 9, (2, 13, 17, 3)).astype("float32")
     np.testing.assert_allclose(context(kind, 3)(scores), scores, rtol=1e-5, atol=1e-5)
 
@@ -44,7 +44,7 @@ def test_negative_scores_do_not_pass_the_untrained_module():
 
 
 @pytest.mark.parametrize("kind", ["basic", "large"])
-def test_noise_stays_small_beside_the_identity_and_tells_the_channels_of_a_class_apart(kind):
+def test_noise_is_small_next_to_the_identity_and_distinguishes_the_channels_of_a_class(kind):
     keras.utils.set_random_seed(0)
     scores = np.random.default_rng(0).uniform(1, 2, (1, 24, 24, 3)).astype("float32")
     module = context(kind, 3, noise=0.01)
@@ -101,7 +101,7 @@ def test_the_front_end_has_fcns_layers_without_pool4_and_pool5_and_dilated_inste
 
 
 @pytest.mark.parametrize("padding", ["same", 186])
-def test_a_front_end_position_sees_380_pixels_round_its_own_8_and_with_context_528_more(padding):
+def test_a_front_end_position_sees_380_pixels_around_its_own_8_and_with_context_528_more(padding):
     network = kseg.DilatedFrontEnd(3, context="basic", width=0.02, padding=padding)
     front = kseg.receptive_field(network, "final")
     assert (front.extent, front.stride, front.offset, front.margin) == (380, 8, -186, 186)
@@ -130,12 +130,12 @@ def test_the_margin_is_mirrored_again_where_the_image_is_smaller(size):
     assert network(image).shape == (1, *size, 3)
 
 
-def test_weights_of_vgg16_fill_the_trunk_whose_first_ten_convolutions_then_compute_what_vgg16_does(tmp_path):
+def test_weights_of_vgg16_fill_the_encoder_whose_first_ten_convolutions_then_compute_what_vgg16_does(tmp_path):
     keras.utils.set_random_seed(0)
     theirs = keras.applications.VGG16(weights=None, include_top=False)
     theirs.save_weights(tmp_path / "vgg16.weights.h5")
-    trunk = functools.partial(kseg.encoders.vgg16_dilated, weights=tmp_path / "vgg16.weights.h5")
-    network = kseg.DilatedFrontEnd(3, encoder=trunk, fc_filters=4)
+    encoder = functools.partial(kseg.encoders.vgg16_dilated, weights=tmp_path / "vgg16.weights.h5")
+    network = kseg.DilatedFrontEnd(3, encoder=encoder, fc_filters=4)
     image = np.random.default_rng(0).uniform(0, 255, (1, 40, 48, 3)).astype("float32")
     ours = keras.Model(network.inputs, network.get_layer("block4_relu3").output)(image)
     expected = keras.Model(theirs.inputs, theirs.get_layer("block4_conv3").output)(
@@ -146,17 +146,17 @@ def test_weights_of_vgg16_fill_the_trunk_whose_first_ten_convolutions_then_compu
     np.testing.assert_array_equal(last, theirs.get_layer("block5_conv3").get_weights()[0])
 
 
-def test_the_unpadded_trunk_can_be_given_and_takes_the_margin_too():
-    trunk = functools.partial(kseg.encoders.vgg16_dilated, padding="valid", width=0.02)
-    given, own = (kseg.DilatedFrontEnd(3, width=0.02, padding=186, **each) for each in ({"encoder": trunk}, {}))
+def test_an_unpadded_encoder_can_be_passed_and_gets_the_margin_too():
+    encoder = functools.partial(kseg.encoders.vgg16_dilated, padding="valid", width=0.02)
+    given, own = (kseg.DilatedFrontEnd(3, width=0.02, padding=186, **each) for each in ({"encoder": encoder}, {}))
     given.set_weights(own.get_weights())
     image = np.random.default_rng(0).uniform(0, 255, (1, 19, 30, 3))
     np.testing.assert_array_equal(given(image), own(image))
 
 
-def test_another_trunk_of_stride_8_can_take_the_front_ends_place():
-    trunk = functools.partial(kseg.encoders.resnet50, output_stride=8, width=1 / 64)
-    network = kseg.DilatedFrontEnd(3, encoder=trunk, width=0.01)
+def test_another_encoder_of_stride_8_can_replace_the_front_end():
+    encoder = functools.partial(kseg.encoders.resnet50, output_stride=8, width=1 / 64)
+    network = kseg.DilatedFrontEnd(3, encoder=encoder, width=0.01)
     assert network(np.zeros((1, 19, 30, 3))).shape == (1, 19, 30, 3)
     with pytest.raises(
         ValueError, match=r"`encoder` must end at stride 8\. Received: features of strides \[2, 4, 8, 16, 32\]"

@@ -11,7 +11,7 @@ NETWORKS = [kseg.FCN32s, kseg.FCN16s, kseg.FCN8s]
 
 
 def upsampling_footprint(network, size):
-    """Index of the middle score of fc7, and the row round which the answer depends on it."""
+    """Index of the middle score of fc7, and the row around which the output depends on it."""
     score = network.get_layer("score_fc7").output
     head = keras.Model([network.input, score], network.output)
     image = np.zeros((1, size, size, 3), "float32")

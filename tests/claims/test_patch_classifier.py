@@ -55,7 +55,7 @@ def test_sliding_windows_and_the_converted_network_give_the_same_label_map(varia
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 2)])
-def test_images_smaller_than_half_a_window_are_answered_too(size):
+def test_images_smaller_than_half_a_window_are_labelled_too(size):
     model = classifier("odd window")
     batch = images(1, *size, 3)
     whole = np.asarray(kseg.convolutionalize(model)(batch))

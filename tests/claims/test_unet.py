@@ -13,7 +13,7 @@ def scene(height, width, channels=1):
 
 
 def started(network):
-    """The network with small biases drawn too, so that a border of zeros would show."""
+    """The network with small biases drawn too: a border of zeros would show."""
     for number, weight in enumerate(network.trainable_weights):
         if "bias" in weight.name:
             weight.assign(keras.random.normal(weight.shape, stddev=0.2, seed=number))

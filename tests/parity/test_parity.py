@@ -1,4 +1,4 @@
-"""What tensorflow-addons offered for segmentation, held against what stands in its place, and scores against scikit-learn's.
+"""What tensorflow-addons offered for segmentation, compared with its replacements here, and scores with scikit-learn's.
 
 See write_vectors.py.
 """
@@ -30,7 +30,7 @@ def vectors():
 
 
 @pytest.mark.parametrize("window", [(2, 2), (3, 4)])
-def test_values_are_unpooled_to_the_same_places(vectors, window):
+def test_values_are_unpooled_to_the_same_positions(vectors, window):
     answers = vectors("max_unpooling")
     of_window = {name: answers["{}x{}_{}".format(*window, name)] for name in ("maxima", "values", "unpooled")}
     maxima, indices = MaxPoolingWithIndices2D(window)(answers["image"])

@@ -1,7 +1,7 @@
-"""Writes what tensorflow-addons and scikit-learn answer to random questions to vectors.npz, beside this file.
+"""Writes what tensorflow-addons and scikit-learn return for random inputs to vectors.npz, next to this file.
 
-`make parity` runs it in an environment of its own (requirements.txt here): tensorflow-addons ended in May 2024 and cannot be
-imported beside Keras 3, and Keras imports scikit-learn wherever it is installed, which no user of kseg needs. `test_parity.py`
+`make parity` runs it in a separate environment (requirements.txt here): tensorflow-addons ended in May 2024 and cannot be
+imported alongside Keras 3, and Keras imports scikit-learn wherever it is installed, which no user of kseg needs. `test_parity.py`
 holds kseg, Keras and SciPy against these answers everywhere. Arrays are named <operation>_<what>; inputs are stored with the
 answers, so that no generator of random numbers has to be the same.
 """
@@ -43,7 +43,7 @@ def focal(draw):
 
 
 def components(draw):
-    """Regions of equal value that hang together; 0 is background."""
+    """Connected regions of equal value; 0 is background."""
     label_maps = draw.integers(0, 3, (2, 13, 17)).astype(np.uint8)
     return {
         "label_maps": label_maps,
@@ -85,7 +85,7 @@ def spectral(draw):
 
 
 def scores(draw):
-    """Of 9 classes, five times: 4 and 6 are never said, 7 is never true, 8 is neither; 255 is void. NaN where undefined."""
+    """Of 9 classes, five times: 4 and 6 are never predicted, 7 is never true, 8 is neither; 255 is void. NaN where undefined."""
     truth, said = draw.choice([*range(7), 255], (5, 2, 31, 43)), draw.choice([0, 1, 2, 3, 5, 7], (5, 2, 31, 43))
     answers = {"truth": truth.astype(np.uint8), "said": said.astype(np.uint8)}
     classes = {"labels": list(range(9))}

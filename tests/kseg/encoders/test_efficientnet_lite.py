@@ -11,7 +11,7 @@ from kseg import encoders
 from kseg.encoders import efficientnet_lite
 from kseg.encoders.torch_files import read_state_dict
 
-TRUNKS = {0: encoders.efficientnet_lite0, 1: encoders.efficientnet_lite1, 2: encoders.efficientnet_lite2}
+ENCODERS = {0: encoders.efficientnet_lite0, 1: encoders.efficientnet_lite1, 2: encoders.efficientnet_lite2}
 
 
 def installed(variant):
@@ -19,9 +19,9 @@ def installed(variant):
 
 
 def classifier(variant, side) -> keras.Model:
-    """The whole network of the reference: the trunk and its head."""
+    """The whole network of the reference: the encoder and its head."""
     image = keras.Input((side, side, 3))
-    x = TRUNKS[variant](image, weights="imagenet")[-1]
+    x = ENCODERS[variant](image, weights="imagenet")[-1]
     x = keras.layers.Conv2D(1280, 1, use_bias=False, name="head")(x)
     x = keras.layers.BatchNormalization(epsilon=efficientnet_lite.EPSILON, name="head_norm")(x)
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU(6.0)(x))
@@ -49,13 +49,13 @@ def test_the_logits_are_those_of_the_reference_in_pytorch(variant, side, data):
 )
 def test_features_have_the_strides_and_channels_of_the_paper(variant, filters):
     image = keras.Input((None, None, 3))
-    features = TRUNKS[variant](image)
+    features = ENCODERS[variant](image)
     assert encoders.strides(image, features) == [2, 4, 8, 16, 32]
     assert tuple(feature.shape[-1] for feature in features) == filters
 
 
 def test_variants_have_the_blocks_of_the_paper():
-    blocks = {variant: len(efficientnet_lite._block_names(variant)) for variant in TRUNKS}
+    blocks = {variant: len(efficientnet_lite._block_names(variant)) for variant in ENCODERS}
     assert blocks == {0: 16, 1: 21, 2: 21}  # 1+2+2+3+3+4+1; 1+3+3+4+4+5+1; likewise for 1.2, rounded up
 
 

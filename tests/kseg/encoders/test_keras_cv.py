@@ -1,4 +1,4 @@
-"""keras-cv's trunks give networks their features."""
+"""keras-cv's encoders provide the features of networks."""
 
 import functools
 
@@ -13,7 +13,7 @@ from kseg.encoders.keras_cv import encoder
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18_v2", "csp_darknet_tiny"])
-def test_features_come_one_for_each_stride_and_serve_a_network(name):
+def test_there_is_one_feature_per_stride_and_a_network_uses_them(name):
     image = keras.Input((None, None, 3), name="image")
     features = encoder(name, image)
     assert encoders.strides(image, features) == [2, 4, 8, 16, 32][-len(features) :]
@@ -22,6 +22,6 @@ def test_features_come_one_for_each_stride_and_serve_a_network(name):
     assert model(pixels).shape == (1, 37, 51, 3)
 
 
-def test_an_unknown_trunk_is_refused():
+def test_an_unknown_encoder_is_refused():
     with pytest.raises(ValueError, match=r"`name` must be one of resnet18_v2, .*. Received: name='resnet'"):
         encoder("resnet", keras.Input((None, None, 3)))

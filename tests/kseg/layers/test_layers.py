@@ -1,4 +1,4 @@
-"""Cropping, bilinear upsampling and normalisation, against numbers worked out by hand."""
+"""Cropping, bilinear upsampling and normalisation, against hand-computed numbers."""
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ def test_a_bilinear_kernel_of_odd_size_has_its_peak_in_the_middle():
     np.testing.assert_allclose(np.asarray(Bilinear()((3, 3, 1, 1)))[1, :, 0, 0], [0.5, 1, 0.5])
 
 
-def test_a_bilinear_kernel_leaves_channels_apart():
+def test_a_bilinear_kernel_does_not_mix_channels():
     kernel = np.asarray(Bilinear()((4, 4, 3, 3)))
     assert all(not kernel[:, :, i, j].any() for i in range(3) for j in range(3) if i != j)
     np.testing.assert_array_equal(kernel[:, :, 0, 0], kernel[:, :, 2, 2])
@@ -79,7 +79,7 @@ def test_crop_refuses_too_small_a_map_when_called_and_in_a_graph_of_unknown_size
 
 
 @pytest.mark.parametrize("offset", ["center", -1, (0, -2), (1, 2, 3), 1.5, None])
-def test_crop_refuses_an_offset_that_is_none(offset):
+def test_crop_refuses_an_invalid_offset(offset):
     with pytest.raises(
         ValueError, match=r'`offset` must be "centre", or one or two integers of at least 0. Received: offset='
     ):
@@ -119,7 +119,7 @@ def test_image_pooling_refuses_less_than_one_bin():
         ImagePooling2D(0)
 
 
-def test_normalisation_turns_rgb_into_bgr_less_the_mean_as_keras_applications_does():
+def test_normalisation_is_that_of_keras_applications():
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 4, 3)).astype("float32")
     expected = keras.applications.vgg16.preprocess_input(image.copy())
     np.testing.assert_allclose(ImageNetNormalization()(image), expected, atol=1e-4)
@@ -134,7 +134,7 @@ def test_mirrored_borders_are_numpys_reflection_repeated_where_the_map_is_smalle
     np.testing.assert_array_equal(ReflectionPadding2D(around)(values), expected)
 
 
-def test_a_mirrored_border_can_reach_to_the_next_multiple():
+def test_a_mirrored_border_can_extend_to_the_next_multiple():
     layer = ReflectionPadding2D(2, multiple=4)
     assert np.asarray(layer(np.arange(5.0).reshape(1, 1, 5, 1)))[0, 2, :, 0].tolist() == [
         2,
@@ -157,7 +157,7 @@ def test_a_mirrored_border_can_reach_to_the_next_multiple():
         ReflectionPadding2D(1, multiple=0)
 
 
-def test_dilated_pooling_takes_the_maximum_of_what_lies_apart():
+def test_dilated_pooling_takes_the_maximum_of_positions_apart():
     values = np.array([3.0, 9, 1, 4, 8, 2, 7]).reshape(1, 1, 7, 1)
     result = DilatedMaxPooling2D((1, 3), (1, 2))(values)
     assert np.asarray(result).ravel().tolist() == [8, 9, 8]

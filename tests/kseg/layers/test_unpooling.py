@@ -1,4 +1,4 @@
-"""Pooling with indices and its two inverses, against what a loop over windows finds."""
+"""Pooling with indices and its two inverses, against a loop over windows."""
 
 import keras
 import numpy as np
@@ -36,7 +36,7 @@ def by_loops(values, rows, columns):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("pool_size", POOL_SIZES)
-def test_any_size_and_any_window_give_what_a_loop_finds_with_ties_to_the_first(shape, pool_size):
+def test_any_size_and_any_window_give_the_result_of_a_loop_with_ties_to_the_first(shape, pool_size):
     values = drawn(*shape)
     rows, columns = pool_size if isinstance(pool_size, tuple) else (pool_size, pool_size)
     expected, places, back = by_loops(values, rows, columns)
@@ -122,7 +122,7 @@ def test_pooling_and_unpooling_run_in_a_graph_of_unknown_sizes():
             np.testing.assert_array_equal(ours, eager)
 
 
-def test_known_sizes_are_told_before_anything_runs():
+def test_static_sizes_are_inferred_and_checked_without_running():
     maxima, indices = MaxPoolingWithIndices2D(2)(keras.Input((45, 60, 8)))
     assert maxima.shape == (None, 23, 30, 8)
     assert MaxUnpooling2D(2)([maxima, indices]).shape == (None, 46, 60, 8)
@@ -140,6 +140,6 @@ def test_a_bed_of_nails_holds_each_value_at_the_top_left_of_zeros():
 
 @pytest.mark.parametrize("value", [0, (2, 0), (2, 2, 2), 1.5, "2", None])
 @pytest.mark.parametrize("layer", [MaxPoolingWithIndices2D, MaxUnpooling2D, BedOfNails2D])
-def test_a_window_that_is_none_is_refused(layer, value):
+def test_an_invalid_window_is_refused(layer, value):
     with pytest.raises(ValueError, match=r"must be one or two integers of at least 1\. Received: "):
         layer(value)

@@ -1,4 +1,4 @@
-"""Every way of upsampling: what it computes, and that a transposed convolution is the transpose of a convolution."""
+"""Every upsampling mode: what it computes, and that a transposed convolution is the transpose of a convolution."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def layer(mode, factor, channels):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("factor", FACTORS)
-def test_every_way_enlarges_any_map_by_the_factor_in_a_graph_of_unknown_sizes(mode, factor):
+def test_every_mode_enlarges_any_map_by_the_factor_in_a_graph_of_unknown_sizes(mode, factor):
     tf = pytest.importorskip("tensorflow")
     values = keras.Input((None, None, 3))
     indices = [keras.Input((None, None, 3), dtype="int32")] if mode == "max_unpooling" else []
@@ -67,7 +67,7 @@ def test_interpolation_keeps_a_constant_up_to_the_border(mode):
     np.testing.assert_allclose(Upsampling(mode, 4)(np.full((1, 2, 3, 1), 7.0)), 7.0, rtol=1e-6)
 
 
-def test_the_start_of_a_transposed_convolution_is_bilinear_interpolation_away_from_the_border():
+def test_a_transposed_convolution_is_initialised_as_bilinear_interpolation_away_from_the_border():
     values, inner = drawn(1, 6, 7, 3), slice(4, -4)
     transposed = layer("transposed_bilinear", 4, 3)(values)
     expected = Upsampling("bilinear", 4)(values)
@@ -97,7 +97,7 @@ def test_a_transposed_convolution_multiplies_by_the_transpose_of_the_convolution
 
 
 @pytest.mark.parametrize("mode", ["bed_of_nails", "nearest", "bilinear", "bicubic"])
-def test_every_linear_way_is_a_transposed_convolution_of_its_impulse_response(mode):
+def test_every_linear_mode_is_a_transposed_convolution_of_its_impulse_response(mode):
     factor, reach = 2, 4
     impulse = np.zeros((1, 2 * reach + 1, 2 * reach + 1, 1), "float32")
     impulse[0, reach, reach, 0] = 1
@@ -127,7 +127,7 @@ def test_frozen_upsampling_holds_no_trainable_weight():
         ({"mode": "bilinear", "padding": "valid"}, r"padding='valid'"),
     ],
 )
-def test_what_does_not_go_together_is_refused(settings, message):
+def test_arguments_that_do_not_fit_the_mode_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Upsampling(**{"factor": 2, **settings})
 

@@ -1,4 +1,4 @@
-"""Discriminators have the published counts and fields of view, and see what they are shown."""
+"""Discriminators have the published parameters and receptive fields, and depend on image and label map."""
 
 import keras
 import numpy as np
@@ -107,7 +107,7 @@ def test_a_keras_file_gives_back_the_same_discriminator(name, tmp_path):
     np.testing.assert_array_equal(restored([IMAGE, LABEL_MAP]), network([IMAGE, LABEL_MAP]))
 
 
-def test_wrong_settings_are_refused():
+def test_less_than_one_layer_between_is_refused():
     with pytest.raises(
         ValueError, match=r"`layers_between` must be an integer of at least 1. Received: layers_between=0."
     ):

@@ -33,14 +33,14 @@ def test_parameters_of_each_layer_are_the_authors(symbolic):
 
 def test_vgg16_has_thirteen_convolutions_named_as_in_keras_applications(symbolic):
     image = keras.Input((None, None, 3))
-    trunk = keras.Model(image, vgg16(image))
-    names = [layer.name for layer in trunk.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert trunk.count_params() == 14_714_688 and len(names) == 13
+    encoder = keras.Model(image, vgg16(image))
+    names = [layer.name for layer in encoder.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert encoder.count_params() == 14_714_688 and len(names) == 13
     theirs = keras.applications.VGG16(weights=None, include_top=False)
     assert names == [layer.name for layer in theirs.layers if isinstance(layer, keras.layers.Conv2D)]
 
 
-def test_the_trunk_computes_what_keras_applications_vgg16_computes():
+def test_the_encoder_computes_what_keras_applications_vgg16_computes():
     keras.utils.set_random_seed(0)
     theirs = keras.applications.VGG16(weights=None, include_top=False, input_shape=(64, 96, 3))
     inputs = keras.Input((None, None, 3))
@@ -89,7 +89,7 @@ def test_an_unknown_argument_is_refused_by_name():
 
 
 @pytest.mark.parametrize("network", [kseg.FCN32s, kseg.FCN16s, kseg.FCN8s])
-def test_width_multiplies_every_channel_count_of_the_trunk_and_its_head(network, symbolic):
+def test_width_multiplies_every_channel_count_of_the_encoder_and_its_head(network, symbolic):
     narrow = network(3, width=1 / 16)
     convolutions = [layer for layer in narrow.layers if type(layer) is keras.layers.Conv2D]
     filters = {layer.name: layer.filters for layer in convolutions if not layer.name.startswith("score")}
@@ -97,7 +97,7 @@ def test_width_multiplies_every_channel_count_of_the_trunk_and_its_head(network,
     assert filters == {name: network(3).get_layer(name).filters // 16 for name in filters}
 
 
-def test_another_encoder_gives_its_last_three_features(symbolic):
+def test_an_encoder_provides_its_last_three_features(symbolic):
     def encoder(image):
         features = [keras.layers.AveragePooling2D(2, padding="same", name="stride2")(image)]
         for stride in (4, 8, 16, 32):
@@ -126,7 +126,7 @@ def test_softmax_gives_probabilities_of_the_same_logits():
 
 
 @pytest.mark.parametrize("upsampling", ["bed_of_nails", "nearest", "bilinear", "bicubic", "transposed_random"])
-def test_any_way_of_upsampling_takes_the_place_of_the_papers(upsampling):
+def test_any_upsampling_can_replace_the_papers(upsampling):
     network = kseg.FCN8s(3, width=1 / 64, upsampling=upsampling)
     network.get_layer("score_fc7").bias.assign([1.0, 2.0, 3.0])
     logits = network(np.full((1, 37, 21, 3), 90.0))
@@ -137,7 +137,7 @@ def test_any_way_of_upsampling_takes_the_place_of_the_papers(upsampling):
     assert not frozen, "only the paper's own upsampling stays as it starts"
 
 
-def test_what_has_no_meaning_in_an_fcn_is_refused():
+def test_combinations_without_meaning_are_refused():
     with pytest.raises(
         ValueError, match=r"`upsampling` must be one of .bed_of_nails.*Received: upsampling=.max_unpooling."
     ):
@@ -171,7 +171,7 @@ def test_each_stage_starts_with_the_scores_of_the_coarser_one(padding):
     assert np.any(coarse(fcn8s, "score_pool4")) and not np.any(coarse(fcn8s, "score_pool3"))
 
 
-def test_learnt_upsampling_goes_on_in_the_next_stage_but_for_the_last():
+def test_the_next_stage_inherits_learnt_upsampling_except_the_last():
     settings = {"width": 1 / 64, "upsampling_trainable": True}
     fcn16s = started(kseg.FCN16s(3, **settings))
     fcn8s = kseg.FCN8s(3, initial=fcn16s, **settings)
@@ -180,14 +180,14 @@ def test_learnt_upsampling_goes_on_in_the_next_stage_but_for_the_last():
     np.testing.assert_array_equal(fcn8s.get_layer("up_image").kernel, untouched.get_layer("up_image").kernel)
 
 
-def test_a_coarser_network_of_other_channels_is_refused_by_layer():
+def test_a_coarser_network_with_other_channels_is_refused_by_layer():
     with pytest.raises(
         ValueError, match=r"`initial` must have the same.*initial='fcn32s', whose layer 'score_fc7' has"
     ):
         kseg.FCN16s(3, width=1 / 64, initial=kseg.FCN32s(4, width=1 / 64))
 
 
-def test_trained_at_once_pool4_and_pool3_are_scaled_down():
+def test_at_once_scales_pool4_and_pool3_down():
     plain = started(kseg.FCN8s(3, width=1 / 64))
     at_once = kseg.FCN8s(3, width=1 / 64, at_once=True, initial=plain)
     for source, scale in (("pool4", 0.01), ("pool3", 0.0001)):

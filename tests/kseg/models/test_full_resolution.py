@@ -1,4 +1,4 @@
-"""The network without downsampling sees one pixel more on each side with each layer."""
+"""Each layer of the network without downsampling adds a pixel on each side to the receptive field."""
 
 import keras
 import pytest
@@ -20,6 +20,6 @@ def test_every_convolution_is_3x3_at_full_resolution_and_width_multiplies_its_ch
     assert kseg.FullResolutionFCN(3).count_params() == (27 + 1) * 64 + 7 * (9 * 64 + 1) * 64 + (64 + 1) * 3
 
 
-def test_a_network_of_no_layer_is_refused():
+def test_a_network_without_layers_is_refused():
     with pytest.raises(ValueError, match=r"`depth` must be an integer of at least 1\. Received: depth=0\."):
         kseg.FullResolutionFCN(3, depth=0)

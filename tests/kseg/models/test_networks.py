@@ -1,6 +1,6 @@
 """One contract over every network, in narrow variants. To add a network, add a line to NETWORKS.
 
-Those of NETWORKS make logits of the image's size from images of any size; OTHERS holds the rest, with what differs beside it.
+Those in NETWORKS give logits of the image's size for images of any size; OTHERS holds the rest.
 """
 
 import json
@@ -49,7 +49,7 @@ OTHERS = {
     "two_branch": lambda: kseg.discriminators.TwoBranch(K, width=1 / 16),
 }
 SMALLEST = {"unet_valid": 18}  # rows and columns
-ANSWERS = {  # (height, width) of the image -> shape of the answer for it
+OUTPUT_SHAPES = {  # (height, width) of the image -> shape of the output
     "unet_valid": lambda height, width: (height // 2 * 2 - 16, width // 2 * 2 - 16, K),
     "two_branch": lambda height, width: (1,),
 }
@@ -74,8 +74,8 @@ def inputs(network, height, width):
     return [images, *(each.astype("float32") for each in label_maps)] if label_maps else images
 
 
-def answer(name, height, width):
-    return ANSWERS.get(name, lambda *size: (*size, K))(height, width)
+def output_shape(name, height, width):
+    return OUTPUT_SHAPES.get(name, lambda *size: (*size, K))(height, width)
 
 
 def sizes(name, number):
@@ -84,20 +84,20 @@ def sizes(name, number):
     return [(smallest, smallest), *((draw.randint(smallest, 97), draw.randint(smallest, 97)) for _ in range(number))]
 
 
-def test_every_size_is_answered_in_float32(name, network):
+def test_every_size_gives_finite_float32_logits(name, network):
     for size in sizes(name, 3):
         logits = network(inputs(network, *size))
-        assert logits.shape == (2, *answer(name, *size)) and logits.dtype == "float32"
+        assert logits.shape == (2, *output_shape(name, *size)) and logits.dtype == "float32"
         assert np.isfinite(logits).all(), size
 
 
-def test_images_of_a_batch_do_not_meet(name, network):
+def test_images_of_a_batch_do_not_influence_each_other(name, network):
     both = inputs(network, 35, 38)
     alone = [each[1:] for each in both] if isinstance(both, list) else both[1:]
     np.testing.assert_allclose(network(alone)[0], network(both)[1], rtol=1e-4, atol=1e-5)
 
 
-def test_layers_have_unique_names_that_say_a_stage_or_a_role(network):
+def test_layers_have_unique_names_of_a_stage_or_a_role(network):
     names = [layer.name for layer in network.layers]
     assert len(set(names)) == len(names)
     assert not [name for name in names if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name)]
@@ -115,7 +115,7 @@ def test_gradients_reach_every_trainable_tensor(name, network):
         if not np.any(variable):  # scores that start at 0 would stop the gradient
             variable.assign(keras.random.normal(variable.shape, stddev=0.1, seed=number))
     variables = [variable.value for variable in network.trainable_variables]
-    weights = np.random.default_rng(1).normal(size=(2, *answer(name, 67, 45)))
+    weights = np.random.default_rng(1).normal(size=(2, *output_shape(name, 67, 45)))
     reached = np.zeros(len(variables), bool)
     for training in (True, False):  # batch statistics take a preceding bias away: it counts when they are not in use
         with tf.GradientTape() as tape:
@@ -138,7 +138,7 @@ def test_a_keras_file_and_a_json_text_give_back_the_same_network(network, tmp_pa
         assert [weight.path for weight in each.weights] == [weight.path for weight in network.weights]
 
 
-def test_a_saved_model_answers_every_size_as_keras_does(name, network, tmp_path):
+def test_a_saved_model_gives_the_logits_of_keras_at_every_size(name, network, tmp_path):
     import tensorflow as tf
 
     network.export(tmp_path / "export", verbose=False)
@@ -158,7 +158,7 @@ def test_mixed_bfloat16_still_gives_float32_logits(name):
     finally:
         keras.config.set_dtype_policy(policy)
     logits = network(inputs(network, 33, 47))
-    assert logits.dtype == "float32" and logits.shape == (2, *answer(name, 33, 47))
+    assert logits.dtype == "float32" and logits.shape == (2, *output_shape(name, 33, 47))
     assert np.isfinite(logits).all()
     assert {layer.compute_dtype for layer in network.layers if layer.weights} - {"float32"} == {"bfloat16"}
     assert all(weight.dtype in ("float32", "uint32") for weight in network.weights)
@@ -174,12 +174,12 @@ def test_mixed_bfloat16_still_gives_float32_logits(name):
         (kseg.SegNetBasic, {"width": 1 / 16}),
     ],
 )
-def test_any_number_of_channels_enters(network, narrow, channels):
+def test_images_may_have_any_number_of_channels(network, narrow, channels):
     model = network(K, input_shape=(None, None, channels), **narrow)
     assert model(inputs(model, 9, 9)).shape == (2, 9, 9, K)
 
 
-def test_no_pixel_outside_its_receptive_field_has_a_say_in_a_position(name, network):
+def test_no_pixel_outside_the_receptive_field_influences_a_position(name, network):
     import tensorflow as tf
 
     field = kseg.receptive_field(network)
@@ -193,6 +193,6 @@ def test_no_pixel_outside_its_receptive_field_has_a_say_in_a_position(name, netw
         tape.watch(image)
         logits = network(image)
         middle = logits.shape[2] // 2
-        answered = tf.reduce_sum(logits[:, :, middle] * np.arange(1, K + 1))
-    seen = np.flatnonzero(np.any(tape.gradient(answered, image), axis=(0, 1, 3)))
+        total = tf.reduce_sum(logits[:, :, middle] * np.arange(1, K + 1))
+    seen = np.flatnonzero(np.any(tape.gradient(total, image), axis=(0, 1, 3)))
     assert seen[0] >= middle + field.offset and seen[-1] - seen[0] < field.extent

@@ -1,4 +1,4 @@
-"""Each network can learn: narrow variants label six generated streets, each with all eight classes, almost without a fault."""
+"""Each network can learn: narrow variants label six generated streets, each with all eight classes, almost perfectly."""
 
 import keras
 import numpy as np
@@ -39,7 +39,7 @@ NETWORKS = {  # name: network, picture height and width, steps
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
-def test_six_streets_can_be_learned_by_heart(name):
+def test_a_network_overfits_six_streets(name):
     constructor, size, steps = NETWORKS[name]
     pairs = [streets.draw(index, split="train", size=size) for index in INDICES]
     images, label_maps = (np.stack(part) for part in zip(*pairs, strict=True))

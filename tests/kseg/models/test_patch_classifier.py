@@ -1,4 +1,4 @@
-"""What a patch classifier may be, and what of it can be converted, is said in errors that name the layer."""
+"""Arguments of a patch classifier, and the layers that cannot be converted, are refused by name."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from keras import layers
 import kseg
 
 
-def test_a_window_that_leaves_nothing_is_refused_with_the_least_one():
+def test_a_window_that_is_too_small_is_refused_with_the_smallest_size():
     with pytest.raises(
         ValueError, match=r"`window` must be at least 63 for kernel_sizes=\(4, 5, 4, 4\)\. Received: window=62"
     ):
@@ -19,7 +19,7 @@ def test_a_window_that_leaves_nothing_is_refused_with_the_least_one():
     )
 
 
-def test_filters_and_kernels_must_pair():
+def test_filters_and_kernel_sizes_must_have_the_same_length():
     with pytest.raises(ValueError, match=r"the same length\. Received: filters=\(8,\), kernel_sizes=\(4, 5, 4, 4\)"):
         kseg.PatchClassifier(2, filters=(8,))
 
@@ -30,7 +30,7 @@ def test_width_multiplies_channels_and_units():
     assert kseg.PatchClassifier(2, width=0.001).get_layer("stage1_conv").filters == 1
 
 
-def test_softmax_on_request():
+def test_softmax_gives_probabilities():
     network = kseg.convolutionalize(kseg.PatchClassifier(3, width=0.1, activation="softmax"))
     answer = network(np.random.default_rng(0).uniform(0, 255, (1, 4, 5, 3)))
     np.testing.assert_allclose(np.sum(answer, axis=-1), np.ones((1, 4, 5)), rtol=1e-5)
@@ -59,7 +59,7 @@ def test_layers_that_cannot_be_converted_are_named():
             kseg.convolutionalize(model)
 
 
-def test_branches_and_open_sizes_are_refused():
+def test_branches_and_unknown_sizes_are_refused():
     image = keras.Input((9, 9, 1))
     flat = layers.Flatten(name="flat")(image)
     branched = keras.Model(image, layers.Add(name="join")([layers.Dense(81, name="one")(flat), flat]))

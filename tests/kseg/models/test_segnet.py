@@ -1,4 +1,4 @@
-"""SegNet's and SegNet-Basic's counts, sizes and carried places are the authors'."""
+"""SegNet's and SegNet-Basic's parameters, sizes and pooling indices are the authors'."""
 
 import math
 
@@ -51,7 +51,7 @@ def test_maps_of_a_360x480_image_have_the_authors_sizes(symbolic):
 
 
 @pytest.mark.parametrize(("network", "stages"), [(kseg.SegNet, 5), (kseg.SegNetBasic, 4)])
-def test_each_unpooling_takes_the_places_of_its_own_pooling(network, stages, symbolic):
+def test_each_unpooling_takes_the_indices_of_its_own_pooling(network, stages, symbolic):
     model = network(3, width=0.1)
     unpoolings = [layer for layer in model.layers if isinstance(layer, MaxUnpooling2D)]
     poolings = [layer for layer in model.layers if isinstance(layer, MaxPoolingWithIndices2D)]
@@ -74,13 +74,13 @@ def test_the_decoder_puts_values_where_the_maxima_lay():
 
 @pytest.mark.parametrize("network", [kseg.SegNet, kseg.SegNetBasic])
 @pytest.mark.parametrize("upsampling", ["bed_of_nails", "bilinear", "transposed_bilinear", "transposed_random"])
-def test_another_way_of_upsampling_takes_the_place_of_the_papers(network, upsampling):
+def test_any_upsampling_can_replace_the_papers(network, upsampling):
     model = network(3, width=1 / 32, upsampling=upsampling)
     assert not [layer for layer in model.layers if isinstance(layer, MaxPoolingWithIndices2D)]
     assert model(np.zeros((1, 37, 21, 3))).shape == (1, 37, 21, 3)
 
 
-def test_width_multiplies_every_channel_count_but_the_classes(symbolic):
+def test_width_multiplies_every_channel_count_except_the_classes(symbolic):
     narrow, full = kseg.SegNet(7, width=0.25), kseg.SegNet(7)
     filters = [[layer.filters for layer in convolutions(network)] for network in (narrow, full)]
     assert [4 * channels for channels in filters[0][:-1]] == filters[1][:-1] and filters[0][-1] == 7

@@ -100,7 +100,7 @@ def test_an_encoders_features_are_the_skips_and_its_coarsest_the_bottom(symbolic
     assert network.output_shape == (None, 37, 21, 3)
 
 
-def test_what_an_encoder_cannot_do_is_refused():
+def test_an_encoder_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"a level for each stride.*filters=\(4, 8\) for 3 features"):
         kseg.UNet(3, filters=(4, 8), encoder=encoder)
     with pytest.raises(ValueError, match=r"`encoder` needs padding=.same.*padding='valid'"):
@@ -110,14 +110,14 @@ def test_what_an_encoder_cannot_do_is_refused():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_its_decoder_takes_any_way_of_upsampling(mode):
+def test_the_decoder_takes_any_upsampling(mode):
     network = kseg.UNet(2, filters=(4, 8, 16), upsampling=mode)
     assert network(np.zeros((1, 13, 18, 3))).shape == (1, 13, 18, 2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-def test_its_decoder_learns_by_any_way_of_upsampling(mode):
+def test_the_decoder_learns_with_any_upsampling(mode):
     keras.utils.set_random_seed(0)
     network = kseg.UNet(2, input_shape=(None, None, 1), filters=(8, 16, 16), upsampling=mode)
     label_map = np.zeros((2, 24, 30), "uint8")
@@ -128,7 +128,7 @@ def test_its_decoder_learns_by_any_way_of_upsampling(mode):
     assert losses[-1] < 0.2 * losses[0]
 
 
-def test_unpooling_takes_the_places_from_the_way_down(symbolic):
+def test_unpooling_takes_the_indices_of_the_contracting_path(symbolic):
     network = kseg.UNet(2, filters=(4, 8, 16), upsampling="max_unpooling")
     for level in (1, 2):
         values, indices = network.get_layer(f"up{level}_upsampling").input

@@ -1,4 +1,4 @@
-"""Receptive fields are what the gradient of single output pixels with respect to the image says they are."""
+"""Receptive fields agree with the gradients of single output pixels with respect to the image."""
 
 import math
 
@@ -133,7 +133,7 @@ CHAINS = {
 
 
 @pytest.mark.parametrize("chain", CHAINS)
-def test_each_kind_of_layer_reads_what_its_gradient_says(chain):
+def test_each_kind_of_layer_reads_where_its_gradient_is_not_zero(chain):
     model = single(*CHAINS[chain]())
     field = kseg.receptive_field(model)
     for axis in (0, 1):
@@ -142,7 +142,7 @@ def test_each_kind_of_layer_reads_what_its_gradient_says(chain):
             assert value == (answer[axis] if isinstance(answer, tuple) else answer), (name, axis)
 
 
-def trunk(name, **settings):
+def encoder_model(name, **settings):
     """Makes a model of an encoder's last feature."""
 
     def build():
@@ -152,7 +152,7 @@ def trunk(name, **settings):
     return build
 
 
-MULTI_GRID = trunk("resnet50", width=1 / 64, output_stride=16, multi_grid=(1, 2, 4))
+MULTI_GRID = encoder_model("resnet50", width=1 / 64, output_stride=16, multi_grid=(1, 2, 4))
 NETWORKS = {  # network, layer, period of the output, extent, stride; the image is one pixel wide where the network admits that
     "unet": (lambda: kseg.UNet(2, filters=(2, 2, 2)), None, 4, 44, 1),
     "fcn32s": (lambda: kseg.FCN32s(2, width=1 / 64), None, 32, 404 + 32, 1),
@@ -166,8 +166,8 @@ NETWORKS = {  # network, layer, period of the output, extent, stride; the image 
     "unet with unpooling": (lambda: kseg.UNet(2, filters=(2, 2, 2), upsampling="max_unpooling"), None, 4, 44, 1),
     "segnet": (lambda: kseg.SegNet(2, width=1 / 64), None, 32, 404, 1),
     "segnet basic": (lambda: kseg.SegNetBasic(2, width=1 / 64), None, 16, 202, 1),
-    "resnet50": (trunk("resnet50", width=1 / 64), None, 1, 483, 32),
-    "resnet50 of output stride 8": (trunk("resnet50", width=1 / 64, output_stride=8), None, 1, 483, 8),
+    "resnet50": (encoder_model("resnet50", width=1 / 64), None, 1, 483, 32),
+    "resnet50 of output stride 8": (encoder_model("resnet50", width=1 / 64, output_stride=8), None, 1, 483, 8),
     "resnet50 with multi-grid": (MULTI_GRID, None, 1, 739, 16),
     "full resolution": (lambda: kseg.FullResolutionFCN(2, depth=4, width=1 / 32), None, 1, 9, 1),
     "two branches": (lambda: kseg.discriminators.TwoBranch(2, width=1 / 16), "score", 1, 34, 4),
@@ -175,7 +175,7 @@ NETWORKS = {  # network, layer, period of the output, extent, stride; the image 
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks_see_what_their_gradients_say(name):
+def test_receptive_fields_of_networks_agree_with_their_gradients(name):
     build, layer, period, extent, stride = NETWORKS[name]
     model = build()
     field = kseg.receptive_field(model, layer)
@@ -195,7 +195,7 @@ def test_a_converted_patch_classifier_sees_its_window(border, shape):
         assert vars(field) == measured(twin(model), shape, axis, 1)
 
 
-def test_the_unpadded_unet_sees_what_its_gradients_say():
+def test_the_receptive_field_of_the_unpadded_unet_agrees_with_its_gradients():
     model = kseg.UNet(2, filters=(2, 2, 2), padding="valid")
     field = kseg.receptive_field(model)
     assert vars(field) == measured(twin(model), (156, 44), 0, 4)
@@ -204,25 +204,25 @@ def test_the_unpadded_unet_sees_what_its_gradients_say():
 
 
 @pytest.mark.parametrize(("name", "extent"), [("alexnet", 195), ("vgg16", 212), ("resnet50", 483), ("resnet101", 1027)])
-def test_trunks_see_what_araujo_and_others_computed(name, extent):
-    field = kseg.receptive_field(trunk(name, width=1 / 64)())
+def test_encoders_have_the_receptive_fields_of_araujo_et_al(name, extent):
+    field = kseg.receptive_field(encoder_model(name, width=1 / 64)())
     assert (field.extent, field.stride) == (extent, 32)
 
 
 @pytest.mark.parametrize(
     ("name", "extent"), [("mobilenet_v2", 491), ("mobilenet_v3_small", math.inf), ("efficientnet_v2_b0", math.inf)]
 )
-def test_trunks_of_keras_applications_are_followed_and_squeezing_sees_everything(name, extent):
-    field = kseg.receptive_field(trunk(name)())
+def test_encoders_of_keras_applications_are_followed_and_squeezing_reads_the_whole_image(name, extent):
+    field = kseg.receptive_field(encoder_model(name)())
     assert (field.extent, field.stride) == (extent, 32)
 
 
 def test_branches_of_deeplab_see_farther_by_their_rates_and_its_image_level_everything(symbolic):
     network = kseg.DeepLabV3(3, depth=50)
-    trunk_sees = 483 + 2 * 16 * (2 + 4 + 8 - 6)  # the dilations of the last three units, which were 2 each
+    encoder_extent = 483 + 2 * 16 * (2 + 4 + 8 - 6)  # the dilations of the last three units, which were 2 each
     for i, rate in enumerate((6, 12, 18), start=1):
-        assert kseg.receptive_field(network, f"aspp_atrous{i}_relu").extent == trunk_sees + 2 * 16 * rate
-    assert kseg.receptive_field(network, "aspp_point_relu").extent == trunk_sees
+        assert kseg.receptive_field(network, f"aspp_atrous{i}_relu").extent == encoder_extent + 2 * 16 * rate
+    assert kseg.receptive_field(network, "aspp_point_relu").extent == encoder_extent
     everywhere = kseg.receptive_field(network, "aspp_image_everywhere")
     assert (everywhere.extent, everywhere.stride) == (math.inf, 16)
     assert kseg.receptive_field(network).extent == math.inf
@@ -247,7 +247,7 @@ def test_global_pooling_sees_the_whole_image():
     assert (gated.extent, gated.stride) == (math.inf, 2)
 
 
-def test_a_field_that_no_pixel_reaches_has_no_say():
+def test_a_branch_that_reads_no_pixel_is_ignored():
     image = keras.Input((None, None, 1))
     far = layers.Conv2D(1, 9, padding="same", name="far")(image)
     near = CropToMatch()([layers.ZeroPadding2D(((0, 4), (0, 4)))(image), far])

@@ -28,7 +28,7 @@ def truth() -> np.ndarray:
 
 
 def network() -> keras.Model:
-    """U-Net with a way up that has a kseg initializer, compiled with a weighted sum of losses, a metric and an optimizer."""
+    """U-Net with a kseg initializer in its decoder, compiled with a weighted sum of losses, a metric and an optimizer."""
     model = kseg.UNet(CLASSES, filters=(2, 3), upsampling="transposed_bilinear", batch_normalization=True)
     loss = kseg.losses.CrossEntropy(ignore_class=255, class_weights=[1.0, 2.0, 1.0]) + 0.5 * kseg.losses.Dice(
         ignore_class=255
