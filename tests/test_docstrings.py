@@ -28,7 +28,6 @@ NOT_YET = {  # examples with names that nobody defines; to become empty
     "kseg.training.callbacks.overlays",
     "kseg.training.callbacks.resume",
     "kseg.training.optimizers",
-    "pipeline.engine.explain",
 }
 
 
