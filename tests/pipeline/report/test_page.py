@@ -376,6 +376,14 @@ def test_charts_take_their_colours_from_the_page_so_that_they_follow_dark_mode(t
     assert used <= dark == light
 
 
+def test_a_curve_and_its_end_have_the_colour_of_its_key(tmp_path, artifacts):
+    change(artifacts["trainer"] / "history.json", val_loss=[2.0, 1.0])
+    text = written(tmp_path, artifacts)[0]
+    (panel,) = re.findall(r"<figcaption>loss.*?</svg>", text, re.DOTALL)
+    for drawn in ('<i class="key ', "<polyline ", "<circle "):
+        assert re.findall(rf'{drawn}[^>]*?(series-\d)"', panel) == ["series-1", "series-2"]
+
+
 def test_nothing_that_scrolls_on_the_screen_is_cut_on_paper(tmp_path, artifacts):
     text = written(tmp_path, artifacts)[0]
     screen, _, paper = text.partition("@media print")
