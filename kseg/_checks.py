@@ -32,17 +32,16 @@ def check_integer(name: str, value, minimum: int = 1) -> None:
 def check_number(name: str, value, *, above: float = -math.inf, minimum: float = -math.inf, below: float = math.inf):
     """Refuses what is not a finite number in the range."""
     if not _is_number(value) or not (above < value < below and value >= minimum):
-        limits = {"above": above, "at least": minimum, "below": below}
-        bounds = " and ".join(f"{word} {limit}" for word, limit in limits.items() if math.isfinite(limit))
-        raise ValueError(
-            f"`{name}` must be a number {bounds}. Received: {name}={value!r}.".replace("number .", "number.")
-        )
+        limits = {"above": above, "of at least": minimum, "below": below}
+        bounds = " and".join(f" {word} {limit}" for word, limit in limits.items() if math.isfinite(limit))
+        raise ValueError(f"`{name}` must be a number{bounds}. Received: {name}={value!r}.")
 
 
 def check_choice(name: str, value, choices) -> None:
     """Refuses what is none of `choices`, and names the most similar one."""
     choices = list(choices)
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
+    chosen = int(value) if _is_integer(value) else value
+    if not any(type(chosen) is type(choice) and chosen == choice for choice in choices):
         written = [_quoted(choice) for choice in choices]
         listed = f"one of {', '.join(written)}" if len(written) > 3 else _or(written)
         raise ValueError(f"`{name}` must be {listed}. Received: {name}={value!r}.{_did_you_mean(value, choices)}")

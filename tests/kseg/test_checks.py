@@ -124,6 +124,7 @@ def test_a_similar_choice_is_suggested_and_all_are_listed():
 
 def test_numbers_of_numpy_are_numbers():
     check_number("width", np.float32(0.5), above=0)
+    check_choice("depth", np.int64(50), (50, 101))
     assert kseg.UNet(np.int64(3), filters=(np.int64(2), 3)).output_shape == (None, None, None, 3)
 
 
