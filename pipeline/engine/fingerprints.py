@@ -6,8 +6,8 @@ Sources are read, never imported. A component reaches
 - through a package's `__init__.py` or the lazy `kseg` only the modules that define the names it takes. What is imported for its
   effect (`import kseg.layers`, and nothing more) is reached with all that its `__init__.py` imports; what is held as a value, or
   star-imported, with the lazy names as well;
-- of modules imported by a computed name all that may be meant: those below `kseg.models.` of f"kseg.models.{name}", and
-  everything where nothing is known of the name. Where settings choose among alternatives, `choices` names those in use;
+- of modules imported by a computed name all that may be meant: those below `kseg.models.` of f"kseg.models.{name}", those in
+  a table of TABLE[name], and everything where nothing is known of the name. Where settings choose, `choices` names those in use;
 - nothing of `NEUTRAL`.
 
 Not seen are modules that are found in `sys.modules` or run by `exec`. Standard library only.
@@ -42,7 +42,7 @@ def code(module: str, choices: dict[str, list[str]] | None = None) -> tuple[dict
 
     Args:
         module: dotted name.
-        choices: name of a package -> names in it that are used, where settings choose among what lies there.
+        choices: package, or table of modules -> names in it that are used, where settings choose among them.
 
     Returns:
         Digest by module, version by package, both sorted. Modules that do nothing themselves have none.
@@ -67,7 +67,7 @@ class _Reached:
         waiting = [f"{module}:{syntax.EFFECT}"]
         if module.partition(".")[0] not in FIRST_PARTY and (source := _read(module)):
             self.sources[module] = source
-            waiting = self._taken(source)
+            waiting = self._taken(module, source)
         while waiting:
             name = waiting.pop()
             if name not in self._followed:
@@ -107,7 +107,7 @@ class _Reached:
             if source is None:
                 return False
             self.sources[module] = source
-            found += self._taken(source)
+            found += self._taken(module, source)
         return True
 
     def _counts(self, module: str) -> bool:
@@ -123,14 +123,12 @@ class _Reached:
                 return False
         return True
 
-    def _taken(self, source) -> list[str]:
-        computed = [
-            f"{module}:{syntax.VALUE}"
-            for prefix in source.prefixes
-            for module in _modules()
-            if module.startswith(prefix)
-        ]
-        return [*source.taken, *computed]
+    def _taken(self, module: str, source: syntax.Source) -> list[str]:
+        """Names that a module takes, those of modules that it imports by a computed name included."""
+        computed = [name for prefix in source.prefixes for name in _modules() if name.startswith(prefix)]
+        for name, table in source.tables.items():
+            computed += [table[key] for key in self.choices.get(f"{module}.{name}", table)]
+        return [*source.taken, *(f"{name}:{syntax.VALUE}" for name in computed)]
 
 
 def _elsewhere(source: syntax.Source, name: str) -> list[str]:

@@ -37,6 +37,7 @@ class Source:
         str
     ]  # of modules imported by a computed name: "kseg.models." of f"kseg.models.{name}", "" where unknown
     packages: frozenset[str]  # top-level names of what it imports
+    tables: dict[str, dict[str, str]]  # from which it imports modules: of import_module(TABLE[name])
     door: bool = False
     exports: dict[str, tuple[str, ...]] = dataclasses.field(
         default_factory=dict
@@ -61,7 +62,7 @@ def read(text: str, package: str, door: bool) -> Source:
         _strip_strings(tree)
     if not door:
         names = _Names(tree, package)
-        return Source(_digest(tree), names.taken(), frozenset(names.prefixes), names.packages())
+        return Source(_digest(tree), names.taken(), frozenset(names.prefixes), names.packages(), names.tables)
     lazy = _strip_tables(tree, package)
     names = _Names(tree, package)
     exports = {name: tuple(sorted(found)) for name, found in names.bound.items() if name not in names.used}
@@ -71,6 +72,7 @@ def read(text: str, package: str, door: bool) -> Source:
         names.taken(without=exports),
         frozenset(names.prefixes),
         names.packages(without=exports),
+        names.tables,
         door=True,
         exports=exports,
         lazy=lazy,
@@ -178,6 +180,10 @@ class _Names(ast.NodeVisitor):
         self.values: set[str] = set()  # modules of star imports, and those imported by a constant name
         self.used: dict[str, set[str]] = {}  # name -> what is taken from it: "" or "attribute.attribute"
         self.prefixes: set[str] = set()
+        self.tables: dict[str, dict[str, str]] = {}
+        self._known = {
+            _assigned(node): table for node in tree.body if (table := _table(node, package.partition(".")[0]))
+        }
         self._hidden: set[str] = set()  # names that the function at hand binds anew
         assigned = set()
         for node in ast.walk(tree):
@@ -254,11 +260,14 @@ class _Names(ast.NodeVisitor):
             self.generic_visit(node)
 
     def _note_import(self, name):
-        """Takes what is constant at the beginning of a module's name: all of it, or a prefix that ends in a dot."""
+        """Takes what is known of a module's name: all of it, a prefix that ends in a dot, or the table that it stands in."""
         while isinstance(name, ast.BinOp) and isinstance(name.op, ast.Add):
             name = ast.JoinedStr([name.left, name.right]) if _is_string(name.left) else name.left
         if _is_string(name) and not name.value.startswith("."):
             self.values.add(name.value)
+            return
+        if isinstance(name, ast.Subscript) and _name(name.value) in self._known:
+            self.tables[_name(name.value)] = self._known[_name(name.value)]
             return
         start = name.values[0] if isinstance(name, ast.JoinedStr) and name.values else None
         known = _is_string(start) and not start.value.startswith(".")

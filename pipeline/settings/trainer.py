@@ -78,9 +78,10 @@ def choices(config: Trainer) -> dict[str, list[str]]:
     """Which of several modules these settings use; the others enter no recipe.
 
     Returns:
-        Package -> names in it that are used; see `pipeline.engine.fingerprints.code`.
+        Package, or table of modules -> names in it that are used; see `pipeline.engine.fingerprints.code`.
     """
     return {
+        "kseg.encoders.names.ENCODERS": [],  # networks behind --model import their encoders
         "pipeline.networks.segmentors": [config.model],
         "pipeline.networks.discriminators": [config.discriminator] if config.adversarial_weight else [],
         **crf_choice(config.crf is not None),

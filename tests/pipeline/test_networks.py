@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import kseg
+from kseg.encoders import names
 from pipeline import networks
 from pipeline.settings.trainer import DISCRIMINATORS, MODELS, Trainer
 from tests.conftest import ROOT
@@ -45,6 +46,12 @@ def test_names_are_known_without_keras():
     code = "import sys, pipeline.settings.trainer\nprint({'keras', 'kseg', 'pipeline.networks'} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout == "set()\n"
+
+
+@pytest.fixture(autouse=True)
+def no_encoder_by_name(monkeypatch):
+    """Refuses encoders by name, whose modules the trainer's recipe leaves out: see `pipeline.settings.trainer.choices`."""
+    monkeypatch.setattr(names, "ENCODERS", {})
 
 
 @pytest.mark.parametrize("name", MODELS)

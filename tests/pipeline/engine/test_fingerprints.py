@@ -167,10 +167,12 @@ def test_each_component_reaches_its_own_settings_alone():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("refinements", ["", "superpixels,flips,tiles,crf"])
 def test_every_module_whose_functions_a_component_runs_is_in_its_recipe(refinements, tmp_path):
     folder = tmp_path / "run"
-    arguments = command(folder, "--adversarial-weight", "0.1", f"--set=evaluator.refinements={refinements}")[3:]
+    chosen = ("--adversarial-weight", "0.1", f"--set=evaluator.refinements={refinements}", "--epochs", "1")
+    arguments = command(folder, *chosen)[3:]
     seen = tmp_path / "seen.json"
     subprocess.run([sys.executable, "-m", "tests.pipeline.engine.executed", seen, *arguments], cwd=ROOT, check=True)
     always = {"pipeline.engine.loading", "pipeline.engine.console", *fingerprints.NEUTRAL}
@@ -252,6 +254,14 @@ def test_what_is_not_chosen_is_left_out(toy):
     assert toy(component, **files) == {"a", "ways.c", "ways.d", "b"}
     assert toy(component, choices={"toy.ways": ["d"]}, **files) == {"a", "ways.d", "b"}
     assert toy(component, choices={"toy.ways": []}, **files) == {"a"}
+
+
+def test_modules_of_a_table_are_reached_or_those_that_are_chosen(toy):
+    component = "import importlib\nWAYS = {'one': 'toy.a', 'two': 'toy.b'}\nimportlib.import_module(WAYS[name])"
+    assert toy(component, **FILES) == {"a", "b"}
+    assert toy(component, choices={"toy.component.WAYS": ["two"]}, **FILES) == {"b"}
+    assert toy(component, choices={"toy.component.WAYS": []}, **FILES) == set()
+    assert toy(component.replace("'toy.b'", "place()"), **FILES) == {"a", "b", "ways.c"}
 
 
 def test_packages_are_those_that_reached_modules_import(toy, monkeypatch):

@@ -56,12 +56,17 @@ def test_a_recipe_never_contains_auto():
 def test_settings_say_which_networks_and_refinements_they_use():
     plain = trainer.choices(trainer.Trainer(model="fcn8s"))
     assert plain == {
+        "kseg.encoders.names.ENCODERS": [],
         "pipeline.networks.segmentors": ["fcn8s"],
         "pipeline.networks.discriminators": [],
         "kseg.postprocess.densecrf": [],
     }
     game = trainer.choices(trainer.Trainer(adversarial_weight=0.1, discriminator="patch_gan", crf={"iterations": 5}))
-    assert game == {"pipeline.networks.segmentors": ["unet"], "pipeline.networks.discriminators": ["patch_gan"]}
+    assert game == {
+        "kseg.encoders.names.ENCODERS": [],
+        "pipeline.networks.segmentors": ["unet"],
+        "pipeline.networks.discriminators": ["patch_gan"],
+    }
 
 
 @pytest.mark.parametrize(
