@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
     """A duration in the two units that matter.
 
     Example:
-        >>> duration(0.0421), duration(7.25), duration(95), duration(4000)
+        >>> duration(0.0421), duration(7.2), duration(95), duration(4000)
         ('42 ms', '7.2 s', '1 min 35 s', '1 h 07 min')
     """
     if seconds < 1:
@@ -34,7 +34,8 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02} s"
-    return f"{minutes // 60} h {minutes % 60:02} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min"
 
 
 def date(iso: str) -> str:
