@@ -1,4 +1,4 @@
-"""Components by name, imported when they are called. Standard library only."""
+"""Components by name, whose modules are imported when the components run. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pipeline.engine.console import imports, interrupts_kept
 
 
 def component(name: str):
-    """The component `name`, whose module is imported when it is called, not before."""
+    """The component of that name; its module is imported when it is called, not before."""
 
     def call(out, config, **inputs):
         with imports():
             module = importlib.import_module(call.__module__)
             if "tensorflow" in sys.modules:
-                sys.modules["tensorflow"].config.list_physical_devices()  # this speaks too, the first time
+                sys.modules["tensorflow"].config.list_physical_devices()  # prints, too, the first time
         with interrupts_kept():
             return vars(module)[name](out, config, **inputs)
 
