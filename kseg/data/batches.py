@@ -60,11 +60,7 @@ def training_set(
         ValueError: the split is missing or empty, or an argument is out of range.
 
     Example:
-        >>> from kseg.streets.builder import Streets, StreetsConfig
-        >>> builder = Streets(config=StreetsConfig(train=3, validation=1, test=1), data_dir="prepared")
-        >>> builder.download_and_prepare()  # doctest: +ELLIPSIS
-        Downloading and preparing dataset ...
-        >>> batches = training_set(builder.data_path, size=(48, 64), batch_size=2)
+        >>> batches = training_set("prepared", size=(48, 64), batch_size=2)
         >>> [(images.shape, label_maps.shape) for images, label_maps in batches.take(1)]
         [(TensorShape([2, 48, 64, 3]), TensorShape([2, 48, 64]))]
     """

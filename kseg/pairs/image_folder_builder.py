@@ -51,17 +51,12 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         PairError: the files do not form pairs, or a pair is unusable.
 
     Example:
-        >>> from PIL import Image
-        >>> for kind in ("images", "masks"):
-        ...     folder = pathlib.Path("photos", kind, "train")
-        ...     folder.mkdir(parents=True)
-        ...     Image.new("L", (8, 6)).save(folder / "a.png")
-        >>> labels = LabelMap(names=("ground",), colours=((90, 90, 90),), values=(0,), ignore_value=255)
-        >>> builder = ImageFolder(config=ImageFolderConfig(root="photos", labels=labels), data_dir="prepared")
+        >>> labels = LabelMap.from_csv("photos/classes.csv")
+        >>> builder = ImageFolder(config=ImageFolderConfig(root="photos", labels=labels), data_dir="tfds")
         >>> builder.download_and_prepare()  # doctest: +ELLIPSIS
         Downloading and preparing dataset ...
         >>> builder.info.splits["train"].num_examples
-        1
+        2
     """
 
     VERSION = tfds.core.Version("1.0.0")

@@ -44,7 +44,7 @@ class Streets(tfds.core.GeneratorBasedBuilder):
     """Features: `image` uint8 (H, W, 3), `label_map` uint8 (H, W, 1) of ids with 255 void, `key`.
 
     Example:
-        >>> builder = Streets(config=StreetsConfig(train=2, validation=1, test=1), data_dir="prepared")
+        >>> builder = Streets(config=StreetsConfig(train=2, validation=1, test=1), data_dir="streets")
         >>> builder.download_and_prepare()  # doctest: +ELLIPSIS
         Downloading and preparing dataset ...
         >>> builder.info.splits["train"].num_examples
