@@ -20,14 +20,6 @@ MODULES = sorted(
     if ">>>" in path.read_text(encoding="utf-8")
 )
 NOT_YET = {  # examples with names that nobody defines; to become empty
-    "kseg.games.gan",
-    "kseg.games.health",
-    "kseg.games.segmentation",
-    "kseg.games.semi_supervised",
-    "kseg.training.callbacks.best_checkpoint",
-    "kseg.training.callbacks.overlays",
-    "kseg.training.callbacks.resume",
-    "kseg.training.optimizers",
 }
 
 

@@ -1,4 +1,4 @@
-"""Two networks that learn from each other inside one `fit`: see `kseg.games.adversarial` for the step that all games share."""
+"""Two networks that learn from each other inside one `fit`; all games share the step of `kseg.games.step`."""
 
 from kseg.games.adversarial import AdversarialGame
 from kseg.games.gan import GAN

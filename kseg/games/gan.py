@@ -1,6 +1,6 @@
-"""The game without a task: a generator draws samples from noise, and what it is told is the discriminator's verdict alone.
+"""The game without a task: a generator makes samples from noise and learns from the discriminator alone.
 
-Refused: a generator whose samples do not fit the discriminator, and `evaluate`. TensorFlow, because the game's step is.
+Refused: a generator whose samples do not have the discriminator's input shape, and `evaluate`. TensorFlow, for the game's step.
 """
 
 from __future__ import annotations
@@ -21,26 +21,27 @@ from kseg.games.adversarial import AdversarialGame  # noqa: E402
 class GAN(AdversarialGame):
     """A generator G against a discriminator that judges samples.
 
-    `fit` takes batches of real samples, each shaped like one of G's, alone or with targets that nobody looks at; as many samples
-    are drawn for each batch, from normal noise. `predict` takes noise. The logs are those of the game but for `loss`, as there is
-    no task, and `adversarial_share`.
+    `fit` takes batches of real samples shaped like G's, alone or with targets, which are ignored; for each batch as many
+    samples are generated from normal noise. `predict` takes noise. The logs are the game's without `loss`, as there is no
+    task, and `adversarial_share`.
 
     Args:
         generator: model from noise (B, Z) to samples (B, ...).
         discriminator: model from samples (B, ...) to logits (B, ..., 1).
-        objective: "non_saturating", "minimax", "least_squares" or "hinge".
+        objective: one of "non_saturating", "minimax", "least_squares", "hinge".
         seed: of the noise.
         **kwargs: of `AdversarialGame`: `label_smoothing`, `schedule`, and of `keras.Model`.
 
     Raises:
-        ValueError: an argument is out of range, or the samples do not fit the discriminator.
+        ValueError: an argument is out of range, or the samples do not have the discriminator's input shape.
 
     Example:
-        >>> gan = GAN(kseg.generators.DCGAN(3), kseg.discriminators.DCGAN(3))
-        >>> adam = [keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)]
-        >>> gan.compile(*adam)
-        >>> gan.fit(images, batch_size=64, epochs=20)  # (N, 32, 32, 3) in [0, 255]
-        >>> gan.predict(numpy.random.default_rng(0).normal(size=(16, 100)))  # 16 images
+        >>> gan = kseg.GAN(kseg.generators.DCGAN(3, filters=8), kseg.discriminators.DCGAN(3, filters=8))
+        >>> gan.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
+        >>> images = np.zeros((2, 32, 32, 3), np.float32)  # in [0, 255]
+        >>> history = gan.fit(images, batch_size=2, verbose=0)
+        >>> gan.predict(np.random.default_rng(0).normal(size=(4, 100)), verbose=0).shape
+        (4, 32, 32, 3)
 
     Source: Goodfellow et al. 2014 (arXiv:1406.2661).
     """
@@ -50,7 +51,7 @@ class GAN(AdversarialGame):
         made, judged = tuple(generator.output_shape), tuple(discriminator.input_shape)
         if len(made) != len(judged) or any(one not in (other, None) for one, other in zip(judged, made, strict=True)):
             raise ValueError(
-                "`generator` must make samples of the shape that `discriminator` takes. "
+                "`generator` must make samples of the discriminator's input shape. "
                 f"Received: generator.output_shape={made}, discriminator.input_shape={judged}."
             )
         self.seed = seed
@@ -61,19 +62,19 @@ class GAN(AdversarialGame):
         return self.player
 
     def play(self, x, y=None):
-        """Draws as many samples as there are real ones.
+        """Generates as many samples as there are real ones.
 
         Args:
             x: real samples (B, ...).
-            y: nothing that is looked at.
+            y: ignored.
 
         Returns:
-            The samples made; the real ones; the samples made.
+            Generated samples; real samples; generated samples.
         """
-        here = tf.distribute.get_replica_context()
-        # By the step, so that training that goes on from a file draws what it would have drawn; each replica its own.
-        replica = ops.cast(here.replica_id_in_sync_group, "int64")
-        draw = self.step * replicas.number() + replica
+        context = tf.distribute.get_replica_context()
+        # Seeded by the step, so that resumed training draws the same noise, and by the replica.
+        replica = ops.cast(context.replica_id_in_sync_group, "int64")
+        draw = self.step * replicas.num_replicas() + replica
         seed = ops.stack([ops.convert_to_tensor(self.seed, "int64"), draw])
         noise = tf.random.stateless_normal((ops.shape(x)[0], *self.generator.input_shape[1:]), seed)
         samples = ops.cast(self.generator(noise, training=True), "float32")
@@ -81,18 +82,18 @@ class GAN(AdversarialGame):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The generator's penalties; it has no task."""
-        # Hangs on the samples, which the step asks for gradients.
-        return sum(self.losses, 0.0 * ops.sum(y_pred[:0])) / replicas.number()
+        # Depends on the samples, of which the step takes gradients.
+        return sum(self.losses, 0.0 * ops.sum(y_pred[:0])) / replicas.num_replicas()
 
     @property
     def metrics(self):
-        """Without those of a task."""
+        """All metrics but those of a task."""
         return [metric for metric in super().metrics if metric.name not in ("loss", "adversarial_share")]
 
     def evaluate(self, *args, **kwargs):
-        """Refused."""
+        """Refused: a GAN has no score."""
         raise ValueError(
-            "A GAN has no score to evaluate, so `fit` must be called without validation data. Look at `predict(noise)`."
+            "`fit` of a GAN must be called without validation data: there is no score to evaluate. Look at `predict(noise)`."
         )
 
     def get_config(self):

@@ -1,8 +1,8 @@
-"""How a label map is shown to a discriminator: what tells true maps from predicted ones should be where classes lie, not that
-true ones are exactly 0 or 1. `keras.ops` only.
+"""Encodings of label maps for a discriminator, which should tell true maps from predicted ones by where classes lie, not by
+hard zeros and ones. `keras.ops` only.
 
-Each encoding takes the truth as one-hot vectors and the prediction as probabilities, (B, H, W, K) float32, both all zero at void
-pixels, and the image (B, H, W, C) in [0, 255]; it returns what stands for the true and for the predicted map.
+Each encoding takes the truth as one-hot vectors and the prediction as probabilities, (B, H, W, K) float32, both all zero at
+void pixels, and the image (B, H, W, C) in [0, 255]; it returns the encoded truth and the encoded prediction.
 
 Source: Luc et al. 2016 (arXiv:1611.08408), section 3.
 """
@@ -15,7 +15,7 @@ TAU = 0.9
 
 
 def basic(truth, prediction, image):
-    """Both as they are, (B, H, W, K)."""
+    """Both unchanged, (B, H, W, K)."""
     return truth, prediction
 
 
@@ -23,17 +23,17 @@ def product(truth, prediction, image):
     """Each class's map times each channel of the image in [0, 1]: (B, H, W, C K), the classes of the first channel first."""
     image = image / 255.0
 
-    def times(maps):
+    def multiply(maps):
         return ops.concatenate([maps * image[..., i : i + 1] for i in range(image.shape[-1])], axis=-1)
 
-    return times(truth), times(prediction)
+    return multiply(truth), multiply(prediction)
 
 
 def scaling(truth, prediction, image, tau: float = TAU):
-    """The prediction as it is; the truth as the nearest thing to it that gives the true class at least `tau`: (B, H, W, K).
+    """The prediction unchanged; the truth as the closest distribution to it with at least `tau` for the true class: (B, H, W, K).
 
-    With s the prediction and l the true class, y_l = max(tau, s_l) and y_c = s_c (1 - y_l) / (1 - s_l) for the others. Where s_l
-    reaches tau already the truth is the prediction, also where s_l is 1 and the quotient would be 0 / 0.
+    With s the prediction and l the true class, y_l = max(tau, s_l) and y_c = s_c (1 - y_l) / (1 - s_l) for the others. Where
+    s_l is at least tau the encoded truth equals the prediction, even where s_l is 1 and the quotient would be 0 / 0.
     """
     of_truth = ops.sum(truth * prediction, axis=-1, keepdims=True)
     short = of_truth < tau
@@ -44,4 +44,4 @@ def scaling(truth, prediction, image, tau: float = TAU):
 
 
 ENCODINGS = {"basic": basic, "product": product, "scaling": scaling}
-"""What `kseg.SegmentationGame(encoding=...)` takes."""
+"""Values of `encoding` in `kseg.SegmentationGame`."""

@@ -1,7 +1,7 @@
-"""What the two sides of a game minimise, as penalties of the discriminator's logits f. `keras.ops` only.
+"""Objectives of a game: the losses of both sides as functions of the discriminator's logits f. `keras.ops` only.
 
-Real is 1 and fake is 0, as in the papers. Each penalty takes logits of any shape and returns one value for each of them; the game
-takes means. Written with softplus, log(1 + e^f), where the papers write -log sigma, so that nothing overflows.
+Real is 1 and fake is 0, as in the papers. Each loss takes logits of any shape and returns one value per logit; the game
+averages them. Written with softplus, log(1 + e^f), where the papers have -log sigma, so nothing overflows.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from keras import ops
 
 
 class Objective(typing.NamedTuple):
-    """Penalties of one game.
+    """Losses of one game.
 
     Attributes:
-        real: of the discriminator's logits of what is real; takes the share by which the label 1 is smoothed too.
-        fake: of its logits of what the player made.
-        player: of the same logits, for the player.
-        boundary: logits above it say real.
+        real: the discriminator's, of logits of the real; takes the label smoothing as well.
+        fake: the discriminator's, of logits of the fake.
+        player: the player's, of the same logits.
+        boundary: logits above it classify as real.
     """
 
     real: Callable
@@ -34,7 +34,7 @@ def _cross_entropy_of_real(logits, smoothing):
 
 
 def _hinge_of_real(logits, smoothing):
-    """The margin; labels do not occur in it, so the game refuses to smooth them."""
+    """The margin. It has no labels, so the game refuses to smooth them."""
     return ops.relu(1.0 - logits)
 
 
@@ -42,7 +42,7 @@ OBJECTIVES = {
     "non_saturating": Objective(  # Goodfellow et al. 2014 (arXiv:1406.2661), section 3, last paragraph
         _cross_entropy_of_real, ops.softplus, lambda logits: ops.softplus(-logits), 0.0
     ),
-    "minimax": Objective(  # the same, equation 1
+    "minimax": Objective(  # Goodfellow et al. 2014, equation 1
         _cross_entropy_of_real, ops.softplus, lambda logits: -ops.softplus(logits), 0.0
     ),
     "least_squares": Objective(  # Mao et al. 2017 (arXiv:1611.04076), equation 9
@@ -55,4 +55,4 @@ OBJECTIVES = {
         _hinge_of_real, lambda logits: ops.relu(1.0 + logits), lambda logits: -logits, 0.0
     ),
 }
-"""What `kseg.AdversarialGame(objective=...)` takes."""
+"""Values of `objective` in `kseg.AdversarialGame`."""

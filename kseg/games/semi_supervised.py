@@ -1,7 +1,6 @@
-"""The game of segmentation with images that nobody labelled.
+"""The segmentation game with unlabelled images.
 
-Refused: discriminators that give no map of logits, and objectives whose logits are no log-odds. TensorFlow, because the game's
-step is.
+Refused: discriminators without a map of logits, and objectives whose logits are not log-odds. TensorFlow, for the game's step.
 """
 
 from __future__ import annotations
@@ -11,46 +10,51 @@ from keras import ops
 
 from kseg import losses
 from kseg.games import replicas
-from kseg.games.schedules import still
-from kseg.games.segmentation import SegmentationGame, begins
+from kseg.games.schedules import frozen
+from kseg.games.segmentation import SegmentationGame, padding_before
 from kseg.labels import VOID
+from kseg.losses.segmentation_loss import find_valid
 
 
 @keras.saving.register_keras_serializable(package="kseg")
 class SemiSupervisedGame(SegmentationGame):
-    """A segmentor learns from labelled images, and from the confident regions of others.
+    """A segmentor learns from labelled images, and from confident regions of unlabelled ones.
 
-    An image is unlabelled where its whole label map is void, so both kinds come through one `fit`, in the same batch or not:
+    An image is unlabelled if its whole label map is void, so both kinds go through one `fit`, in one batch or not:
 
         unlabelled = images.map(lambda image: (image, tf.fill(tf.shape(image)[:2], tf.constant(255, tf.uint8))))
         both = tf.data.Dataset.sample_from_datasets([labelled.repeat(), unlabelled.repeat()]).batch(8)
 
-    The discriminator, which gives a logit for each pixel, learns from labelled images alone. It judges the segmentor's label maps
-    of the others too: that verdict weighs `unlabelled_weight`; and where it takes a pixel for real with a probability above
-    `threshold`, the segmentor learns that pixel as if its own answer were the truth, with weight `region_weight`. Every loss is a
-    mean over all images of the batch, 0 for those that it does not concern.
+    The discriminator gives one logit per pixel and learns from labelled images alone. It also judges predictions on unlabelled
+    images: their adversarial loss has weight `unlabelled_weight`, and pixels that it considers real with a probability above
+    `threshold` become pseudo-labels, the segmentor's own predictions, learned with weight `region_weight`. Every loss is a mean
+    over all images of the batch, 0 for those it does not apply to.
 
-    Besides the game's logs: `confident_share`, of the pixels of unlabelled images, those that joined.
+    One more log than the game's: `confident_share`, the share of unlabelled images' pixels that are pseudo-labels.
 
     Args:
         segmentor: model from `image` (B, H, W, C) to logits (B, H, W, K).
-        discriminator: model to a map of logits (B, h, w, 1), one for each square of `label_stride` pixels, such as
+        discriminator: model to a map of logits (B, h, w, 1), one per square of `label_stride` pixels, such as
             `kseg.discriminators.FullyConvolutional`.
         weight: factor of the adversarial loss on labelled images, more than 0.
-        unlabelled_weight: the same on unlabelled ones.
-        region_weight: factor of the cross-entropy in confident regions.
-        threshold: of the probability of being real, in [0, 1).
-        regions_from: steps of the game, pretraining not counted, after which regions join; before, the discriminator knows
-            too little.
+        unlabelled_weight: factor of the adversarial loss on unlabelled images.
+        region_weight: factor of the cross-entropy on pseudo-labels.
+        threshold: probability of being real above which a pixel becomes a pseudo-label, in [0, 1).
+        regions_from: first step of the game with pseudo-labels, not counting pretraining; the discriminator must learn first.
         **kwargs: of `SegmentationGame`.
 
     Raises:
-        ValueError: an argument is out of range, `ignore_class` is None, or the discriminator gives one logit for an image.
+        ValueError: an argument is out of range, `ignore_class` is None, or the discriminator gives one logit per image.
 
     Example:
-        >>> game = SemiSupervisedGame(kseg.UNet(21), kseg.discriminators.FullyConvolutional(21))
-        >>> game.compile("adam", "adam", loss=CrossEntropy(ignore_class=255), metrics=[ConfusionMatrix(21)])
-        >>> game.fit(both, steps_per_epoch=1000, epochs=20)
+        >>> discriminator = kseg.discriminators.FullyConvolutional(2, filters=2)
+        >>> game = kseg.SemiSupervisedGame(kseg.UNet(2, filters=(4, 8)), discriminator, regions_from=0)
+        >>> game.compile("adam", "adam", loss=kseg.losses.CrossEntropy(), metrics=[kseg.metrics.ConfusionMatrix(2)])
+        >>> images, label_maps = np.zeros((2, 32, 32, 3), np.float32), np.zeros((2, 32, 32), np.uint8)
+        >>> label_maps[1] = kseg.VOID  # the second image is unlabelled
+        >>> history = game.fit(images, label_maps, batch_size=2, verbose=0)
+        >>> 0 <= history.history["confident_share"][0] <= 1
+        True
 
     Source: Hung et al. 2018 (arXiv:1802.07934), equations 2 to 5, with the weights of their public code.
     """
@@ -78,51 +82,53 @@ class SemiSupervisedGame(SegmentationGame):
             raise ValueError(f"`threshold` must lie in [0, 1). Received: threshold={threshold}.")
         if self.objective not in ("non_saturating", "minimax"):
             raise ValueError(
-                '`objective` must be "non_saturating" or "minimax", whose logits tell how probable it is that a pixel is real. '
+                '`objective` must be "non_saturating" or "minimax", whose logits are log-odds of being real. '
                 f"Received: objective={self.objective!r}."
             )
         if len(discriminator.output_shape) != 4:
             raise ValueError(
                 "`discriminator` must give a map of logits (B, h, w, 1). "
-                f"Received: discriminator.output_shape={discriminator.output_shape}. Take FullyConvolutional."
+                f"Received: discriminator.output_shape={discriminator.output_shape}. Use FullyConvolutional."
             )
         self.unlabelled_weight, self.region_weight = unlabelled_weight, region_weight
         self.threshold, self.regions_from = threshold, regions_from
-        self._own_metrics["confident_share"] = keras.metrics.Mean("confident_share")
+        self.game_metrics["confident_share"] = keras.metrics.Mean("confident_share")
 
-    def counts(self, x, y):
-        """Unlabelled images count nothing for the discriminator, and for the player as their weight says."""
-        labelled = ops.cast(self._labelled(y), "float32")
+    def image_weights(self, x, y):
+        """Unlabelled images have weight 0 for the discriminator, `unlabelled_weight` relative to `weight` for the player."""
+        labelled = ops.cast(self._is_labelled(y), "float32")
         return labelled, labelled + (1.0 - labelled) * (self.unlabelled_weight / self.weight)
 
-    def judged_pixels(self, ids):
-        """As in the game of segmentation; all pixels of an unlabelled image."""
-        return ops.logical_or(super().judged_pixels(ids), ops.logical_not(self._labelled(ids))[:, None, None])
+    def visible_pixels(self, valid):
+        """Pixels of a class, and all pixels of an unlabelled image."""
+        return ops.logical_or(valid, ops.logical_not(ops.any(valid, axis=(1, 2), keepdims=True)))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The task's loss and, in training, that of the confident regions."""
+        """The task's loss and, in training, that of the pseudo-labels."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
-        if not (training and self._now.turn.game):
+        if not (training and self._step_state.phase.game):
             return loss
-        with still(self.discriminator):
-            verdict = ops.sigmoid(self.discriminator(self.shown(x, y, y_pred)[1], training=True))[..., 0]
+        with frozen(self.discriminator):
+            _, fake = self.discriminator_inputs(x, y, y_pred)
+            probability = ops.sigmoid(self.discriminator(fake, training=True))[..., 0]
         height, width = ops.shape(y_pred)[1:3]
-        top, left = (begins(size, self.label_stride) for size in (height, width))
+        top, left = (padding_before(size, self.label_stride) for size in (height, width))
         for axis in (1, 2):
-            verdict = ops.repeat(verdict, self.label_stride, axis=axis)
-        verdict = verdict[:, top : top + height, left : left + width]
-        unlabelled = ops.logical_not(self._labelled(y))
-        confident = ops.cast(verdict > self.threshold, "float32")
-        self._own_metrics["confident_share"].update_state(ops.mean(confident, axis=(1, 2)), sample_weight=unlabelled)
-        joins = ops.logical_and(verdict > self.threshold, unlabelled[:, None, None])
-        answers = ops.where(joins, ops.argmax(y_pred, axis=-1), VOID)
-        begun = ops.cast(self.step >= self.schedule.begins + self.regions_from, "float32")
-        regions = losses.CrossEntropy(ignore_class=VOID)(answers, y_pred)
-        return loss + self.region_weight * begun * regions / replicas.number()
+            probability = ops.repeat(probability, self.label_stride, axis=axis)
+        probability = probability[:, top : top + height, left : left + width]
+        unlabelled = ops.logical_not(self._is_labelled(y))
+        confident = ops.cast(probability > self.threshold, "float32")
+        self.game_metrics["confident_share"].update_state(ops.mean(confident, axis=(1, 2)), sample_weight=unlabelled)
+        chosen = ops.logical_and(probability > self.threshold, unlabelled[:, None, None])
+        pseudo_labels = ops.where(chosen, ops.argmax(y_pred, axis=-1), VOID)
+        started = ops.cast(self.step >= self.schedule.game_start + self.regions_from, "float32")
+        pseudo_loss = losses.CrossEntropy(ignore_class=VOID)(pseudo_labels, y_pred)
+        return loss + self.region_weight * started * pseudo_loss / replicas.num_replicas()
 
-    def _labelled(self, y):
-        """Whether any pixel of each image has a class: (B,), bool."""
-        return ops.any(ops.not_equal(ops.reshape(y, (ops.shape(y)[0], -1)), self.ignore_class), axis=1)
+    def _is_labelled(self, y):
+        """Whether any pixel of an image has a class: (B,), bool."""
+        ids = ops.cast(ops.reshape(y, (ops.shape(y)[0], -1)), "int32")
+        return ops.any(find_valid(ids, self.segmentor.output_shape[-1], self.ignore_class), axis=1)
 
     def get_config(self):
         """Arguments of the constructor."""

@@ -158,13 +158,13 @@ def _mean_of_defined(parts: np.ndarray, wholes: np.ndarray) -> float:
 class ConfusionMatrix(keras.metrics.Metric):
     """A score of the confusion matrix counted since the last reset.
 
-    A float32 counter stops at 2^24 pixels, fewer than one class of a small data set has. So each count is stored as two integers
-    in float32, low + 2^16 high, exact up to 2^40; float32 because every accelerator adds and reduces it, and because sums of both
-    words over up to 256 replicas stay exact.
+    A float32 counter stops at 2^24 pixels, fewer than one class of a small data set has. So each count is stored as two
+    integers in float32, low + 2^16 high, exact up to 2^40; float32 because every accelerator adds and reduces it, and because
+    sums of both words over up to 256 replicas stay exact.
 
-    A true id that is neither a class nor void is refused where values are known. In a graph, which cannot raise, its pixel counts
-    as void, hence in no score, and is counted by id: see `invalid_ids` and `kseg.callbacks.WatchLabels`. An invalid predicted id
-    makes the score NaN.
+    A true id that is neither a class nor void is refused where values are known. In a graph, which cannot raise, its pixel
+    counts as void, hence in no score, and is counted by id: see `invalid_ids` and `kseg.callbacks.WatchLabels`. An invalid
+    predicted id makes the score NaN.
 
     Args:
         num_classes: K.
@@ -266,7 +266,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         Raises:
             ValueError: a predicted id was invalid.
         """
-        counts = _read(self.words)
+        counts = _unpack(ops.convert_to_numpy(self.words))
         if counts[-1]:
             raise ValueError(
                 f"Predicted ids must lie in 0..{self.num_classes - 1}. Received: other ids at {counts[-1]} pixels."
@@ -279,8 +279,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         Returns:
             Pixels by id; -1 stands for all negative ids, 256 for all above 255.
         """
-        counts = _read(self.invalid_words)
-        return {int(index) - 1: int(counts[index]) for index in np.flatnonzero(counts)}
+        return unpack_invalid_ids(ops.convert_to_numpy(self.invalid_words))
 
     def get_config(self):
         return {
@@ -298,7 +297,13 @@ def _add(words, counts):
     words.assign(ops.cast(ops.stack([low % BASE, high + low // BASE]), "float32"))
 
 
-def _read(words) -> np.ndarray:
+def _unpack(words: np.ndarray) -> np.ndarray:
     """The counts (N,), int64, of two words each."""
-    low, high = ops.convert_to_numpy(words).astype(np.int64)
+    low, high = words.astype(np.int64)
     return low + BASE * high
+
+
+def unpack_invalid_ids(words: np.ndarray) -> dict[int, int]:
+    """What `ConfusionMatrix.invalid_ids` returns, from the value of its `invalid_words`."""
+    counts = _unpack(words)
+    return {int(index) - 1: int(counts[index]) for index in np.flatnonzero(counts)}

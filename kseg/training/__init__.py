@@ -1,1 +1,1 @@
-"""Around `fit`: callbacks, distribution over devices and machines, optimizers."""
+"""Training: callbacks, distribution over devices and machines, optimizers."""

@@ -1,7 +1,7 @@
-"""Where a training runs: one device, all devices of this machine in step, or those of several machines.
+"""Distribution of training: one device, all devices of this machine, or those of several machines.
 
-`strategy(name)` gives the `tf.distribute` strategy in whose scope networks are built and compiled. Names that are not known are
-refused, and several machines without a list of them. TensorFlow, because `tf.distribute` is its own.
+`strategy(name)` returns the `tf.distribute` strategy in whose scope networks are built and compiled. Refused: unknown names,
+and several machines without a list of them. TensorFlow, for `tf.distribute`.
 """
 
 from __future__ import annotations
@@ -16,40 +16,41 @@ import os  # noqa: E402
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402 - after the check, whose message is clearer than what would follow
+import tensorflow as tf  # noqa: E402 - after the check, whose message is clearer
 
 STRATEGIES = ("one", "mirrored", "multiworker", "auto")
 
 
 def strategy(name: str = "auto") -> tf.distribute.Strategy:
-    """The strategy of that name.
+    """Returns the strategy of that name.
 
     Args:
-        name: "one": a single device, TensorFlow's choice; "mirrored": a copy of the networks on each GPU, or where there is no
-            GPU on each logical CPU device, every batch split among them; "multiworker": the same over the machines that
-            `TF_CONFIG` lists, where each runs the same program, with its own index in `TF_CONFIG`; "auto": mirrored where
-            there is more than one such device, else one.
+        name: one of
+            "one": a single device, chosen by TensorFlow;
+            "mirrored": a replica of the networks on each GPU, or without GPUs on each logical CPU device; batches are split;
+            "multiworker": the same over the machines listed in `TF_CONFIG`, each of which runs the same program with its own
+            index in `TF_CONFIG`;
+            "auto": "mirrored" if there are several devices, else "one".
 
     Returns:
-        A strategy; its `scope()` goes around building and compiling. Make that of several machines before anything else is
-        computed; a process has one of these. Batches are the whole batches of all machines: every machine reads the same
-        data and takes its part.
+        A strategy; build and compile inside its `scope()`. Create "multiworker" before anything else is computed; a process has
+        only one. Batches are global: every machine reads the same data and takes its part.
 
     Raises:
-        ValueError: there is no such name, or `TF_CONFIG` lists no workers.
+        ValueError: the name is unknown, or `TF_CONFIG` lists no workers.
 
     Example:
-        >>> with strategy("auto").scope():
-        ...     model = kseg.UNet(21)
-        ...     model.compile("adam", kseg.losses.CrossEntropy(ignore_class=255))
+        >>> with kseg.strategy("one").scope():
+        ...     model = kseg.UNet(2, filters=(4, 8))
+        ...     model.compile("adam", kseg.losses.CrossEntropy())
     """
     if name not in STRATEGIES:
-        raise ValueError(f"A strategy must be one of {', '.join(STRATEGIES)}. Received: name={name!r}.")
+        raise ValueError(f"`name` must be one of {', '.join(STRATEGIES)}. Received: name={name!r}.")
     if name == "multiworker":
         if not json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {}).get("worker"):
             raise ValueError(
-                "TF_CONFIG must list the machines of a multiworker training. "
-                f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')}. Set it on each of two to, for example, "
+                "TF_CONFIG must list the machines of a multiworker strategy. "
+                f"Received: TF_CONFIG={os.environ.get('TF_CONFIG')}. Set it on each of two machines to, for example, "
                 '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}.'
             )
         return _machines()
@@ -65,59 +66,69 @@ def _machines() -> tf.distribute.Strategy:
 
 
 def several_machines(strategy: tf.distribute.Strategy | None = None) -> bool:
-    """Whether `strategy`, or the one in whose scope this is asked, spans several machines."""
+    """Whether `strategy`, by default the one in scope, spans several machines."""
     return isinstance(strategy or tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def replicated() -> bool:
-    """Whether the strategy in whose scope this is asked copies networks to devices or machines."""
+def is_replicated() -> bool:
+    """Whether the strategy in scope replicates networks over devices or machines."""
     return isinstance(
         tf.distribute.get_strategy(), tf.distribute.MirroredStrategy | tf.distribute.MultiWorkerMirroredStrategy
     )
 
 
-def keeps(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes what is kept: of several machines only the chief."""
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes files: of several machines only the chief does."""
     return strategy.extended.should_checkpoint
 
 
-def everywhere(strategy: tf.distribute.Strategy, value: float) -> list[float]:
-    """`value` as each replica's process has it, by replica. All processes must ask at the same point of their work."""
+def gather_scalar(strategy: tf.distribute.Strategy, value: float) -> list[float]:
+    """Gathers `value` from the process of each replica. All processes must call it at the same point."""
     each = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([value], tf.float64))
     return np.asarray(strategy.gather(each, axis=0)).tolist()
 
 
-class Replicated(keras.Model):
-    """A network by itself, ready for `fit` on several devices or machines, which fails for a plain `keras.Model` (Keras 3.15).
+def local_value(strategy: tf.distribute.Strategy, variable) -> np.ndarray:
+    """The value of a variable in this process; of a sum over machines, this machine's part.
 
-    To build what is built already Keras would add up the parts of the first batch, which differ in size where its images do not
-    divide by the devices, and no machine has all of them; and it would reduce logs over an axis that scalars do not have. The
-    layers are those of the network that it was made of, so training it trains that network.
+    To read the whole sum, all machines would have to ask at the same moment.
+    """
+    if several_machines(strategy) and variable.synchronization == "on_read":
+        return sum(part.numpy() for part in strategy.experimental_local_results(variable.value))
+    return keras.ops.convert_to_numpy(variable)
+
+
+class Replicated(keras.Model):
+    """A single network for `fit` on several devices or machines, where a plain `keras.Model` fails (Keras 3.15).
+
+    Keras would build the model again from the replicas' parts of the first batch, whose sizes differ if the images do not
+    divide evenly by the devices, and of which no machine has all; and it would reduce logs over an axis that scalars lack.
+    The layers are shared with the original network, so training one trains the other.
 
     Example:
-        >>> with strategy("mirrored").scope():
-        ...     segmentor = kseg.UNet(21)
+        >>> with kseg.strategy("one").scope():
+        ...     segmentor = kseg.UNet(2, filters=(4, 8))
         ...     model = Replicated(segmentor.input, segmentor.output)
-        ...     model.compile("adam", kseg.losses.CrossEntropy(ignore_class=255))
+        ...     model.compile("adam", kseg.losses.CrossEntropy())
     """
 
     def compile(self, *args, **kwargs):
-        """As `keras.Model.compile`; makes the optimizer's variables, too."""
+        """As `keras.Model.compile`; builds the optimizer as well."""
         super().compile(*args, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing is left to build."""
+        """Skips Keras's build: nothing is left to build."""
 
     def train_step(self, data):
-        """Keras's, whose logs get an axis between machines."""
-        return with_axis(super().train_step(data))
+        """As in Keras; logs get an axis between machines."""
+        return add_axis(super().train_step(data))
 
     def test_step(self, data):
-        """Keras's, whose logs get an axis between machines."""
-        return with_axis(super().test_step(data))
+        """As in Keras; logs get an axis between machines."""
+        return add_axis(super().test_step(data))
 
 
-def with_axis(logs):
-    """`logs`, between machines with an axis of length 1: Keras 3.15 reduces them over one there."""
+def add_axis(logs):
+    """Adds an axis of length 1 to logs between machines, where Keras 3.15 reduces them over one."""
     return keras.tree.map_structure(lambda value: value[None], logs) if several_machines() else logs

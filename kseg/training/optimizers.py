@@ -1,12 +1,12 @@
-"""Optimizers whose steps are smaller for some layers, as for a pretrained trunk under a new head. `keras` only."""
+"""Optimizers with smaller steps for some layers, such as a pretrained encoder under a new head. `keras` only."""
 
 from __future__ import annotations
 
 import keras
 
 
-class _Rates:
-    """Multiplies the learning rate of a variable by the factor of the longest prefix of its layer's name."""
+class _LayerRates:
+    """Scales the learning rate of a variable by the factor of the longest matching prefix of its layer's name."""
 
     def __init__(self, *args, rates=None, **kwargs):
         super().__init__(*args, **kwargs)
@@ -19,11 +19,11 @@ class _Rates:
         self._factors = [self._factor(variable.path) for variable in variables]
 
     def _factor(self, path: str) -> float:
-        fitting = [prefix for prefix in self.rates if path.startswith(prefix)]
-        return self.rates[max(fitting, key=len)] if fitting else 1.0
+        matching = [prefix for prefix in self.rates if path.startswith(prefix)]
+        return self.rates[max(matching, key=len)] if matching else 1.0
 
     def update_step(self, gradient, variable, learning_rate):
-        # by index, as in Keras's guide to optimizers: TensorFlow's variables do not know their layer
+        # by index, as in Keras's guide: TensorFlow's variables do not know their layer
         super().update_step(gradient, variable, learning_rate * self._factors[self._get_variable_index(variable)])
 
     def get_config(self):
@@ -31,27 +31,27 @@ class _Rates:
 
 
 @keras.saving.register_keras_serializable(package="kseg")
-class SGD(_Rates, keras.optimizers.SGD):
+class SGD(_LayerRates, keras.optimizers.SGD):
     """Keras's SGD with `rates`: see `AdamW`."""
 
 
 @keras.saving.register_keras_serializable(package="kseg")
-class Adam(_Rates, keras.optimizers.Adam):
+class Adam(_LayerRates, keras.optimizers.Adam):
     """Keras's Adam with `rates`: see `AdamW`."""
 
 
 @keras.saving.register_keras_serializable(package="kseg")
-class AdamW(_Rates, keras.optimizers.AdamW):
-    """Keras's AdamW with a fraction of the learning rate for the layers that are named.
+class AdamW(_LayerRates, keras.optimizers.AdamW):
+    """Keras's AdamW with a factor of the learning rate per layer.
 
     Args:
         *args, **kwargs: of Keras's optimizer.
-        rates: factor of the learning rate by prefix of the layer's name; the longest prefix that fits counts, and layers that
-            none fits have factor 1. Weight decay is not scaled.
+        rates: factor of the learning rate by prefix of the layer's name; the longest matching prefix counts, and layers without
+            a match have factor 1. Weight decay is not scaled.
 
     Raises:
         ValueError: a factor is negative.
 
     Example:
-        >>> model.compile(kseg.optimizers.AdamW(1e-3, rates={"block": 0.1}))  # VGG16's layers begin with "block"
+        >>> optimizer = kseg.optimizers.AdamW(1e-3, rates={"block": 0.1})  # VGG16's layers begin with "block"
     """

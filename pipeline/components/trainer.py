@@ -63,7 +63,7 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name
         history = _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, name)
     finally:
         keras.config.set_dtype_policy(policy)
-    if not distribute.keeps(strategy):
+    if not distribute.is_chief(strategy):
         return
 
     # Save both networks as training ended, then the segmentor's best weights, as Keras file and as export.
@@ -109,7 +109,7 @@ def _compile(segmentor, metric, config, plan, labels, steps) -> keras.Model:
 
     # The network alone, or copied to several devices.
     model = segmentor
-    if distribute.replicated():
+    if distribute.is_replicated():
         model = distribute.Replicated(segmentor.input, segmentor.output, name=segmentor.name)
 
     # The game.
@@ -147,7 +147,7 @@ def _schedule(learning_rate: float, steps: int):
 def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, name) -> dict:
     """Runs `fit`; returns its history. Afterwards the best weights of the segmentor are at `BEST`."""
     strategy, game = model.distribute_strategy, isinstance(model, games.SegmentationGame)
-    chief, several = distribute.keeps(strategy), distribute.several_machines(strategy)
+    chief, several = distribute.is_chief(strategy), distribute.several_machines(strategy)
 
     # Validation data, and a few of its pairs for the overlays.
     size, batch_size = tuple(plan["image_size"]), config.batch_size
@@ -159,7 +159,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     # The state of an earlier session, if it was killed.
     best = callbacks.BestCheckpoint(out / BEST, segmentor)
     health = callbacks.GameHealth(
-        out / "nonfinite" if chief else None, on_nonfinite=config.on_nonfinite, say=progress.print_message
+        out / "nonfinite" if chief else None, on_nonfinite=config.on_nonfinite, warn=progress.print_message
     )
     resume = callbacks.Resume(
         out / CHECKPOINT,
@@ -170,7 +170,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
         seconds=config.checkpoint_seconds,
     )
     if several:
-        check_equal(distribute.everywhere(strategy, resume.step), "steps")
+        check_equal(distribute.gather_scalar(strategy, resume.step), "steps")
 
     # Training data, from the step at which that session ended.
     training = data.training_set(
@@ -204,6 +204,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
         verbose=0,  # EpochProgress shows it
         shuffle=False,  # the data set shuffles
         callbacks=[
+            callbacks.WatchLabels(),
             *([health] if game else []),
             *([CheckEqualWeights(segmentor, strategy)] if several else []),
             *writers,

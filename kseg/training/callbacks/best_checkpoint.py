@@ -1,4 +1,4 @@
-"""The segmentor's best weights, alone or inside a game. Keras only."""
+"""Saves the best weights of a segmentor, trained alone or inside a game. Keras only."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ import numpy as np
 
 
 class BestCheckpoint(keras.callbacks.ModelCheckpoint):
-    """Keeps the segmentor as it was at the epoch of its best score.
+    """Saves the segmentor at the epoch of its best score.
 
     Args:
-        path: file to write: `*.weights.h5` for weights, `*.keras` for the whole segmentor. It gets that name when it is whole.
-        segmentor: the network to keep; inside a game, that one alone.
-        monitor: name in the logs. What ends with "loss" is better when smaller, anything else when greater.
+        path: file to write: `*.weights.h5` for weights, `*.keras` for the whole segmentor. It appears under this name only when
+            complete.
+        segmentor: the network to save, also inside a game.
+        monitor: name in the logs. Smaller is better if it ends with "loss", greater otherwise.
 
     Raises:
-        ValueError: the logs of an epoch do not hold `monitor`, or it never was a number.
+        ValueError: the logs of an epoch lack `monitor`, or it was never finite.
 
     Example:
-        >>> model.fit(..., callbacks=[BestCheckpoint("best.weights.h5", model.segmentor)])
-        >>> model.segmentor.load_weights("best.weights.h5")
+        >>> model = kseg.UNet(2, filters=(4, 8))
+        >>> model.compile("sgd", kseg.losses.CrossEntropy(), metrics=[kseg.metrics.ConfusionMatrix(2)])
+        >>> images, label_maps = np.zeros((2, 8, 8, 3), np.float32), np.zeros((2, 8, 8), np.uint8)
+        >>> best = kseg.callbacks.BestCheckpoint("best.weights.h5", model)
+        >>> history = model.fit(
+        ...     images, label_maps, validation_data=(images, label_maps), verbose=0, callbacks=[best]
+        ... )
+        >>> model.load_weights("best.weights.h5")
     """
 
     def __init__(self, path, segmentor: keras.Model, monitor: str = "val_mean_iou"):
@@ -37,11 +44,11 @@ class BestCheckpoint(keras.callbacks.ModelCheckpoint):
         self.segmentor = segmentor
 
     def set_model(self, model):
-        """Watches the logs of `model`, but keeps the segmentor."""
+        """Watches the logs of `model`, but saves the segmentor."""
         super().set_model(self.segmentor)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Keeps the segmentor if this epoch's score is the best so far."""
+        """Saves the segmentor if this epoch's score is the best so far."""
         if self.monitor not in (logs or {}):
             raise ValueError(
                 f"`monitor` must be in the logs of each epoch. Received: monitor={self.monitor!r}, logs of "
@@ -53,10 +60,10 @@ class BestCheckpoint(keras.callbacks.ModelCheckpoint):
             os.replace(self.filepath, self.path)
 
     def on_train_end(self, logs=None):
-        """Refuses a training that kept nothing."""
+        """Refuses a training in which nothing was saved."""
         super().on_train_end(logs)
         if not np.isfinite(self.best):
             raise ValueError(
-                f"{self.monitor} must be a number at some epoch. Received: NaN or infinity at all of them; nothing is at "
-                f"{self.path}."
+                f"{self.monitor} must be finite at some epoch. Received: NaN or infinity at all; nothing was saved at "
+                f"{self.path}. Check that validation masks hold labelled pixels, and lower the learning rate."
             )

@@ -1,4 +1,4 @@
-"""Pictures of a few examples at the end of each epoch. TensorFlow, for TensorBoard's event files."""
+"""Sheets of predictions on a few examples, one per epoch. TensorFlow, for TensorBoard's event files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ class Overlays(keras.callbacks.Callback):
         log_dir: where TensorBoard's event file is written; None: no event file.
 
     Example:
-        >>> model.fit(..., callbacks=[Overlays(labels, images, label_maps, "overlays", log_dir="logs/overlays")])
+        >>> labels = kseg.LabelMap(("ground", "sky"), ((90, 90, 90), (80, 140, 220)), (0, 1))
+        >>> images, label_maps = np.zeros((2, 8, 8, 3), np.uint8), np.zeros((2, 8, 8), np.uint8)
+        >>> model = kseg.UNet(2, filters=(4, 8))
+        >>> model.compile("adam", kseg.losses.CrossEntropy())
+        >>> overlays = kseg.callbacks.Overlays(labels, images, label_maps, "overlays")
+        >>> history = model.fit(images, label_maps, verbose=0, callbacks=[overlays])
+        >>> [path.name for path in pathlib.Path("overlays").iterdir()]
+        ['epoch_0001.png']
     """
 
     def __init__(self, labels: LabelMap, images: np.ndarray, label_maps: np.ndarray, directory, log_dir=None):
@@ -36,10 +43,10 @@ class Overlays(keras.callbacks.Callback):
         self.writer = None if log_dir is None else tf.summary.create_file_writer(str(log_dir))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Writes the epoch's sheet."""
-        from kseg import plots  # drawing is loaded by those who draw
+        """Draws the epoch's sheet."""
+        from kseg import plots  # imported only when drawing
 
-        # One at a time: an eager pass over all examples at once would be the peak of the training's memory.
+        # One at a time: one eager pass over all examples would be training's peak of memory.
         logits = [self.model(image[None], training=False) for image in self.images]
         predictions = np.concatenate([keras.ops.convert_to_numpy(one).argmax(axis=-1) for one in logits])
         sheet = plots.overlay_sheet(self.images, self.label_maps, predictions, self.labels)

@@ -1,8 +1,8 @@
-"""A small game trained under a strategy, for test_games_replicas. A process of its own each time: a second MirroredStrategy in
+"""A small game trained under a strategy, for test_replicas. Each case needs its own process: a second MirroredStrategy in
 one process fails ("Shape mismatch in the collective instance").
 
     python replicas_case.py mirrored 1 result.npz     # two logical CPU devices, with batch normalisation
-    python replicas_case.py mirrored 0 result.npz 1   # by a schedule in which each network rests at times
+    python replicas_case.py mirrored 0 result.npz 1   # with a schedule in which the networks alternate
     python replicas_case.py multiworker 0 result.npz  # one device, for each process that TF_CONFIG lists
 """
 
@@ -46,7 +46,7 @@ def pairs(count: int = 8, size: int = 12) -> tuple[np.ndarray, np.ndarray]:
     return images, np.where(void, 255, ids).astype(np.uint8)
 
 
-def train(strategy_name: str, batch_normalization: bool, by_turns: bool = False) -> dict[str, np.ndarray]:
+def train(strategy_name: str, batch_normalization: bool, alternate: bool = False) -> dict[str, np.ndarray]:
     """20 steps of both networks under SGD, batches of 4 and a last one of 3; returns logs, counts and final weights."""
     from kseg.games import Schedule, SegmentationGame
     from kseg.games.health import GameHealth
@@ -57,7 +57,7 @@ def train(strategy_name: str, batch_normalization: bool, by_turns: bool = False)
     devices = strategy(strategy_name)  # before anything is computed
     keras.utils.set_random_seed(0)
     images, ids = pairs(count=7)
-    schedule = Schedule(pretrain_discriminator=4, alternate_every=2, ramp=12) if by_turns else None
+    schedule = Schedule(pretrain_discriminator=4, alternate_every=2, ramp=12) if alternate else None
     with devices.scope():
         mean_iou = ConfusionMatrix(K)
         networks = segmentor(batch_normalization), discriminator(batch_normalization)

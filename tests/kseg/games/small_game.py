@@ -13,14 +13,14 @@ RATE, DISCRIMINATOR_RATE = 0.2, 0.3
 """Of the two optimizers of `compiled`, both SGD."""
 
 
-def made(batch_normalization=False, judge=None, **arguments) -> SegmentationGame:
+def make_game(batch_normalization=False, judge=None, **arguments) -> SegmentationGame:
     """A small game with weights drawn from one seed; `judge` makes another discriminator than the small one."""
     keras.utils.set_random_seed(3)
     network = segmentor(batch_normalization)
     return SegmentationGame(network, judge() if judge else discriminator(batch_normalization), name="game", **arguments)
 
 
-def compiled(game, rate=RATE, discriminator_rate=DISCRIMINATOR_RATE, **settings) -> SegmentationGame:
+def compile_game(game, rate=RATE, discriminator_rate=DISCRIMINATOR_RATE, **settings) -> SegmentationGame:
     """Ready for `fit`, with SGD on both sides."""
     game.compile(
         keras.optimizers.SGD(rate),
@@ -37,7 +37,7 @@ def weights_of(network) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(weight).copy() for weight in network.weights]
 
 
-def one_step(game) -> dict[str, float]:
+def train_one_step(game) -> dict[str, float]:
     """Trains on all pairs as one batch; returns the logs."""
     history = game.fit(IMAGES, IDS, batch_size=len(IMAGES), shuffle=False, verbose=0).history
     return {name: values[0] for name, values in history.items()}

@@ -6,7 +6,7 @@ import pytest
 
 from kseg.games import SegmentationGame
 from tests.kseg.games.replicas_case import K, discriminator
-from tests.kseg.games.small_game import compiled
+from tests.kseg.games.small_game import compile_game
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.uniform(0, 255, (2, 7, 9, 3)).astype("float32")
@@ -33,7 +33,7 @@ def test_the_discriminator_sees_the_truth_and_the_image_at_the_resolution_of_the
 
 @pytest.mark.parametrize("encoding", ["basic", "scaling"])
 def test_it_learns_and_is_scored_as_by_label_maps_of_its_resolution(encoding):
-    fine, coarse = (compiled(game(encoding=encoding)) for _ in range(2))
+    fine, coarse = (compile_game(game(encoding=encoding)) for _ in range(2))
     for one, ids in ((fine, IDS), (coarse, MIDDLES)):
         one.fit(IMAGES, ids, epochs=2, verbose=0, shuffle=False)
     for one, other in zip(fine.weights, coarse.weights, strict=True):
@@ -57,5 +57,7 @@ def test_label_maps_of_an_unpadded_segmentor_are_judged_without_the_image():
 
 def test_logits_of_another_size_are_refused():
     network = unpadded()
-    with pytest.raises(ValueError, match=r"coarser by a whole factor\. Received: logits of shape \(2, 5, 7, 3\), maps"):
+    with pytest.raises(
+        ValueError, match=r"coarser by an integer factor\. Received: logits of shape \(2, 5, 7, 3\), maps"
+    ):
         SegmentationGame(network, discriminator()).play(IMAGES, IDS)

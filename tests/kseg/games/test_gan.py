@@ -142,12 +142,12 @@ def test_fit_logs_the_game_and_no_task_and_predict_draws_samples():
     }  # fmt: skip
     noise = np.zeros((3, 4), np.float32)
     np.testing.assert_allclose(gan.predict(noise, verbose=0), gan.generator(noise), atol=1e-6)
-    with pytest.raises(ValueError, match=r"A GAN has no score to evaluate"):
+    with pytest.raises(ValueError, match=r"there is no score to evaluate"):
         gan.evaluate(REAL[:8])
 
 
 @pytest.mark.parametrize("schedule", [None, Schedule(pretrain_discriminator=9)])
-def test_every_step_draws_new_noise_also_while_the_generator_rests(schedule):
+def test_every_step_draws_new_noise_also_while_the_generator_does_not_learn(schedule):
     gan, drawn = small(schedule), []
     play = gan.play
     gan.play = lambda x, y=None: drawn.append(play(x, y)[0]) or (drawn[-1], x, drawn[-1])
@@ -159,7 +159,7 @@ def test_every_step_draws_new_noise_also_while_the_generator_rests(schedule):
     assert moved(before, weights_of(gan.generator)) == (schedule is None)
 
 
-def test_training_goes_on_from_a_file_as_if_it_had_not_stopped(tmp_path):
+def test_training_resumes_from_a_file_as_if_never_stopped(tmp_path):
     gan = small(label_smoothing=0.1, objective="least_squares", seed=5)
     gan.fit(REAL[:512], batch_size=128, shuffle=False, verbose=0)
     gan.save(tmp_path / "gan.keras")

@@ -13,7 +13,7 @@ import pytest
 from tests.kseg.games.replicas_case import train
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-CASE = ROOT / "tests" / "kseg" / "replicas_case.py"
+CASE = ROOT / "tests" / "kseg" / "games" / "replicas_case.py"
 
 
 def assert_same(two, one, tolerance):
@@ -28,9 +28,9 @@ def assert_same(two, one, tolerance):
             np.testing.assert_allclose(two[name], one[name], rtol=0, atol=tolerance, err_msg=name)
 
 
-def on_two(batch_normalization, by_turns, path):
-    """What a training on two replicas gives."""
-    command = [sys.executable, CASE, "mirrored", str(int(batch_normalization)), path, str(int(by_turns))]
+def train_on_two(batch_normalization, alternate, path):
+    """Logs, counts and weights of a training on two replicas."""
+    command = [sys.executable, CASE, "mirrored", str(int(batch_normalization)), path, str(int(alternate))]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -39,18 +39,18 @@ def on_two(batch_normalization, by_turns, path):
 
 @pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
 def test_two_replicas_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
-    two = on_two(batch_normalization, False, tmp_path / "two.npz")
+    two = train_on_two(batch_normalization, False, tmp_path / "two.npz")
     assert_same(two, train("one", batch_normalization), tolerance)
 
 
 @pytest.mark.parametrize(
     "batch_normalization, tolerance", [(False, 1e-5), pytest.param(True, 2e-4, marks=pytest.mark.slow)]
 )
-def test_two_replicas_that_play_by_turns_equal_one_that_does(batch_normalization, tolerance, tmp_path):
-    one = train("one", batch_normalization, by_turns=True)
+def test_two_replicas_that_alternate_equal_one_that_does(batch_normalization, tolerance, tmp_path):
+    one = train("one", batch_normalization, alternate=True)
     moved = one["logs/gradient_norm"] > 0, one["logs/discriminator_gradient_norm"] > 0
     np.testing.assert_array_equal(moved, [[0, 0, 0, 1, 0, 1, 0, 1, 0, 1], [1, 1, 1, 0, 1, 0, 1, 0, 1, 0]])
-    assert_same(on_two(batch_normalization, True, tmp_path / "two.npz"), one, tolerance)
+    assert_same(train_on_two(batch_normalization, True, tmp_path / "two.npz"), one, tolerance)
 
 
 def free_ports(count):
@@ -80,8 +80,8 @@ def started(batch_normalization, folder):
 @pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
 def test_two_machines_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
     processes = started(batch_normalization, tmp_path)
-    said = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+    outputs = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
     one = train("one", batch_normalization)
     for index in range(2):
         assert_same(dict(np.load(tmp_path / f"{index}.npz")), dict(one), tolerance)
@@ -93,9 +93,9 @@ def test_when_one_machine_dies_the_other_stops_within_60_seconds_and_says_which(
     assert dying.stdout.readline() == "epoch 0\n"
     dying.kill()
     try:
-        _, said = left.communicate(timeout=60)
+        _, outputs = left.communicate(timeout=60)
     finally:
         left.kill()
         dying.communicate()
     assert left.returncode == 1
-    assert "task:1" in said and "UnavailableError" in said
+    assert "task:1" in outputs and "UnavailableError" in outputs

@@ -1,4 +1,4 @@
-"""The game of segmentation: what the discriminator sees, logs, files, and refused arguments."""
+"""The segmentation game: what the discriminator sees, logs, files, and refused arguments."""
 
 import itertools
 
@@ -12,11 +12,11 @@ from kseg.losses import CrossEntropy
 from kseg.metrics import ConfusionMatrix
 from kseg.models.discriminators import FullyConvolutional, LargeFOV, PatchGAN, SmallFOV
 from tests.kseg.games.replicas_case import K, discriminator, segmentor
-from tests.kseg.games.small_game import IDS, IMAGES, assert_equal, compiled, made, one_step, weights_of
+from tests.kseg.games.small_game import IDS, IMAGES, assert_equal, compile_game, make_game, train_one_step, weights_of
 
 
 def test_void_pixels_change_nothing_that_the_discriminator_sees():
-    game = made()
+    game = make_game()
     void = IDS == 255
     assert 0 < void.mean() < 1
     bias = game.segmentor.get_layer("logits").bias
@@ -34,7 +34,7 @@ def test_void_pixels_change_nothing_that_the_discriminator_sees():
 
 def test_where_every_pixel_has_a_class_nothing_is_masked():
     ids = np.where(IDS == 255, 0, IDS)
-    _, (_, truth), (_, prediction) = made(ignore_class=None).play(IMAGES, ids[..., None])
+    _, (_, truth), (_, prediction) = make_game(ignore_class=None).play(IMAGES, ids[..., None])
     np.testing.assert_array_equal(truth, np.eye(K)[ids])
     np.testing.assert_allclose(prediction.numpy().sum(axis=-1), 1, rtol=1e-5)
 
@@ -42,7 +42,7 @@ def test_where_every_pixel_has_a_class_nothing_is_masked():
 def test_label_stride_averages_what_is_not_void_over_squares():
     images = np.arange(2 * 3 * 3, dtype=np.float32).reshape(1, 2, 3, 3)
     ids = np.array([[[0, 1, 2], [0, 255, 2]]])
-    _, (image, truth), (_, prediction) = made(label_stride=2).play(images, ids)
+    _, (image, truth), (_, prediction) = make_game(label_stride=2).play(images, ids)
     np.testing.assert_allclose(image[0, 0, 0], images[0, :2, :2].mean(axis=(0, 1)))
     np.testing.assert_allclose(image[0, 0, 1], images[0, :2, 2].mean(axis=0))
     np.testing.assert_allclose(truth, [[[[0.5, 0.25, 0], [0, 0, 1]]]])
@@ -50,7 +50,7 @@ def test_label_stride_averages_what_is_not_void_over_squares():
 
 
 def test_fit_logs_the_game_and_evaluate_and_predict_the_segmentor():
-    game = compiled(made())
+    game = compile_game(make_game())
     own = {"discriminator_loss", "adversarial_loss", "discriminator_accuracy", "gradient_norm",
            "discriminator_gradient_norm", "adversarial_share"}  # fmt: skip
     history = game.fit(IMAGES, IDS, batch_size=4, epochs=2, validation_data=(IMAGES, IDS), verbose=0).history
@@ -66,17 +66,17 @@ def test_fit_logs_the_game_and_evaluate_and_predict_the_segmentor():
 
 
 @pytest.mark.parametrize("kind", ["game.keras", "game.weights.h5"])
-def test_training_goes_on_from_a_file_as_if_it_had_not_stopped(kind, tmp_path):
+def test_training_resumes_from_a_file_as_if_never_stopped(kind, tmp_path):
     def adam():
         settings = {"objective": "hinge", "label_stride": 2, "encoding": "scaling"}
         schedule = Schedule(pretrain_player=1, alternate_every=1, ramp=5)
-        game = made(batch_normalization=True, weight=0.3, schedule=schedule, **settings)
+        game = make_game(batch_normalization=True, weight=0.3, schedule=schedule, **settings)
         optimizers = keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.02, beta_1=0.5)
         game.compile(*optimizers, loss=CrossEntropy(255, class_weights=[1, 2, 3]), metrics=[ConfusionMatrix(K)])
         return game
 
     game = adam()
-    one_step(game)
+    train_one_step(game)
     if kind == "game.keras":
         game.save(tmp_path / kind)
         again = keras.saving.load_model(tmp_path / kind)
@@ -88,7 +88,7 @@ def test_training_goes_on_from_a_file_as_if_it_had_not_stopped(kind, tmp_path):
         again = adam()
         again.load_weights(tmp_path / kind)
     for _ in range(3):
-        assert one_step(again) == one_step(game)
+        assert train_one_step(again) == train_one_step(game)
     assert_equal(weights_of(again), weights_of(game))
     # The player alone, and then the discriminator, the player and the discriminator.
     assert (int(again.step), int(again.optimizer.iterations), int(again.discriminator_optimizer.iterations)) == (
@@ -109,11 +109,11 @@ def test_training_goes_on_from_a_file_as_if_it_had_not_stopped(kind, tmp_path):
 )
 def test_every_encoding_and_discriminator_plays(encoding, channels, network, input_shape):
     narrow = {"width": 1 / 32} if network in (LargeFOV, SmallFOV) else {"filters": 2}
-    game = compiled(
+    game = compile_game(
         SegmentationGame(segmentor(), network(channels, input_shape=input_shape, **narrow), encoding=encoding)
     )
     before = weights_of(game.segmentor), weights_of(game.discriminator)
-    logs = one_step(game)
+    logs = train_one_step(game)
     assert all(np.isfinite(value) for value in logs.values())
     for network_before, network_after in zip(before, (game.segmentor, game.discriminator), strict=True):
         assert any((old != new).any() for old, new in zip(network_before, weights_of(network_after), strict=True))
@@ -135,20 +135,20 @@ def squares(maps, side):
     return np.array([[maps[:, i, j].mean(axis=(1, 2)) for j in parts] for i in parts]).transpose(2, 0, 1, 3)
 
 
-def stood_for(encoding, side):
+def game_and_logits(encoding, side):
     """A game, and logits of no network."""
     judge = discriminator(maps=3 * K if encoding == "product" else K)
-    game = made(judge=lambda: judge, encoding=encoding, label_stride=side)
+    game = make_game(judge=lambda: judge, encoding=encoding, label_stride=side)
     return game, np.random.default_rng(0).normal(0, 2, (*IDS.shape, K)).astype(np.float32)
 
 
 @pytest.mark.parametrize("side", [1, 2, 5])
 @pytest.mark.parametrize("encoding", ["basic", "product", "scaling"])
-def test_what_was_predicted_at_void_pixels_can_not_be_seen(encoding, side):
-    game, logits = stood_for(encoding, side)
+def test_predictions_at_void_pixels_are_invisible(encoding, side):
+    game, logits = game_and_logits(encoding, side)
     void = (IDS == 255)[..., None]
     before, elsewhere, at_void = (
-        [np.array(one) for one in keras.tree.flatten(game.shown(IMAGES, IDS, ops))]
+        [np.array(one) for one in keras.tree.flatten(game.discriminator_inputs(IMAGES, IDS, ops))]
         for ops in (logits, np.where(void, logits, -logits), np.where(void, -9 * logits, logits))
     )
     assert_equal(at_void, before)
@@ -157,9 +157,9 @@ def test_what_was_predicted_at_void_pixels_can_not_be_seen(encoding, side):
 
 @pytest.mark.parametrize("side", [1, 2, 5])
 @pytest.mark.parametrize("encoding", ["basic", "scaling"])
-def test_each_square_of_both_maps_holds_as_much_as_is_not_void(encoding, side):
-    game, logits = stood_for(encoding, side)
-    (image, real), (_, fake) = game.shown(IMAGES, IDS, logits)
+def test_each_square_of_both_maps_sums_to_its_share_of_labelled_pixels(encoding, side):
+    game, logits = game_and_logits(encoding, side)
+    (image, real), (_, fake) = game.discriminator_inputs(IMAGES, IDS, logits)
     share = squares((IDS != 255)[..., None], side)[..., 0]
     assert share.min() == 0 and share.max() == 1
     for maps in (real, fake):
@@ -172,27 +172,54 @@ def test_wrong_arguments_are_named():
         ValueError,
         match=r"`objective` must be one of non_saturating, minimax, least_squares, hinge. .*objective='wgan'",
     ):
-        made(objective="wgan")
+        make_game(objective="wgan")
     with pytest.raises(ValueError, match=r"`label_smoothing` must lie in .*Received: label_smoothing=1"):
-        made(label_smoothing=1)
+        make_game(label_smoothing=1)
     with pytest.raises(
-        ValueError, match=r"0 for the hinge, which has no labels.*label_smoothing=0.1, objective='hinge'"
+        ValueError, match=r"0 with the hinge objective, which has no labels.*label_smoothing=0.1, objective='hinge'"
     ):
-        made(label_smoothing=0.1, objective="hinge")
+        make_game(label_smoothing=0.1, objective="hinge")
     with pytest.raises(ValueError, match=r"`weight` must be at least 0. Received: weight=-1"):
-        made(weight=-1)
-    with pytest.raises(ValueError, match=r"`label_stride` must be a whole number of at least 1"):
-        made(label_stride=0)
+        make_game(weight=-1)
+    with pytest.raises(ValueError, match=r"`label_stride` must be an integer of at least 1"):
+        make_game(label_stride=0)
     image, label_map = keras.Input((None, None, 3)), keras.Input((None, None, K + 1))
     joined = keras.layers.GlobalAveragePooling2D()(keras.layers.Concatenate()([image, label_map]))
-    with pytest.raises(ValueError, match=r"one logit for each judgement.*output_shape=\(None, 2\)"):
+    with pytest.raises(ValueError, match=r"one logit per judgement.*output_shape=\(None, 2\)"):
         SegmentationGame(segmentor(), keras.Model([image, label_map], keras.layers.Dense(2)(joined)))
     with pytest.raises(ValueError, match=r"`encoding` must be one of basic, product, scaling. .*encoding='onehot'"):
-        made(encoding="onehot")
+        make_game(encoding="onehot")
     with pytest.raises(ValueError, match=r"label map \(B, H, W, 3\)\].*Received: inputs of shape .*None, 4\)"):
         SegmentationGame(segmentor(), keras.Model([image, label_map], keras.layers.Dense(1)(joined)))
     sgd = keras.optimizers.SGD()
-    with pytest.raises(ValueError, match=r"`discriminator_optimizer` must be an optimizer of its own"):
-        made().compile(sgd, sgd)
+    with pytest.raises(ValueError, match=r"`discriminator_optimizer` must not be the same object as `optimizer`"):
+        make_game().compile(sgd, sgd)
     with pytest.raises(ValueError, match=r"`steps_per_execution` must be 1: .*Received: steps_per_execution=4"):
-        made().compile("sgd", "sgd", steps_per_execution=4)
+        make_game().compile("sgd", "sgd", steps_per_execution=4)
+
+
+@pytest.mark.parametrize("ignore_class", [255, None])
+@pytest.mark.parametrize("encoding", ["basic", "product", "scaling"])
+def test_ids_outside_the_classes_are_void_for_the_discriminator(encoding, ignore_class):
+    ids = np.where(IDS == 255, 0, IDS)
+    ids[:, 3, 4], ids[:, 5, 6] = 37, 254
+    _, logits = game_and_logits(encoding, 1)
+    game = make_game(
+        judge=lambda: discriminator(maps=3 * K if encoding == "product" else K),
+        encoding=encoding,
+        ignore_class=ignore_class,
+    )
+    (_, real), (_, fake) = game.discriminator_inputs(IMAGES, ids, logits)
+    invalid = ids >= K
+    assert not real.numpy()[invalid].any() and not fake.numpy()[invalid].any()
+    assert real.numpy()[~invalid].any(axis=-1).all() and fake.numpy()[~invalid].any(axis=-1).all()
+
+
+def test_a_game_with_invalid_ids_learns_what_it_would_with_void_there():
+    wrong, void = IDS.copy(), IDS.copy()
+    wrong[2, :3, 4], void[2, :3, 4] = 37, 255
+    games = [compile_game(make_game(batch_normalization=True)) for _ in range(2)]
+    for game, ids in zip(games, (wrong, void), strict=True):
+        game.fit(IMAGES, ids, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    assert_equal(weights_of(games[0]), weights_of(games[1]))
+    assert all(np.isfinite(weight).all() for weight in weights_of(games[0]))

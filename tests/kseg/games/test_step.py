@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kseg.games import AdversarialGame, Schedule
+from kseg.games.step import can_share_backward_pass
 from kseg.losses import CrossEntropy
 from kseg.metrics import ConfusionMatrix
 from kseg.models.discriminators import FullyConvolutional, PatchGAN, SmallFOV
@@ -16,10 +17,10 @@ from tests.kseg.games.small_game import (
     IMAGES,
     RATE,
     assert_equal,
-    compiled,
-    made,
+    compile_game,
+    make_game,
     moved,
-    one_step,
+    train_one_step,
     weights_of,
 )
 
@@ -65,7 +66,7 @@ def shown(prediction, encoding, side):
     return [image, real], [image, fake]
 
 
-def written_out(again, objective, weight, smoothing=0.0, turn="both", encoding="basic", side=1):
+def two_passes(again, objective, weight, smoothing=0.0, turn="both", encoding="basic", side=1):
     """One step of SGD with a tape for each half; every half has networks of its own, so neither can touch the other's.
 
     `again` makes the game anew. Returns the weights of both networks after the step, and the losses.
@@ -124,11 +125,11 @@ def penalised():
     return with_layer(keras.layers.ActivityRegularization(l2=2.0))
 
 
-def of_precision(precision, **arguments):
+def game_in(precision, **arguments):
     """A small game whose layers compute in `precision`."""
     keras.config.set_dtype_policy(precision)
     try:
-        return compiled(made(**arguments), run_eagerly=True)
+        return compile_game(make_game(**arguments), run_eagerly=True)
     finally:
         keras.config.set_dtype_policy("float32")
 
@@ -151,9 +152,9 @@ def check(judge, objective, turn, *, weight=0.7, schedule=None, step=None, share
     schedule = schedule or IN_TURN[turn]
 
     def again():
-        return made(judge=JUDGES[judge], weight=weight, objective=objective, schedule=schedule, **settings)
+        return make_game(judge=JUDGES[judge], weight=weight, objective=objective, schedule=schedule, **settings)
 
-    game = compiled(again(), **(run or {"run_eagerly": True}))  # tracing is what takes long
+    game = compile_game(again(), **(run or {"run_eagerly": True}))  # tracing is what takes long
     game.step.assign(int(turn == "player") if step is None else step)
     seen = (
         settings.get("label_smoothing", 0.0),
@@ -161,8 +162,8 @@ def check(judge, objective, turn, *, weight=0.7, schedule=None, step=None, share
         settings.get("encoding", "basic"),
         settings.get("label_stride", 1),
     )
-    player, judge_after, expected = written_out(again, objective, weight * share, *seen)
-    logs = one_step(game)
+    player, judge_after, expected = two_passes(again, objective, weight * share, *seen)
+    logs = train_one_step(game)
     assert_equal(weights_of(game.segmentor), player, atol=1e-5)
     assert_equal(weights_of(game.discriminator), judge_after, atol=1e-5)
     if turn == "player_alone":
@@ -172,14 +173,14 @@ def check(judge, objective, turn, *, weight=0.7, schedule=None, step=None, share
     return player
 
 
-def verdict(judge, objective, turn="both", **settings):
+def adversarial_part(judge, objective, turn="both", **settings):
     """How far the verdict alone moves the segmentor's weights in one step, as the written-out step has it."""
 
     def after(weight):
         def again():
-            return made(judge=JUDGES[judge], weight=weight, objective=objective, **settings)
+            return make_game(judge=JUDGES[judge], weight=weight, objective=objective, **settings)
 
-        return written_out(again, objective, weight, 0.0, turn)[0]
+        return two_passes(again, objective, weight, 0.0, turn)[0]
 
     return max(np.abs(one - other).max() for one, other in zip(after(0.7), after(0.0), strict=True))
 
@@ -202,12 +203,12 @@ def test_a_step_equals_two_passes_written_out(judge, objective):
     ],
 )
 def test_one_pass_is_taken_where_nothing_but_an_images_own_logit_depends_on_it(judge, once):
-    assert compiled(made(judge=judge))._judges_each_image_once() == once
+    assert can_share_backward_pass(compile_game(make_game(judge=judge))) == once
 
 
 @pytest.mark.parametrize(("precision", "once"), [("mixed_float16", False), ("mixed_bfloat16", True)])
 def test_one_pass_is_not_taken_where_losses_are_scaled(precision, once):
-    assert of_precision(precision)._judges_each_image_once() == once
+    assert can_share_backward_pass(game_in(precision)) == once
 
 
 TURNED = [
@@ -220,18 +221,18 @@ TURNED = [
 @pytest.mark.parametrize(("judge", "objective"), TURNED)
 def test_a_step_of_one_network_equals_that_half_written_out_and_leaves_the_other_bit_for_bit(judge, objective, turn):
     check(judge, objective, turn, batch_normalization=judge == "batch_normalization")
-    game = compiled(made(True, JUDGES[judge], objective=objective, schedule=IN_TURN[turn]), run_eagerly=True)
+    game = compile_game(make_game(True, JUDGES[judge], objective=objective, schedule=IN_TURN[turn]), run_eagerly=True)
     game.step.assign(int(turn == "player"))
-    still = game.segmentor if turn == "discriminator" else game.discriminator
-    before = weights_of(still)
-    one_step(game)
-    assert_equal(weights_of(still), before)
+    fixed = game.segmentor if turn == "discriminator" else game.discriminator
+    before = weights_of(fixed)
+    train_one_step(game)
+    assert_equal(weights_of(fixed), before)
 
 
 @pytest.mark.parametrize("step", [1, 3])
 @pytest.mark.parametrize("turn", ["both", "player"])
 @pytest.mark.parametrize("judge", ["one_pass", "batch_normalization"])
-def test_on_the_way_up_the_ramp_the_verdict_weighs_its_share(judge, turn, step):
+def test_during_the_ramp_the_adversarial_loss_has_its_share_of_the_weight(judge, turn, step):
     schedule = Schedule(ramp=4, alternate_every=int(turn == "player"))
     check(judge, "non_saturating", turn, weight=2.8, schedule=schedule, step=step, share=step / 4)
 
@@ -239,14 +240,16 @@ def test_on_the_way_up_the_ramp_the_verdict_weighs_its_share(judge, turn, step):
 @pytest.mark.parametrize("side", [1, 2])
 @pytest.mark.parametrize("objective", ["non_saturating", "hinge"])
 @pytest.mark.parametrize("encoding", ["basic", "product", "scaling"])
-def test_the_verdict_comes_back_through_every_encoding_and_size_of_square(encoding, objective, side, monkeypatch):
+def test_the_adversarial_gradient_passes_through_every_encoding_and_label_stride(
+    encoding, objective, side, monkeypatch
+):
     monkeypatch.setitem(JUDGES, "encoded", lambda: discriminator(maps=3 * K if encoding == "product" else K))
     check("encoded", objective, "both", weight=7.0, encoding=encoding, label_stride=side)
 
 
 @pytest.mark.parametrize("objective", ["non_saturating", "minimax", "least_squares"])
 @pytest.mark.parametrize("judge", ["one_pass", "map_of_logits"])
-def test_label_smoothing_lowers_the_label_of_what_is_real_alone(judge, objective):
+def test_label_smoothing_lowers_the_label_of_the_real_alone(judge, objective):
     check(judge, objective, "both", label_smoothing=0.1)
 
 
@@ -254,7 +257,7 @@ def certain(logit):
     """The small judge, its logits near `logit`; for 0, that of what the segmentor makes of the first image is 0 exactly."""
 
     def judge():
-        game = made()
+        game = make_game()
         network, bias = game.discriminator, game.discriminator.get_layer("score").bias
         bias.assign([logit])
         if logit == 0:
@@ -277,16 +280,16 @@ def certain(logit):
         ("hinge", 200.0, True),
     ],
 )
-def test_one_pass_serves_both_halves_where_an_image_has_no_weight_in_one_of_them(objective, logit, slope, monkeypatch):
+def test_one_pass_serves_both_halves_if_an_image_has_no_gradient_in_one_of_them(objective, logit, slope, monkeypatch):
     monkeypatch.setitem(JUDGES, "certain", certain(logit))
-    moves = verdict("certain", objective)
+    moves = adversarial_part("certain", objective)
     assert moves > 1e-3 if slope else moves == 0
     check("certain", objective, "both")
 
 
 def test_compiled_by_xla_the_step_is_the_same():
     run = {"run_eagerly": False, "jit_compile": True}
-    assert compiled(made(), **run).jit_compile is True  # not so after a test that asked for deterministic operations
+    assert compile_game(make_game(), **run).jit_compile is True  # False once deterministic operations were enabled
     check("one_pass", "non_saturating", "both", run=run)
     check("batch_normalization", "minimax", "both", batch_normalization=True, run=run)
 
@@ -297,15 +300,15 @@ def test_as_a_graph_the_step_is_the_same(turn):
 
 
 @pytest.mark.parametrize("judge", ["one_pass", "batch_normalization", "map_of_logits"])
-@pytest.mark.parametrize("still", ["segmentor", "discriminator"])
-def test_neither_half_moves_the_other_network(still, judge):
+@pytest.mark.parametrize("fixed", ["segmentor", "discriminator"])
+def test_neither_half_moves_the_other_network(fixed, judge):
     """One optimizer's steps have length 0: whatever then moves that network's parameters came from the other half."""
-    rates = {"segmentor": (0.0, 0.3), "discriminator": (0.2, 0.0)}[still]
-    game = compiled(made(judge=JUDGES[judge], weight=5.0), *rates, run_eagerly=True)
-    network = getattr(game, still)
-    other = game.discriminator if still == "segmentor" else game.segmentor
+    rates = {"segmentor": (0.0, 0.3), "discriminator": (0.2, 0.0)}[fixed]
+    game = compile_game(make_game(judge=JUDGES[judge], weight=5.0), *rates, run_eagerly=True)
+    network = getattr(game, fixed)
+    other = game.discriminator if fixed == "segmentor" else game.segmentor
     before, other_before = [v.numpy() for v in network.trainable_variables], weights_of(other)
-    one_step(game)
+    train_one_step(game)
     assert_equal([v.numpy() for v in network.trainable_variables], before)
     assert moved(other_before, weights_of(other))
 
@@ -322,11 +325,11 @@ def penalise(network, where):
 @pytest.mark.parametrize("penalised", [None, "down1_conv", "logits"])
 @pytest.mark.parametrize("batch_normalization", [False, True])
 def test_with_weight_0_the_segmentor_trains_bit_for_bit_as_it_would_alone(batch_normalization, penalised):
-    game, alone = made(batch_normalization, weight=0.0), made(batch_normalization).segmentor
+    game, alone = make_game(batch_normalization, weight=0.0), make_game(batch_normalization).segmentor
     if penalised:
         penalise(game.segmentor, penalised)
         penalise(alone, penalised)
-    compiled(game)
+    compile_game(game)
     alone.compile(keras.optimizers.SGD(RATE), CrossEntropy(ignore_class=255), metrics=[ConfusionMatrix(K)])
     judge_before = weights_of(game.discriminator)
     settings = {"batch_size": 3, "epochs": 3, "shuffle": False, "verbose": 0, "validation_data": (IMAGES, IDS)}
@@ -338,12 +341,12 @@ def test_with_weight_0_the_segmentor_trains_bit_for_bit_as_it_would_alone(batch_
 
 
 def test_penalties_enter_the_half_of_their_own_network():
-    plain, game = compiled(made(), run_eagerly=True), compiled(made(), run_eagerly=True)
+    plain, game = compile_game(make_game(), run_eagerly=True), compile_game(make_game(), run_eagerly=True)
     regularizer = keras.regularizers.L2(0.5)
     for network in (game.segmentor, game.discriminator):
         network.layers[-1].kernel.regularizer = regularizer
     kernels = [network.layers[-1].kernel.numpy() for network in (game.segmentor, game.discriminator)]
-    expected, logs = one_step(plain), one_step(game)
+    expected, logs = train_one_step(plain), train_one_step(game)
     for name, kernel in zip(("loss", "discriminator_loss"), kernels, strict=True):
         assert logs[name] == pytest.approx(expected[name] + 0.5 * (kernel**2).sum(), rel=1e-5)
     assert logs["adversarial_loss"] == pytest.approx(expected["adversarial_loss"])
@@ -352,10 +355,10 @@ def test_penalties_enter_the_half_of_their_own_network():
         np.testing.assert_allclose(without - after, rate * 2 * 0.5 * kernel, atol=1e-5)
 
 
-def test_the_logs_hold_both_gradient_norms_and_the_share_of_the_verdict():
-    game, again = compiled(made(weight=0.7), run_eagerly=True), made(weight=0.7)
+def test_the_logs_hold_both_gradient_norms_and_the_adversarial_share():
+    game, again = compile_game(make_game(weight=0.7), run_eagerly=True), make_game(weight=0.7)
     before = {name: weights_of(getattr(again, name)) for name in ("segmentor", "discriminator")}
-    logs = one_step(game)
+    logs = train_one_step(game)
     for name, rate, log in (("segmentor", RATE, "gradient_norm"), ("discriminator", DISCRIMINATOR_RATE,
                                                                   "discriminator_gradient_norm")):  # fmt: skip
         steps = [old - new for old, new in zip(before[name], weights_of(getattr(game, name)), strict=True)]
@@ -376,9 +379,9 @@ def test_the_game_is_abstract():
 
 
 def test_each_optimizer_is_built_on_its_own_network():
-    game = made()
+    game = make_game()
     game.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), loss=CrossEntropy(ignore_class=255))
-    one_step(game)
+    train_one_step(game)
     own = {"optimizer": game.segmentor, "discriminator_optimizer": game.discriminator}
     for name, network in own.items():
         assert len(getattr(game, name).variables) == 2 + 2 * len(network.trainable_variables)
@@ -390,7 +393,7 @@ def flat_steps(game):
     # TensorFlow's CPU adds up a bias's gradient in bfloat16, of whose 8 bits few are then right.
     weights = {name: [v for v in one.trainable_variables if v.name != "bias"] for name, one in networks.items()}
     before = {name: [value.numpy() for value in values] for name, values in weights.items()}
-    logs = one_step(game)
+    logs = train_one_step(game)
     steps = {name: map(np.subtract, values, before[name]) for name, values in weights.items()}
     return {name: np.concatenate([np.ravel(step) for step in values]) for name, values in steps.items()}, logs
 
@@ -404,11 +407,13 @@ def off(one, other):
     ("precision", "step", "verdict", "log"), [("mixed_float16", 0.02, 0.05, 0.002), ("mixed_bfloat16", 0.1, 0.2, 0.15)]
 )
 @pytest.mark.parametrize("judge", ["one_pass", "batch_normalization", "map_of_logits"])
-def test_in_half_precision_both_steps_and_the_verdicts_part_are_nearly_the_same(precision, step, verdict, log, judge):
+def test_in_half_precision_both_steps_and_the_adversarial_part_are_nearly_the_same(
+    precision, step, verdict, log, judge
+):
     steps, logs = {}, {}
     for kind in (precision, "float32"):
         for weight in (4.0, 0.0):
-            game = of_precision(kind, judge=JUDGES[judge], weight=weight)
+            game = game_in(kind, judge=JUDGES[judge], weight=weight)
             steps[kind, weight], logs[kind, weight] = flat_steps(game)
             for optimizer in (game.optimizer, game.discriminator_optimizer):
                 assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) == (kind == "mixed_float16")
@@ -423,5 +428,5 @@ def test_in_half_precision_both_steps_and_the_verdicts_part_are_nearly_the_same(
 
 
 def test_a_map_of_logits_for_each_pixel_plays():
-    game = compiled(made(judge=lambda: FullyConvolutional(K, base_filters=2)), run_eagerly=True)
-    assert all(np.isfinite(value) for value in one_step(game).values())
+    game = compile_game(make_game(judge=lambda: FullyConvolutional(K, base_filters=2)), run_eagerly=True)
+    assert all(np.isfinite(value) for value in train_one_step(game).values())

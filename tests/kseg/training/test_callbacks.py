@@ -1,4 +1,4 @@
-"""Callbacks: pictures of each epoch, and the best weights and no others."""
+"""Callbacks: sheets of predictions, the best weights, checkpoints."""
 
 import keras
 import numpy as np
@@ -10,7 +10,6 @@ from kseg.games import GAN, SegmentationGame
 from kseg.labels import LabelMap
 from kseg.losses import CrossEntropy
 from kseg.metrics import ConfusionMatrix
-from kseg.training import callbacks
 from kseg.training.callbacks import BestCheckpoint, GameHealth, Resume
 from kseg.training.callbacks.overlays import Overlays
 from tests.kseg.games.replicas_case import K, discriminator, pairs, segmentor
@@ -62,7 +61,7 @@ def test_an_overlay_shows_what_the_segmentor_predicts_now(tmp_path):
 
 
 @pytest.mark.parametrize("inside_a_game", [False, True])
-def test_the_best_epochs_segmentor_is_kept(inside_a_game, tmp_path):
+def test_the_segmentor_of_the_best_epoch_is_saved(inside_a_game, tmp_path):
     network = segmentor()
     model = SegmentationGame(network, discriminator()) if inside_a_game else network
     scores, kept = iter([0.3, 0.5, 0.4]), []
@@ -79,7 +78,7 @@ def test_the_best_epochs_segmentor_is_kept(inside_a_game, tmp_path):
         assert (best != last).any()
 
 
-def test_a_loss_is_better_when_smaller_and_a_whole_segmentor_can_be_kept(tmp_path):
+def test_a_smaller_loss_is_better_and_a_whole_segmentor_can_be_saved(tmp_path):
     network = segmentor()
     best = BestCheckpoint(tmp_path / "best.keras", network, monitor="val_loss")
     best.set_model(network)
@@ -100,12 +99,12 @@ def test_a_score_that_is_not_in_the_logs_is_named(tmp_path):
         fitted(network, [best])
 
 
-def test_a_score_that_never_was_a_number_is_an_error(tmp_path):
+def test_a_score_that_was_never_finite_is_an_error(tmp_path):
     network = segmentor()
     best = BestCheckpoint(tmp_path / "best.weights.h5", network)
     best.set_model(network)
     best.on_epoch_end(0, {"val_mean_iou": float("nan")})
-    with pytest.raises(ValueError, match="val_mean_iou must be a number at some epoch"):
+    with pytest.raises(ValueError, match="val_mean_iou must be finite at some epoch"):
         best.on_train_end()
 
 
@@ -133,8 +132,10 @@ def trained(folder, inside_a_game, stop_after=10**6):
 
 
 @pytest.mark.parametrize("inside_a_game", [False, True])
-def test_a_stopped_training_goes_on_bit_for_bit_from_its_last_step(inside_a_game, tmp_path, monkeypatch):
-    monkeypatch.setattr(callbacks, "PAUSE", 0)  # a checkpoint after each step, however long writing takes
+def test_a_killed_training_resumes_bit_for_bit_from_its_last_step(inside_a_game, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "kseg.training.callbacks.resume.MIN_PAUSE", 0
+    )  # a checkpoint after each step, however long writing takes
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
     variables, history, score, best = trained(tmp_path / "whole", inside_a_game)
@@ -170,8 +171,8 @@ def drawn(folder, stop_after=10**6):
     return [variable.numpy() for variable in resume._variables()], resume.history
 
 
-def test_a_stopped_gan_goes_on_bit_for_bit(tmp_path, monkeypatch):
-    monkeypatch.setattr(callbacks, "PAUSE", 0)
+def test_a_killed_gan_resumes_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr("kseg.training.callbacks.resume.MIN_PAUSE", 0)
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
     variables, history = drawn(tmp_path / "whole")
@@ -183,20 +184,20 @@ def test_a_stopped_gan_goes_on_bit_for_bit(tmp_path, monkeypatch):
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_the_watch_over_a_game_has_seen_is_kept(tmp_path):
+def test_the_state_of_game_health_is_saved(tmp_path):
     path, said = tmp_path / "checkpoint.npz", []
     game = SegmentationGame(segmentor(), discriminator())
     game.compile("sgd", "adam", loss=CrossEntropy(ignore_class=255))
     logs = {"discriminator_accuracy": 0.5, "discriminator_gradient_norm": 1.0}
     for accuracy in (0.8, 0.5, 0.5):  # it learned, and now it is deceived: no reason to say that it never learned
-        health = GameHealth(tmp_path / "nonfinite", patience=1, say=said.append)
+        health = GameHealth(tmp_path / "nonfinite", patience=1, warn=said.append)
         resume = Resume(path, steps_per_epoch=1, batch=BATCH, health=health)
         for callback in (health, resume):
             callback.set_model(game)
         health.on_epoch_end(0, logs | {"discriminator_accuracy": accuracy})
         resume.on_epoch_end(0, {})
     assert said == []
-    health = GameHealth(tmp_path / "nonfinite", patience=1, say=said.append)
+    health = GameHealth(tmp_path / "nonfinite", patience=1, warn=said.append)
     health.set_model(game)
     health.on_epoch_end(0, logs)
     assert "has learned nothing" in said[0]
@@ -205,11 +206,11 @@ def test_what_the_watch_over_a_game_has_seen_is_kept(tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     path = tmp_path / "checkpoint.npz"
     fitted(segmentor(), [Resume(path, steps_per_epoch=2, batch=BATCH)])
-    with pytest.raises(ValueError, match=r"A checkpoint must be of the model that goes on.*checkpoint\.npz"):
+    with pytest.raises(ValueError, match=r"A checkpoint must be from the same model.*checkpoint\.npz"):
         fitted(segmentor(channels=3, batch_normalization=True), [Resume(path, steps_per_epoch=2, batch=BATCH)])
 
 
-def test_a_checkpoint_has_its_name_only_when_it_is_whole(tmp_path, monkeypatch):
+def test_a_checkpoint_appears_under_its_name_only_when_complete(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.npz"
     fitted(segmentor(), [Resume(path, steps_per_epoch=2, batch=BATCH)])
     before = path.read_bytes()
@@ -222,3 +223,22 @@ def test_a_checkpoint_has_its_name_only_when_it_is_whole(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         fitted(segmentor(), [Resume(path, steps_per_epoch=2, batch=BATCH)], epochs=3)
     assert path.read_bytes() == before
+
+
+def test_a_checkpoint_of_kseg_0_1_0_without_counts_of_invalid_ids_is_restored(tmp_path):
+    path, trained_network = tmp_path / "checkpoint.npz", segmentor()
+    resume = Resume(path, steps_per_epoch=2, batch=BATCH)
+    fitted(trained_network, [resume], epochs=1)
+    names = [variable.name for variable in resume._variables()]
+    assert names.count("invalid_words") == 1
+    with np.load(path) as file:
+        kept = [file[f"{number:05}"] for number, name in enumerate(names) if name != "invalid_words"]
+        about = file["about"]
+    np.savez(path, about=about, **{f"{number:05}": value for number, value in enumerate(kept)})
+    network = segmentor()
+    fitted(network, [again := Resume(path, steps_per_epoch=2, batch=BATCH)], epochs=0)
+    again.set_model(network)
+    again.on_train_begin()
+    assert again.step == 2
+    for one, other in zip(network.get_weights(), trained_network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

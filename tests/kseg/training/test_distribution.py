@@ -32,5 +32,7 @@ def test_several_machines_must_be_listed(listed, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if listed is not None:
         monkeypatch.setenv("TF_CONFIG", listed)
-    with pytest.raises(ValueError, match=r"TF_CONFIG must list the machines.*Set it on each of two to, for example, "):
+    with pytest.raises(
+        ValueError, match=r"TF_CONFIG must list the machines.*Set it on each of two machines to, for example, "
+    ):
         strategy("multiworker")

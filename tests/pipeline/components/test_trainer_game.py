@@ -92,7 +92,7 @@ def test_a_loss_that_is_not_finite_stops_the_game_and_saves_the_batch(prepared, 
 
 def test_a_game_that_restores_resumes_from_its_last_good_state(prepared, poisoned, tmp_path, capsys):
     game, history = trained(tmp_path / "out", prepared[0], batch_size=1, on_nonfinite="restore")
-    assert "Training goes on from its last good state, step 0." in capsys.readouterr().out
+    assert "Training continues from its last good state, step 0." in capsys.readouterr().out
     assert int(game.step) == prepared[1]["examples"]["train"] - 1
     assert all(np.isfinite(weight).all() for weight in game.get_weights()) and np.isfinite(history["loss"]).all()
 
