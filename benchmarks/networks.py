@@ -28,7 +28,7 @@ import numpy as np
 from kseg import losses
 from kseg.costs import multiply_adds
 from pipeline import networks
-from pipeline.settings.config import Config, resolved
+from pipeline.settings.config import Config, resolve_auto
 from pipeline.settings.trainer import MODELS, Trainer
 
 SIZE, BATCH, CLASSES = (180, 240), 8, 8
@@ -107,7 +107,7 @@ def main() -> None:
         "--root", type=pathlib.Path, default=pathlib.Path("runs/networks"), help="of the pipeline's runs"
     )
     arguments = parser.parse_args()
-    keras.config.set_dtype_policy(resolved(Config()).trainer.precision)
+    keras.config.set_dtype_policy(resolve_auto(Config()).trainer.precision)
     seconds = step_seconds(arguments.names, arguments.rounds)
     print(
         "| `--model` | source | paper: parameters, multiply-adds | narrow: parameters, multiply-adds | step | mean IoU |"

@@ -40,7 +40,7 @@ import kseg
 from kseg import losses, metrics, streets
 from kseg.data.augment import Augment
 from kseg.layers import ReflectionPadding2D
-from pipeline.settings.config import Config, resolved
+from pipeline.settings.config import Config, resolve_auto
 
 SIZE = (96, 128)
 SCALE = (1.0, 1.6)  # scaling down to half spends most of so few steps on padding and on things too small to see
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=512, help="pictures")
     parser.add_argument("--test", type=int, default=96, help="pictures")
     arguments = parser.parse_args()
-    keras.mixed_precision.set_global_policy(resolved(Config()).trainer.precision)
+    keras.mixed_precision.set_global_policy(resolve_auto(Config()).trainer.precision)
     train, test = pictures("train", arguments.train), pictures("test", arguments.test)
     print(
         f"streets {streets.VERSION}, {SIZE[0]}x{SIZE[1]}: {arguments.train} pictures to train on, {arguments.test} to test on"

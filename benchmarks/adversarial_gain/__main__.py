@@ -1,15 +1,15 @@
 """Does the adversary help? The same segmentor with and without it, on generated streets and on CamVid.
 
-    python -m benchmarks.adversarial_gain --minutes 60      # goes on where it stopped; finished runs are added to the file
-    python -m benchmarks.adversarial_gain --minutes 0       # only prints the tables, and draws the picture, of what is finished
-    python -m benchmarks.adversarial_gain --discriminators  # narrower and coarser ones, on streets, and what they cost
+    python -m benchmarks.adversarial_gain --minutes 60      # continues where it stopped; finished runs are appended to the file
+    python -m benchmarks.adversarial_gain --minutes 0       # only prints tables and draws the figure of finished runs
+    python -m benchmarks.adversarial_gain --discriminators  # narrower and coarser ones on streets, and their cost
     python -m benchmarks.adversarial_gain --encodings       # basic, product and scaling, on both
     python -m benchmarks.adversarial_gain --changes         # other settings of the game on CamVid
 
-Both arms train a U-Net from the same seeds: the same first weights, pictures, changes and steps. On streets each arm has
-equally many settings tried on the validation split with one seed; the best by mean IoU is then measured on the test split with
-five others. On CamVid the same settings are measured on validation with three seeds. A third arm trains without an adversary for
-as many more steps as fit into the minutes of the game. Differences are means of paired ones with a 95 % interval.
+Both arms train a U-Net from the same seeds: the same initial weights, images, augmentations and steps. On streets the same
+number of settings is tried for each arm on the validation split with one seed; the best by mean IoU is then measured on the
+test split with five others. On CamVid the same settings are measured on validation with three seeds. A third arm trains
+without an adversary for as many more steps as fit into the game's time. Differences are paired means with a 95 % interval.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ import keras
 from benchmarks.adversarial_gain import plan, report, training
 from benchmarks.adversarial_gain.pictures import CAMVID, STREETS, Data, load
 from benchmarks.adversarial_gain.settings import DISCRIMINATORS
-from pipeline.settings.config import Config, resolved
+from pipeline.settings.config import Config, resolve_auto
 
 RATIO_ARM = "cost"
 
 
-def ratio_of(data: Data, path: pathlib.Path, **changes: int) -> float:
-    """How many plain steps one step of the game takes, measured once for each pair of settings and kept in the file.
+def step_ratio(data: Data, path: pathlib.Path, **changes: int) -> float:
+    """Plain steps in the time of one step of the game, measured once per pair of settings and stored in the file.
 
     Args:
-        data: what is trained on.
+        data: to train on.
         path: of the file.
-        changes: of the best setting of the game.
+        changes: to the best setting of the game.
     """
     rows = plan.read(path)
     plain, adversarial = (plan.best(rows, arm) for arm in (plan.PLAIN_ARM, plan.ADVERSARIAL_ARM))
     adversarial = dataclasses.replace(adversarial, **changes)
-    asked = plan.Run(data.name, RATIO_ARM, adversarial, 0, "train", training.COST_STEPS)
-    found = [row["ratio"] for row in rows if plan.key_of(row) == asked.key()]
+    run = plan.Run(data.name, RATIO_ARM, adversarial, 0, "train", training.COST_STEPS)
+    found = [row["ratio"] for row in rows if plan.key_of(row) == run.key()]
     if not found:
         found = [training.cost_ratio(data, plain, adversarial)]
-        plan.append(path, asked, ratio=found[0])
+        plan.append(path, run, ratio=found[0])
     return found[0]
 
 
-def work(runs: list[plan.Run], data: Data, path: pathlib.Path, until: float) -> bool:
-    """Does those of `runs` that are not finished; False if time was up first."""
-    for run in plan.unfinished(runs, plan.read(path)):
+def run_pending(runs: list[plan.Run], data: Data, path: pathlib.Path, until: float) -> bool:
+    """Runs the unfinished ones of `runs`; False if time ran out."""
+    for run in plan.unfinished_runs(runs, plan.read(path)):
         if time.monotonic() >= until:
             return False
         model, seconds = training.train(data, run.setting, run.seed, run.steps)
@@ -65,39 +65,39 @@ def work(runs: list[plan.Run], data: Data, path: pathlib.Path, until: float) -> 
 
 
 def compare_discriminators(path: pathlib.Path, until: float) -> None:
-    """Trains with each discriminator while there is time, measures what their steps cost, and prints the table."""
+    """Trains with each discriminator while time allows, measures the cost of their steps, and prints the table."""
     data = load(STREETS)
-    work(plan.discriminators(plan.read(path)), data, path, until)
+    run_pending(plan.discriminator_runs(plan.read(path)), data, path, until)
     costs = {
-        (filters, stride): ratio_of(data, path, filters=filters, stride=stride) for filters, stride in DISCRIMINATORS
+        (filters, stride): step_ratio(data, path, filters=filters, stride=stride) for filters, stride in DISCRIMINATORS
     }
     print(report.discriminator_table(plan.read(path), costs))
 
 
 def compare_encodings(names: list[str], path: pathlib.Path, until: float) -> None:
-    """Trains with each encoding on each data set while there is time, and prints the table."""
+    """Trains with each encoding on each data set while time allows, and prints the table."""
     for name in names:
-        work(plan.encodings(plan.read(path), name), load(name), path, until)
+        run_pending(plan.encoding_runs(plan.read(path), name), load(name), path, until)
     print(report.encoding_table(plan.read(path), names))
 
 
 def try_changes(path: pathlib.Path, until: float) -> None:
-    """Trains on CamVid with each change, then with the best of them from other seeds, while there is time; prints the tables."""
+    """Trains on CamVid with each change, then with the best from other seeds, while time allows; prints the tables."""
     data = load(CAMVID)
-    tried = work(plan.changed(), data, path, until)
+    tried = run_pending(plan.change_runs(), data, path, until)
     print(report.changes_table(plan.read(path)), end="\n\n")
-    if tried and work(plan.confirmed(plan.read(path)), data, path, until):
+    if tried and run_pending(plan.confirmation_runs(plan.read(path)), data, path, until):
         print(report.confirmed_table(plan.read(path)))
 
 
 def main() -> None:
-    """Works for the given time, prints the tables, and draws the picture once there is something to compare."""
+    """Runs for the given time, prints the tables, and draws the figure once there is something to compare."""
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=600, help="no run is begun after these")
+    parser.add_argument("--minutes", type=float, default=600, help="start no run after this time")
     parser.add_argument(
-        "--file", type=pathlib.Path, default=pathlib.Path("docs/adversarial_gain.jsonl"), help="of runs"
+        "--file", type=pathlib.Path, default=pathlib.Path("docs/adversarial_gain.jsonl"), help="finished runs"
     )
     parser.add_argument("--data", nargs="*", default=[STREETS, CAMVID], choices=[STREETS, CAMVID])
     parser.add_argument("--discriminators", action="store_true", help="compare these instead of the arms")
@@ -106,8 +106,8 @@ def main() -> None:
     parser.add_argument("--picture", type=pathlib.Path, default=pathlib.Path("docs/adversarial_gain.png"))
     arguments = parser.parse_args()
     until = time.monotonic() + 60 * arguments.minutes
-    keras.config.set_dtype_policy(resolved(Config()).trainer.precision)
-    searched = work(plan.searched(), load(STREETS), arguments.file, until)
+    keras.config.set_dtype_policy(resolve_auto(Config()).trainer.precision)
+    searched = run_pending(plan.search_runs(), load(STREETS), arguments.file, until)
     if plan.read(arguments.file):
         print(report.search_table(plan.read(arguments.file)), end="\n\n")
     if arguments.changes:
@@ -122,8 +122,8 @@ def main() -> None:
     compared = []
     for name in arguments.data if searched else []:
         data = load(name)
-        ratio = ratio_of(data, arguments.file)
-        work(plan.measured(name, plan.read(arguments.file), ratio), data, arguments.file, until)
+        ratio = step_ratio(data, arguments.file)
+        run_pending(plan.measurement_runs(name, plan.read(arguments.file), ratio), data, arguments.file, until)
         rows = plan.read(arguments.file)
         if len(report.values(rows, data, plan.PLAIN_ARM, ratio)["mean_iou"]):
             print(report.gain_table(rows, data, ratio), end="\n\n")

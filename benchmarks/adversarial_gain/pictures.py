@@ -1,4 +1,4 @@
-"""The two data sets of the comparison, small enough that many runs fit into a day. numpy, Pillow and SciPy."""
+"""The two data sets of the comparison, small enough for many runs a day. numpy, Pillow and SciPy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pictures:
     Attributes:
         images: uint8 (N, H, W, 3).
         label_maps: ids, uint8 (N, H, W); 255 where void.
-        cars: of streets, the car that each pixel shows, uint8 (N, H, W); else None.
+        cars: on streets, the number of the car at each pixel, uint8 (N, H, W); else None.
     """
 
     images: np.ndarray
@@ -37,13 +37,13 @@ class Pictures:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What one comparison trains and is measured on.
+    """Data of one comparison.
 
     Attributes:
-        name: with the version, where there is one.
-        splits: train, and those that are scored.
+        name: with the version, if any.
+        splits: train, and the scored ones.
         class_names: K of them.
-        impossible: of streets, the neighbours that no picture of train has; else None.
+        impossible: on streets, neighbours that no training image has; else None.
     """
 
     name: str
@@ -53,19 +53,19 @@ class Data:
 
 
 def load(name: str) -> Data:
-    """The data set of that name.
+    """Loads the data set of that name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the name is unknown.
     """
     if name == STREETS:
-        return of_streets()
+        return load_streets()
     if name == CAMVID:
-        return of_camvid(pathlib.Path(os.environ.get("KSEG_DATA", "../shared/data")) / "camvid")
+        return load_camvid(pathlib.Path(os.environ.get("KSEG_DATA", "../shared/data")) / "camvid")
     raise ValueError(f"`name` must be {STREETS!r} or {CAMVID!r}. Received: name={name!r}.")
 
 
-def of_streets() -> Data:
+def load_streets() -> Data:
     """Generated streets of 128 x 96."""
     splits = {}
     for split, count in STREETS_PICTURES.items():
@@ -76,8 +76,8 @@ def of_streets() -> Data:
     return Data(STREETS, splits, streets.LABELS.names, impossible)
 
 
-def of_camvid(folder: pathlib.Path) -> Data:
-    """CamVid at 120 x 90, its 11 classes and void; it has no test split here, so validation is what is reported."""
+def load_camvid(folder: pathlib.Path) -> Data:
+    """CamVid at 120 x 90, its 11 classes and void; it has no test split here, so validation is reported."""
     labels = LabelMap.from_csv(folder / "classes.csv", ignore_value=CAMVID_VOID)
     images, label_maps = {}, {}
     for pair in image_folder.list_pairs(folder).pairs:

@@ -1,7 +1,7 @@
-"""Which run comes next: first the settings of both arms on validation, then the best of each, measured.
+"""The runs of the comparison: the settings of both arms on validation, then measurements of the best of each.
 
-A finished run is a dictionary: what was asked (the fields of `Run`) and what came out (`scores`, `minutes`).
-Runs are lines of one file, so work adds up over days and machines. Standard library only.
+A finished run is a dictionary of the fields of `Run` and the results (`scores`, `minutes`). Runs are lines of one file, so work
+adds up over days and machines. Standard library only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ARMS = (PLAIN_ARM, LONGER_ARM, ADVERSARIAL_ARM)
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What is asked of one run."""
+    """One run: data, arm, setting, seed, scored split and steps."""
 
     data: str
     arm: str
@@ -34,21 +34,21 @@ class Run:
     steps: int
 
     def key(self) -> str:
-        """Text that is the same for the same run."""
+        """Identifies the run."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 
 def read(path: pathlib.Path) -> list[dict]:
-    """The finished runs of a file, none where there is no file yet."""
+    """Reads the finished runs of a file; none if it does not exist."""
     if not path.exists():
         return []
     lines = path.read_text().splitlines(keepends=True)
-    rows = [json.loads(line) for line in lines if line.endswith("\n")]  # one that ends otherwise was cut off by a kill
+    rows = [json.loads(line) for line in lines if line.endswith("\n")]  # a line without an end was cut off by a kill
     return [row | {"setting": Setting(**row["setting"])} for row in rows]
 
 
 def append(path: pathlib.Path, run: Run, **found) -> None:
-    """Adds a finished run to the file, in place of a line that a kill cut off."""
+    """Appends a finished run to the file, replacing a line that a kill cut off."""
     kept = path.read_text() if path.exists() else ""
     with open(path, "a") as file:
         file.truncate(kept.rfind("\n") + 1)
@@ -56,12 +56,12 @@ def append(path: pathlib.Path, run: Run, **found) -> None:
 
 
 def key_of(row: dict) -> str:
-    """The key of the run that a row is the answer to."""
+    """The key of the run of a row."""
     return Run(**{field.name: row[field.name] for field in dataclasses.fields(Run)}).key()
 
 
-def searched() -> list[Run]:
-    """Every setting of both arms, one of each in turn."""
+def search_runs() -> list[Run]:
+    """Every setting of both arms, alternately."""
     pairs = zip(PLAIN, ADVERSARIAL, strict=True)
     arms = [(arm, setting) for pair in pairs for arm, setting in zip((PLAIN_ARM, ADVERSARIAL_ARM), pair, strict=True)]
     return [Run(STREETS, arm, setting, SEARCH_SEED, "validation", STEPS[STREETS]) for arm, setting in arms]
@@ -69,33 +69,33 @@ def searched() -> list[Run]:
 
 def best(rows: list[dict], arm: str) -> Setting:
     """The setting of an arm with the highest mean IoU on the validation split of streets, among the finished ones."""
-    keys = {run.key() for run in searched() if run.arm == arm}
+    keys = {run.key() for run in search_runs() if run.arm == arm}
     return max((row for row in rows if key_of(row) in keys), key=lambda row: row["scores"]["mean_iou"])["setting"]
 
 
-def discriminators(rows: list[dict]) -> list[Run]:
+def discriminator_runs(rows: list[dict]) -> list[Run]:
     """The best setting of each arm with each of `DISCRIMINATORS`, on streets.
 
     Args:
-        rows: finished runs, the whole search among them.
+        rows: finished runs, including the whole search.
     """
-    return _beside_plain(
+    return _runs_with_plain(
         rows, STREETS, [{"filters": filters, "stride": stride} for filters, stride in DISCRIMINATORS], SEARCH_SEEDS
     )
 
 
-def encodings(rows: list[dict], data: str) -> list[Run]:
+def encoding_runs(rows: list[dict], data: str) -> list[Run]:
     """The best setting of each arm with each of `ENCODINGS`.
 
     Args:
-        rows: finished runs, the whole search among them.
+        rows: finished runs, including the whole search.
         data: name of the data set.
     """
     seeds = SEARCH_SEEDS if data == STREETS else SEEDS[data]  # the test split of streets is not for choosing
-    return _beside_plain(rows, data, [{"encoding": encoding} for encoding in ENCODINGS], seeds)
+    return _runs_with_plain(rows, data, [{"encoding": encoding} for encoding in ENCODINGS], seeds)
 
 
-def _beside_plain(rows, data, changes, seeds):
+def _runs_with_plain(rows, data, changes, seeds):
     """The plain arm and the game with each of `changes`, on the validation split, one seed after the other."""
     plain, adversarial = (best(rows, arm) for arm in (PLAIN_ARM, ADVERSARIAL_ARM))
     games = [(ADVERSARIAL_ARM, dataclasses.replace(adversarial, **change)) for change in changes]
@@ -106,48 +106,48 @@ def _beside_plain(rows, data, changes, seeds):
     ]
 
 
-def changed() -> list[Run]:
-    """Every one of `CHANGES` on CamVid's validation split."""
+def change_runs() -> list[Run]:
+    """Each of `CHANGES` on CamVid's validation split."""
     return [
         Run(CAMVID, ADVERSARIAL_ARM if setting.weight else PLAIN_ARM, setting, SEARCH_SEED, "validation", STEPS[CAMVID])
         for setting in CHANGES
     ]
 
 
-def confirmed(rows: list[dict]) -> list[Run]:
-    """The best of the changes on CamVid, with the seeds of the plain arm there.
+def confirmation_runs(rows: list[dict]) -> list[Run]:
+    """The best of the changes on CamVid, with the seeds of its plain arm.
 
     Args:
-        rows: finished runs, those of `changed` among them.
+        rows: finished runs, including `change_runs`.
     """
-    runs = {run.key(): run for run in changed() if run.arm == ADVERSARIAL_ARM}
+    runs = {run.key(): run for run in change_runs() if run.arm == ADVERSARIAL_ARM}
     chosen = max((row for row in rows if key_of(row) in runs), key=lambda row: row["scores"]["mean_iou"])
     return [dataclasses.replace(runs[key_of(chosen)], seed=seed) for seed in SEEDS[CAMVID]]
 
 
-def measured(data: str, rows: list[dict], ratio: float) -> list[Run]:
+def measurement_runs(data: str, rows: list[dict], ratio: float) -> list[Run]:
     """The best setting of each arm, for each seed, at equal steps and at equal minutes.
 
     Args:
         data: name of the data set.
-        rows: finished runs, the whole search among them.
-        ratio: how many steps the plain arm takes in the time of one of the game's.
+        rows: finished runs, including the whole search.
+        ratio: steps of the plain arm in the time of one step of the game.
     """
     plain, adversarial = (best(rows, arm) for arm in (PLAIN_ARM, ADVERSARIAL_ARM))
     steps = STEPS[data]
-    asked = {
+    chosen_settings = {
         PLAIN_ARM: (plain, steps),
         LONGER_ARM: (plain, round(ratio * steps)),
         ADVERSARIAL_ARM: (adversarial, steps),
     }
     return [
-        Run(data, arm, asked[arm][0], seed, MEASURED[data], steps=asked[arm][1])
+        Run(data, arm, chosen_settings[arm][0], seed, MEASURED[data], steps=chosen_settings[arm][1])
         for seed in SEEDS[data]
         for arm in (PLAIN_ARM, ADVERSARIAL_ARM, LONGER_ARM)
     ]
 
 
-def unfinished(runs: list[Run], rows: list[dict]) -> list[Run]:
-    """Those of `runs` that no row answers."""
+def unfinished_runs(runs: list[Run], rows: list[dict]) -> list[Run]:
+    """The `runs` without a row."""
     done = {key_of(row) for row in rows}
     return [run for run in runs if run.key() not in done]

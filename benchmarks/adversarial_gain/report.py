@@ -1,4 +1,4 @@
-"""Tables and a picture of what the runs say. numpy, SciPy and matplotlib."""
+"""Tables and a figure of the results. numpy, SciPy and matplotlib."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from benchmarks.adversarial_gain.plan import (
     SEEDS,
     STEPS,
     best,
-    changed,
-    confirmed,
-    discriminators,
-    encodings,
+    change_runs,
+    confirmation_runs,
+    discriminator_runs,
+    encoding_runs,
     key_of,
-    measured,
-    searched,
+    measurement_runs,
+    search_runs,
 )
 from benchmarks.adversarial_gain.settings import ENCODINGS
 
@@ -40,7 +40,7 @@ CONFIDENCE = 0.95
 
 
 def interval(differences) -> tuple[float, float, float]:
-    """Mean of paired differences (N,) and the ends of its 95 % interval by Student's t; infinite of fewer than two.
+    """Mean of paired differences (N,) and its 95 % interval by Student's t, infinite for fewer than two.
 
     Example:
         >>> [round(value, 3) for value in interval([1.0, 2.0, 3.0])]
@@ -55,11 +55,11 @@ def interval(differences) -> tuple[float, float, float]:
 
 
 def values(rows: list[dict], data: Data, arm: str, ratio: float) -> dict[str, np.ndarray]:
-    """Scores (N,) of an arm by seed, those of classes by their names; seeds that not every arm has finished are left out."""
-    wanted = measured(data.name, rows, ratio)
-    answers = _answers(rows)
-    finished = [seed for seed in SEEDS[data.name] if all(run.key() in answers for run in wanted if run.seed == seed)]
-    own = [answers[run.key()] for run in wanted if run.arm == arm and run.seed in finished]
+    """Scores (N,) of an arm by seed, classes under their names; only seeds that every arm has finished."""
+    wanted = measurement_runs(data.name, rows, ratio)
+    scores_of = _scores_by_key(rows)
+    finished = [seed for seed in SEEDS[data.name] if all(run.key() in scores_of for run in wanted if run.seed == seed)]
+    own = [scores_of[run.key()] for run in wanted if run.arm == arm and run.seed in finished]
     names = [name for name in SCORES if not own or name in own[0]]
     found = {name: np.array([scores[name] for scores in own]) for name in names}
     classes = {name: np.array([scores["iou"][k] for scores in own], float) for k, name in enumerate(data.class_names)}
@@ -67,49 +67,49 @@ def values(rows: list[dict], data: Data, arm: str, ratio: float) -> dict[str, np
 
 
 def search_table(rows: list[dict]) -> str:
-    """What each setting scored on the validation split of streets, as Markdown; the best of each arm in bold."""
+    """Scores of each setting on the validation split of streets, as Markdown; the best of each arm in bold."""
     chosen = {best(rows, arm) for arm in (PLAIN_ARM, ADVERSARIAL_ARM)}
-    return _scored(sorted(searched(), key=lambda run: run.arm, reverse=True), rows, SCORES, chosen)
+    return _score_table(sorted(search_runs(), key=lambda run: run.arm, reverse=True), rows, SCORES, chosen)
 
 
 def changes_table(rows: list[dict]) -> str:
-    """What each change scored on the validation split of CamVid, as Markdown."""
-    return _scored(changed(), rows, ("mean_iou", "boundary_f1"))
+    """Scores of each change on the validation split of CamVid, as Markdown."""
+    return _score_table(change_runs(), rows, ("mean_iou", "boundary_f1"))
 
 
 def confirmed_table(rows: list[dict]) -> str:
     """Means over seeds of the plain arm and of the best change on CamVid, and their paired differences, as Markdown."""
-    answers = _answers(rows)
-    games = confirmed(rows)
+    scores_of = _scores_by_key(rows)
+    games = confirmation_runs(rows)
     plain = [dataclasses.replace(run, arm=PLAIN_ARM, setting=best(rows, PLAIN_ARM)) for run in games]
     lines = [
         f"| score, {len(games)} seeds | plain, {plain[0].setting} | {games[0].setting} | gain at equal steps |",
         "| --- " + "| ---: " * 3 + "|",
     ]
     for name in ("mean_iou", "boundary_f1"):
-        ours, theirs = (np.array([answers[run.key()][name] for run in runs]) for runs in (games, plain))
-        lines.append(f"| {TITLES[name]} | {theirs.mean():.4f} | {ours.mean():.4f} | {_gain(ours - theirs)} |")
+        ours, theirs = (np.array([scores_of[run.key()][name] for run in runs]) for runs in (games, plain))
+        lines.append(f"| {TITLES[name]} | {theirs.mean():.4f} | {ours.mean():.4f} | {_format_gain(ours - theirs)} |")
     return "\n".join(lines)
 
 
-def _answers(rows: list[dict]) -> dict[str, dict]:
-    """Scores of the finished runs by key; the other rows say what a step costs."""
+def _scores_by_key(rows: list[dict]) -> dict[str, dict]:
+    """Scores of the finished runs by key; the other rows hold costs of steps."""
     return {key_of(row): row["scores"] for row in rows if "scores" in row}
 
 
-def _gain(differences) -> str:
-    """Their mean and interval, as text."""
+def _format_gain(differences) -> str:
+    """Mean and interval as text."""
     return "{:+.4f} ({:+.4f} to {:+.4f})".format(*interval(differences))
 
 
-def _scored(runs, rows, names, bold=()):
-    """One line for each finished run: arm, setting and scores."""
-    answers = _answers(rows)
+def _score_table(runs, rows, names, bold=()):
+    """One line per finished run: arm, setting and scores."""
+    scores_of = _scores_by_key(rows)
     heads = [TITLES[name] if name in ("mean_iou", "boundary_f1") else name for name in names]
     lines = [f"| arm | setting | {' | '.join(heads)} |", "| --- | --- " + "| ---: " * len(names) + "|"]
-    for run in (run for run in runs if run.key() in answers):
+    for run in (run for run in runs if run.key() in scores_of):
         mark = "**" if run.setting in bold else ""
-        scores = answers[run.key()]
+        scores = scores_of[run.key()]
         cells = [f"{scores[name]:.3f}" if name != "neighbours" else f"{scores[name]:.4f}" for name in names]
         lines.append(f"| {run.arm} | {mark}{run.setting}{mark} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -128,7 +128,7 @@ def gain_table(rows: list[dict], data: Data, ratio: float) -> str:
     ]
     for name, adversarial in arms[ADVERSARIAL_ARM].items():
         means = [f"{np.mean(arms[arm][name]):.4f}" for arm in ARMS]
-        cells = means + [_gain(adversarial - arms[arm][name]) for arm in (PLAIN_ARM, LONGER_ARM)]
+        cells = means + [_format_gain(adversarial - arms[arm][name]) for arm in (PLAIN_ARM, LONGER_ARM)]
         lines.append(f"| {TITLES.get(name, name)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -138,9 +138,9 @@ def discriminator_table(rows: list[dict], costs: dict[tuple[int, int], float]) -
 
     Args:
         rows: finished runs.
-        costs: of filters and stride, how many plain steps a step of the game takes.
+        costs: by filters and stride, plain steps per step of the game.
     """
-    runs = discriminators(rows)
+    runs = discriminator_runs(rows)
     names = ("mean_iou", "wheels", "boundary_f1", "lines", "neighbours")
     lines = [
         "| filters | stride | game's step, in plain steps | seeds | mean IoU | wheels | boundary F1 | lines | neighbours |",
@@ -150,7 +150,9 @@ def discriminator_table(rows: list[dict], costs: dict[tuple[int, int], float]) -
         games = [run for run in runs if (run.setting.filters, run.setting.stride) == (filters, stride)]
         gains = _gains(rows, runs, games, names)
         if gains["mean_iou"]:
-            cells = [_gain(gains[name]) for name in names[:2]] + [f"{np.mean(gains[name]):+.4f}" for name in names[2:]]
+            cells = [_format_gain(gains[name]) for name in names[:2]] + [
+                f"{np.mean(gains[name]):+.4f}" for name in names[2:]
+            ]
             lines.append(f"| {filters} | {stride} | {cost:.2f} | {len(gains['mean_iou'])} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -164,26 +166,26 @@ def encoding_table(rows: list[dict], names: list[str]) -> str:
     """
     lines = ["| data | encoding | seeds | mean IoU | boundary F1 |", "| --- | --- | ---: | ---: | ---: |"]
     for name in names:
-        runs = encodings(rows, name)
+        runs = encoding_runs(rows, name)
         for encoding in ENCODINGS:
             games = [run for run in runs if run.setting.encoding == encoding]
             gains = _gains(rows, runs, games, ("mean_iou", "boundary_f1"))
             if gains["mean_iou"]:
-                cells = " | ".join(map(_gain, gains.values()))
+                cells = " | ".join(map(_format_gain, gains.values()))
                 lines.append(f"| {name} | {encoding} | {len(gains['mean_iou'])} | {cells} |")
     return "\n".join(lines)
 
 
 def _gains(rows, runs, games, names):
-    """By name of a score, what each finished one of `games` has more than the plain run of its seed among `runs`."""
-    answers = _answers(rows)
-    plain = {run.seed: answers[run.key()] for run in runs if not run.setting.weight and run.key() in answers}
-    games = [run for run in games if run.setting.weight and run.key() in answers and run.seed in plain]
-    return {name: [answers[run.key()][name] - plain[run.seed][name] for run in games] for name in names}
+    """By score, the differences of each finished one of `games` to the plain run of its seed among `runs`."""
+    scores_of = _scores_by_key(rows)
+    plain = {run.seed: scores_of[run.key()] for run in runs if not run.setting.weight and run.key() in scores_of}
+    games = [run for run in games if run.setting.weight and run.key() in scores_of and run.seed in plain]
+    return {name: [scores_of[run.key()][name] - plain[run.seed][name] for run in games] for name in names}
 
 
 def picture(rows: list[dict], compared: list[tuple[Data, float]]) -> Figure:
-    """Paired differences with their intervals, a panel for each data set."""
+    """Paired differences with their intervals, one panel per data set."""
     counts = [len(values(rows, data, PLAIN_ARM, ratio)) for data, ratio in compared]
     figure = Figure(figsize=(8, 0.3 * sum(counts) + 1.2 * len(counts)), layout="constrained")
     panels = figure.subplots(len(compared), 1, squeeze=False, height_ratios=counts)[:, 0]

@@ -1,4 +1,4 @@
-"""What was tried. Both arms get equally many settings, so that neither wins by having been searched for longer. No framework."""
+"""The settings tried. Both arms get the same number, so that neither wins by a longer search. No framework."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """How one segmentor is trained; the adversary's part counts where `weight` is above 0."""
+    """Training of one segmentor; the adversary's fields apply if `weight` is above 0."""
 
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
-    dice: float = 0.0  # weight of the Dice loss beside cross-entropy
+    dice: float = 0.0  # weight of the Dice loss added to cross-entropy
     smoothing: float = 0.0  # of the labels in cross-entropy
-    balanced: bool = True  # classes weighted by the root of their rarity
+    balanced: bool = True  # classes weighted by inverse square root frequency
     weight: float = 0.0  # lambda
     objective: str = "non_saturating"
     encoding: str = "basic"
     discriminator: str = "two_branch"
     filters: int = 16
-    stride: int = 2  # of what the discriminator sees
+    stride: int = 2  # of the discriminator's inputs
     discriminator_rate: float = 2e-4
-    pretrain: int = 0  # steps that the segmentor learns alone
+    pretrain: int = 0  # steps in which the segmentor learns alone
     ramp: int = 0  # steps over which lambda grows from 0
 
     def __str__(self):
-        """What differs from the defaults."""
+        """The fields that differ from the defaults."""
         base = Setting()
         changed = [f"{name} {value}" for name, value in vars(self).items() if value != getattr(base, name)]
         return ", ".join(changed) or "defaults"
@@ -47,7 +47,7 @@ ADVERSARIAL = (
 )
 
 DISCRIMINATORS = ((64, 1), (64, 4), (16, 1), (16, 2), (16, 4), (8, 4))
-"""Filters of the two-branch discriminator, and stride of what it sees; the first are the paper's."""
+"""Filters of the two-branch discriminator and stride of its inputs; the first are the paper's."""
 
 ENCODINGS = ("basic", "product", "scaling")
 """Of the label maps that the discriminator sees."""
@@ -67,4 +67,4 @@ CHANGES = (
     dataclasses.replace(WITH_DICE, encoding="basic"),
     dataclasses.replace(WITH_DICE, objective="least_squares"),
 )
-"""Tried on CamVid, where what streets chose gains nothing: what the arms were given there, then one change after the other."""
+"""Tried on CamVid, where the best settings on streets gain nothing: first those, then one change at a time."""

@@ -23,29 +23,29 @@ BATCH = 8
 SCALE = (1.0, 1.6)
 TOLERANCE = 1.0  # pixels, of boundary F1
 COST_STEPS = 20
-"""Steps that are timed together where the arms' costs are compared."""
+"""Steps timed together to compare the arms' costs."""
 
 
 def train(data: Data, setting: Setting, seed: int, steps: int) -> tuple[keras.Model, float]:
-    """A segmentor from `seed`: its weights, the order of pictures and their changes are those of every arm.
+    """Trains a segmentor from `seed`, with the initial weights, order of images and augmentations of every arm.
 
     Args:
         data: with a split to train on.
         setting: of the arm.
-        seed: of everything that is drawn.
-        steps: of 8 pictures each.
+        seed: of all random draws.
+        steps: of 8 images each.
 
     Returns:
-        The trained segmentor, and the seconds that training took after its first step.
+        The trained segmentor, and the seconds of training after its first step.
     """
-    model = compiled(data, setting, seed, steps)
+    model = build_model(data, setting, seed, steps)
     clock = _Clock()
     model.fit(batches(data.splits["train"], seed), steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[clock])
     return getattr(model, "segmentor", model), clock.seconds
 
 
-def compiled(data: Data, setting: Setting, seed: int, steps: int) -> keras.Model:
-    """The U-Net, or the game of it and a discriminator, ready for `fit`; the U-Net's first weights depend on `seed` alone."""
+def build_model(data: Data, setting: Setting, seed: int, steps: int) -> keras.Model:
+    """The compiled U-Net, or its game with a discriminator; the U-Net's initial weights depend on `seed` alone."""
     keras.utils.set_random_seed(seed)
     classes = len(data.class_names)
     segmentor = kseg.UNet(classes, filters=FILTERS, batch_normalization=True)
@@ -87,7 +87,7 @@ def _discriminator(setting, classes):
 
 
 def batches(pictures: Pictures, seed: int) -> tf.data.Dataset:
-    """Endless batches; order and changes are functions of `seed`."""
+    """Endless batches; order and augmentations are functions of `seed`."""
     size = pictures.label_maps.shape[1:]
     augment = Augment(size, scale=SCALE, photometric=False)
     pairs = tf.data.Dataset.from_tensor_slices((pictures.images, pictures.label_maps))
@@ -108,8 +108,8 @@ class _Clock(keras.callbacks.Callback):
 
 
 def cost_ratio(data: Data, plain: Setting, adversarial: Setting, rounds: int = 9) -> float:
-    """Seconds of the game for each second of plain training, as `fit` runs them: medians of `COST_STEPS` steps, by turns."""
-    models = [compiled(data, setting, seed=0, steps=1) for setting in (plain, adversarial)]
+    """Time of the game's `fit` divided by that of plain training: medians of `COST_STEPS` steps, run alternately."""
+    models = [build_model(data, setting, seed=0, steps=1) for setting in (plain, adversarial)]
     seconds = [[], []]
     for turn in range(rounds + 1):
         for model, times in zip(models, seconds, strict=True):
@@ -137,4 +137,4 @@ def score(model: keras.Model, data: Data, split: str) -> dict[str, float | list[
     if data.impossible is None:
         return found
     maps = zip(pictures.label_maps, pictures.cars, predicted, strict=True)
-    return found | structure.shares([structure.counted(*one, data.impossible) for one in maps])
+    return found | structure.shares([structure.count_structure(*one, data.impossible) for one in maps])

@@ -36,7 +36,7 @@ class GAN(AdversarialGame):
         ValueError: an argument is out of range, or the samples do not have the discriminator's input shape.
 
     Example:
-        >>> gan = kseg.GAN(kseg.generators.DCGAN(3, filters=8), kseg.discriminators.DCGAN(3, filters=8))
+        >>> gan = kseg.GAN(kseg.generators.DCGAN(3, base_filters=8), kseg.discriminators.DCGAN(3, base_filters=8))
         >>> gan.compile(keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5))
         >>> images = np.zeros((2, 32, 32, 3), np.float32)  # in [0, 255]
         >>> history = gan.fit(images, batch_size=2, verbose=0)

@@ -47,7 +47,7 @@ class SemiSupervisedGame(SegmentationGame):
         ValueError: an argument is out of range, `ignore_class` is None, or the discriminator gives one logit per image.
 
     Example:
-        >>> discriminator = kseg.discriminators.FullyConvolutional(2, filters=2)
+        >>> discriminator = kseg.discriminators.FullyConvolutional(2, base_filters=2)
         >>> game = kseg.SemiSupervisedGame(kseg.UNet(2, filters=(4, 8)), discriminator, regions_from=0)
         >>> game.compile("adam", "adam", loss=kseg.losses.CrossEntropy(), metrics=[kseg.metrics.ConfusionMatrix(2)])
         >>> images, label_maps = np.zeros((2, 32, 32, 3), np.float32), np.zeros((2, 32, 32), np.uint8)

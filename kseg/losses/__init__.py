@@ -5,10 +5,10 @@ image's own valid pixels, and 0 where all are void. All images then count equall
 replicas changes a step. Void pixels affect neither value nor gradient, whatever the logits there. Void is 255 unless
 `ignore_class` says otherwise; with more than 255 classes, set it.
 
-Refused: ids that are neither a class nor void, where values are known (numpy arrays, eager tensors), and label maps whose rank or
-size is not the logits', one-hot ones included. In a graph, which cannot raise, such an id counts as void, and
-`kseg.metrics.ConfusionMatrix` counts it. Sums are float32 under every precision. `keras` and `keras.ops` only, so losses run on
-every Keras backend.
+Refused: ids that are neither a class nor void, where values are known (numpy arrays, eager tensors), and label maps whose
+rank or size is not the logits', one-hot ones included. In a graph, which cannot raise, such an id counts as void, and
+`kseg.metrics.ConfusionMatrix` counts it. Sums are float32 under every precision. `keras` and `keras.ops` only, so losses run
+on every Keras backend.
 """
 
 from kseg.losses.lovasz import Lovasz

@@ -69,8 +69,8 @@ class Dice(SegmentationLoss):
 class Jaccard(SegmentationLoss):
     """One minus the soft intersection over union, averaged over the classes present in each image.
 
-    With p the softmax and t the one-hot truth at valid pixels, jaccard_c = sum p_c t_c / (sum p_c + sum t_c - sum p_c t_c). Where
-    p is 0 or 1 this is the IoU.
+    With p the softmax and t the one-hot truth at valid pixels, jaccard_c = sum p_c t_c / (sum p_c + sum t_c - sum p_c t_c).
+    Where p is 0 or 1 this is the IoU.
 
     Args:
         ignore_class: id of void pixels, or None where every pixel has a class.

@@ -19,8 +19,8 @@ class CrossEntropy(SegmentationLoss):
     of the weights, gives a weight the same meaning in every image: an image of only a rare class keeps that class's weight.
     Weights with mean 1 over all pixels preserve the scale of the loss.
 
-    `top_k` = 0.25 averages over the quarter of the valid pixels with the largest weighted losses (round(n / 4) of them, at least
-    one), so that large easy regions such as sky do not outweigh borders.
+    `top_k` = 0.25 averages over the quarter of the valid pixels with the largest weighted losses (round(n / 4) of them, at
+    least one), so that large easy regions such as sky do not outweigh borders.
 
     Args:
         ignore_class: id of void pixels, or None where every pixel has a class.
@@ -80,8 +80,8 @@ class Focal(SegmentationLoss):
 
     With p_i the softmax of the true class y_i at n valid pixels, loss = (1/n) sum_i w[y_i] * (1 - p_i)^gamma * -log p_i. With
     gamma = 0 it is `CrossEntropy`. The paper's binary form with one logit z equals two classes with logits (0, z) and
-    `class_weights=(1 - alpha, alpha)`. The paper divides by the number of anchors assigned to objects; this loss, like all here,
-    by the number of valid pixels.
+    `class_weights=(1 - alpha, alpha)`. The paper divides by the number of anchors assigned to objects; this loss, like all
+    here, by the number of valid pixels.
 
     Args:
         ignore_class: id of void pixels, or None where every pixel has a class.

@@ -1,10 +1,11 @@
-"""Scores of label maps, all from counts that add up: of pixels by class, of boundaries that were met, of confidences.
+"""Scores of label maps, all from counts that add up: pixels by class, matched boundaries, confidences.
 
 Counts of parts add up to the counts of the whole, so batches, replicas and Beam shards agree exactly; ratios come last.
 `confusion_matrix` and `scores`, `boundary_counts` and `boundary_scores`, `calibration_counts` and `expected_calibration_error`
-are numpy and SciPy for evaluation; `ConfusionMatrix` is the first pair for `compile`. Ids that are no class are refused there
-and make the score NaN here, where a graph cannot raise: a wrong label map must not score well. Void pixels of the truth do not
-count. `keras`, `keras.ops`, numpy and SciPy only.
+are numpy and SciPy for evaluation; `ConfusionMatrix` is the first pair for `compile`. Void pixels of the truth do not count.
+
+Refused: ids that are neither a class nor void. A graph cannot raise: there `ConfusionMatrix` counts such true ids apart and
+in no score, and such predictions make the score NaN. `keras`, `keras.ops`, numpy and SciPy only.
 """
 
 from kseg.metrics.bootstrap import paired_difference

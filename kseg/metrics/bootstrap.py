@@ -1,4 +1,4 @@
-"""How sure a difference between two models is: a paired bootstrap over images. numpy only."""
+"""Confidence of a difference between two models: a paired bootstrap over images. numpy only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A model's score minus the other's on the same images, and the interval that holds it at the stated level."""
+    """One model's score minus another's on the same images, and its confidence interval."""
 
     value: float
     low: float
@@ -19,26 +19,26 @@ class Difference:
 def paired_difference(
     counts, other_counts, score, *, level: float = 0.95, replicates: int = 2000, seed: int = 0
 ) -> Difference:
-    """Score of the first model minus that of the second, with a percentile interval over images.
+    """Score of the first model minus the second's, with a percentile interval over images.
 
-    Images, not pixels, are drawn: pixels of one image are right or wrong together. Each replicate draws as many images as
-    there are, with replacement, the same ones for both models, since what is hard for one is hard for the other; pairing
-    takes that common part out of the difference. The interval is between the quantiles (1 - level) / 2 and (1 + level) / 2 of
-    the replicates' differences. A replicate in which the score has no meaning is left out.
+    Images are resampled, not pixels, since pixels of one image are not independent. Each replicate draws as many images as
+    there are, with replacement, the same ones for both models: pairing removes the difficulty of the images from the
+    difference. The interval lies between the quantiles (1 - level) / 2 and (1 + level) / 2 of the replicates' differences.
+    Replicates whose score is undefined are dropped.
 
     Args:
-        counts: (N, ...) whole numbers of each image that add up over images, `class_counts` for example.
-        other_counts: likewise of the other model, on the same images in the same order.
+        counts: (N, ...) integers per image that add up over images, such as `class_counts`.
+        other_counts: the same of the other model, for the same images in the same order.
         score: function from counts (...) to a number.
         level: of the interval, in (0, 1).
-        replicates: number of draws; the ends of the interval are then known to about 5 % of its width.
+        replicates: number of draws; the default gives the ends of the interval to about 5 % of its width.
         seed: of the draws.
 
     Returns:
-        The difference on all images and its interval; NaN where the score has no meaning.
+        The difference on all images and its interval; NaN where the score is undefined.
 
     Raises:
-        ValueError: the counts are not of the same images and shape, or there is no image.
+        ValueError: the counts differ in shape, or there is no image.
 
     Example:
         >>> counts, other_counts = np.array([[9, 10], [8, 10], [7, 10]]), np.array([[7, 10], [5, 10], [4, 10]])

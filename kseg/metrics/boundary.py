@@ -1,4 +1,4 @@
-"""Boundary F1: how well the outlines of each class are met, where IoU hardly sees them. numpy and SciPy, for evaluation."""
+"""Boundary F1: how well the outlines of each class match, to which IoU is nearly blind. numpy and SciPy, for evaluation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from kseg.labels import VOID
 from kseg.metrics.confusion import as_checked_ids
 
 UNIT = 2**40
-"""Parts of an F1 that are counted: sums of whole numbers are the same in every order."""
+"""An F1 of 1 counts as this integer: sums of integers do not depend on their order."""
 
-RIM = 3.0
-"""Pixels that a true boundary may lie deep in void: data sets draw rims of up to twice that, VOC 5 pixels wide, on outlines."""
+MAX_VOID_DEPTH = 3.0
+"""Depth in pixels at which a true boundary may lie in void: outlines have void rims of up to twice that, in VOC 5 pixels."""
 
 NO_BOUNDARY = -1
-"""Stands in a map of boundaries where there is none."""
+"""Value of a boundary map where there is no boundary."""
 
 
 def boundary_counts(
@@ -23,16 +23,16 @@ def boundary_counts(
 ) -> np.ndarray:
     """Boundary F1 of every class in every image, as counts that add up over images.
 
-    The boundary of a class in a label map is its pixels that have a pixel of another class above, below, left or right of
-    them; the edge of the image is none. With a boundary pixel counted as met where the other map has a boundary pixel of the
-    same class at a Euclidean distance of at most `tolerance`, precision is the share of the predicted boundary that is met,
-    recall the share of the true boundary, and F1 = 2 precision recall / (precision + recall). An image counts for a class that
-    has a boundary in either map; where it has one in only one of them, F1 is 0.
+    The boundary of a class in a label map is its pixels with a pixel of another class above, below, left or right; the edge of
+    the image is no boundary. A boundary pixel matches if the other map has a boundary pixel of the same class at a Euclidean
+    distance of at most `tolerance`. Precision is the matched share of the predicted boundary, recall that of the true boundary,
+    and F1 = 2 precision recall / (precision + recall). An image counts for a class with a boundary in either map; with a
+    boundary in only one of them, F1 is 0.
 
-    Many data sets draw a rim of void on every outline. So void pixels of the truth first take the class of the nearest pixel
-    that has one, which puts the boundary in the middle of the rim; boundaries deeper than `RIM` in void are left out of the
-    truth. What is predicted at void pixels costs nothing: a predicted boundary counts where it is met, or where it runs between
-    two pixels that have a class.
+    Many data sets draw a rim of void on every outline. So void pixels of the truth first take the class of the nearest
+    labelled pixel, which puts the boundary in the middle of the rim; boundaries deeper than `MAX_VOID_DEPTH` in void are
+    dropped from the truth. Predictions at void pixels cost nothing: a predicted boundary counts if it matches, or if it runs
+    between two labelled pixels.
 
     Args:
         truth_ids: integer ids (H, W) or (B, H, W).
@@ -42,7 +42,7 @@ def boundary_counts(
         ignore_class: id of void in the truth, or None.
 
     Returns:
-        int64 (K, 2): of each class the sum of its F1 over images, in parts of 1 / `UNIT`, and the number of these images.
+        int64 (K, 2): per class the sum of its F1 over images, in units of 1 / `UNIT`, and the number of these images.
 
     Raises:
         ValueError: the shapes differ or are not those of label maps, an id is neither a class nor void, or `tolerance` is
@@ -69,11 +69,12 @@ def boundary_counts(
         labelled = np.full(true_map.shape, True) if ignore_class is None else true_map != ignore_class
         if not labelled.any():
             continue
-        true, said = _true_boundaries(true_map, labelled), _boundaries(predicted_map)
-        said[(said < 0) | (said >= num_classes)] = NO_BOUNDARY  # of void pixels, which may be said to be anything
-        costly = _boundaries(predicted_map, labelled) != NO_BOUNDARY
-        precision = _share_met(said, true, costly, num_classes, tolerance)
-        recall = _share_met(true, said, true != NO_BOUNDARY, num_classes, tolerance)
+        true, predicted_boundary = _true_boundaries(true_map, labelled), _boundaries(predicted_map)
+        invalid = (predicted_boundary < 0) | (predicted_boundary >= num_classes)  # at void pixels any id is allowed
+        predicted_boundary[invalid] = NO_BOUNDARY
+        counted = _boundaries(predicted_map, labelled) != NO_BOUNDARY
+        precision = _matched_share(predicted_boundary, true, counted, num_classes, tolerance)
+        recall = _matched_share(true, predicted_boundary, true != NO_BOUNDARY, num_classes, tolerance)
         f1 = 2 * precision * recall / np.maximum(precision + recall, 1 / UNIT)
         counts[:, 0] += np.rint(np.nan_to_num(f1) * UNIT).astype(np.int64)
         counts[:, 1] += ~(np.isnan(precision) & np.isnan(recall))
@@ -81,13 +82,13 @@ def boundary_counts(
 
 
 def boundary_scores(counts) -> dict[str, float | list[float | None]]:
-    """The boundary F1 that `boundary_counts` counted, of each class and on average.
+    """Boundary F1 from `boundary_counts`, per class and on average.
 
     Args:
-        counts: (K, 2), the sum of what `boundary_counts` returned.
+        counts: (K, 2), a sum of results of `boundary_counts`.
 
     Returns:
-        `boundary_f1`: mean over the classes that any image counts for, in [0, 1]; NaN where there is none.
+        `boundary_f1`: mean over the classes for which any image counts, in [0, 1]; NaN if there are none.
         `class_boundary_f1`: K means over images, None where no image counts.
     """
     sums, images = np.asarray(counts).T.tolist()
@@ -97,21 +98,21 @@ def boundary_scores(counts) -> dict[str, float | list[float | None]]:
 
 
 def _true_boundaries(true_map: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """As `_boundaries`, with void filled from its edges and what lies deep in it left out."""
+    """As `_boundaries`, with void filled from its edges and boundaries deep in void dropped."""
     if labelled.all():
         return _boundaries(true_map)
     with extra("metrics"):
         from scipy import ndimage
     depth, nearest = ndimage.distance_transform_edt(~labelled, return_indices=True)
-    return np.where(depth <= RIM, _boundaries(true_map[tuple(nearest)]), NO_BOUNDARY)
+    return np.where(depth <= MAX_VOID_DEPTH, _boundaries(true_map[tuple(nearest)]), NO_BOUNDARY)
 
 
 def _boundaries(label_map: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
-    """The label map's boundary pixels (H, W), int64: their ids, and `NO_BOUNDARY` everywhere else.
+    """Boundary pixels of the label map (H, W), int64: their ids, and `NO_BOUNDARY` elsewhere.
 
     Args:
         label_map: (H, W).
-        among: (H, W), true at the pixels between which boundaries are looked for; None: all.
+        among: (H, W), true at the pixels between which boundaries are searched; None: all.
     """
     is_boundary = np.zeros(label_map.shape, bool)
     for before, after in ((np.s_[:-1, :], np.s_[1:, :]), (np.s_[:, :-1], np.s_[:, 1:])):
@@ -123,15 +124,15 @@ def _boundaries(label_map: np.ndarray, among: np.ndarray | None = None) -> np.nd
     return np.where(is_boundary, label_map.astype(np.int64), NO_BOUNDARY)
 
 
-def _share_met(boundaries, others, costly, num_classes: int, tolerance: float) -> np.ndarray:
-    """Of each class (K,) the share of its boundary pixels that are met by the others; NaN where none counts.
+def _matched_share(boundaries, others, counted, num_classes: int, tolerance: float) -> np.ndarray:
+    """Share of each class's boundary pixels that match the others, (K,); NaN where none counts.
 
-    Looking at the few places around each boundary pixel answers for all classes at once what would need a distance transform
-    of each class's boundary.
+    Searching the few places around each boundary pixel serves all classes at once; the alternative is one distance transform
+    per class.
 
     Args:
-        boundaries, others: as `_boundaries` gives them.
-        costly: (H, W), true where a boundary pixel counts also if it is not met.
+        boundaries, others: of `_boundaries`.
+        counted: (H, W), true where a boundary pixel counts even if it does not match.
         num_classes: K.
         tolerance: distance in pixels.
     """
@@ -139,8 +140,8 @@ def _share_met(boundaries, others, costly, num_classes: int, tolerance: float) -
     ids = boundaries[rows, columns]
     reach = int(tolerance)
     around = np.pad(others, reach, constant_values=NO_BOUNDARY)
-    met = np.zeros(ids.shape, bool)
+    matched = np.zeros(ids.shape, bool)
     for down, right in np.argwhere(np.hypot(*(np.indices((2 * reach + 1, 2 * reach + 1)) - reach)) <= tolerance):
-        met |= around[rows + down, columns + right] == ids
-    counted = np.bincount(ids[met | costly[rows, columns]], minlength=num_classes)
-    return np.where(counted, np.bincount(ids[met], minlength=num_classes) / np.maximum(counted, 1), np.nan)
+        matched |= around[rows + down, columns + right] == ids
+    total = np.bincount(ids[matched | counted[rows, columns]], minlength=num_classes)
+    return np.where(total, np.bincount(ids[matched], minlength=num_classes) / np.maximum(total, 1), np.nan)

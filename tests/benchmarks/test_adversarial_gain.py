@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.adversarial_gain import pictures, plan, report, settings, training
-from benchmarks.adversarial_gain.__main__ import RATIO_ARM, work
+from benchmarks.adversarial_gain.__main__ import RATIO_ARM, run_pending
 from kseg.labels import LabelMap
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
@@ -39,14 +39,14 @@ def test_both_arms_have_equally_many_settings_tried_and_the_adversary_is_in_one_
 
 
 def test_finished_runs_are_not_asked_again_after_the_file_is_read_anew(tmp_path):
-    first, second, *_ = plan.searched()
+    first, second, *_ = plan.search_runs()
     plan.append(tmp_path / "runs.jsonl", first, minutes=1.0, scores={"mean_iou": 0.5})
-    left = plan.unfinished(plan.searched(), plan.read(tmp_path / "runs.jsonl"))
-    assert first not in left and left[0] == second and len(left) == len(plan.searched()) - 1
+    left = plan.unfinished_runs(plan.search_runs(), plan.read(tmp_path / "runs.jsonl"))
+    assert first not in left and left[0] == second and len(left) == len(plan.search_runs()) - 1
 
 
 def test_a_line_that_a_kill_cut_off_is_done_again_in_its_place(tmp_path):
-    path, (first, second, *_) = tmp_path / "runs.jsonl", plan.searched()
+    path, (first, second, *_) = tmp_path / "runs.jsonl", plan.search_runs()
     plan.append(path, first, scores={"mean_iou": 0.5})
     with open(path, "a") as file:
         file.write('{"data": "str')
@@ -57,7 +57,7 @@ def test_a_line_that_a_kill_cut_off_is_done_again_in_its_place(tmp_path):
 
 def test_each_finished_run_is_in_the_file_when_the_next_one_begins(tmp_path, monkeypatch):
     data = dataclasses.replace(small_data(), name=pictures.STREETS)
-    runs = [dataclasses.replace(run, steps=1) for run in plan.searched()[:2]]
+    runs = [dataclasses.replace(run, steps=1) for run in plan.search_runs()[:2]]
     train, path = training.train, tmp_path / "runs.jsonl"
 
     def killed_in_the_second(data, setting, seed, steps):
@@ -67,12 +67,12 @@ def test_each_finished_run_is_in_the_file_when_the_next_one_begins(tmp_path, mon
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training, "train", killed_in_the_second)
-        work(runs, data, path, until=float("inf"))
+        run_pending(runs, data, path, until=float("inf"))
     assert [plan.key_of(row) for row in plan.read(path)] == [runs[0].key()]
     before = path.read_text()
-    assert not work(runs, data, path, until=0.0)  # no time is left
-    assert work(runs, data, path, until=float("inf"))
-    assert path.read_text().startswith(before) and plan.unfinished(runs, plan.read(path)) == []
+    assert not run_pending(runs, data, path, until=0.0)  # no time is left
+    assert run_pending(runs, data, path, until=float("inf"))
+    assert path.read_text().startswith(before) and plan.unfinished_runs(runs, plan.read(path)) == []
 
 
 def test_what_the_game_costs_is_timed_in_turns_and_the_first_is_not_counted(monkeypatch):
@@ -90,11 +90,11 @@ def test_what_the_game_costs_is_timed_in_turns_and_the_first_is_not_counted(monk
 
 
 def test_settings_are_chosen_on_validation_alone_and_measured_with_other_seeds():
-    searched = plan.searched()
+    searched = plan.search_runs()
     rows = [
         row(run, mean_iou=0.1 + 0.1 * (run.setting in (settings.PLAIN[3], settings.ADVERSARIAL[4]))) for run in searched
     ]
-    measured = plan.measured(pictures.STREETS, rows, ratio=1.5)
+    measured = plan.measurement_runs(pictures.STREETS, rows, ratio=1.5)
     assert {run.split for run in searched} == {"validation"} and {run.split for run in measured} == {"test"}
     assert {run.setting for run in measured} == {settings.PLAIN[3], settings.ADVERSARIAL[4]}
     assert not {run.seed for run in searched} & {run.seed for run in measured}
@@ -111,7 +111,9 @@ def test_the_interval_of_paired_differences_is_students():
 
 def test_both_arms_begin_with_the_same_weights_and_see_the_same_pictures():
     data = small_data()
-    plain, game = (training.compiled(data, arm[0], seed=3, steps=2) for arm in (settings.PLAIN, settings.ADVERSARIAL))
+    plain, game = (
+        training.build_model(data, arm[0], seed=3, steps=2) for arm in (settings.PLAIN, settings.ADVERSARIAL)
+    )
     for one, other in zip(plain.weights, game.segmentor.weights, strict=True):
         np.testing.assert_array_equal(one, other)
     once, again = (next(iter(training.batches(data.splits["train"], seed=3))) for _ in range(2))
@@ -128,10 +130,10 @@ def test_a_run_trains_and_scores(setting):
 
 def test_the_table_holds_the_seeds_that_every_arm_has_finished_and_their_paired_differences():
     data = dataclasses.replace(small_data(), name=pictures.STREETS)
-    rows = [row(run, mean_iou=0.5) for run in plan.searched()]
+    rows = [row(run, mean_iou=0.5) for run in plan.search_runs()]
     rows.append(vars(plan.Run(pictures.STREETS, "cost", settings.ADVERSARIAL[0], 0, "train", 1)) | {"ratio": 1.2})
     gains = {"plain": 0.0, "plain, equal minutes": 0.01, "adversarial": 0.03}
-    runs = [run for run in plan.measured(pictures.STREETS, rows, ratio=1.2) if run.seed < 3]
+    runs = [run for run in plan.measurement_runs(pictures.STREETS, rows, ratio=1.2) if run.seed < 3]
     rows += [row(run, mean_iou=0.5 + 0.1 * run.seed + gains[run.arm]) for run in runs[:-1]]  # of seed 2, two arms
     text = report.gain_table(rows, data, ratio=1.2)
     assert "2 seeds, 500 steps; a step of the game takes 1.20 plain steps, so equal minutes are 600 plain steps" in text
@@ -141,9 +143,9 @@ def test_the_table_holds_the_seeds_that_every_arm_has_finished_and_their_paired_
 
 
 def test_discriminators_are_compared_with_the_plain_arm_of_their_seed():
-    rows = [row(run, mean_iou=0.5, wheels=0.4, lines=0.6, neighbours=0.03) for run in plan.searched()]
+    rows = [row(run, mean_iou=0.5, wheels=0.4, lines=0.6, neighbours=0.03) for run in plan.search_runs()]
     gains = {(64, 1): 0.04, (16, 2): 0.02}
-    for run in plan.discriminators(rows):
+    for run in plan.discriminator_runs(rows):
         size = run.setting.filters, run.setting.stride
         if not run.setting.weight or (size in gains and (size, run.seed) != ((64, 1), 102)):
             scores = 0.5 + 0.1 * (run.seed - 100) + (gains[size] if run.setting.weight else 0)
@@ -158,9 +160,9 @@ def test_discriminators_are_compared_with_the_plain_arm_of_their_seed():
 
 
 def test_encodings_are_compared_with_the_plain_arm_of_their_seed_on_both_data_sets():
-    rows = [row(run, mean_iou=0.5) for run in plan.searched()]
+    rows = [row(run, mean_iou=0.5) for run in plan.search_runs()]
     for name, gain in ((pictures.STREETS, 0.02), (pictures.CAMVID, -0.02)):
-        runs = plan.encodings(rows, name)
+        runs = plan.encoding_runs(rows, name)
         assert {run.split for run in runs} == {"validation"} and len({run.key() for run in runs}) == 12
         for run in runs:
             if run.setting.encoding == "product" or not run.setting.weight:
@@ -175,7 +177,7 @@ def test_encodings_are_compared_with_the_plain_arm_of_their_seed_on_both_data_se
 
 
 def test_each_change_on_camvid_differs_from_the_others_and_is_shown_once_it_is_finished():
-    runs = plan.changed()
+    runs = plan.change_runs()
     assert len({run.key() for run in runs}) == len(runs) and {run.data for run in runs} == {pictures.CAMVID}
     assert sum(bool(run.setting.weight) for run in runs) > 8
     text = report.changes_table([row(run, mean_iou=0.5, boundary_f1=0.25) for run in runs[:2]])
@@ -183,11 +185,11 @@ def test_each_change_on_camvid_differs_from_the_others_and_is_shown_once_it_is_f
 
 
 def test_the_best_change_is_measured_with_the_seeds_of_the_plain_arm():
-    rows = [row(run, mean_iou=0.5) for run in plan.searched()]
-    rows += [row(run, mean_iou=0.5 + 0.1 * (run.setting == settings.CHANGES[8])) for run in plan.changed()]
-    asked = plan.confirmed(rows)
+    rows = [row(run, mean_iou=0.5) for run in plan.search_runs()]
+    rows += [row(run, mean_iou=0.5 + 0.1 * (run.setting == settings.CHANGES[8])) for run in plan.change_runs()]
+    asked = plan.confirmation_runs(rows)
     assert {run.setting for run in asked} == {settings.CHANGES[8]} and [run.seed for run in asked] == [0, 1, 2]
-    plain = [run for run in plan.measured(pictures.CAMVID, rows, ratio=1.2) if run.arm == "plain"]
+    plain = [run for run in plan.measurement_runs(pictures.CAMVID, rows, ratio=1.2) if run.arm == "plain"]
     rows += [row(run, mean_iou=0.5 + 0.1 * run.seed) for run in plain]
     rows += [row(run, mean_iou=0.52 + 0.1 * run.seed, boundary_f1=0.1) for run in asked]
     text = report.confirmed_table(rows)
@@ -241,8 +243,9 @@ def test_enough_seeds_and_changes_were_run_and_all_on_one_version_of_the_streets
     for one, seeds in ((streets, 5), (camvid, 3)):
         arms = [report.values(finished, one, arm, ratio(finished, one))["mean_iou"] for arm in plan.ARMS]
         assert [len(values) for values in arms] == [seeds] * 3
-    assert not plan.unfinished(plan.searched(), finished)
-    assert sum(bool(run.setting.weight) for run in plan.changed()) > 8 and not plan.unfinished(plan.changed(), finished)
+    assert not plan.unfinished_runs(plan.search_runs(), finished)
+    assert sum(bool(run.setting.weight) for run in plan.change_runs()) > 8
+    assert not plan.unfinished_runs(plan.change_runs(), finished)
 
 
 def test_the_picture_has_a_panel_for_each_data_set_and_a_row_for_each_score(finished, data):
