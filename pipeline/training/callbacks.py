@@ -24,7 +24,7 @@ class CheckEqualWeights(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Compares the sums of the absolute weights."""
         total = sum(float(np.abs(weight).sum()) for weight in self.segmentor.get_weights())
-        check_equal(distribute.everywhere(self.strategy, total), "weights whose absolute values sum to")
+        check_equal(distribute.gather_scalar(self.strategy, total), "weights whose absolute values sum to")
 
 
 def check_equal(values: list[float], what: str):
