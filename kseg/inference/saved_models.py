@@ -71,6 +71,8 @@ class SavedModel:
 
 def _check_path(path):
     """Refuses a path without a SavedModel; for the folder of a pushed model it names the newest version."""
+    if "://" in str(path):  # remote: TensorFlow looks it up
+        return
     path = pathlib.Path(path)
     if not (path / "saved_model.pb").is_file():
         versions = [
