@@ -128,7 +128,7 @@ def propose_classes(scan: MaskScan, ignore_value: int | None = None) -> list[Pro
     """
     if not scan.scanned:
         raise scan.errors[0]
-    pixels, colours = _merge(scan)
+    pixels, colours = _merge(scan, ignore_value)
     void = ignore_value if ignore_value is not None else _probable_void(pixels, colours)
     if scan.too_many_colours or len(pixels) - (void in pixels) > VOID:
         raise ValueError(_too_many_message(scan, pixels))
@@ -142,12 +142,12 @@ def propose_classes(scan: MaskScan, ignore_value: int | None = None) -> list[Pro
     return rows
 
 
-def _merge(scan: MaskScan) -> tuple[dict[int, int], dict[int, tuple]]:
+def _merge(scan: MaskScan, ignore_value: int | None) -> tuple[dict[int, int], dict[int, tuple]]:
     """Pixels and known colours by value, with a value for each colour of RGB masks."""
     pixels, colours = dict(scan.values), _usable_palette(scan)
     grey = all(red == green == blue for red, green, blue in scan.colours)
     of_colour = {colour: value for value, colour in colours.items()}
-    free = (value for value in range(10**6) if value not in scan.values and value != VOID)
+    free = (value for value in range(10**6) if value not in scan.values and value not in (VOID, ignore_value))
     for colour, count in sorted(scan.colours.items(), key=lambda row: (-row[1], row[0])):
         value = of_colour.get(colour)
         if value is None:

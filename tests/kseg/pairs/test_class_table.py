@@ -122,6 +122,16 @@ def test_the_value_that_the_user_declared_is_called_void_and_no_other():
     assert names == {0: "class_0", 1: "class_1", 7: "void", 255: "class_2"}
 
 
+def test_no_colour_of_rgb_masks_gets_the_declared_void_value_by_chance():
+    rows = propose(encoded(painted(VALUES, {0: RED, 1: (7, 7, 7), 7: BLUE, 255: (1, 2, 3)})), ignore_value=1)
+    assert [row[:3] for row in rows] == [
+        (0, "class_0", RED),
+        (2, "class_1", BLUE),
+        (3, "class_2", (7, 7, 7)),
+        (4, "class_3", (1, 2, 3)),
+    ]
+
+
 @pytest.mark.parametrize(
     "data",
     [
