@@ -15,19 +15,19 @@ test: $(VENV)/.ready
 test-slow: $(VENV)/.ready
 	$(BIN)/python -m pytest --durations=20 -m slow $(ARGS)
 
-# Asks tensorflow-addons and scikit-learn again, in an environment of their own, and holds what stands in their place against that.
+# Compares kseg with tensorflow-addons and scikit-learn, which run in an environment of their own.
 parity: $(VENV)/.ready .venv-parity/.ready
 	CUDA_VISIBLE_DEVICES=-1 .venv-parity/bin/python tests/parity/write_vectors.py
 	$(BIN)/python -m pytest tests/parity $(ARGS)
 
-# Networks, losses and metrics on JAX, with the numbers of TensorFlow, in an environment of their own.
+# Compares networks, losses and metrics on JAX, in an environment of its own, with the numbers of TensorFlow.
 backends: .venv-backends/.ready
 	.venv-backends/bin/python -m pytest tests/backends --durations=20 $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-# Exact versions from the loose ranges of setup.py, by uv.
+# Exact versions of all extras from the loose ranges of setup.py, by uv.
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile setup.py --all-extras --python-version 3.11 --no-emit-index-url --no-emit-find-links \

@@ -106,5 +106,9 @@ def test_a_clean_environment_with_the_small_install_trains_exports_and_names_ext
     done = run("-c", "import sys\n" + SCRIPT, str(tmp_path))
     assert done.stdout.endswith("done\n"), done.stderr
     assert (tmp_path / "exported" / "saved_model.pb").is_file()
+    kseg = str(tmp_path / "venv" / "bin" / "kseg")
+    assert subprocess.run([kseg], capture_output=True, text=True, check=True).stdout.startswith("usage: kseg COMMAND")
+    refused = subprocess.run([kseg, "run"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2 and "pip install 'kseg[pipeline]'" in refused.stderr
     for name, code in FAILING.items():
         assert f"pip install 'kseg[{name}]'" in run("-c", code).stderr.splitlines()[-1]
