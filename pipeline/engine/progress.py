@@ -20,21 +20,24 @@ class _Task:
     """The count and the clock of the component at work."""
 
     def __init__(self, name: str):
-        self.name, self.total, self.done, self.inherited = name, None, 0, 0
+        self.name, self.total, self.done = name, None, 0
+        self.first = (
+            None  # time and count at the first `advance`: what comes before it, such as compiling, is not typical
+        )
         self.start = self.printed = time.monotonic()
         self.paused = False
         self.bar = None  # of rich
 
     def text(self) -> str:
-        seconds = time.monotonic() - self.start
-        parts = [f"{self.name:18}"]
-        if self.total:
-            parts.append(f"{self.done} of {self.total}")
-            if self.inherited < self.done < self.total:
-                left = seconds / (self.done - self.inherited) * (self.total - self.done)
-                parts.append(f"{_duration(left)} left")
-        parts.append(_duration(seconds))
-        return "  ".join(parts)
+        return f"{self.name:18}  {self.status()}"
+
+    def status(self) -> str:
+        now = time.monotonic()
+        parts = [f"{self.done} of {self.total}"] if self.total else []
+        if self.total and self.first and self.first[1] < self.done < self.total:
+            then, done = self.first
+            parts.append(f"{_duration((now - then) / (self.done - done) * (self.total - self.done))} left")
+        return "  ".join([*parts, _duration(now - self.start)])
 
     def update_bar(self):
         if self.bar:
@@ -49,7 +52,7 @@ def set_total(total: int, done: int = 0):
     """Sets the number of elements to count to, and how many an earlier process has done."""
     with _lock:
         if _task:
-            _task.total, _task.done, _task.inherited = total, done, done
+            _task.total, _task.done, _task.first = total, done, None
             _task.update_bar()
 
 
@@ -58,6 +61,7 @@ def advance(n: int = 1):
     with _lock:
         if _task:
             _task.done += n
+            _task.first = _task.first or (time.monotonic(), _task.done)
             _task.update_bar()
 
 
@@ -131,20 +135,16 @@ def _draws(stream) -> bool:
 @contextlib.contextmanager
 def _bar(task: _Task, stream):
     """Draws a bar of rich, above which rich shows what is printed meanwhile."""
-    from rich import console, progress
+    from rich import console, progress, text
 
-    columns = [
-        progress.TextColumn(f"{task.name:18}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeElapsedColumn(),
-        progress.TextColumn("left"),
-        progress.TimeRemainingColumn(),
-    ]
-    whole = float("inf")  # the speed is that since the start: an epoch may take longer than rich's 30 seconds
-    task.bar = progress.Progress(
-        *columns, console=console.Console(file=stream), transient=True, speed_estimate_period=whole
-    )
+    class Status(progress.ProgressColumn):
+        """The count, the time left and the time."""
+
+        def render(self, _):
+            return text.Text(task.status())
+
+    columns = [progress.TextColumn(f"{task.name:18}"), progress.BarColumn(), Status()]
+    task.bar = progress.Progress(*columns, console=console.Console(file=stream), transient=True)
     task.bar.add_task(task.name, total=None)
     with task.bar:
         yield
