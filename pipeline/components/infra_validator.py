@@ -189,19 +189,19 @@ def predict_in_fresh_process(saved_model: pathlib.Path, images: list[bytes]) -> 
     """
     with tempfile.TemporaryDirectory() as folder:
         script = shutil.copy(fresh_process.__file__, folder)
-        places = {name: pathlib.Path(folder, name) for name in ("empty", "requests", "answers")}
-        for place in places.values():
-            place.mkdir()
+        folders = {name: pathlib.Path(folder, name) for name in ("empty", "requests", "answers")}
+        for path in folders.values():
+            path.mkdir()
         for number, image_bytes in enumerate(images):
-            (places["requests"] / f"{number:04}").write_bytes(image_bytes)
-        command = [sys.executable, "-I", script, saved_model.resolve(), places["requests"], places["answers"]]
+            (folders["requests"] / f"{number:04}").write_bytes(image_bytes)
+        command = [sys.executable, "-I", script, saved_model.resolve(), folders["requests"], folders["answers"]]
         # Without GPUs: this process may already hold all their memory.
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
         subprocess.run(
-            command, cwd=places["empty"], env=environment, check=True, capture_output=True, text=True, timeout=TIMEOUT
+            command, cwd=folders["empty"], env=environment, check=True, capture_output=True, text=True, timeout=TIMEOUT
         )
-        answer = read_json(places["answers"] / "answers.json")
-        label_maps = [np.array(Image.open(path)) for path in sorted(places["answers"].glob("*.png"))]
+        answer = read_json(folders["answers"] / "answers.json")
+        label_maps = [np.array(Image.open(path)) for path in sorted(folders["answers"].glob("*.png"))]
     return answer, label_maps
 
 

@@ -18,7 +18,7 @@ SIZES = [(40, 56), (56, 40), (37, 61), (48, 64), (20, 28)]
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Artifacts of a line that is finished up to the trainer, and the pairs by split that lie in them."""
+    """Artifacts of a line that is finished up to the trainer, and their pairs by split."""
 
     examples: pathlib.Path
     statistics: pathlib.Path

@@ -70,7 +70,7 @@ def transform(tmp_path):
 
 
 def start(transform, out, *more, **settings):
-    """Starts to train, in a process of its own."""
+    """Starts a training in a subprocess."""
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     command = [sys.executable, "-c", TRAIN, transform, out, json.dumps(SMALL | settings), *more]
     return subprocess.Popen(

@@ -44,7 +44,7 @@ TRAINING = {
 
 
 class Page(html.parser.HTMLParser):
-    """What the page refers to, the text it shows, what it says of pictures, and whether every tag is closed."""
+    """What the page refers to, the text it shows, the alternative texts, and whether every tag is closed."""
 
     VOID_TAGS = ("meta", "img", "br", "link")
 

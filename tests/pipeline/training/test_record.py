@@ -1,4 +1,4 @@
-"""What training.json says: time over all sessions, the network's cost, hardware, versions."""
+"""The contents of training.json: time over all sessions, the network's cost, hardware, versions."""
 
 import datetime
 import json
