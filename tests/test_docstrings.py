@@ -19,7 +19,6 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
     if ">>>" in path.read_text(encoding="utf-8")
 )
-NOT_YET = set()  # modules whose examples do not run yet
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +43,6 @@ def test_the_examples_of_a_module_are_true(name, examples_folder, tmp_path, monk
     for entry in examples_folder.iterdir():
         (tmp_path / entry.name).symlink_to(entry)
     module = importlib.import_module(name)
-    if name in NOT_YET:
-        pytest.xfail("its examples do not run yet")
     result = doctest.testmod(module, extraglobs={"keras": keras, "kseg": kseg, "np": np})
     assert result.attempted and not result.failed
 
@@ -54,4 +51,4 @@ def test_the_examples_of_a_module_are_true(name, examples_folder, tmp_path, monk
 def test_no_example_is_skipped(name):
     path = ROOT / name.replace(".", "/")
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    assert name in NOT_YET or "doctest: +SKIP" not in path.read_text(encoding="utf-8")
+    assert "doctest: +SKIP" not in path.read_text(encoding="utf-8")

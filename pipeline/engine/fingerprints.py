@@ -27,14 +27,12 @@ FIRST_PARTY = ("kseg", "pipeline")
 NEUTRAL = (
     "kseg.plots",
     "kseg._registration",
-    "kseg.encoders.names",
     "pipeline.engine.progress",
     "pipeline.training.record",
     "pipeline.training.tensorboard",
 )
 """Modules that change no number, so editing them recomputes nothing: those that only draw, print or log, since no component reads
-what they leave; the one that finds classes for `load_model`, since whoever stored the model has their code in its recipe; and the
-one that finds encoders by name, since no network of a run names one."""
+what they leave, and the one that finds classes for `load_model`, since whoever stored the model has their code in its recipe."""
 
 
 def code(module: str, choices: dict[str, list[str]] | None = None) -> tuple[dict[str, str], dict[str, str]]:
