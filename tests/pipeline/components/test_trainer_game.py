@@ -82,7 +82,7 @@ def poisoned(monkeypatch):
 
 def test_a_loss_that_is_not_finite_stops_the_game_and_saves_the_batch(prepared, poisoned, tmp_path):
     place = tmp_path / "out" / "nonfinite" / "step_00000000.npz"
-    message = rf"must be finite. Received: \w+=nan at step 0 \[{re.escape(str(place))} holds the batch\]"
+    message = rf"must be finite. Received: \w+=nan at step 0 \[batch saved to {re.escape(str(place))}\]"
     with pytest.raises(ValueError, match=message):
         trained(tmp_path / "out", prepared[0])
     with np.load(place) as batch:
