@@ -108,7 +108,7 @@ def test_training_resumes_from_a_file_as_if_never_stopped(kind, tmp_path):
     ],
 )
 def test_every_encoding_and_discriminator_plays(encoding, channels, network, input_shape):
-    narrow = {"width": 1 / 32} if network in (LargeFOV, SmallFOV) else {"filters": 2}
+    narrow = {"width": 1 / 32} if network in (LargeFOV, SmallFOV) else {"base_filters": 2}
     game = compile_game(
         SegmentationGame(segmentor(), network(channels, input_shape=input_shape, **narrow), encoding=encoding)
     )
