@@ -3,7 +3,7 @@
     python -m tests.pipeline.engine.executed MODULES.json --root ... --until evaluator
 
 Writes the names of the modules by component to the JSON file. All modules are imported first, so that what runs on import is not
-seen. Python's profiler sees every call in every thread of this process.
+seen; what modules of `fingerprints.NEUTRAL` call is left out. Python's profiler sees every call in every thread of this process.
 """
 
 import collections
@@ -16,6 +16,7 @@ import sys
 import threading
 
 from pipeline import line, run
+from pipeline.engine import fingerprints
 from tests.test_imports import MODULES
 
 ran, at_work = collections.defaultdict(set), []
@@ -25,8 +26,18 @@ def note(frame, event, argument):
     """Notes the module of a function that is called while a component works."""
     if event == "call" and at_work and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
         name = frame.f_globals.get("__name__", "")
-        if name.partition(".")[0] in ("kseg", "pipeline"):
+        if name.partition(".")[0] in ("kseg", "pipeline") and not is_neutral(frame):
             ran[at_work[-1]].add(name)
+
+
+def is_neutral(frame) -> bool:
+    """Whether a neutral module is at work: this call's, or one further up."""
+    while frame:
+        name = frame.f_globals.get("__name__", "") or ""
+        if any(f"{name}.".startswith(f"{one}.") for one in fingerprints.NEUTRAL):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def observed(component):
