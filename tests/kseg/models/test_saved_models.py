@@ -46,6 +46,9 @@ FAMILIES = {  # network -> its loss and optimizer; the slow test takes every net
 
 def segmentor(network: str, loss: str, optimizer: str) -> keras.Model:
     model = NETWORKS[network]()
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0  # Keras does not save the state of its seed
     metrics = [kseg.metrics.ConfusionMatrix(K, ignore_class=255)]
     model.compile(OPTIMIZERS[optimizer](), loss=LOSSES[loss](), metrics=metrics, run_eagerly=True, jit_compile=False)
     return model
