@@ -284,7 +284,7 @@ def test_sequential_models_are_followed():
 def test_an_unknown_layer_is_named():
     model = single(layers.Conv2D(1, 3), layers.GaussianNoise(1.0, name="stage_noise"))
     with pytest.raises(
-        ValueError, match=r"must know every layer.*layer 'stage_noise' of type GaussianNoise\. Name a layer"
+        ValueError, match=r"must know every layer.*layer 'stage_noise' of type GaussianNoise\. Name an earlier layer"
     ):
         kseg.receptive_field(model)
     assert kseg.receptive_field(model, model.layers[1].name).extent == 3
@@ -296,7 +296,7 @@ def test_an_unknown_layer_is_named():
 def test_what_is_no_graph_of_one_output_is_refused():
     image = keras.Input((None, None, 1), name="image")
     two = keras.Model(image, [layers.ReLU(name="one")(image), image], name="two")
-    with pytest.raises(ValueError, match=r"`layer` must be named.*2 outputs and layer=None\. Give one of image, one"):
+    with pytest.raises(ValueError, match=r"`layer` must be named.*2 outputs and layer=None\. Name one of image, one"):
         kseg.receptive_field(two)
     with pytest.raises(ValueError, match=r"`layer` must be one of image, one\. Received: layer='three'"):
         kseg.receptive_field(two, "three")
