@@ -74,18 +74,18 @@ class _KerasFinder:
     def find_spec(self, name, path=None, target=None):
         if name != "keras":
             return None
-        specs = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        specs = (finder.find_spec(name, path, target) for finder in _other_finders())
         spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _KerasLoader(spec.loader, self)
+            spec.loader = _KerasLoader(spec.loader)
         return spec
 
 
 class _KerasLoader:
     """Keras's own loader, and the registration after it."""
 
-    def __init__(self, loader, finder):
-        self.loader, self.finder = loader, finder
+    def __init__(self, loader):
+        self.loader = loader
 
     def create_module(self, spec):
         return self.loader.create_module(spec)
@@ -93,6 +93,10 @@ class _KerasLoader:
     def exec_module(self, module):
         module.__spec__.loader = module.__loader__ = self.loader
         self.loader.exec_module(module)
-        if self.finder in sys.meta_path:
-            sys.meta_path.remove(self.finder)
+        sys.meta_path[:] = _other_finders()
         _register(module)
+
+
+def _other_finders() -> list:
+    """Finders but this module's, by name: a kseg that is imported anew brings another class of that name."""
+    return [finder for finder in sys.meta_path if type(finder).__name__ != _KerasFinder.__name__]

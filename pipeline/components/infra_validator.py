@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-import kseg.layers  # noqa: F401  (registers the classes that `model.keras` names)
+import kseg.layers  # noqa: F401  (`model.keras` is made of them, so their code belongs to the recipe)
 from kseg.data.reading import open_dataset
 from kseg.labels import LabelMap
 from kseg.serving import exporting as serving

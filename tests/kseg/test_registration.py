@@ -70,6 +70,16 @@ def test_a_module_of_kseg_may_be_what_imports_keras_first():
     assert in_fresh_process(code) == "True <class kseg.losses.overlap.Dice, not yet imported>"
 
 
+def test_kseg_may_be_imported_anew_before_keras():
+    code = (
+        "import sys, kseg\nfor name in [n for n in sys.modules if n.startswith('kseg')]: del sys.modules[name]\n"
+        "import kseg, keras\n"
+        "print(keras.saving.get_registered_object('kseg>Dice'),"
+        " [type(f).__module__ for f in sys.meta_path if 'kseg' in type(f).__module__])"
+    )
+    assert in_fresh_process(code) == "<class kseg.losses.overlap.Dice, not yet imported> []"
+
+
 def test_an_import_of_keras_that_fails_can_be_repeated():
     code = (
         "import os, kseg\nos.environ['KERAS_BACKEND'] = 'none'\n"
