@@ -101,7 +101,7 @@ def networks(convolutions):
     keras.utils.set_random_seed(2)
     if not convolutions:
         return network("generator", (4, 1)), network("discriminator", (1, 1))
-    settings = {"size": 8, "filters": 4, "label_map": True}
+    settings = {"size": 8, "base_filters": 4, "label_map": True}
     return kseg.generators.DCGAN(3, noise=4, **settings), kseg.discriminators.DCGAN(3, **settings)
 
 
