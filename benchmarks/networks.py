@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 from kseg import losses
-from kseg.costs import multiply_adds
+from kseg.complexity import multiply_adds
 from pipeline import networks
 from pipeline.settings.config import Config, resolve_auto
 from pipeline.settings.trainer import MODELS, Trainer

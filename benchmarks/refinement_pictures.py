@@ -29,10 +29,10 @@ from kseg.labels import VOID, LabelMap
 from kseg.pairs.image_files import decode_image
 from kseg.plots import overlays
 from pipeline.engine import progress
+from pipeline.prediction.crf_search import read_pairs
 from pipeline.publishing.versions import find_saved_model
 from pipeline.settings import crf as crf_settings
 from pipeline.settings.refinements import check_unrefined
-from pipeline.tune_crf import stored_pairs
 
 WIDTH, MARGIN, TEXT = 1200, 12, 29  # pixels
 MENDED, SPOILT, WRONG, SAME = (0, 158, 90), (214, 39, 40), (150, 150, 150), (222, 222, 222)
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         model, crf_parameters = find_saved_model(arguments.model), crf_settings.read_parameters(arguments.crf)
         check_unrefined(model, "Choose a model that was exported without it.")
-        pairs = stored_pairs(arguments.data, arguments.split)[arguments.skip :: arguments.every]
+        pairs = read_pairs(arguments.data, arguments.split)[arguments.skip :: arguments.every]
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

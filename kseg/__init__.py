@@ -36,7 +36,7 @@ _MODULES = {  # name -> module that is, or that holds, it
     "predict_tiles": "kseg.inference",
     "predict_windows": "kseg.inference",
     "receptive_field": "kseg.receptive_fields",
-    "multiply_adds": "kseg.costs",
+    "multiply_adds": "kseg.complexity",
     "export": "kseg.serving.exporting",
     "strategy": "kseg.training.distribution",
     "discriminators": "kseg.models.discriminators",
@@ -51,7 +51,7 @@ _MODULES = {  # name -> module that is, or that holds, it
     **{
         name: f"kseg.{name}"
         for name in (
-            "blocks", "costs", "data", "encoders", "games", "inference", "labels", "layers", "losses", "metrics", "models",
+            "blocks", "complexity", "data", "encoders", "games", "inference", "labels", "layers", "losses", "metrics", "models",
             "pairs", "plots", "postprocess", "receptive_fields", "serving", "streets", "training",
         )
     },

@@ -79,7 +79,7 @@ def _help() -> str:
 
 
 def _complete(arguments: list[str]) -> int:
-    completion = importlib.import_module("pipeline.engine.completion")
+    completion = importlib.import_module("pipeline.engine.shell_completion")
     if len(arguments) != 1 or arguments[0] not in completion.SHELLS:
         return _refuse(
             f"The shell must be one of {', '.join(completion.SHELLS)}. Received: kseg completion {' '.join(arguments)}. "

@@ -12,11 +12,12 @@ import pathlib
 from pipeline import machines
 from pipeline.engine import progress
 from pipeline.engine.files import read_json
+from pipeline.engine.fingerprints import Artifact, Untracked, external
 from pipeline.engine.loading import component
-from pipeline.engine.store import Artifact, Store, Untracked, external
+from pipeline.engine.store import Store
 from pipeline.evaluation import gate
 from pipeline.publishing import versions
-from pipeline.publishing.previous import previous_statistics
+from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
 from pipeline.settings.trainer import choices, crf_choice
 from pipeline.validation.anomalies import summarize_anomalies

@@ -15,7 +15,7 @@ import sys
 from pipeline.engine import progress
 from pipeline.engine.console import imports, run_command
 from pipeline.engine.files import check_output_folder, read_json, write_json
-from pipeline.engine.store import external
+from pipeline.engine.fingerprints import external
 from pipeline.prediction.picture_files import picture_files
 from pipeline.publishing.versions import find_saved_model
 from pipeline.settings import prediction as prediction_settings
@@ -53,7 +53,7 @@ def _predict(argv: list[str], prog: str) -> int:
     # Load the models, then label.
     with imports():
         from pipeline.prediction import bulk, tables
-        from pipeline.prediction.saved_models import check_models
+        from pipeline.prediction.model_checks import check_models
 
         check_models(models)
     _claim(output, {"model": [external(model).fingerprint for model in models], **dataclasses.asdict(options)})

@@ -20,7 +20,7 @@ from pipeline.engine.files import check_output_folder, read_json
 from pipeline.evaluation import gate
 from pipeline.publishing import versions
 from pipeline.settings import config as settings
-from pipeline.settings import flags
+from pipeline.settings import run_flags
 
 PROG = "python -m pipeline.run"
 NOT_BLESSED = 3
@@ -71,7 +71,7 @@ def roll_back(config: settings.Config) -> int:
 def _conclude(config, artifacts) -> int:
     """Writes the report; prints the scores, the verdict and where things lie; returns the exit status."""
     from pipeline.report import page as report
-    from pipeline.report.summary import summarize
+    from pipeline.report.terminal import summarize
 
     page = pathlib.Path(config.root) / f"report-{config.name}.html"
     report.write(page, name=config.name, artifacts=artifacts)
@@ -94,7 +94,7 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
         ValueError: an argument or a setting is unknown or wrong, or two contradict each other.
     """
     arguments, beam_options = build_parser(prog).parse(argv)
-    config = flags.read_config(arguments)
+    config = run_flags.read_config(arguments)
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", config.name):
         raise ValueError(
             f"A model's name must be made of letters, digits, '_', '-' and '.'. Received: name={config.name!r}."
@@ -127,7 +127,7 @@ def parse_stages(arguments: argparse.Namespace) -> line.Stages:
 
 def build_parser(prog: str = PROG) -> Parser:
     """The parser of this command."""
-    return flags.build_parser(prog, line.COMPONENTS)
+    return run_flags.build_parser(prog, line.COMPONENTS)
 
 
 if __name__ == "__main__":

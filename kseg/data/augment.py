@@ -14,9 +14,9 @@ require_tensorflow(__name__)
 
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
-from kseg.data.resizing import fitted_size_in_graph, resize_in_graph  # noqa: E402
+from kseg.array_checks import check_image_range  # noqa: E402
+from kseg.data.resizing_in_graph import fitted_size_in_graph, resize_in_graph  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
-from kseg.pairs.checks import check_image_range  # noqa: E402
 
 BRIGHTNESS = 26.0
 """Largest shift of all grey levels, in both directions."""

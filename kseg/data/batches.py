@@ -13,8 +13,8 @@ require_tensorflow(__name__)
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.data.augment import Augment  # noqa: E402
-from kseg.data.reading import no_autograph, pairs  # noqa: E402
-from kseg.data.resizing import fit_image_in_graph  # noqa: E402
+from kseg.data.reading import no_autograph, read_pairs  # noqa: E402
+from kseg.data.resizing_in_graph import fit_image_in_graph  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
 
 CACHE_BYTES = 2**30
@@ -67,7 +67,7 @@ def training_set(
     _check(size, batch_size)
     if initial_step < 0:
         raise ValueError(f"`initial_step` must not be negative. Received: initial_step={initial_step}.")
-    stored = pairs(directory, split)
+    stored = read_pairs(directory, split)
     count = stored.cardinality().numpy()
     if not count:
         raise ValueError(f"A split to train on must not be empty. Received: split={split!r} [{directory}].")
@@ -103,7 +103,7 @@ def evaluation_set(directory, *, size: tuple[int, int], batch_size: int, split: 
         ValueError: the split is missing, or an argument is out of range.
     """
     _check(size, batch_size)
-    fitted = pairs(directory, split).map(lambda image, label_map: fit_pair(image, label_map, size), tf.data.AUTOTUNE)
+    fitted = read_pairs(directory, split).map(lambda image, label_map: fit_pair(image, label_map, size), tf.data.AUTOTUNE)
     return _prefetch(fitted.batch(batch_size))
 
 

@@ -25,7 +25,7 @@ no_autograph = tf.autograph.experimental.do_not_convert
 
 
 @no_autograph
-def pairs(directory, split: str) -> tf.data.Dataset:
+def read_pairs(directory, split: str) -> tf.data.Dataset:
     """Reads the pairs of one split in stored order.
 
     Args:

@@ -12,8 +12,8 @@ import operator
 
 import numpy as np
 
+from kseg.array_checks import check_image_range
 from kseg.inference.mapped_files import bands
-from kseg.pairs.checks import check_image_range
 
 _values_are_checked = contextvars.ContextVar("values_are_checked", default=False)
 

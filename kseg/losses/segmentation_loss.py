@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from kseg._backend import known_values
+from kseg.array_checks import check_ids, check_label_size
 from kseg.labels import VOID
-from kseg.pairs.checks import check_ids, check_label_size
 
 
 class SegmentationLoss(keras.losses.Loss):

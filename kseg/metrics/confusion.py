@@ -11,8 +11,8 @@ import numpy as np
 from keras import ops
 
 from kseg._backend import known_values
+from kseg.array_checks import check_ids, check_label_size
 from kseg.labels import VOID
-from kseg.pairs.checks import check_ids, check_label_size
 
 SCORES = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
 BASE = 2**16

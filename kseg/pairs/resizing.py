@@ -1,8 +1,8 @@
 """Resizing of images and label maps by one rule: Beam workers, training and the exported graph agree.
 
 An image keeps its aspect ratio, is fitted into a size with an antialiased triangle ("bilinear") filter and is rounded to uint8; a
-label map takes the nearest pixel. `kseg.data.resizing` does the same in a TensorFlow graph, within one grey level. Refused:
-arrays that are not uint8, images without 1 or 3 channels. numpy and Pillow only.
+label map takes the nearest pixel. `kseg.data.resizing_in_graph` does the same in a TensorFlow graph, within one grey level.
+Refused: arrays that are not uint8, images without 1 or 3 channels. numpy and Pillow only.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from kseg.array_checks import check_ids, check_image_range
 from kseg.labels import VOID, LabelMap
-from kseg.pairs.checks import check_ids, check_image_range
 
 PANEL_WIDTH = 320  # pixels: small images are enlarged to about this width; images of twice the width are reduced
 MARGIN = 12

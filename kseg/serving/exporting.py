@@ -7,7 +7,7 @@
 
 The first three fit an image into the size that the network was trained at, and return predictions at the image's own size; they
 share one graph (`kseg.serving.graph`), which the evaluator measures too. `tiles` is optional: it cuts the image into tiles of the
-network's size, so a large image keeps its detail and memory stays bounded (`kseg.serving.tiles`).
+network's size, so a large image keeps its detail and memory stays bounded (`kseg.serving.tiles_in_graph`).
 
 TensorFlow Serving's gRPC limits messages to 4 MB by default: `probabilities` exceeds that from 224 x 224 pixels and 21 classes
 on, label maps and PNG hardly ever do. Refused: networks that are not functional, take more than one input, lack a logit for each

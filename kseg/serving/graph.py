@@ -4,7 +4,7 @@
           -> crop the padding, resize to the image's own size -> DenseCRF (optional) -> argmax
 
 The steps are the training's: the same resizing, the same padding. `argmax` comes last because class ids cannot be interpolated.
-The signature "tiles" replaces fitting, cropping and resizing by tiles of the network's size (`kseg.serving.tiles`).
+The signature "tiles" replaces fitting, cropping and resizing by tiles of the network's size (`kseg.serving.tiles_in_graph`).
 
 Everything is float32, also if training was in mixed bfloat16: few processors multiply bfloat16 quickly, on others it is slower.
 TensorFlow only, because a SavedModel is a TensorFlow graph.
@@ -21,10 +21,10 @@ require_tensorflow(__name__)
 import keras  # noqa: E402  (only after the backend is known)
 import tensorflow as tf  # noqa: E402
 
-from kseg.data.resizing import fit_image_in_graph, resize_in_graph  # noqa: E402
+from kseg.data.resizing_in_graph import fit_image_in_graph, resize_in_graph  # noqa: E402
 from kseg.inference.averaging import dihedral_views  # noqa: E402
 from kseg.serving.orientation import apply_orientation  # noqa: E402
-from kseg.serving.tiles import predict_tiles_in_graph  # noqa: E402
+from kseg.serving.tiles_in_graph import predict_tiles_in_graph  # noqa: E402
 
 
 class ServedModel(tf.Module):

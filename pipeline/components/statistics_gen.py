@@ -20,7 +20,7 @@ from pipeline.examples.collecting import Collect, read_collected
 from pipeline.examples.records import ReadSplits
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.settings.statistics_gen import StatisticsGen
-from pipeline.validation import duplicates
+from pipeline.validation import image_hashes
 from pipeline.validation.statistics import count_example, empty_counts, summarize
 
 TOTAL = "all"
@@ -30,8 +30,8 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
     """Writes `out/statistics.json`.
 
     It holds the names of the `classes`; `summarize` of each of the `splits` and of `all`; `unusable`, the number of quarantined
-    pairs per fault; `duplicates` and `near_duplicates` of `pipeline.validation.duplicates`; and, as "split/key", the images with
-    `empty_masks`, entirely void, and the `tiny_images`, with a side below `config.tiny_side`.
+    pairs per fault; `duplicates` and `near_duplicates` of `pipeline.validation.image_hashes`; and, as "split/key", the images
+    with `empty_masks`, entirely void, and the `tiny_images`, with a side below `config.tiny_side`.
 
     Args:
         out: folder to write to.
@@ -45,13 +45,13 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
     ingestion = read_json(examples / "ingestion.json")
     statistics = {
         "classes": list(labels.names),
-        "splits": {split: summaries[split] for split in duplicates.SPLITS if split in summaries},
+        "splits": {split: summaries[split] for split in image_hashes.SPLITS if split in summaries},
         "all": summaries[TOTAL],
         "unusable": dict(sorted(collections.Counter(row["name"] for row in ingestion["quarantined"]).items())),
-        "duplicates": duplicates.exact_duplicates(images),
-        "near_duplicates": duplicates.near_duplicates(images, config.near_duplicate_bits),
-        "empty_masks": [duplicates.image_name(image) for image in images if image["void"]],
-        "tiny_images": [duplicates.image_name(image) for image in images if min(image["size"]) < config.tiny_side],
+        "duplicates": image_hashes.exact_duplicates(images),
+        "near_duplicates": image_hashes.near_duplicates(images, config.near_duplicate_bits),
+        "empty_masks": [image_hashes.image_name(image) for image in images if image["void"]],
+        "tiny_images": [image_hashes.image_name(image) for image in images if min(image["size"]) < config.tiny_side],
     }
     write_json(out / "statistics.json", statistics)
 
@@ -72,7 +72,7 @@ def _count(out, examples, num_classes, beam_options) -> tuple[dict, list[dict]]:
             | "Collect" >> Collect(counts)
         )
         _ = counted.images | "Collect images" >> Collect(rows)
-    return dict(read_collected(counts)), duplicates.sort_images(read_collected(rows))
+    return dict(read_collected(counts)), image_hashes.sort_images(read_collected(rows))
 
 
 def _summarize(split, counts):
@@ -83,7 +83,7 @@ class CountExample(beam.DoFn):
     """(split, key, image_bytes, label_map_bytes) to a row, and on output "counts" to (split, counts) and (TOTAL, counts).
 
     The row is {"split", "key", "size" (height, width), "void" (whether every pixel is), "pixels", "labels", "hash"}, the last
-    three as `pipeline.validation.duplicates` needs them.
+    three as `pipeline.validation.image_hashes` needs them.
     """
 
     def __init__(self, num_classes: int):
@@ -102,9 +102,9 @@ class CountExample(beam.DoFn):
             "key": key,
             "size": label_map.shape,
             "void": counts.void_pixels == label_map.size,
-            "pixels": duplicates.pixel_digest(image),
-            "labels": duplicates.pixel_digest(label_map),
-            "hash": duplicates.perceptual_hash(image),
+            "pixels": image_hashes.pixel_digest(image),
+            "labels": image_hashes.pixel_digest(label_map),
+            "hash": image_hashes.perceptual_hash(image),
         }
 
 

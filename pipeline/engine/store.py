@@ -1,43 +1,24 @@
 """Where results lie: each component is computed once per recipe and published by one rename.
 
-A recipe is everything that could change the result: the component, its settings, the fingerprints of its inputs, the code that it
-reaches, and the versions of the packages which that imports (`pipeline.engine.fingerprints`). An artifact is the directory
-`root/<component>/<first 16 digits of the recipe's SHA-256>`; it is complete by construction, since it gets that name only after
-the last file was written. `recipe.json` inside is the lineage: follow `inputs`. Standard library only.
+An artifact is the directory `root/<component>/<first 16 digits of the recipe's SHA-256>` (`pipeline.engine.fingerprints`); it is
+complete by construction, since it gets that name only after the last file was written. `recipe.json` inside is the lineage:
+follow `inputs`. Standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
-import hashlib
 import json
 import os
 import pathlib
 import shutil
-import sys
 
-from pipeline.engine import explain, fingerprints, progress
+from pipeline.engine import explain, progress
+from pipeline.engine.fingerprints import Artifact, describe, external
 
 SCRATCH, IN_USE = ".scratch", "in_use"
 """Below `root`: where components work, and in it the file that every run locks, so that nothing it needs is removed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Artifact:
-    """A finished directory, or external data; `fingerprint` stands for its content."""
-
-    path: pathlib.Path
-    fingerprint: str
-    watched: bool = False  # external data, which others may change or remove while a component reads them
-
-
-@dataclasses.dataclass(frozen=True)
-class Untracked:
-    """An input that does not change the result, such as a runner's options: passed to the component, never hashed."""
-
-    value: object
 
 
 class Store:
@@ -70,7 +51,7 @@ class Store:
         Args:
             component: function that writes only below `out` and reads only its inputs.
             config: frozen dataclass of JSON values; everything that changes the result.
-            choices: which of several modules the settings use, a network's for example; see `fingerprints.code`.
+            choices: which of several modules the settings use, a network's for example; see `code_digests.code`.
             resume: keep the scratch folder of a killed run, from which the component resumes.
             valid: `valid(path) -> bool`, called with a cached artifact whose effect lies outside `root`.
             **inputs: `Artifact`s, passed as paths; `Untracked`s, passed as their values and not hashed.
@@ -80,7 +61,7 @@ class Store:
             FileNotFoundError: an input vanished while it worked.
         """
         name = component.__name__
-        recipe, fingerprint = _describe(component, config, choices, inputs)
+        recipe, fingerprint = describe(component, config, choices, inputs)
         final = self.root / name / fingerprint[:16]
         if self.explain or name in self.required:
             self._report(name, json.loads(recipe), final, valid)
@@ -113,7 +94,7 @@ class Store:
             **inputs: as for `run`.
         """
         name = component.__name__
-        _, fingerprint = _describe(component, config, choices, inputs)
+        _, fingerprint = describe(component, config, choices, inputs)
         final = self.root / name / fingerprint[:16]
         if name in self.required or (final.is_dir() and name not in self.forced):
             progress.print_status(name, f"cached  {final}")
@@ -151,21 +132,6 @@ def _call(component, out, config, inputs):
     with progress.component(component.__name__), _refusing_changed(component.__name__, inputs):
         values = {name: value.path if isinstance(value, Artifact) else value.value for name, value in inputs.items()}
         component(out, config, **values)
-
-
-def _describe(component, config, choices, inputs) -> tuple[str, str]:
-    """The recipe as text, and its fingerprint."""
-    code, packages = fingerprints.code(component.__module__, choices)
-    recipe = {
-        "component": component.__name__,
-        "config": dataclasses.asdict(config),
-        "inputs": {name: value.fingerprint for name, value in inputs.items() if isinstance(value, Artifact)},
-        "code": code,
-        "packages": packages,
-        "python": ".".join(map(str, sys.version_info[:2])),
-    }
-    text = json.dumps(recipe, sort_keys=True, indent=1, allow_nan=False)
-    return text, hashlib.sha256(text.encode()).hexdigest()
 
 
 def _publish(scratch, final):
@@ -212,21 +178,3 @@ def _locked(path):
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def external(path) -> Artifact:
-    """External data as an artifact, whose fingerprint is its content: names and bytes of a file, or of all files in a folder.
-
-    Raises:
-        FileNotFoundError: there is nothing at `path`.
-    """
-    path = pathlib.Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"The data must exist. Received: {path}. Check the path that was given.")
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    digest = hashlib.sha256()
-    for file in files:
-        name = file.relative_to(path).as_posix() if file != path else ""
-        with open(file, "rb") as stream:
-            digest.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
-    return Artifact(path, digest.hexdigest(), watched=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from pipeline.engine.messages import did_you_mean
+from pipeline.engine.suggestions import did_you_mean
 from pipeline.settings.evaluator import Evaluator
 
 SCORES = (

@@ -24,7 +24,7 @@ from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.examples.collecting import Collect, SumCounts, read_collected
 from pipeline.examples.records import ReadExamples
 from pipeline.examples.runner_options import pipeline_options
-from pipeline.prediction import refinements
+from pipeline.prediction import labeller
 from pipeline.settings.prediction import PredictionOptions
 
 BATCH_SIZE = 4
@@ -91,7 +91,7 @@ class PredictPairs(beam.DoFn):
         import tensorflow as tf  # only where predictions are made: a worker needs seconds to import it
 
         if self._refinement:
-            return refinements.build_labeller([pathlib.Path(self._saved_model)], self._refinement)
+            return labeller.build_labeller([pathlib.Path(self._saved_model)], self._refinement)
         return tf.saved_model.load(self._saved_model)
 
     def predict(self, images: list[bytes]):

@@ -28,10 +28,10 @@ from pipeline.engine import progress
 from pipeline.engine.files import write_bytes
 from pipeline.examples.collecting import Collect, read_collected
 from pipeline.examples.runner_options import pipeline_options
-from pipeline.prediction import refinements, region_files, tables
+from pipeline.prediction import labeller, region_files, tables
+from pipeline.prediction.model_checks import read_channels
 from pipeline.prediction.picture_files import PictureFile
-from pipeline.prediction.records import Records, file_state, is_finished, record_path
-from pipeline.prediction.saved_models import read_channels
+from pipeline.prediction.picture_records import Records, file_state, is_finished, record_path
 
 LABEL_MAPS, OVERLAYS = "label_maps", "overlays"
 
@@ -111,7 +111,7 @@ class LabelPicture(beam.DoFn):
     def setup(self):
         self._labels = LabelMap.load(self._models[0] / "assets")
         self._channels = read_channels(self._models[0])
-        self._predict = self._handle.acquire(lambda: refinements.build_labeller(self._models, self._options))
+        self._predict = self._handle.acquire(lambda: labeller.build_labeller(self._models, self._options))
 
     def process(self, names):
         source, key = (pathlib.Path(os.fsdecode(name)) for name in names)

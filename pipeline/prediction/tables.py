@@ -8,7 +8,7 @@ import pathlib
 
 from kseg.labels import LabelMap
 from pipeline.engine.files import write_bytes
-from pipeline.prediction.records import Records
+from pipeline.prediction.picture_records import Records
 
 CLASS_SHARES, CHANGED_PIXELS, UNREADABLE = "class_shares.csv", "changed_pixels.csv", "unreadable.csv"
 

@@ -12,7 +12,7 @@ import jinja2
 import markupsafe
 
 from pipeline.engine.files import write_text
-from pipeline.report.run import Run
+from pipeline.report.run_files import Run
 from pipeline.report.sections import (
     confusion,
     data,

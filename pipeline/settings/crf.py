@@ -9,7 +9,7 @@ import json
 import math
 import pathlib
 
-from pipeline.engine.messages import did_you_mean
+from pipeline.engine.suggestions import did_you_mean
 
 AUTO = {
     "iterations": 5,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pathlib
 
 from kseg.serving.manifest import read_manifest
-from pipeline.engine.messages import did_you_mean
+from pipeline.engine.suggestions import did_you_mean
 from pipeline.settings import crf as crf_settings
 from pipeline.settings.prediction import PredictionOptions
 

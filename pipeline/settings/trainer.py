@@ -78,7 +78,7 @@ def choices(config: Trainer) -> dict[str, list[str]]:
     """Which of several modules these settings use; the others enter no recipe.
 
     Returns:
-        Package, or table of modules -> names in it that are used; see `pipeline.engine.fingerprints.code`.
+        Package, or table of modules -> names in it that are used; see `pipeline.engine.code_digests.code`.
     """
     return {
         "kseg.encoders.names.ENCODERS": [],  # networks behind --model import their encoders

@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 import kseg
-from kseg.costs import multiply_adds
+from kseg.complexity import multiply_adds
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.trainer import Trainer
 

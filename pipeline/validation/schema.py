@@ -16,7 +16,7 @@ import pathlib
 
 from kseg.labels import LabelMap
 from pipeline.engine.files import read_json
-from pipeline.engine.messages import did_you_mean
+from pipeline.engine.suggestions import did_you_mean
 
 KEYS = ("classes", "ignore_value", "channels", "formats", "splits", "height", "width", "void_share")
 VOID_STEP = 0.05

@@ -9,7 +9,9 @@ import pytest
 
 from pipeline import gc, lineage
 from pipeline.components.pusher import pusher
-from pipeline.engine.store import Artifact, Store, Untracked, external
+from pipeline.engine import code_digests
+from pipeline.engine.fingerprints import Artifact, Untracked, external
+from pipeline.engine.store import Store
 from pipeline.settings.pusher import Pusher
 
 SCORES = {
@@ -148,13 +150,12 @@ def test_a_model_that_was_rolled_back_is_still_needed(push, tmp_path, capsys):
 def test_versions_with_recipes_of_an_earlier_kind_stay_baseline_and_keep_what_they_need(
     push, tmp_path, capsys, monkeypatch
 ):
-    from pipeline.engine import fingerprints
     from pipeline.publishing import versions
 
     folder = tmp_path / "savedmodels" / "photos"
     earlier = {"kseg": "8c1d", "kseg.augment": "02fe", "pipeline.store": "77ab"}  # modules that are no longer there
     with monkeypatch.context() as patch:
-        patch.setattr(fingerprints, "code", lambda module, choices: (earlier, {"keras": "3.15.0"}))
+        patch.setattr(code_digests, "code", lambda module, choices: (earlier, {"keras": "3.15.0"}))
         old = push()
     new = push()
     assert old["model"].fingerprint != new["model"].fingerprint

@@ -20,7 +20,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from kseg.pairs.checks import check_image_range  # noqa: E402
+from kseg.array_checks import check_image_range  # noqa: E402
 from kseg.postprocess.densecrf.permutohedral import build_lattice, gaussian_filter, normalize  # noqa: E402
 
 PARAMETERS = (

@@ -3,9 +3,9 @@
 All work for a segmentor trained alone and for one inside a game.
 """
 
-from kseg.games.health import GameHealth
 from kseg.training.callbacks.best_checkpoint import BestCheckpoint
 from kseg.training.callbacks.check_batches import CheckBatches
+from kseg.training.callbacks.game_health import GameHealth
 from kseg.training.callbacks.overlays import Overlays
 from kseg.training.callbacks.resume import Resume
 from kseg.training.callbacks.watch_labels import WatchLabels

@@ -9,8 +9,8 @@ import collections.abc
 
 import keras
 
+from kseg.array_checks import check_ids, check_image_range
 from kseg.labels import VOID
-from kseg.pairs.checks import check_ids, check_image_range
 
 WHERE = "first batch of fit"
 ARRAYS_CHECKED = 32

@@ -10,8 +10,8 @@ import time
 import keras
 import numpy as np
 
-from kseg.games.health import GameHealth
 from kseg.training.callbacks.best_checkpoint import BestCheckpoint
+from kseg.training.callbacks.game_health import GameHealth
 from kseg.training.distribution import is_chief, local_value
 
 MIN_PAUSE = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.report import charts
-from pipeline.report.run import Run
+from pipeline.report.run_files import Run
 
 MAX_ROWS = 10  # of the table of mistakes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kseg.labels import LabelMap
-from pipeline.report.run import Run
+from pipeline.report.run_files import Run
 
 
 def contents(run: Run) -> dict:

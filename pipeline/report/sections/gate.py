@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.evaluation import gate
-from pipeline.report.run import Run
+from pipeline.report.run_files import Run
 
 
 def contents(run: Run) -> dict:

@@ -13,7 +13,7 @@ from kseg import plots
 from kseg.labels import VOID, LabelMap
 from kseg.plots.overlays import VOID_COLOUR, WRONG_COLOUR
 from pipeline.report import text
-from pipeline.report.run import Run
+from pipeline.report.run_files import Run
 
 FOLDER = "ranked_images"  # below the artifact of the evaluator
 MAX_WIDTH = 640  # pixels; wider pictures are reduced

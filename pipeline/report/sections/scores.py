@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kseg.serving.manifest import read_manifest
-from pipeline.report.run import Run
+from pipeline.report.run_files import Run
 
 MEASURES = {
     "mean_iou": "mean IoU",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from pipeline.report import text
-from pipeline.report.run import Run
+from pipeline.report.run_files import Run
 
 
 def contents(run: Run) -> dict:

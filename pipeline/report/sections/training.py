@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.report import charts, text
-from pipeline.report.run import Run
+from pipeline.report.run_files import Run
 
 PACKAGES = {"tensorflow": "TensorFlow", "keras": "Keras", "python": "Python"}
 """As they spell themselves."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import shlex
 
-from pipeline.report.run import Run
+from pipeline.report.run_files import Run
 
 
 def contents(run: Run) -> dict:

@@ -71,7 +71,7 @@ def test_a_data_set_can_be_iterated_twice(prepared):
 
 
 def test_a_split_that_fits_into_the_cache_is_read_once(prepared, monkeypatch):
-    read, pairs = [], data.pairs
+    read, pairs = [], data.read_pairs
 
     def count_reads(directory, split):
         def note(image, label_map):
@@ -80,7 +80,7 @@ def test_a_split_that_fits_into_the_cache_is_read_once(prepared, monkeypatch):
 
         return pairs(directory, split).map(note)
 
-    monkeypatch.setattr(batches, "pairs", count_reads)
+    monkeypatch.setattr(batches, "read_pairs", count_reads)
     dataset = data.training_set(prepared, size=SIZE, batch_size=7, augment=False)
     for_the_estimate = len(read)
     take(dataset, 5)

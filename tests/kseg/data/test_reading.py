@@ -9,7 +9,7 @@ from tests.kseg.conftest import make_pair
 
 
 def test_pairs_are_read_as_stored_and_in_stored_order(prepared):
-    read = list(data.pairs(prepared, "train").as_numpy_iterator())
+    read = list(data.read_pairs(prepared, "train").as_numpy_iterator())
     for index, (image, label_map) in enumerate(read):
         expected_image, expected_label_map = make_pair(index)
         np.testing.assert_array_equal(image, expected_image)
@@ -19,9 +19,9 @@ def test_pairs_are_read_as_stored_and_in_stored_order(prepared):
 
 def test_missing_folders_and_splits_are_named(prepared, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"must hold a file dataset_info.json. Received: directory='.*nothing'"):
-        data.pairs(tmp_path / "nothing", "train")
+        data.read_pairs(tmp_path / "nothing", "train")
     with pytest.raises(ValueError, match=r"`split` must be one of train, validation. Received: split='val'"):
-        data.pairs(prepared, "val")
+        data.read_pairs(prepared, "val")
 
 
 IMAGE, LABEL_MAP = tfds.features.Image(shape=(None, None, 3)), tfds.features.Image(shape=(None, None, 1))
@@ -51,4 +51,4 @@ def test_features_of_another_kind_are_refused(tmp_path, features, message):
     features = tfds.features.FeaturesDict(features)
     tfds.folder_dataset.write_metadata(data_dir=tmp_path, features=features, split_infos=[split], check_data=False)
     with pytest.raises(ValueError, match=message):
-        data.pairs(tmp_path, "train")
+        data.read_pairs(tmp_path, "train")

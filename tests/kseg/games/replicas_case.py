@@ -49,9 +49,9 @@ def pairs(count: int = 8, size: int = 12) -> tuple[np.ndarray, np.ndarray]:
 def train(strategy_name: str, batch_normalization: bool, alternate: bool = False) -> dict[str, np.ndarray]:
     """20 steps of both networks under SGD, batches of 4 and a last one of 3; returns logs, counts and final weights."""
     from kseg.games import Schedule, SegmentationGame
-    from kseg.games.health import GameHealth
     from kseg.losses import CrossEntropy, Dice
     from kseg.metrics import ConfusionMatrix
+    from kseg.training.callbacks.game_health import GameHealth
     from kseg.training.distribution import strategy
 
     devices = strategy(strategy_name)  # before anything is computed

@@ -12,7 +12,8 @@ from PIL import Image
 from kseg.labels import LabelMap
 from kseg.pairs.image_files import decode_image
 from pipeline.components.example_gen import example_gen
-from pipeline.engine.store import Store, external
+from pipeline.engine.fingerprints import external
+from pipeline.engine.store import Store
 from pipeline.examples import prepared
 from pipeline.settings.example_gen import ExampleGen
 

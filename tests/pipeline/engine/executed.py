@@ -3,7 +3,7 @@
     python -m tests.pipeline.engine.executed MODULES.json --root ... --until evaluator
 
 Writes the names of the modules by component to the JSON file. All modules are imported first, so that what runs on import is not
-seen; what modules of `fingerprints.NEUTRAL` call is left out. Python's profiler sees every call in every thread of this process.
+seen; what modules of `code_digests.NEUTRAL` call is left out. Python's profiler sees every call in every thread of this process.
 """
 
 import collections
@@ -16,7 +16,7 @@ import sys
 import threading
 
 from pipeline import line, run
-from pipeline.engine import fingerprints
+from pipeline.engine import code_digests
 from tests.test_imports import MODULES
 
 ran, at_work = collections.defaultdict(set), []
@@ -34,7 +34,7 @@ def is_neutral(frame) -> bool:
     """Whether a neutral module is at work: this call's, or one further up."""
     while frame:
         name = frame.f_globals.get("__name__", "") or ""
-        if any(f"{name}.".startswith(f"{one}.") for one in fingerprints.NEUTRAL):
+        if any(f"{name}.".startswith(f"{one}.") for one in code_digests.NEUTRAL):
             return True
         frame = frame.f_back
     return False

@@ -12,7 +12,8 @@ import threading
 
 import pytest
 
-from pipeline.engine.store import Artifact, Store, Untracked, external
+from pipeline.engine.fingerprints import Artifact, Untracked, external
+from pipeline.engine.store import Store
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.costs import multiply_adds
+from kseg.complexity import multiply_adds
 from pipeline.settings.trainer import Trainer
 from pipeline.training import record
 

@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from kseg.pairs.checks import check_ids, check_image_range, check_label_size, invalid_ids
+from kseg.array_checks import check_ids, check_image_range, check_label_size, invalid_ids
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from pipeline.engine.files import read_json
-from pipeline.engine.store import Artifact
+from pipeline.engine.fingerprints import Artifact
 from pipeline.publishing import versions
 
 

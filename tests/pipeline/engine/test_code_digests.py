@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pipeline import line, run
-from pipeline.engine import fingerprints, store
+from pipeline.engine import code_digests, store
 from pipeline.settings.trainer import Trainer, choices
 from tests.conftest import ROOT
 from tests.pipeline.whole_line import command
@@ -34,8 +34,8 @@ def copy(tmp_path_factory):
 @pytest.fixture
 def tree(copy, monkeypatch):
     """The copy as fingerprints see it; what a test changes there is undone."""
-    folder = fingerprints._folder
-    monkeypatch.setattr(fingerprints, "_folder", lambda name: copy / name if name in MODULES else folder(name))
+    folder = code_digests._folder
+    monkeypatch.setattr(code_digests, "_folder", lambda name: copy / name if name in MODULES else folder(name))
     before = {path: path.read_bytes() for path in copy.rglob("*.py")}
     yield copy
     for path in copy.rglob("*.py"):
@@ -47,7 +47,7 @@ def tree(copy, monkeypatch):
 
 def codes(config=GAME):
     """Code and packages of each component."""
-    return {name: fingerprints.code(f"pipeline.components.{name}", choices(config)) for name in line.COMPONENTS}
+    return {name: code_digests.code(f"pipeline.components.{name}", choices(config)) for name in line.COMPONENTS}
 
 
 def changed(before, after):
@@ -57,8 +57,8 @@ def changed(before, after):
 @pytest.fixture(scope="module")
 def unchanged(copy):
     with pytest.MonkeyPatch.context() as patch:
-        folder = fingerprints._folder
-        patch.setattr(fingerprints, "_folder", lambda name: copy / name if name in MODULES else folder(name))
+        folder = code_digests._folder
+        patch.setattr(code_digests, "_folder", lambda name: copy / name if name in MODULES else folder(name))
         return codes()
 
 
@@ -66,7 +66,7 @@ def unchanged(copy):
 def truth():
     """Modules of each component, seen by the interpreter."""
     components = {name: CHOSEN.get(name, []) for name in line.COMPONENTS}
-    left_out = ["kseg.postprocess.densecrf", *fingerprints.NEUTRAL]
+    left_out = ["kseg.postprocess.densecrf", *code_digests.NEUTRAL]
     command = [sys.executable, "-m", "tests.pipeline.engine.real_imports", json.dumps(components), json.dumps(left_out)]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return json.loads(answer.stdout.splitlines()[-1])
@@ -84,7 +84,7 @@ def documented_anew(source: str) -> str:
 
 def test_components_reach_what_the_interpreter_imports_for_them(truth):
     for name in line.COMPONENTS:
-        reached = fingerprints.code(f"pipeline.components.{name}", choices(GAME))[0].keys()
+        reached = code_digests.code(f"pipeline.components.{name}", choices(GAME))[0].keys()
         doors = {module for module in truth[name] if MODULES[module].name == "__init__.py"}
         assert reached <= set(truth[name]), name
         assert set(truth[name]) - reached <= doors, name
@@ -120,7 +120,7 @@ def test_a_new_network_recomputes_nothing(tree, unchanged):
         "import kseg\n\n\ndef build(config, num_classes, **options):\n    return kseg.VNet(num_classes)\n"
     )
     assert codes() == unchanged
-    chosen = fingerprints.code(
+    chosen = code_digests.code(
         "pipeline.components.trainer", choices(GAME) | {"pipeline.networks.segmentors": ["vnet"]}
     )[0]
     assert {"kseg.models.vnet", "pipeline.networks.segmentors.vnet"} <= chosen.keys()
@@ -150,7 +150,7 @@ def test_a_new_loss_or_encoder_recomputes_nothing_until_it_is_used(tree, unchang
     ],
 )
 def test_the_trainer_reaches_the_chosen_network_and_not_the_others(config, inside, outside):
-    reached = fingerprints.code("pipeline.components.trainer", choices(config))[0]
+    reached = code_digests.code("pipeline.components.trainer", choices(config))[0]
     assert outside in MODULES and inside in reached
     assert not [name for name in reached if f"{name}.".startswith(f"{outside}.")]
 
@@ -189,15 +189,15 @@ def test_every_module_whose_functions_a_component_runs_is_in_its_recipe(refineme
 def toy(tmp_path, monkeypatch):
     """A function of files of the package `toy`: what its module `component` reaches."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(fingerprints, "FIRST_PARTY", ("toy",))
-    monkeypatch.setattr(fingerprints, "_folder", lambda name: tmp_path / name if name == "toy" else None)
+    monkeypatch.setattr(code_digests, "FIRST_PARTY", ("toy",))
+    monkeypatch.setattr(code_digests, "_folder", lambda name: tmp_path / name if name == "toy" else None)
 
     def reach(component, choices=None, **files):
         for name, text in {"__init__": "", "component": component, **files}.items():
             path = pathlib.Path(tmp_path, "toy", f"{name.replace('__in__', '/')}.py")
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-        return {name.removeprefix("toy.") for name in fingerprints.code("toy.component", choices)[0]} - {"component"}
+        return {name.removeprefix("toy.") for name in code_digests.code("toy.component", choices)[0]} - {"component"}
 
     return reach
 
@@ -265,9 +265,9 @@ def test_modules_of_a_table_are_reached_or_those_that_are_chosen(toy):
 
 
 def test_packages_are_those_that_reached_modules_import(toy, monkeypatch):
-    monkeypatch.setattr(fingerprints, "_version", lambda package: "1")
+    monkeypatch.setattr(code_digests, "_version", lambda package: "1")
     toy("from toy import ways\nways.A", **FILES | {"a": "import numpy.linalg, json\nA = 1", "b": "import keras\nB = 1"})
-    assert fingerprints.code("toy.component")[1] == {"numpy": "1"}
+    assert code_digests.code("toy.component")[1] == {"numpy": "1"}
 
 
 def of_line(folder, *settings):
@@ -300,9 +300,9 @@ def test_an_edited_module_recomputes_what_reaches_it_and_what_follows(module, co
 def test_another_version_of_a_package_recomputes_what_imports_it_and_what_follows(
     package, components, tmp_path, monkeypatch
 ):
-    before, version = of_line(tmp_path), fingerprints._version
+    before, version = of_line(tmp_path), code_digests._version
     monkeypatch.setattr(
-        fingerprints, "_version", lambda name: version(name) and version(name) + "+" * (name == package)
+        code_digests, "_version", lambda name: version(name) and version(name) + "+" * (name == package)
     )
     assert tuple(changed(before, of_line(tmp_path))) == components
 

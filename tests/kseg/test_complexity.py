@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import kseg
-from kseg.costs import multiply_adds
+from kseg.complexity import multiply_adds
 
 LAYERS = [  # on an image of 6 x 8 pixels with 3 channels
     (keras.layers.Conv2D(5, 3, padding="same"), 6 * 8 * 3 * 3 * 3 * 5),

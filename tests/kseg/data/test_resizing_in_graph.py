@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg.data.resizing import fit_image_in_graph
+from kseg.data.resizing_in_graph import fit_image_in_graph
 from kseg.pairs.resizing import fitted_size, resize_image
 
 SIZES = [(1, 1), (2, 3), (7, 5), (37, 61), (64, 64), (101, 33), (181, 241), (240, 7)]

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pipeline.engine.store import Artifact
-from pipeline.publishing.previous import previous_statistics
+from pipeline.engine.fingerprints import Artifact
+from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.publishing.versions import LINEAGE
 
 

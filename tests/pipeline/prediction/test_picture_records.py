@@ -7,7 +7,7 @@ import pathlib
 
 from kseg.labels import LabelMap
 from pipeline.prediction import tables
-from pipeline.prediction.records import Records, file_state, is_finished, record_path
+from pipeline.prediction.picture_records import Records, file_state, is_finished, record_path
 
 LABELS = LabelMap(("road", "car", "sky"), ((120, 60, 120), (70, 0, 130), (20, 130, 250)), (0, 1, 2))
 

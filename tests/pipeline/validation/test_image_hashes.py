@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kseg import streets
-from pipeline.validation.duplicates import exact_duplicates, near_duplicates, perceptual_hash, pixel_digest
+from pipeline.validation.image_hashes import exact_duplicates, near_duplicates, perceptual_hash, pixel_digest
 
 BITS = 10  # the default of statistics_gen.near_duplicate_bits
 
@@ -119,5 +119,5 @@ def test_many_images_are_compared_in_parts_with_the_same_result(monkeypatch):
         for n in range(60)
     ]
     whole = near_duplicates(images, 50)
-    monkeypatch.setattr("pipeline.validation.duplicates.COMPARISONS", 100)
+    monkeypatch.setattr("pipeline.validation.image_hashes.COMPARISONS", 100)
     assert near_duplicates(images, 50) == whole and len(whole) > 5
