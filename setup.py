@@ -37,7 +37,7 @@ PIPELINE = sorted(
     {requirement for extra in EXTRAS.values() for requirement in extra}
     | {"apache-beam>=2.77,<2.78", "google-crc32c>=1.5", "jinja2>=3.1", "rich>=13", "tensorboard>=2.20"}
 )
-TEST = ["pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6", "ruff>=0.12", "setuptools"]
+TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.12", "setuptools"]
 
 
 class SourceDistribution(sdist):

@@ -98,5 +98,5 @@ class _KerasLoader:
 
 
 def _other_finders() -> list:
-    """Finders but this module's, by name: a kseg that is imported anew brings another class of that name."""
+    """Finders but this module's, by name: importing kseg a second time brings another class of that name."""
     return [finder for finder in sys.meta_path if type(finder).__name__ != _KerasFinder.__name__]

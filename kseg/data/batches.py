@@ -103,7 +103,9 @@ def evaluation_set(directory, *, size: tuple[int, int], batch_size: int, split: 
         ValueError: the split is missing, or an argument is out of range.
     """
     _check(size, batch_size)
-    fitted = read_pairs(directory, split).map(lambda image, label_map: fit_pair(image, label_map, size), tf.data.AUTOTUNE)
+    fitted = read_pairs(directory, split).map(
+        lambda image, label_map: fit_pair(image, label_map, size), tf.data.AUTOTUNE
+    )
     return _prefetch(fitted.batch(batch_size))
 
 

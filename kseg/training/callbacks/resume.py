@@ -30,7 +30,7 @@ class Resume(keras.callbacks.Callback):
     It appears under its name only when complete. The data must resume too: `training_set(..., initial_step=resume.step)`.
 
     On several devices the weights are the same bits too, but not the training scores of the interrupted epoch, since Keras
-    distributes a restored sum over the devices anew. Of several machines the chief writes the file and all read it; it holds
+    redistributes a restored sum over the devices. Of several machines the chief writes the file and all read it; it holds
     the chief's part of those scores.
 
     Args:

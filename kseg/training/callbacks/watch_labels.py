@@ -49,7 +49,7 @@ class WatchLabels(keras.callbacks.Callback):
         self._training, self._first_batch = False, True
 
     def on_train_begin(self, logs=None):
-        """Starts anew."""
+        """Resets the counts."""
         self._warned, self._first_batch = set(), True
 
     def on_epoch_begin(self, epoch, logs=None):
