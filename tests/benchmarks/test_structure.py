@@ -24,14 +24,16 @@ def test_a_car_counts_as_whole_with_both_wheels_and_not_with_one_or_with_three()
     one, three = truth.copy(), truth.copy()
     one[7:9, 5:8] = CAR
     three[7:9, 10:12] = WHEEL
-    found = [structure.counted(truth, cars, said, ANYTHING_GOES).wheels.tolist() for said in (truth, one, three)]
+    found = [
+        structure.count_structure(truth, cars, said, ANYTHING_GOES).wheels.tolist() for said in (truth, one, three)
+    ]
     assert found == [[1, 1], [0, 1], [0, 1]]
 
 
 def test_a_car_that_shows_one_wheel_is_not_asked_for_two():
     truth, cars = car_on_a_road()
     truth[7:9, 5:8] = CAR
-    assert structure.counted(truth, cars, truth, ANYTHING_GOES).wheels.tolist() == [0, 0]
+    assert structure.count_structure(truth, cars, truth, ANYTHING_GOES).wheels.tolist() == [0, 0]
 
 
 def test_a_line_with_a_gap_or_half_missing_is_no_line():
@@ -40,7 +42,7 @@ def test_a_line_with_a_gap_or_half_missing_is_no_line():
     gap, half = truth.copy(), truth.copy()
     gap[4, 12] = ROAD
     half[4, 13:] = ROAD
-    found = [structure.counted(truth, cars, said, ANYTHING_GOES).lines.tolist() for said in (truth, gap, half)]
+    found = [structure.count_structure(truth, cars, said, ANYTHING_GOES).lines.tolist() for said in (truth, gap, half)]
     assert found == [[1, 1], [0, 1], [0, 1]]
 
 
@@ -58,17 +60,20 @@ def test_sky_under_road_is_impossible_and_costs_its_share_of_the_neighbours():
     truth, cars = np.array([[SKY], [BUILDING], [ROAD]], np.uint8), np.zeros((3, 1), np.uint8)
     impossible = structure.impossible_neighbours([truth])
     upside_down = truth[::-1]
-    assert structure.shares([structure.counted(truth, cars, truth, impossible)])["neighbours"] == 0
-    assert structure.shares([structure.counted(truth, cars, upside_down, impossible)])["neighbours"] == 1
+    assert structure.shares([structure.count_structure(truth, cars, truth, impossible)])["neighbours"] == 0
+    assert structure.shares([structure.count_structure(truth, cars, upside_down, impossible)])["neighbours"] == 1
 
 
 def test_true_streets_are_without_a_fault():
     pictures = [streets.render(streets.scene(index, split="test"), (96, 128)) for index in range(12)]
     impossible = structure.impossible_neighbours([picture.label_map for picture in pictures])
-    counts = [structure.counted(p.label_map, p.cars, p.label_map, impossible) for p in pictures]
+    counts = [structure.count_structure(p.label_map, p.cars, p.label_map, impossible) for p in pictures]
     assert structure.shares(counts) == pytest.approx({"wheels": 1.0, "lines": 1.0, "neighbours": 0.0})
 
 
 def test_what_is_said_at_void_pixels_counts_for_nothing():
     truth, cars = np.full((4, 4), VOID, np.uint8), np.zeros((4, 4), np.uint8)
-    assert structure.counted(truth, cars, np.eye(4, dtype=np.uint8), ~ANYTHING_GOES).neighbours.tolist() == [0, 0]
+    assert structure.count_structure(truth, cars, np.eye(4, dtype=np.uint8), ~ANYTHING_GOES).neighbours.tolist() == [
+        0,
+        0,
+    ]

@@ -88,7 +88,7 @@ def test_smaller_superpixels_bound_the_score_less():
         ),
         (
             lambda: majority_vote(np.zeros((4, 4), int), np.zeros((4, 5), int)),
-            r"of one size\. Received: \(4, 4\) and \(4, 5\)",
+            r"the same size\. Received: \(4, 4\) and \(4, 5\)",
         ),
     ],
 )

@@ -111,8 +111,8 @@ with progress.component("trainer"):
 
 def test_on_a_terminal_a_bar_shows_count_and_time_left_and_messages_stay_above_it():
     shown = on_a_terminal(SCRIPT)
-    assert "━" in shown and "2 of 4  1 s left  2 s" in shown
-    assert re.search(r"trainer +2 of 4  1 s left  \d s  loss 0\.5", shown) and "its own bar" in shown
+    assert "━" in shown and re.search(r"2 of 4  \d s left  \d s", shown)
+    assert re.search(r"trainer +2 of 4  \d s left  \d s  loss 0\.5", shown) and "its own bar" in shown
     assert shown.splitlines()[-1].startswith("trainer             done in ")
 
 
