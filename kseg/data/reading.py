@@ -87,7 +87,7 @@ def open_dataset(directory):
 
 
 def _check_feature(name, feature, directory) -> None:
-    channels, dtype = CHANNELS[name], getattr(feature.dtype, "name", feature.dtype)
+    channels, dtype = CHANNELS[name], getattr(feature.np_dtype, "__name__", feature.np_dtype)
     if dtype != "uint8" or len(feature.shape) != 3 or feature.shape[-1] not in channels:
         raise ValueError(
             f"The feature {name} must be uint8 of shape (H, W, C) with C = {' or '.join(map(str, channels))}. "
