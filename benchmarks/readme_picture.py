@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kseg import inference, metrics, plots, streets
-from pipeline.publishing.versions import saved_model_folder
+from pipeline.publishing.versions import find_saved_model
 
 SCALE, MARGIN, TEXT, HEADING = 2, 8, 17, 104  # pixels, but for the factor by which the small images are enlarged
 ROWS = ("image", "truth", "prediction")
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=96, help="of the test split, as `make run` has it (default: 96)")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/streets.png"))
     arguments = parser.parse_args(argv)
-    model = inference.SavedModel(saved_model_folder(arguments.model))
+    model = inference.SavedModel(find_saved_model(arguments.model))
     examples = [streets.draw(index, split="test") for index in range(arguments.images)]
     predictions = [model.label_map(image) for image, _ in examples]
     ious = [mean_iou(truth, prediction) for (_, truth), prediction in zip(examples, predictions, strict=True)]
