@@ -106,7 +106,7 @@ def in_subprocess(component, timeout: float):
                 process.join()
         if not machine.is_chief:
             progress.print_message(
-                f"{machine.name} has taken part; {next(iter(machine.addresses))} keeps the model and goes on"
+                f"{machine.name} has taken part; {next(iter(machine.addresses))} keeps the model and continues"
             )
 
     return supervised

@@ -50,7 +50,7 @@ def test_a_worse_model_is_not_pushed_and_after_a_rollback_the_earlier_one_is_ser
     assert line(*worse) == run.NOT_BLESSED
     output = capsys.readouterr().out
     assert re.search(
-        r"not blessed   The 95 % interval of mean_iou must not reach further than evaluator\.margin=0\.03 below version 1 on "
+        r"not blessed   The 95 % interval of mean_iou must not extend more than evaluator\.margin=0\.03 below version 1 on "
         r"'test' \(16 images\)\. Received: mean_iou=0\.\d{3}, "
         r"0\.\d{3} below version 1 \(95 % interval -0\.\d{3} to -0\.\d{3}\)\.",
         output,
@@ -65,7 +65,7 @@ def test_a_worse_model_is_not_pushed_and_after_a_rollback_the_earlier_one_is_ser
     assert line("--rollback") == 0
     np.testing.assert_array_equal(answers(line.versions), first)
     assert line(*worse, "--set", "evaluator.margin=none") == run.NOT_BLESSED
-    assert "A model that was rolled back must not come again." in capsys.readouterr().out
+    assert "A model that was rolled back must not be pushed again." in capsys.readouterr().out
     assert versions.list_versions(line.versions) == [1]
 
 

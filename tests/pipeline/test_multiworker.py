@@ -95,7 +95,7 @@ def assert_one_trains_the_same(folder, *arguments):
 
 def assert_it_keeps_nothing(root, output):
     """The second machine, with a root of its own, has taken part and has written nothing of the training."""
-    assert "worker 1 has taken part; worker 0 keeps the model and goes on" in output
+    assert "worker 1 has taken part; worker 0 keeps the model and continues" in output
     assert {path.name for path in root.iterdir()} == {SCRATCH, *COMPONENTS[: COMPONENTS.index("trainer")]}
     assert not list((root / SCRATCH / "trainer").iterdir())
 
