@@ -153,7 +153,7 @@ def test_machines_that_would_resume_from_different_steps_are_refused(tmp_path):
     status, output = ended(started(tmp_path, *LONG, each=((), ("--root", str(tmp_path / "own")))))
     assert status == [2, 2], output
     for one in output:
-        assert "error: All machines must go on from the same checkpoint. Received: steps " in one, one
+        assert "error: All machines must resume from the same checkpoint. Received: steps " in one, one
 
 
 @pytest.mark.slow
