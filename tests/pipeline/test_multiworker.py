@@ -163,7 +163,9 @@ def test_ctrl_c_on_one_machine_ends_the_other_with_a_message(tmp_path):
     os.killpg(stopped.pid, signal.SIGINT)
     (status, other), output = ended([stopped, left])
     assert (status, other) == (130, 4), output
-    assert output[0].rstrip().endswith("training from its last checkpoint.") and "Traceback" not in "".join(output)
+    assert output[0].rstrip().endswith("training continues from its last checkpoint.") and "Traceback" not in "".join(
+        output
+    )
     assert "Received: worker 0: no answer from worker 1." in output[1]
 
 
