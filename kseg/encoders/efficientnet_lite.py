@@ -14,6 +14,7 @@ import pathlib
 import numpy as np
 from keras import layers
 
+from kseg._checks import check_choice
 from kseg.encoders.features import finish
 from kseg.encoders.torch_files import read_state_dict
 
@@ -75,8 +76,7 @@ def efficientnet_lite2(image, *, output_stride: int = 32, weights=None, trainabl
 
 
 def _build(image, variant: int, output_stride: int, weights, trainable: bool) -> list:
-    if output_stride not in (8, 16, 32):
-        raise ValueError(f"`output_stride` must be 8, 16 or 32. Received: output_stride={output_stride!r}.")
+    check_choice("output_stride", output_stride, (8, 16, 32))
     width, depth = VARIANTS[variant]
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="normalization")(image)
     x = layers.Conv2D(STEM_FILTERS, 3, strides=2, padding="same", use_bias=False, name="stem_conv")(x)

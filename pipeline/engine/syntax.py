@@ -29,23 +29,29 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What the source of a module says."""
+    """What the source of a module says.
 
-    digest: str | None  # None: a door that does nothing itself
-    taken: frozenset[str]  # names that it uses, each with its mark
-    prefixes: frozenset[
-        str
-    ]  # of modules imported by a computed name: "kseg.models." of f"kseg.models.{name}", "" where unknown
-    packages: frozenset[str]  # top-level names of what it imports
-    tables: dict[str, dict[str, str]]  # from which it imports modules: of import_module(TABLE[name])
+    Attributes:
+        digest: None for a door that does nothing itself.
+        taken: names that it uses, each with its mark.
+        prefixes: of modules imported by a computed name: "kseg.models." of f"kseg.models.{name}", "" where unknown.
+        packages: top-level names of what it imports.
+        tables: from which it imports modules: of import_module(TABLE[name]).
+        door: whether it is an `__init__.py`.
+        exports: of a door: name -> what it stands for.
+        lazy: of a door: name -> module that is, or that holds, it.
+        defined: names that a door defines, or imports and uses, itself.
+    """
+
+    digest: str | None
+    taken: frozenset[str]
+    prefixes: frozenset[str]
+    packages: frozenset[str]
+    tables: dict[str, dict[str, str]]
     door: bool = False
-    exports: dict[str, tuple[str, ...]] = dataclasses.field(
-        default_factory=dict
-    )  # of a door: name -> what it stands for
-    lazy: dict[str, str] = dataclasses.field(
-        default_factory=dict
-    )  # of a door: name -> module that is, or that holds, it
-    defined: frozenset[str] = frozenset()  # names that a door defines, or imports and uses, itself
+    exports: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    lazy: dict[str, str] = dataclasses.field(default_factory=dict)
+    defined: frozenset[str] = frozenset()
 
 
 @functools.cache
