@@ -6,10 +6,11 @@ source <(kseg completion bash)     completes commands, options and their values
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import sys
+
+from kseg._suggestions import did_you_mean
 
 COMMANDS = {
     "run": ("pipeline.run", "train: from a folder of image and mask pairs to a model that is served"),
@@ -49,9 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     if name == "completion":
         return _complete(rest)
     if name not in COMMANDS:
-        nearest = difflib.get_close_matches(name, [*COMMANDS, "completion"], n=1)
-        cure = f"Did you mean {nearest[0]!r}?" if nearest else "See kseg --help."
-        return _refuse(f"Unknown command {name!r}. Received: kseg {' '.join([name, *rest])}. {cure}")
+        cure = did_you_mean(name, [*COMMANDS, "completion"], otherwise="See kseg --help.")
+        return _refuse(f"Unknown command {name!r}. Received: kseg {' '.join([name, *rest])}.{cure}")
     asks_for_help = not {"-h", "--help"}.isdisjoint(rest)
     if name not in ("lineage", "gc") and not asks_for_help and (missing := _missing_packages()):
         return _refuse(

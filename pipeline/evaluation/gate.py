@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from pipeline.engine.suggestions import did_you_mean
+from kseg._suggestions import did_you_mean
 from pipeline.settings.evaluator import Evaluator
 
 SCORES = (

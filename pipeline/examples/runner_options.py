@@ -8,7 +8,7 @@ import os
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.engine.suggestions import did_you_mean
+from kseg._suggestions import did_you_mean
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 """Named explicitly, since Beam's default tries Prism first, which it would download."""

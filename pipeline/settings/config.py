@@ -10,7 +10,7 @@ import dataclasses
 import pathlib
 import typing
 
-from pipeline.engine.suggestions import did_you_mean
+from kseg._suggestions import did_you_mean
 from pipeline.settings import crf as crf_settings
 from pipeline.settings import refinements, values
 from pipeline.settings.evaluator import Evaluator

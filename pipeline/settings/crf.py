@@ -9,7 +9,7 @@ import json
 import math
 import pathlib
 
-from pipeline.engine.suggestions import did_you_mean
+from kseg._suggestions import did_you_mean
 
 AUTO = {
     "iterations": 5,

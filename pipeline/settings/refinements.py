@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pathlib
 
+from kseg._suggestions import did_you_mean
 from kseg.serving.manifest import read_manifest
-from pipeline.engine.suggestions import did_you_mean
 from pipeline.settings import crf as crf_settings
 from pipeline.settings.prediction import PredictionOptions
 

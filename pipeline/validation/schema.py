@@ -14,9 +14,9 @@ import json
 import math
 import pathlib
 
+from kseg._suggestions import did_you_mean
 from kseg.labels import LabelMap
 from pipeline.engine.files import read_json
-from pipeline.engine.suggestions import did_you_mean
 
 KEYS = ("classes", "ignore_value", "channels", "formats", "splits", "height", "width", "void_share")
 VOID_STEP = 0.05

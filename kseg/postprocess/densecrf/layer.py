@@ -13,13 +13,13 @@ from kseg._backend import require_tensorflow
 
 require_tensorflow(__name__)
 
-import difflib  # noqa: E402  (only after the backend is known)
-import numbers  # noqa: E402
+import numbers  # noqa: E402  (only after the backend is known)
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from kseg._suggestions import did_you_mean  # noqa: E402
 from kseg.array_checks import check_image_range  # noqa: E402
 from kseg.postprocess.densecrf.permutohedral import build_lattice, gaussian_filter, normalize  # noqa: E402
 
@@ -203,9 +203,8 @@ def _check_names(names):
     """Refuses arguments that DenseCRF does not have; Keras would name neither the layer's own nor the nearest."""
     for name in names:
         if name not in OF_KERAS:
-            nearest = difflib.get_close_matches(name, PARAMETERS, n=1)
-            cure = f"Did you mean {nearest[0]!r}?" if nearest else f"It has {', '.join(PARAMETERS)}."
-            raise TypeError(f"DenseCRF has no argument {name!r}. {cure}")
+            cure = did_you_mean(name, PARAMETERS, otherwise=f"It has {', '.join(PARAMETERS)}.")
+            raise TypeError(f"DenseCRF has no argument {name!r}.{cure}")
 
 
 def _check_shapes(logits: tuple, image: tuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pipeline.engine.suggestions import did_you_mean
+from kseg._suggestions import did_you_mean
 
 
 def tfds_builder(name: str):
