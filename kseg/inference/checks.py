@@ -91,9 +91,10 @@ def _check_values(images, where: str, stacklevel: int):
     low, high = np.inf, -np.inf
     for image in images if len(images.shape) == 4 else [images]:
         for first, band in bands(image):
-            low, high = min(low, float(band.min())), max(high, float(band.max()))
-            if not (np.isfinite(band.min()) and np.isfinite(band.max())):
+            lowest, highest = float(band.min()), float(band.max())
+            if not (np.isfinite(lowest) and np.isfinite(highest)):
                 check_image_range(band, f"{where}, rows {first} to {first + len(band) - 1}")
+            low, high = min(low, lowest), max(high, highest)
     return check_image_range(np.array([low, high]), where, stacklevel) if low <= high else None
 
 
