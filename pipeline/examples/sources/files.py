@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import os
 import pathlib
 import random
 
@@ -31,13 +32,15 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
     """
     shares = {"validation_share": config.validation_share, "test_share": config.test_share}
     listing = list_pairs(root, **shares)
-    default = (root if root.is_dir() else root.parent) / "classes.csv"
+    folder = root if root.is_dir() else root.parent
+    default = folder / "classes.csv"
     if classes is None and not default.is_file():
         received, scan = f"no {default} and no --classes", _scan_masks(listing, config.max_pixels)
         raise ValueError(missing_table_message(received, scan, str(default), run_command(root), config.ignore_value))
     labels = read_classes(classes or default, config, run_command(root, classes))
     channels = count_channels(listing.pairs)
-    every = [*(fault.pair for fault in listing.faults), *listing.pairs]
+    faulty = [fault.pair for fault in listing.faults if _lies_below(fault.pair, folder)]  # others are never opened
+    every = [*faulty, *listing.pairs]
     return Source(
         labels=labels,
         channels=channels,
@@ -61,6 +64,14 @@ def _scan_masks(listing: Listing, max_pixels: int) -> MaskScan:
         return read_file(pair.mask, max_pixels), printable(pair.mask)
 
     return scan_masks(pairs, read, len(pairs), max_pixels=max_pixels)
+
+
+def _lies_below(pair: Pair, folder: pathlib.Path) -> bool:
+    """Whether the paths of both files lead into the folder; a table may name any file of the machine."""
+    return all(
+        pathlib.Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder))
+        for path in (pair.image, pair.mask)
+    )
 
 
 def _row(pair: Pair, error: PairError) -> dict[str, str]:

@@ -129,6 +129,25 @@ def test_an_unusable_pair_is_quarantined_with_path_and_reason_and_the_others_are
     assert ingestion["pairs"] == prepared.split_sizes(out) == {"test": 2, "train": 5, "validation": 2}
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "../secret.png,../secret.png,train",
+        "../secret.png,masks/train/00.png,nowhere",
+        "images/train/00.png,../secret.png,x",
+    ],
+)
+def test_files_outside_the_folder_of_a_table_are_not_copied_to_the_quarantine(ingest, photos, row):
+    (photos.parent / "secret.png").write_bytes((photos / "images" / "train" / "05.png").read_bytes())
+    rows = [
+        f"images/train/0{n}.png,masks/train/0{n}.png,{split}" for n, split in enumerate(("train", "train", "val"), 1)
+    ]
+    (photos / "pairs.csv").write_text("\n".join(["image,mask,split", *rows, row, ""]))
+    out, ingestion = ingest(photos / "pairs.csv", ignore_value=9)
+    (bad,) = ingestion["quarantined"]
+    assert {path.name for path in (out / "quarantine" / bad["kept"]).iterdir()} == {"reason.txt"}
+
+
 def test_copies_of_quarantined_pairs_are_limited(ingest, photos, monkeypatch):
     for name in ("00", "01", "02"):
         (photos / "images" / "train" / f"{name}.png").write_bytes(b"not a picture" * 100)
