@@ -23,6 +23,26 @@ class PairError(ValueError):
         return f"{self.what} [{self.where}]. {self.cure}"
 
 
+class SeveralReadingsError(ValueError):
+    """A source that can be read in several ways, among which the user has to choose.
+
+    Attributes:
+        root: of the source.
+        readings: what was recognised, by the name of its layout.
+    """
+
+    def __init__(self, root, readings: dict):
+        super().__init__(root, readings)
+        self.root, self.readings = root, readings
+
+    def __str__(self):
+        rows = "".join(
+            f"\n  layout={name!r}: {reading.name}, {len(reading.listing.pairs)} pairs"
+            for name, reading in self.readings.items()
+        )
+        return f"A source must have one reading. Received: {len(self.readings)} [{printable(self.root)}]. Choose:{rows}"
+
+
 def printable(path) -> str:
     """A path as printable text; bytes that are not UTF-8 and control characters are escaped, a newline as `\\n`."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -14,40 +14,54 @@ pair is read. Beam workers import this module without TensorFlow; the TFDS build
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import pathlib
 
+from kseg._suggestions import did_you_mean
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import MAX_PIXELS, has_colour
-from kseg.pairs.errors import PairError, printable
+from kseg.pairs.decoding import MAX_PIXELS
+from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.image_files import prepare_pair
-from kseg.pairs.layouts.csv_table import read_table
-from kseg.pairs.layouts.folders import list_folders
-from kseg.pairs.layouts.voc import list_voc
+from kseg.pairs.layouts import csv_table, folders, voc
+from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import SPLITS, Listing, Pair, assign_splits
 
 LAYOUTS = (
     "images/ and masks/, or JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/; "
     "or give a CSV file with the columns image and mask"
 )
-BYTES_PER_PIXEL = 8  # of an incompressible PNG with four channels of 16 bits
-METADATA_BYTES = 2**26
+NAMED = {"table": csv_table.recognise, "voc": voc.recognise}
+"""Layouts that are recognised by names of their own, by the name that `layout` takes."""
+
+FOLDERS = {"folders": folders.recognise}
+"""Layouts that are tried where no named one answers."""
+
+RECOGNISERS = NAMED | FOLDERS
 
 
 def list_pairs(root, *, validation_share: float = 0.1, test_share: float = 0.1) -> Listing:
-    """Lists the pairs of a folder or CSV file without opening an image.
+    """Lists the pairs of a source without opening an image; see `recognise_pairs`."""
+    return recognise_pairs(root, validation_share=validation_share, test_share=test_share).listing
+
+
+def recognise_pairs(
+    root, *, layout: str | None = None, validation_share: float = 0.1, test_share: float = 0.1
+) -> Recognised:
+    """Recognises the layout of a folder or file, and lists its pairs without opening an image.
 
     Args:
-        root: a folder or CSV file in one of the layouts above.
+        root: a folder or file in one of the layouts above.
+        layout: name of a layout in `RECOGNISERS`, where several readings lie there; None: the one that is recognised.
         validation_share: share of pairs assigned to validation if the source has no splits.
         test_share: share of pairs assigned to test if the source has no splits.
 
     Returns:
-        The pairs, and the faults found.
+        The pairs, the faults found, and the classes that the layout brings.
 
     Raises:
+        SeveralReadingsError: the source can be read in several ways.
         PairError: the layout is unknown, a folder is missing or empty, or no image has a mask.
-        ValueError: the shares leave no pair to train on.
+        ValueError: `layout` is unknown, or the shares leave no pair to train on.
     """
     root = pathlib.Path(root)
     if not (root.is_file() or root.is_dir()):
@@ -57,15 +71,35 @@ def list_pairs(root, *, validation_share: float = 0.1, test_share: float = 0.1) 
             printable(root),
             "Check the path.",
         )
-    if root.is_file():
-        listing = read_table(root)
-    elif (root / "images").is_dir():
-        listing = list_folders(root)
-    elif (root / "JPEGImages").is_dir():
-        listing = list_voc(root)
-    else:
+    readings = find_readings(root, layout)
+    if not readings:
         raise _unknown_layout(root)
-    return assign_splits(listing, validation_share, test_share)
+    if len(readings) > 1:
+        raise SeveralReadingsError(root, readings)
+    (found,) = readings.values()
+    return dataclasses.replace(found, listing=assign_splits(found.listing, validation_share, test_share))
+
+
+def find_readings(root: pathlib.Path, layout: str | None = None) -> dict[str, Recognised]:
+    """Every reading of a folder or file, by the name of its layout.
+
+    Args:
+        root: an existing folder or file.
+        layout: the one to try; None: all.
+
+    Raises:
+        PairError: a layout is certain, and cannot be used as a whole.
+        ValueError: `layout` is unknown.
+    """
+    if layout is not None and layout not in RECOGNISERS:
+        cure = did_you_mean(layout, RECOGNISERS, f"There are: {', '.join(RECOGNISERS)}.")
+        raise ValueError(f"`layout` must name a layout. Received: layout={layout!r}.{cure}")
+    groups = [NAMED, FOLDERS] if layout is None else [{layout: RECOGNISERS[layout]}]
+    for group in groups:
+        answers = {name: recognise(root) for name, recognise in group.items()}
+        if found := {name: answer for name, answer in answers.items() if answer}:
+            return found
+    return {}
 
 
 def _unknown_layout(root) -> PairError:
@@ -86,16 +120,16 @@ def count_channels(pairs) -> int:
 
     Only headers are read, up to the first image with colours. Unreadable files are skipped.
     """
-    return 3 if any(has_colour(pair.image) for pair in pairs) else 1
+    return 3 if any(pair.image.has_colour() for pair in pairs) else 1
 
 
 def read_pair(
     pair: Pair, labels: LabelMap, channels: int = 3, max_pixels: int = MAX_PIXELS
 ) -> tuple[bytes, bytes, str | None]:
-    """Reads one pair of files and converts it to what is stored; see `image_files.prepare_pair`.
+    """Reads one pair and converts it to what is stored; see `image_files.prepare_pair`.
 
     Args:
-        pair: the two files.
+        pair: image and mask.
         labels: the classes of the data set.
         channels: of every image of the data set, 1 or 3.
         max_pixels: height times width above which an image is refused before it is decoded.
@@ -106,31 +140,8 @@ def read_pair(
     Raises:
         PairError: a file is missing or damaged, the sizes differ, or the mask has values without a class.
     """
-    encoded = [read_file(path, max_pixels) for path in (pair.image, pair.mask)]
-    return prepare_pair(*encoded, labels, channels, printable(pair.image), printable(pair.mask), max_pixels)
-
-
-def read_file(path: pathlib.Path, max_pixels: int = MAX_PIXELS) -> bytes:
-    """The bytes of an image or mask file.
-
-    Raises:
-        PairError: the file cannot be read, or is larger than any image of `max_pixels`.
-    """
-    try:
-        size, limit = os.path.getsize(path), BYTES_PER_PIXEL * max_pixels + METADATA_BYTES
-        if size > limit:
-            raise PairError(
-                "too_many_bytes",
-                f"A file must have at most {limit:,} bytes, which is enough for example_gen.max_pixels={max_pixels:,}. "
-                f"Received: {size:,}",
-                printable(path),
-                "Check what it is; raise example_gen.max_pixels if it is an image.",
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise PairError(
-            "unreadable_file",
-            f"The files of a pair must be readable. Received: {error.strerror}",
-            printable(path),
-            "Check that it still exists and that its permissions allow reading.",
-        ) from error
+    encoded = [side.read(max_pixels) for side in (pair.image, pair.mask)]
+    image_bytes, label_map_bytes, reason = prepare_pair(
+        *encoded, labels, channels, pair.image.name, pair.mask.name, max_pixels
+    )
+    return image_bytes, label_map_bytes, reason or pair.image.kind

@@ -1,4 +1,4 @@
-"""Listings of image and mask files, and the assignment of pairs to splits by a hash. Standard library only."""
+"""Listings of image and mask files, and the assignment of pairs to splits by a hash."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import pathlib
 
 from kseg.pairs.errors import PairError
+from kseg.pairs.sides import Side
 
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 """Splits as stored, by the names that folders and tables may use."""
@@ -17,12 +18,19 @@ MASK_SUFFIXES = (".png",)
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """An image file and its mask file; `key` is unique within `split` (train, validation, test; "" until it is assigned)."""
+    """An image and its mask.
+
+    Attributes:
+        key: unique within `split`.
+        split: train, validation or test; "" until it is assigned.
+        image: reader of the image.
+        mask: reader of the mask.
+    """
 
     key: str
     split: str
-    image: pathlib.Path
-    mask: pathlib.Path
+    image: Side
+    mask: Side
 
 
 @dataclasses.dataclass(frozen=True)

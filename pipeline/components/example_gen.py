@@ -38,7 +38,7 @@ def example_gen(
     Args:
         out: folder to write to.
         config: void value, shares of the splits, and what else a source needs.
-        source: a folder or CSV file of pairs, "tfds:<name>[:<configuration>]", or "streets".
+        source: a folder or file of pairs, "tfds:<name>[:<configuration>]", or "streets".
         classes: table of classes; None: classes.csv in the folder, or next to the CSV file.
         beam_options: Beam's command line.
 
@@ -70,10 +70,10 @@ def example_gen(
         "unused_masks": list(opened.unused_masks),
         "foreign_files": list(opened.foreign_files),
     }
-    _write_metadata(out, opened, ingestion)
+    _write_metadata(out, opened, ingestion, config.max_pixels)
 
 
-def _write_metadata(out, opened: Source, ingestion: dict):
+def _write_metadata(out, opened: Source, ingestion: dict, max_pixels: int):
     """Writes everything but the shards."""
     rows = ingestion["quarantined"]
     if not any(records for files in prepared.count_records(out).values() for records, _ in files):
@@ -81,6 +81,6 @@ def _write_metadata(out, opened: Source, ingestion: dict):
         raise ValueError(f"At least one pair must be usable. Received: {len(rows)} pairs that are not:\n  {kinds}")
     prepared.write_metadata(out, ingestion["channels"], "Image and mask pairs at their original size.")
     (out / "labels.json").write_text(opened.labels.to_json(), encoding="utf-8")
-    ingestion["quarantined"] = copy_quarantined(out / "quarantine", rows, opened.files)
+    ingestion["quarantined"] = copy_quarantined(out / "quarantine", rows, opened.sides, max_pixels)
     ingestion = {"pairs": prepared.split_sizes(out), **ingestion}
     write_json(out / "ingestion.json", ingestion)

@@ -1,9 +1,13 @@
-"""Copies of quarantined pairs, each with its reason, for people to look at. Standard library only."""
+"""Copies of quarantined pairs, each with its reason, for people to look at."""
 
 from __future__ import annotations
 
 import pathlib
 import shutil
+
+from kseg.pairs.decoding import JPEG
+from kseg.pairs.errors import PairError
+from kseg.pairs.sides import Side
 
 MAX_PAIRS = 1000
 MAX_BYTES = 2**30
@@ -11,14 +15,18 @@ MAX_BYTES = 2**30
 
 
 def copy_quarantined(
-    folder: pathlib.Path, rows: list[dict], files: dict[tuple[str, str], tuple[pathlib.Path, pathlib.Path]]
+    folder: pathlib.Path, rows: list[dict], sides: dict[tuple[str, str], tuple[Side, Side]], max_pixels: int
 ) -> list[dict]:
     """Writes `folder/<number>/reason.txt` for each row, and copies image and mask up to the limits.
+
+    A side that is a file of its own is copied as it is, any other as the picture that is read from it, if it can be read;
+    reason.txt says the place of both.
 
     Args:
         folder: created if there are rows.
         rows: as of `sources.source.quarantine_row`.
-        files: image and mask file by split and key; of other pairs only the reason is written.
+        sides: image and mask by split and key; of other pairs only the reason is written.
+        max_pixels: height times width above which a side without a file of its own is not read.
 
     Returns:
         The rows with `kept`: the name of the subfolder, or None beyond the first MAX_PAIRS.
@@ -29,9 +37,23 @@ def copy_quarantined(
         place.mkdir(parents=True)
         text = f"{row['name']}: {row['what']} [{row['where']}]. {row['cure']}"
         (place / "reason.txt").write_text("\n".join([row["image"], row["mask"], text, ""]), encoding="utf-8")
-        for name, path in zip(("image", "mask"), files.get((row["split"], row["key"]), ()), strict=False):
-            size = path.stat().st_size if path.is_file() else MAX_BYTES
-            if size < left:
-                shutil.copyfile(path, place / f"{name}{path.suffix}")
-                left -= size
+        for name, side in zip(("image", "mask"), sides.get((row["split"], row["key"]), ()), strict=False):
+            left -= _copy(side, place / name, left, max_pixels)
     return [row | {"kept": f"{n:03}" if n < MAX_PAIRS else None} for n, row in enumerate(rows)]
+
+
+def _copy(side: Side, place: pathlib.Path, left: int, max_pixels: int) -> int:
+    """Copies a side of fewer than `left` bytes to `place` with a suffix; returns the bytes written."""
+    if side.own_file:
+        size = side.own_file.stat().st_size if side.own_file.is_file() else left
+        if size < left:
+            shutil.copyfile(side.own_file, place.with_name(f"{place.name}{side.own_file.suffix}"))
+        return size if size < left else 0
+    try:
+        data = side.read(max_pixels)
+    except PairError:
+        return 0
+    if len(data) >= left:
+        return 0
+    place.with_suffix(".jpg" if data.startswith(JPEG) else ".png").write_bytes(data)
+    return len(data)

@@ -12,6 +12,7 @@ class ExampleGen(Checked):
     """How the source becomes a prepared data set of image, label map and key."""
 
     ignore_value: NonNegativeInt | None = None  # raw mask value that means void; None: every pixel has a class
+    layout: str | None = None  # of a folder or file that can be read in several ways; None: the one that is recognised
     void_is_class: bool = False  # whether a class may be called void, ignore, unlabelled or unknown
     max_pixels: PositiveInt = 50_000_000  # of one image; larger ones are quarantined without decoding
     validation_share: Fraction = 0.1  # of a source without splits, by a hash of each key

@@ -28,10 +28,13 @@ class Flag(typing.NamedTuple):
 FLAGS = {  # by group of the help
     "data": {
         "--data": Flag(
-            "data", "folder or CSV of image and mask pairs, tfds:NAME, or streets (generated)", "PLACE", "streets"
+            "data", "folder or file of image and mask pairs, tfds:NAME, or streets (generated)", "PLACE", "streets"
         ),
         "--classes": Flag(
             "classes", "table with the columns value,name,red,green,blue", "FILE", "classes.csv in the folder"
+        ),
+        "--layout": Flag(
+            "example_gen.layout", "layout of --data, where it can be read in several ways", "LAYOUT", "recognised"
         ),
         "--schema": Flag("schema", "frozen schema.json that the data must match", "FILE", "inferred from the data"),
         "--ignore-value": Flag("example_gen.ignore_value", "mask value that means void", "VALUE", "none"),

@@ -12,12 +12,23 @@ import pathlib
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import file_key, find_file_error
+from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair
+from kseg.pairs.sides import PlainFile
 
 HEADER = (
     "A table of pairs must have a header with the columns image, mask and optionally split, and a row for each pair. "
 )
 TABLE_CURE = "Write it as UTF-8 with commas; the first line is image,mask or image,mask,split."
+
+
+def recognise(root: pathlib.Path) -> Recognised | None:
+    """A file; one that is no table of pairs is refused.
+
+    Raises:
+        PairError: the file is not such a table.
+    """
+    return Recognised("table of pairs", read_table(root), root) if root.is_file() else None
 
 
 def read_table(path: pathlib.Path) -> Listing:
@@ -49,7 +60,7 @@ def read_table(path: pathlib.Path) -> Listing:
 
 def _paths(row, folder):
     """Image and mask of an unusable row, for the record."""
-    return tuple(folder / printable(row.get(column) or "") for column in ("image", "mask"))
+    return tuple(PlainFile(folder / printable(row.get(column) or "")) for column in ("image", "mask"))
 
 
 def _rows(path) -> list[dict]:
@@ -90,7 +101,7 @@ def _pair(row, folder, where) -> Pair:
         error = find_file_error(path) or _suffix_error(what, path, suffixes)
         if error:
             raise PairError(error.name, error.what, f"{error.where}, named in {where}", error.cure)
-    return Pair(file_key(image, folder), split, image, mask)
+    return Pair(file_key(image, folder), split, PlainFile(image), PlainFile(mask))
 
 
 def _resolve(folder, cell, where) -> pathlib.Path:

@@ -13,7 +13,18 @@ import pathlib
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import FolderFiles, find_files, walk_files
+from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair
+from kseg.pairs.sides import PlainFile
+
+
+def recognise(root: pathlib.Path) -> Recognised | None:
+    """A folder with images/.
+
+    Raises:
+        PairError: a folder is missing, empty or of an unknown split, or no image has a mask.
+    """
+    return Recognised("images/ and masks/", list_folders(root), root) if (root / "images").is_dir() else None
 
 
 def list_folders(root: pathlib.Path) -> Listing:
@@ -54,21 +65,25 @@ def _match(image_folder, mask_folder, split) -> Listing:
     masks = _require_files(mask_folder, MASK_SUFFIXES)
     pairs, faults = [], []
     for key, (image, error) in images.faults.items():
-        faults.append(Fault(Pair(key, split, image, mask_folder / f"{key}.png"), error))
+        faults.append(Fault(_pair(key, split, image, mask_folder / f"{key}.png"), error))
     for key, image in images.files.items():
         if key in masks.files:
-            pairs.append(Pair(key, split, image, masks.files[key]))
+            pairs.append(_pair(key, split, image, masks.files[key]))
         elif key in masks.faults:
             mask, error = masks.faults[key]
-            faults.append(Fault(Pair(key, split, image, mask), error))
+            faults.append(Fault(_pair(key, split, image, mask), error))
         else:
             mask = mask_folder / f"{key}.png"
-            faults.append(Fault(Pair(key, split, image, mask), _missing_mask_error(image, mask)))
+            faults.append(Fault(_pair(key, split, image, mask), _missing_mask_error(image, mask)))
     if not pairs and images.files and not masks.faults:
         raise _no_mask_error(images.files, mask_folder)
     masks_by_key = masks.files | {key: path for key, (path, _) in masks.faults.items()}
     unused = [path for key, path in masks_by_key.items() if key not in images.files and key not in images.faults]
     return Listing(pairs, faults, sorted(unused), [*images.foreign, *masks.foreign])
+
+
+def _pair(key, split, image, mask) -> Pair:
+    return Pair(key, split, PlainFile(image), PlainFile(mask))
 
 
 def _require_files(folder, suffixes) -> FolderFiles:

@@ -9,7 +9,18 @@ import pathlib
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import find_file_error
+from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, SPLITS, Fault, Listing, Pair
+from kseg.pairs.sides import PlainFile
+
+
+def recognise(root: pathlib.Path) -> Recognised | None:
+    """A folder with JPEGImages/.
+
+    Raises:
+        PairError: there is no list, or one is empty or not UTF-8.
+    """
+    return Recognised("PASCAL VOC", list_voc(root), root) if (root / "JPEGImages").is_dir() else None
 
 
 def list_voc(root: pathlib.Path) -> Listing:
@@ -60,7 +71,7 @@ def _read_names(path) -> list[str]:
 def _voc_pair(root, split, key) -> Pair:
     images = [root / "JPEGImages" / f"{key}{suffix}" for suffix in IMAGE_SUFFIXES]
     image = next((candidate for candidate in images if candidate.is_file()), images[0])
-    return Pair(key, split, image, root / "SegmentationClass" / f"{key}.png")
+    return Pair(key, split, PlainFile(image), PlainFile(root / "SegmentationClass" / f"{key}.png"))
 
 
 def _voc_error(pair, seen, where) -> PairError | None:
@@ -78,5 +89,5 @@ def _voc_error(pair, seen, where) -> PairError | None:
             where,
             "Copy the files into the data set.",
         )
-    error = find_file_error(pair.image) or find_file_error(pair.mask)
+    error = find_file_error(pair.image.path) or find_file_error(pair.mask.path)
     return error and PairError(error.name, error.what, f"{error.where}, named in {where}", error.cure)

@@ -1,4 +1,4 @@
-"""Pairs of files: a folder of images and masks, the VOC layout, or a CSV file. `kseg.pairs` knows the layouts."""
+"""Pairs in a folder or file of any layout that `kseg.pairs.image_folder` recognises."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ import random
 
 import apache_beam as beam
 
+from kseg.labels import LabelMap
 from kseg.pairs.class_table import MaskScan, scan_masks
-from kseg.pairs.errors import PairError, printable
-from kseg.pairs.image_folder import count_channels, list_pairs, read_file, read_pair
+from kseg.pairs.errors import PairError, SeveralReadingsError, printable
+from kseg.pairs.image_folder import count_channels, read_pair, recognise_pairs
+from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Listing, Pair
+from pipeline.engine import progress
 from pipeline.examples.sources.classes import missing_table_message, read_classes, run_command
 from pipeline.examples.sources.source import Elements, Source, quarantine_row, read_outputs
 from pipeline.settings.example_gen import ExampleGen
 
 
 def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | None) -> Source:
-    """The source of a folder or CSV file.
+    """The source of a folder or file, whose layout is recognised.
 
     Args:
-        root: the folder or CSV file.
-        config: void value and shares of the splits.
-        classes: table of classes; None: classes.csv in the folder, or next to the CSV file.
+        root: the folder or file.
+        config: layout where there are several readings, void value and shares of the splits.
+        classes: table of classes; None: classes.csv in the folder or next to the file, or else the layout's own.
 
     Raises:
-        ValueError: the files do not pair up, or there is no table of classes.
+        ValueError: there is no reading or there are several, the pairs do not match, or there is no table of classes.
     """
-    shares = {"validation_share": config.validation_share, "test_share": config.test_share}
-    listing = list_pairs(root, **shares)
-    folder = root if root.is_dir() else root.parent
-    default = folder / "classes.csv"
-    if classes is None and not default.is_file():
-        received, scan = f"no {default} and no --classes", _scan_masks(listing, config.max_pixels)
-        raise ValueError(missing_table_message(received, scan, str(default), run_command(root), config.ignore_value))
-    labels = read_classes(classes or default, config, run_command(root, classes))
+    found = _recognise(root, config, classes)
+    listing = found.listing
+    labels, table = _read_classes(root, found, config, classes)
+    _say_what_was_recognised(found, labels, table)
     channels = count_channels(listing.pairs)
+    folder = root if root.is_dir() else root.parent
     faulty = [fault.pair for fault in listing.faults if _lies_below(fault.pair, folder)]  # others are never opened
     every = [*faulty, *listing.pairs]
     return Source(
@@ -48,10 +48,56 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
         elements=Elements(listing.pairs),
         reader=_ReadFiles(labels, channels, config.max_pixels),
         faults=tuple(_row(fault.pair, fault.error) for fault in listing.faults),
-        files={(pair.split, printable(pair.key)): (pair.image, pair.mask) for pair in every},
+        sides={(pair.split, printable(pair.key)): (pair.image, pair.mask) for pair in every},
         unused_masks=tuple(map(printable, listing.unused_masks)),
         foreign_files=tuple(map(printable, listing.foreign_files)),
     )
+
+
+def _recognise(root, config, classes) -> Recognised:
+    """The reading of the source; where there are several, a message with a command for each."""
+    try:
+        return recognise_pairs(
+            root,
+            layout=config.layout,
+            validation_share=config.validation_share,
+            test_share=config.test_share,
+        )
+    except SeveralReadingsError as error:
+        command = run_command(root, classes)
+        rows = "\n".join(
+            f"  {command} --layout {name}  # {found.name}: {count_pairs(found.listing)}"
+            for name, found in error.readings.items()
+        )
+        raise ValueError(
+            f"A source must have one reading. Received: {len(error.readings)} [{printable(root)}]. Choose:\n{rows}"
+        ) from error
+
+
+def _read_classes(root, found: Recognised, config, classes) -> tuple[LabelMap, str]:
+    """The classes, and where they are from: --classes, classes.csv, or the layout itself."""
+    places = [root, found.root]
+    tables = [(place if place.is_dir() else place.parent) / "classes.csv" for place in places]
+    table = classes or next((table for table in tables if table.is_file()), None)
+    if table:
+        return read_classes(table, config, run_command(root, classes)), printable(table.name)
+    if found.classes:
+        return found.classes.label_map(config.ignore_value, void_is_class=config.void_is_class), found.classes.source
+    received, scan = f"no {tables[0]} and no --classes", _scan_masks(found.listing, config.max_pixels)
+    raise ValueError(missing_table_message(received, scan, str(tables[0]), run_command(root), config.ignore_value))
+
+
+def _say_what_was_recognised(found: Recognised, labels: LabelMap, table: str):
+    classes = f"{labels.num_classes} class{'es' if labels.num_classes > 1 else ''} from {table}"
+    progress.print_message(f"{found.name}: {count_pairs(found.listing)}, {classes}")
+    for note in found.notes:
+        progress.print_message(note)
+
+
+def count_pairs(listing: Listing) -> str:
+    """The number of pairs of each split as text."""
+    counts = collections.Counter(pair.split or "split by a hash" for pair in listing.pairs)
+    return f"{len(listing.pairs)} pairs ({', '.join(f'{count} {split}' for split, count in sorted(counts.items()))})"
 
 
 def _scan_masks(listing: Listing, max_pixels: int) -> MaskScan:
@@ -61,25 +107,26 @@ def _scan_masks(listing: Listing, max_pixels: int) -> MaskScan:
     pairs = random.Random(0).sample(listing.pairs, len(listing.pairs))
 
     def read(pair):
-        return read_file(pair.mask, max_pixels), printable(pair.mask)
+        return pair.mask.read(max_pixels), pair.mask.name
 
     return scan_masks(pairs, read, len(pairs), max_pixels=max_pixels)
 
 
 def _lies_below(pair: Pair, folder: pathlib.Path) -> bool:
-    """Whether the paths of both files lead into the folder; a table may name any file of the machine."""
+    """Whether the paths of all files lead into the folder; a table may name any file of the machine."""
     return all(
         pathlib.Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder))
-        for path in (pair.image, pair.mask)
+        for side in (pair.image, pair.mask)
+        for path in side.files
     )
 
 
 def _row(pair: Pair, error: PairError) -> dict[str, str]:
-    return quarantine_row(pair.split, pair.key, printable(pair.image), printable(pair.mask), error)
+    return quarantine_row(pair.split, pair.key, pair.image.name, pair.mask.name, error)
 
 
 class _ReadFiles(beam.DoFn):
-    """Reads a `Pair` of files."""
+    """Reads a `Pair`."""
 
     def __init__(self, labels, channels, max_pixels):
         self._labels, self._channels, self._max_pixels = labels, channels, max_pixels

@@ -15,7 +15,7 @@ def open_source(data: pathlib.Path | str, config: ExampleGen, classes: pathlib.P
     """The source of `data`.
 
     Args:
-        data: a folder or CSV file of pairs, "tfds:<name>[:<configuration>]", or "streets".
+        data: a folder or file of pairs, "tfds:<name>[:<configuration>]", or "streets".
         config: settings of example_gen.
         classes: table of classes, where the user gave one.
 

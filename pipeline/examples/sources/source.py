@@ -7,12 +7,12 @@ no TensorFlow.
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
 import apache_beam as beam
 
 from kseg.labels import LabelMap
 from kseg.pairs.errors import PairError, printable
+from kseg.pairs.sides import Side
 from pipeline.engine import progress
 
 
@@ -28,7 +28,7 @@ class Source:
         reader: DoFn from one element to (split, key, image_bytes, label_map_bytes), with two tagged outputs: "reencoded"
             (the reason) and "quarantined" (a `quarantine_row`).
         faults: rows of pairs that are quarantined before anything is read.
-        files: image and mask file of every pair, by split and printable key; empty where pairs are not files.
+        sides: image and mask of every pair, by split and printable key; empty where they are not in a folder or file.
         unused_masks: mask files without an image.
         foreign_files: files that are neither image nor mask.
     """
@@ -39,7 +39,7 @@ class Source:
     elements: beam.PTransform
     reader: beam.DoFn
     faults: tuple[dict, ...] = ()
-    files: dict[tuple[str, str], tuple[pathlib.Path, pathlib.Path]] = dataclasses.field(default_factory=dict)
+    sides: dict[tuple[str, str], tuple[Side, Side]] = dataclasses.field(default_factory=dict)
     unused_masks: tuple[str, ...] = ()
     foreign_files: tuple[str, ...] = ()
 

@@ -29,8 +29,8 @@ def test_folders_of_splits_are_read_and_val_means_validation(photos):
     listing = list_pairs(photos)
     pairs = listing.pairs
     assert (summary(pairs), listing.faults, listing.unused_masks, listing.foreign_files) == (SPLITS, [], [], [])
-    assert pairs[-1].image == photos / "images" / "val" / "07.png"
-    assert pairs[-1].mask == photos / "masks" / "val" / "07.png"
+    assert pairs[-1].image.path == photos / "images" / "val" / "07.png"
+    assert pairs[-1].mask.path == photos / "masks" / "val" / "07.png"
 
 
 def test_flat_folders_are_split_by_a_hash_of_the_key(photos):
@@ -107,7 +107,7 @@ def test_paths_in_a_table_are_relative_to_it(photos):
     assert summary(list_pairs(table).pairs) == {"train": ["images/test/08"], "validation": ["images/val/06"]}
     table.write_text("image,mask\nimages/val/06.png,masks/val/06.png\n")
     (pair,) = list_pairs(table).pairs
-    assert (pair.key, pair.split, pair.mask) == ("images/val/06", "train", photos / "masks" / "val" / "06.png")
+    assert (pair.key, pair.split, pair.mask.path) == ("images/val/06", "train", photos / "masks" / "val" / "06.png")
 
 
 def test_unused_masks_and_foreign_files_are_listed_separately(photos):
@@ -134,11 +134,11 @@ def test_shares_that_leave_no_training_pair_are_refused(photos):
 def test_one_image_with_colours_gives_all_images_three_channels(photos):
     pairs = list_pairs(photos).pairs
     for pair in pairs:
-        Image.open(pair.image).convert("L").save(pair.image)
+        Image.open(pair.image.path).convert("L").save(pair.image.path)
     assert count_channels(pairs) == 1
-    pairs[3].image.write_bytes(b"damaged")  # is reported when it is read
+    pairs[3].image.path.write_bytes(b"damaged")  # is reported when it is read
     assert count_channels(pairs) == 1
-    Image.new("RGB", (4, 4)).save(pairs[5].image)
+    Image.new("RGB", (4, 4)).save(pairs[5].image.path)
     assert count_channels(pairs) == 3
 
 
@@ -147,9 +147,9 @@ def test_a_pair_is_read_into_its_own_bytes_and_ids(photos):
     pair = list_pairs(photos).pairs[2]
     image_bytes, label_map_bytes, reason = read_pair(pair, labels)
     ids = decode_image(label_map_bytes)[..., 0]
-    assert (image_bytes, reason) == (pair.image.read_bytes(), None)
+    assert (image_bytes, reason) == (pair.image.path.read_bytes(), None)
     assert (np.unique(ids).tolist(), ids[0].tolist()) == ([0, 1, 2, 255], [255] * 30)
-    pair.mask.unlink()
+    pair.mask.path.unlink()
     with pytest.raises(PairError, match=r"must be readable.*masks/train/00\.png"):
         read_pair(pair, labels)
 
@@ -168,8 +168,8 @@ def test_real_data_sets_are_read_without_changing_an_image(data, name):
     labels = LabelMap.from_csv(data / name / "classes.csv", ignore_value)
     for pair in pairs[:4] + pairs[-4:]:
         image_bytes, label_map_bytes, reason = read_pair(pair, labels, channels)
-        assert (image_bytes, reason) == (pair.image.read_bytes(), None)
-        ids, values = decode_image(label_map_bytes)[..., 0], np.asarray(Image.open(pair.mask))
+        assert (image_bytes, reason) == (pair.image.path.read_bytes(), None)
+        ids, values = decode_image(label_map_bytes)[..., 0], np.asarray(Image.open(pair.mask.path))
         assert set(np.unique(ids)) <= {*range(labels.num_classes), 255}
         np.testing.assert_array_equal(
             np.array([*labels.values, *[0] * (255 - labels.num_classes), ignore_value or 0])[ids], values
@@ -187,5 +187,7 @@ def test_the_tfds_builder_prepares_the_same_pairs(photos, tmp_path):
     assert sorted(example["key"].decode() for example in examples) == sorted(pairs)
     for example in examples:
         pair = pairs[example["key"].decode()]
-        np.testing.assert_array_equal(example["image"], np.asarray(Image.open(pair.image)))
-        np.testing.assert_array_equal(example["label_map"][..., 0], labels.to_ids(np.asarray(Image.open(pair.mask))))
+        np.testing.assert_array_equal(example["image"], np.asarray(Image.open(pair.image.path)))
+        np.testing.assert_array_equal(
+            example["label_map"][..., 0], labels.to_ids(np.asarray(Image.open(pair.mask.path)))
+        )

@@ -154,7 +154,9 @@ def test_any_table_of_pairs_is_listed_or_refused_and_stays_in_its_folder(amount,
         except PairError as error:
             assert "pairs.csv" in error.where and error.cure
             return
-        assert all(path.resolve().is_relative_to(folder) for pair in listing.pairs for path in (pair.image, pair.mask))
+        assert all(
+            side.path.resolve().is_relative_to(folder) for pair in listing.pairs for side in (pair.image, pair.mask)
+        )
         assert all("pairs.csv, line" in fault.error.where and fault.error.cure for fault in listing.faults)
 
 

@@ -1,0 +1,71 @@
+"""What a recogniser answers: the pairs of a layout, its classes, and what a person should know. Standard library only.
+
+A recogniser is a function `recognise(root) -> Recognised | None`. It answers None unless the folder or file is of its layout, by
+names alone where they suffice, and raises a PairError where the layout is certain but cannot be used as a whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from kseg.labels import VOID_NAMES, LabelMap
+from kseg.pairs.listing import Listing
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+    """The table of classes that a layout brings.
+
+    Attributes:
+        rows: (value, name, colour) of each class, and of void if it has a row; colour is (red, green, blue) in 0..255.
+        source: where the table is from, for the log.
+        void: raw mask value that means void, or None.
+    """
+
+    rows: tuple[tuple[int, str, tuple[int, int, int]], ...]
+    source: str
+    void: int | None = None
+
+    def label_map(self, ignore_value: int | None = None, *, void_is_class: bool = False) -> LabelMap:
+        """The classes as `LabelMap`.
+
+        A row whose name means void is void without being declared, since the layout itself says so.
+
+        Args:
+            ignore_value: raw value of void, stronger than the layout's.
+            void_is_class: whether a row whose name means void is a class.
+
+        Raises:
+            ValueError: two rows have one value, or a colour is none.
+        """
+        void = self.void if ignore_value is None else ignore_value
+        if void is None and not void_is_class:
+            void = next((value for value, name, _ in self.rows if name.lower() in VOID_NAMES), None)
+        classes = [row for row in self.rows if row[0] != void]
+        return LabelMap(
+            names=tuple(name for _, name, _ in classes),
+            colours=tuple(colour for _, _, colour in classes),
+            values=tuple(value for value, _, _ in classes),
+            ignore_value=void,
+            void_colour=next((colour for value, _, colour in self.rows if value == void), (0, 0, 0)),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Recognised:
+    """A layout that was recognised.
+
+    Attributes:
+        name: of the layout, for people, such as "CamVid as downloaded".
+        listing: the pairs, and the faults found.
+        root: the folder or file that is of the layout, at or below the one that was given.
+        classes: the table that the layout brings, or None.
+        notes: whole sentences for the log, such as which files were left out.
+    """
+
+    name: str
+    listing: Listing
+    root: pathlib.Path
+    classes: Classes | None = None
+    notes: tuple[str, ...] = ()
