@@ -13,7 +13,8 @@ from kseg.labels import LabelMap
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.example_validator import ExampleValidator
 from pipeline.validation import anomalies
-from pipeline.validation.checks import classes, distributions, duplicates, pairs
+from pipeline.validation.checks import distributions
+from pipeline.validation.checks.all_checks import find_anomalies
 
 
 def example_validator(
@@ -45,20 +46,15 @@ def example_validator(
     ingestion = read_json(examples / "ingestion.json")
     counts = read_json(statistics / "statistics.json")
     earlier = read_json(previous / "statistics.json") if previous else None
-    expected, splits = read_json(schema / "schema.json"), counts["splits"]
-    found = anomalies.sort_anomalies(
-        [
-            *pairs.check_quarantined(ingestion, config.max_quarantined),
-            *classes.check_splits(splits, examples),
-            *classes.check_schema(expected, counts, labels, schema / "schema.json"),
-            *classes.check_labels(splits, labels),
-            *classes.check_missing_classes(splits, labels),
-            *pairs.check_pictures(counts, ingestion),
-            *duplicates.check_duplicates(counts, config.max_leaked),
-            *distributions.check_skew(counts, config.max_skew),
-            *distributions.check_drift(counts, earlier, config.max_drift),
-            *pairs.check_files(ingestion),
-        ]
+    found = find_anomalies(
+        ingestion,
+        counts,
+        read_json(schema / "schema.json"),
+        labels,
+        config,
+        place=examples,
+        schema_place=schema / "schema.json",
+        previous=earlier,
     )
     _raise_stops(found, examples)
     rows = [dataclasses.asdict(anomaly) for anomaly in found]

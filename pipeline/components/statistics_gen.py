@@ -5,7 +5,6 @@ numpy and Pillow in Beam workers, no TensorFlow.
 
 from __future__ import annotations
 
-import collections
 import pathlib
 
 import apache_beam as beam
@@ -20,8 +19,8 @@ from pipeline.examples.collecting import Collect, read_collected
 from pipeline.examples.records import ReadSplits
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.settings.statistics_gen import StatisticsGen
-from pipeline.validation import image_hashes
-from pipeline.validation.statistics import count_example, empty_counts, summarize
+from pipeline.validation.data_set import count_pair, data_set_statistics
+from pipeline.validation.statistics import empty_counts, summarize
 
 TOTAL = "all"
 
@@ -43,16 +42,15 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
     progress.set_total(sum(prepared.split_sizes(examples).values()))
     summaries, images = _count(out, examples, labels.num_classes, beam_options)
     ingestion = read_json(examples / "ingestion.json")
-    statistics = {
-        "classes": list(labels.names),
-        "splits": {split: summaries[split] for split in image_hashes.SPLITS if split in summaries},
-        "all": summaries[TOTAL],
-        "unusable": dict(sorted(collections.Counter(row["name"] for row in ingestion["quarantined"]).items())),
-        "duplicates": image_hashes.exact_duplicates(images),
-        "near_duplicates": image_hashes.near_duplicates(images, config.near_duplicate_bits),
-        "empty_masks": [image_hashes.image_name(image) for image in images if image["void"]],
-        "tiny_images": [image_hashes.image_name(image) for image in images if min(image["size"]) < config.tiny_side],
-    }
+    statistics = data_set_statistics(
+        labels,
+        {split: summary for split, summary in summaries.items() if split != TOTAL},
+        summaries[TOTAL],
+        images,
+        ingestion["quarantined"],
+        near_duplicate_bits=config.near_duplicate_bits,
+        tiny_side=config.tiny_side,
+    )
     write_json(out / "statistics.json", statistics)
 
 
@@ -72,7 +70,7 @@ def _count(out, examples, num_classes, beam_options) -> tuple[dict, list[dict]]:
             | "Collect" >> Collect(counts)
         )
         _ = counted.images | "Collect images" >> Collect(rows)
-    return dict(read_collected(counts)), image_hashes.sort_images(read_collected(rows))
+    return dict(read_collected(counts)), read_collected(rows)
 
 
 def _summarize(split, counts):
@@ -82,8 +80,7 @@ def _summarize(split, counts):
 class CountExample(beam.DoFn):
     """(split, key, image_bytes, label_map_bytes) to a row, and on output "counts" to (split, counts) and (TOTAL, counts).
 
-    The row is {"split", "key", "size" (height, width), "void" (whether every pixel is), "pixels", "labels", "hash"}, the last
-    three as `pipeline.validation.image_hashes` needs them.
+    The row is that of `pipeline.validation.data_set.count_pair`.
     """
 
     def __init__(self, num_classes: int):
@@ -93,19 +90,11 @@ class CountExample(beam.DoFn):
         split, key, image_bytes, label_map_bytes = example
         image, label_map = decode_image(image_bytes), decode_image(label_map_bytes)[..., 0]
         encoding = "JPEG" if image_bytes.startswith(JPEG) else "PNG"
-        counts = count_example(image, label_map, self._num_classes, encoding)
+        row, counts = count_pair(split, key, image, label_map, self._num_classes, encoding)
         progress.advance()
         for part in (split, TOTAL):
             yield beam.pvalue.TaggedOutput("counts", (part, counts))
-        yield {
-            "split": split,
-            "key": key,
-            "size": label_map.shape,
-            "void": counts.void_pixels == label_map.size,
-            "pixels": image_hashes.pixel_digest(image),
-            "labels": image_hashes.pixel_digest(label_map),
-            "hash": image_hashes.perceptual_hash(image),
-        }
+        yield row
 
 
 class SumExampleCounts(beam.CombineFn):

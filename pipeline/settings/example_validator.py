@@ -16,3 +16,4 @@ class ExampleValidator(Checked):
     # Jensen-Shannon distance between a split's classes or brightness and those of train; more is a warning
     max_skew: Fraction = 0.15
     max_drift: Fraction = 0.15  # likewise between train and the train split of the last pushed model
+    min_class_share: Fraction = 0.0001  # of the labelled pixels of train; a class with less is a warning

@@ -23,6 +23,7 @@ WARNINGS = (
     "conflicting_labels",
     "dark_16_bit",
     "empty_masks",
+    "rare_classes",
     "drift_of_classes",
     "drift_of_brightness",
     "near_duplicates_across_splits",

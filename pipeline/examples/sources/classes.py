@@ -9,7 +9,7 @@ import pathlib
 import shlex
 
 from kseg.labels import LabelMap, UndeclaredVoidError
-from kseg.pairs.class_table import MaskScan, format_table, propose_classes
+from kseg.pairs.class_table import MaskScan, ProposedRow, format_table, propose_classes
 from pipeline.settings.example_gen import ExampleGen
 
 MANY = 64  # values, above which the masks are more probably smoothed than that there are so many classes
@@ -47,8 +47,24 @@ def run_command(data, classes: pathlib.Path | None = None) -> str:
     return shlex.join(["python", "-m", "pipeline.run", *given])
 
 
-def missing_table_message(received: str, scan: MaskScan, table: str, command: str, ignore_value: int | None) -> str:
-    """The message about a missing table of classes, with one to save.
+class MissingTableError(ValueError):
+    """No table of classes; the message holds one to save.
+
+    Attributes:
+        rows: of the proposed table.
+        scan: of the masks that it was made from.
+        void: proposed or given raw value of void, or None.
+    """
+
+    def __init__(self, message: str, rows: list[ProposedRow], scan: MaskScan, void: int | None):
+        super().__init__(message)
+        self.rows, self.scan, self.void = rows, scan, void
+
+
+def missing_table_error(
+    received: str, scan: MaskScan, table: str, command: str, ignore_value: int | None
+) -> MissingTableError:
+    """The error of a missing table of classes, with one to save.
 
     Args:
         received: what was given instead of a table.
@@ -62,18 +78,17 @@ def missing_table_message(received: str, scan: MaskScan, table: str, command: st
     """
     rows = propose_classes(scan, ignore_value)
     void = next((row.value for row in rows if row.name == "void"), ignore_value)
-    return "\n".join(
-        [
-            f"A table of classes must name the mask values. Received: {received}. Save the one below, which was made from "
-            f"{scan.scanned} of {scan.total} masks, replace the names, and run again.",
-            "",
-            f"cat > {shlex.quote(table)} <<'END'",
-            f"{format_table(rows)}END",
-            command if void is None else f"{command} --ignore-value {void}",
-            "",
-            *_notes(scan, rows, void, ignore_value),
-        ]
-    )
+    lines = [
+        f"A table of classes must name the mask values. Received: {received}. Save the one below, which was made from "
+        f"{scan.scanned} of {scan.total} masks, replace the names, and run again.",
+        "",
+        f"cat > {shlex.quote(table)} <<'END'",
+        f"{format_table(rows)}END",
+        command if void is None else f"{command} --ignore-value {void}",
+        "",
+        *_notes(scan, rows, void, ignore_value),
+    ]
+    return MissingTableError("\n".join(lines), rows, scan, void)
 
 
 def _notes(scan, rows, void, ignore_value):

@@ -17,7 +17,7 @@ from kseg.pairs.image_folder import count_channels, read_pair, recognise_pairs
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Listing, Pair
 from pipeline.engine import progress
-from pipeline.examples.sources.classes import missing_table_message, read_classes, run_command
+from pipeline.examples.sources.classes import missing_table_error, read_classes, run_command
 from pipeline.examples.sources.source import Elements, Source, quarantine_row, read_outputs
 from pipeline.settings.example_gen import ExampleGen
 
@@ -84,7 +84,7 @@ def _read_classes(root, found: Recognised, config, classes) -> tuple[LabelMap, s
     if found.classes:
         return found.classes.label_map(config.ignore_value, void_is_class=config.void_is_class), found.classes.source
     received, scan = f"no {tables[0]} and no --classes", _scan_masks(found.listing, config.max_pixels)
-    raise ValueError(missing_table_message(received, scan, str(tables[0]), run_command(root), config.ignore_value))
+    raise missing_table_error(received, scan, str(tables[0]), run_command(root), config.ignore_value)
 
 
 def _say_what_was_recognised(found: Recognised, labels: LabelMap, table: str):

@@ -13,7 +13,7 @@ from kseg.pairs.class_table import scan_masks
 from kseg.pairs.image_files import prepare_pair
 from kseg.pairs.listing import SPLITS, split_of_key, split_thresholds
 from pipeline.examples.sources.classes import (
-    missing_table_message,
+    missing_table_error,
     read_classes,
     run_command,
     undeclared_void_message,
@@ -82,7 +82,7 @@ def _named_classes(builder, splits, config, name) -> LabelMap:
         received = f"{source}, whose {config.mask_feature} names no classes, and no --classes"
         scan, table = _scan_masks(builder, splits, config), pathlib.Path("classes.csv")
         command = run_command(source, table)
-        raise ValueError(missing_table_message(received, scan, str(table), command, config.ignore_value))
+        raise missing_table_error(received, scan, str(table), command, config.ignore_value)
     classes = [(value, text) for value, text in enumerate(feature.names) if value != config.ignore_value]
     for value, text in classes:
         if text.lower() in VOID_NAMES and not config.void_is_class:

@@ -120,3 +120,29 @@ def check_missing_classes(splits: dict[str, dict], labels: LabelMap):
                 + place.format("it is" if one else "they are"),
                 cure.format("it" if one else "each"),
             )
+
+
+def check_rare_classes(splits: dict[str, dict], labels: LabelMap, min_share: float):
+    """Yields a warning about classes with hardly a pixel in train.
+
+    Args:
+        splits: statistics by split.
+        labels: the classes.
+        min_share: of the labelled pixels of train, below which a class is rare.
+    """
+    pixels = splits["train"]["class_pixels"] if "train" in splits else []
+    rare = [
+        f"{name} {100 * count / sum(pixels):.2g} %"
+        for name, count in zip(labels.names, pixels, strict=False)
+        if 0 < count < min_share * sum(pixels)
+    ]
+    if rare:
+        yield anomaly_at(
+            rare,
+            "warn",
+            "rare_classes",
+            f"A class should have {100 * min_share:g} % of the labelled pixels of train. "
+            f"Received: {len(rare)} with less",
+            "Check that they are no slips of the brush; add images of them, merge them into another class, or weight the "
+            "classes. The limit is example_validator.min_class_share.",
+        )

@@ -193,6 +193,13 @@ def test_a_class_that_training_never_sees_is_a_warning(validate, there, name, fo
     assert anomaly["what"].endswith(found)
 
 
+def test_a_class_with_hardly_a_pixel_in_train_is_a_warning_with_its_share(validate):
+    train = changed(class_pixels=[60000, 39995, 5], class_images=[3, 2, 1])  # 0.005 %
+    (anomaly,) = validate({"train": train, "test": train}, labels=SKY)["anomalies"]
+    assert (anomaly["severity"], anomaly["name"], anomaly["where"]) == ("warn", "rare_classes", "sky 0.005 %")
+    assert validate({"train": train, "test": train}, labels=SKY, min_class_share=0.00005)["anomalies"] == []
+
+
 def test_other_files_and_poor_pictures_are_warnings_with_their_count(validate):
     ingestion = {
         "unused_masks": [f"/m/{number}.png" for number in range(7)],
