@@ -2,7 +2,7 @@
 
 `list_pairs` knows four layouts:
 
-    images/<split>/<key>.jpg + masks/<split>/<key>.png         splits train, val (or validation) and test
+    images/<split>/<key>.jpg + masks/<split>/<key>.png         splits by their names, see split_names
     images/<key>.jpg + masks/<key>.png                         split by a hash of the key
     JPEGImages/ + SegmentationClass/ + ImageSets/Segmentation/<split>.txt      the layout of PASCAL VOC
     pairs.csv with the columns image, mask and optionally split                paths relative to the file
@@ -24,7 +24,8 @@ from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.image_files import prepare_pair
 from kseg.pairs.layouts import csv_table, folders, voc
 from kseg.pairs.layouts.recognised import Recognised
-from kseg.pairs.listing import SPLITS, Listing, Pair, assign_splits
+from kseg.pairs.listing import Listing, Pair, assign_splits
+from kseg.pairs.split_names import split_of_name
 
 LAYOUTS = (
     "images/ and masks/, or JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/; "
@@ -103,13 +104,13 @@ def find_readings(root: pathlib.Path, layout: str | None = None) -> dict[str, Re
 
 
 def _unknown_layout(root) -> PairError:
-    found = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
-    swapped = [name for name in SPLITS if (root / name / "images").is_dir()]
+    names = sorted(entry.name for entry in root.iterdir())
+    found = ", ".join(names[:8]) or "nothing"
+    swapped = [name for name in names if split_of_name(name) and (root / name / "images").is_dir()]
     cure = "Move the folders, or list the pairs in a CSV file."
     if swapped:
-        cure = (
-            f"Put the split inside: {swapped[0]}/images becomes images/{swapped[0]}; or list the pairs in a CSV file."
-        )
+        first = printable(swapped[0])
+        cure = f"Put the split inside: {first}/images becomes images/{first}; or list the pairs in a CSV file."
     return PairError(
         "unknown_layout", f"A folder of pairs must hold {LAYOUTS}. Received: {printable(found)}", printable(root), cure
     )

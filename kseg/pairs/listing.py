@@ -9,11 +9,11 @@ import pathlib
 from kseg.pairs.errors import PairError
 from kseg.pairs.sides import Side
 
-SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-"""Splits as stored, by the names that folders and tables may use."""
-
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 MASK_SUFFIXES = (".png",)
+
+UNKNOWN_SPLIT = "unknown"
+"""Split of an unusable pair whose source names another split than train, validation and test."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +50,14 @@ class Listing:
         faults: unreadable ones in the same order.
         unused_masks: mask files without an image.
         foreign_files: files that are neither image nor mask, except hidden ones.
+        unused_splits: names of splits, or of their lists, that hold pairs of no known split.
     """
 
     pairs: list[Pair]
     faults: list[Fault]
     unused_masks: list[pathlib.Path] = dataclasses.field(default_factory=list)
     foreign_files: list[pathlib.Path] = dataclasses.field(default_factory=list)
+    unused_splits: list[str] = dataclasses.field(default_factory=list)
 
 
 def assign_splits(listing: Listing, validation_share: float, test_share: float) -> Listing:

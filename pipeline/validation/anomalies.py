@@ -34,6 +34,7 @@ WARNINGS = (
     "duplicates",
     "near_duplicates",
     "foreign_files",
+    "unused_splits",
 )
 """The most severe first: what makes scores wrong, then what training cannot learn, then what only deserves a look."""
 

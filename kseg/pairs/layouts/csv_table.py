@@ -13,8 +13,9 @@ import pathlib
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import file_key, find_file_error
 from kseg.pairs.layouts.recognised import Recognised
-from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair
+from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, UNKNOWN_SPLIT, Fault, Listing, Pair
 from kseg.pairs.sides import PlainFile
+from kseg.pairs.split_names import KNOWN, split_of_name
 
 HEADER = (
     "A table of pairs must have a header with the columns image, mask and optionally split, and a row for each pair. "
@@ -50,12 +51,17 @@ def read_table(path: pathlib.Path) -> Listing:
                     "Remove one of the rows, or rename one of the files.",
                 )
         except PairError as error:
-            pair = Pair(printable(row.get("image") or ""), SPLITS.get(row.get("split"), ""), *_paths(row, path.parent))
-            faults.append(Fault(pair, error))
+            split = (_split(row) or UNKNOWN_SPLIT) if "split" in row else ""
+            faults.append(Fault(Pair(printable(row.get("image") or ""), split, *_paths(row, path.parent)), error))
         else:
             seen.add((pair.split, pair.key))
             pairs.append(pair)
     return Listing(pairs, faults)
+
+
+def _split(row) -> str | None:
+    """The split in a row of a table with such a column; None if it is unknown."""
+    return split_of_name(row["split"] or "")
 
 
 def _paths(row, folder):
@@ -86,13 +92,12 @@ def _rows(path) -> list[dict]:
 
 
 def _pair(row, folder, where) -> Pair:
-    split = SPLITS.get((row["split"] or "").strip()) if "split" in row else ""
+    split = _split(row) if "split" in row else ""
     cells = [row["image"], row["mask"]]
     if None in row or split is None or not all(cells) or any("\0" in cell for cell in cells):
         raise PairError(
             "bad_row",
-            f"A row must name an image, a mask and, if there is such a column, one of the splits {', '.join(SPLITS)}. "
-            f"Received: {row}",
+            f"A row must name an image, a mask and, if there is such a column, a split: {KNOWN}. Received: {row}",
             where,
             "Correct the row; put a path with a comma between quotes.",
         )

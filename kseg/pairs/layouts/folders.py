@@ -1,21 +1,28 @@
 """The layout images/ and masks/: a mask has the path of its image, except the suffix. Standard library only.
 
-    images/<split>/<key>.jpg + masks/<split>/<key>.png         splits train, val (or validation) and test
+    images/<split>/<key>.jpg + masks/<split>/<key>.png         splits by their names; see `kseg.pairs.split_names`
+    images/train_<key>.jpg + masks/train_<key>.png             likewise, where every file name has the name of a split
     images/<key>.jpg + masks/<key>.png                         split by a hash of the key
 
-An image that cannot be paired is a fault of its pair; a missing or empty folder is an error.
+An image that cannot be paired is a fault of its pair; a missing or empty folder is an error, and so are a few folders that may be
+splits of unknown names, since a hash would mix them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import FolderFiles, find_files, walk_files
 from kseg.pairs.layouts.recognised import Recognised
-from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, SPLITS, Fault, Listing, Pair
+from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.sides import PlainFile
+from kseg.pairs.split_names import KNOWN, split_in_name, split_of_name
+
+MAX_UNKNOWN_SPLITS = 5
+"""So many folders, or fewer, that hold every image may be splits; more are scenes, days or patients."""
 
 
 def recognise(root: pathlib.Path) -> Recognised | None:
@@ -35,27 +42,90 @@ def list_folders(root: pathlib.Path) -> Listing:
     """
     images, masks = root / "images", root / "masks"
     entries = [images / name for name in sorted(os.listdir(images)) if not name.startswith(".")]
-    if not any(entry.is_dir() and entry.name in SPLITS for entry in entries):
-        return _match(images, masks, "")
-    listings, foreign, splits = [], [], {entry.name for entry in entries}
-    for entry in entries:
-        if entry.name in SPLITS and entry.is_dir():
-            listings.append(_match(entry, masks / entry.name, SPLITS[entry.name]))
-        elif entry.is_dir():
-            raise PairError(
-                "unknown_split",
-                "Next to folders of splits there must be no other folder. Received: one of another name",
-                printable(entry),
-                f"Move it into one of {', '.join(SPLITS)}, or rename it to one of them.",
-            )
-        else:
-            foreign.append(entry)
-    foreign += [path for path in walk_files(masks) if path.relative_to(masks).parts[0] not in splits]
+    folders = [entry for entry in entries if entry.is_dir()]
+    if not any(split_of_name(folder.name) for folder in folders):
+        _refuse_unknown_splits(entries, folders)
+        return _split_by_file_names(_match(images, masks, ""))
+    listings, used = [], set()
+    for folder, split in _split_folders(folders).items():
+        mask_folder = _mask_folder(masks, folder, split)
+        used.add(mask_folder.name)
+        listings.append(_match(folder, mask_folder, split))
+    foreign = [entry for entry in entries if entry not in folders]
+    foreign += [path for path in walk_files(masks) if path.relative_to(masks).parts[0] not in used]
     return Listing(
         pairs=[pair for listing in listings for pair in listing.pairs],
         faults=[fault for listing in listings for fault in listing.faults],
         unused_masks=[path for listing in listings for path in listing.unused_masks],
         foreign_files=[*foreign, *(path for listing in listings for path in listing.foreign_files)],
+    )
+
+
+def _split_folders(folders) -> dict[pathlib.Path, str]:
+    """The split of each folder; every folder must be one, and each another."""
+    found = {}
+    for folder in folders:
+        split = split_of_name(folder.name)
+        if split is None:
+            raise PairError(
+                "unknown_split",
+                "Next to folders of splits there must be no other folder. Received: one of another name",
+                printable(folder),
+                f"Rename it, or move it into {' or '.join(other.name for other in folders if split_of_name(other.name))}; known "
+                f"are {KNOWN}.",
+            )
+        if split in found.values():
+            first = next(other for other, known in found.items() if known == split)
+            raise PairError(
+                "two_folders_of_one_split",
+                f"Each split must have one folder. Received: {printable(first.name)} and {printable(folder.name)}, both {split}",
+                printable(folder.parent),
+                "Move the files of one into the other, with its masks, or rename it; or list the pairs in a CSV file with the "
+                "column split.",
+            )
+        found[folder] = split
+    return found
+
+
+def _mask_folder(masks, image_folder, split) -> pathlib.Path:
+    """The folder of masks of the same name, or else the only one of the same split."""
+    same = masks / image_folder.name
+    if same.is_dir() or not masks.is_dir():
+        return same
+    others = [path for path in masks.iterdir() if path.is_dir() and split_of_name(path.name) == split]
+    return others[0] if len(others) == 1 else same
+
+
+def _refuse_unknown_splits(entries, folders):
+    """Raises an error if all images lie in a few folders, which may be splits."""
+    loose = [entry for entry in entries if entry not in folders and entry.suffix.lower() in IMAGE_SUFFIXES]
+    if loose or not 2 <= len(folders) <= MAX_UNKNOWN_SPLITS:
+        return
+    names = ", ".join(printable(folder.name) for folder in folders)
+    raise PairError(
+        "unknown_split",
+        f"A few folders that hold every image must be splits of known names. Received: {names}",
+        printable(folders[0].parent),
+        f"If they are splits, rename them, with their masks; known are {KNOWN}. If they are not, put them into one folder, such "
+        f"as images/all/{printable(folders[0].name)} and masks/all/{printable(folders[0].name)}: then a hash splits the pairs.",
+    )
+
+
+def _split_by_file_names(listing: Listing) -> Listing:
+    """Takes the splits from the file names if every name has one, train and another among them."""
+    every = [*listing.pairs, *(fault.pair for fault in listing.faults)]
+    found = {pair.key: split_in_name(pathlib.PurePath(pair.key).name) for pair in every}
+    splits = {known and known[0] for known in found.values()}
+    if None in splits or not {"train"} < splits:
+        return listing
+
+    def assign(pair):
+        return dataclasses.replace(pair, split=found[pair.key][0])
+
+    return dataclasses.replace(
+        listing,
+        pairs=[assign(pair) for pair in listing.pairs],
+        faults=[Fault(assign(fault.pair), fault.error) for fault in listing.faults],
     )
 
 
@@ -119,8 +189,12 @@ def _no_mask_error(images, masks) -> PairError:
     """The error that no image has a mask; it names a file with the right name elsewhere, if there is one."""
     image = next(iter(images.values()))
     above = masks if masks.name == "masks" else masks.parent
-    others = {above / split for split in SPLITS} - {masks}
-    found = (path for path in walk_files(above) if path.stem == image.stem and not others & set(path.parents))
+    found = (
+        path
+        for path in walk_files(above)
+        if path.stem == image.stem
+        and (masks in path.parents or split_of_name(path.relative_to(above).parts[0]) is None)
+    )
     elsewhere = next(found, None)
     cure = "Give images and masks the same names, or list the pairs in a CSV file."
     if elsewhere:

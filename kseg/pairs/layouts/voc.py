@@ -10,8 +10,9 @@ import pathlib
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import find_file_error
 from kseg.pairs.layouts.recognised import Recognised
-from kseg.pairs.listing import IMAGE_SUFFIXES, SPLITS, Fault, Listing, Pair
+from kseg.pairs.listing import IMAGE_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.sides import PlainFile
+from kseg.pairs.split_names import KNOWN, splits_of_names
 
 
 def recognise(root: pathlib.Path) -> Recognised | None:
@@ -30,24 +31,54 @@ def list_voc(root: pathlib.Path) -> Listing:
         PairError: there is no list, or one is empty or not UTF-8.
     """
     lists = root / "ImageSets" / "Segmentation"
-    found = [(split, lists / f"{name}.txt") for name, split in SPLITS.items() if (lists / f"{name}.txt").is_file()]
-    if not found:
-        raise PairError(
-            "bad_list",
-            "The VOC layout must list its splits. Received: no train.txt or val.txt",
-            printable(lists),
-            "Add a text file for each split, with one file name without suffix per line.",
-        )
+    paths = [path for path in sorted(lists.glob("*.txt")) if not path.name.startswith(".")]
+    found = _splits_of_lists(lists, paths)
+    names = {path: _read_names(path) for path in found}
     pairs, faults = {}, []
-    for split, path in found:
-        for number, key in enumerate(_read_names(path), start=1):
+    for path, split in found.items():
+        for number, key in enumerate(names[path], start=1):
             pair = _voc_pair(root, split, key)
             error = _voc_error(pair, (split, key) in pairs, f"{printable(path)}, name {number}")
             if error:
                 faults.append(Fault(pair, error))
             else:
                 pairs[split, key] = pair
-    return Listing(list(pairs.values()), faults)
+    unused = _lists_of_others(set(paths) - found.keys(), {key for path in found for key in names[path]})
+    return Listing(list(pairs.values()), faults, unused_splits=unused)
+
+
+def _lists_of_others(paths, listed) -> list[str]:
+    """The lists among `paths` that name something which is not in `listed`; trainval.txt, for example, seldom does."""
+    found = []
+    for path in sorted(paths):
+        try:
+            others = set(_read_names(path)) - listed
+        except PairError:
+            others = {"unreadable"}
+        if others:
+            found.append(printable(path))
+    return found
+
+
+def _splits_of_lists(folder, lists) -> dict[pathlib.Path, str]:
+    """The split of each list that is used; "" for the only list, if its name is none of a split."""
+    paths = {path.stem: path for path in lists}
+    try:
+        splits = splits_of_names(paths)
+    except ValueError as error:
+        raise PairError("bad_list", printable(str(error)), printable(folder), "Remove one, or join them.") from error
+    if not splits and len(paths) == 1:
+        splits = dict.fromkeys(paths, "")
+    if not splits:
+        raise PairError(
+            "bad_list",
+            f"The VOC layout must list its splits, or all its pairs in one list. Received: "
+            f"{', '.join(printable(path.name) for path in lists) or 'no lists'}",
+            printable(folder),
+            f"Add a text file for each split, with one file name without suffix per line; known are {KNOWN}.",
+        )
+    order = {"train": 0, "validation": 1, "test": 2, "": 3}
+    return {paths[name]: split for name, split in sorted(splits.items(), key=lambda item: order[item[1]])}
 
 
 def _read_names(path) -> list[str]:

@@ -51,6 +51,7 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
         sides={(pair.split, printable(pair.key)): (pair.image, pair.mask) for pair in every},
         unused_masks=tuple(map(printable, listing.unused_masks)),
         foreign_files=tuple(map(printable, listing.foreign_files)),
+        unused_splits=tuple(listing.unused_splits),
     )
 
 

@@ -31,6 +31,7 @@ class Source:
         sides: image and mask of every pair, by split and printable key; empty where they are not in a folder or file.
         unused_masks: mask files without an image.
         foreign_files: files that are neither image nor mask.
+        unused_splits: names of splits, or of their lists, that hold pairs of no known split.
     """
 
     labels: LabelMap
@@ -42,6 +43,7 @@ class Source:
     sides: dict[tuple[str, str], tuple[Side, Side]] = dataclasses.field(default_factory=dict)
     unused_masks: tuple[str, ...] = ()
     foreign_files: tuple[str, ...] = ()
+    unused_splits: tuple[str, ...] = ()
 
 
 def quarantine_row(split: str, key: str, image: str, mask: str, error: PairError) -> dict[str, str]:

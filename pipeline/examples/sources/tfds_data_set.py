@@ -11,7 +11,8 @@ import apache_beam as beam
 from kseg.labels import VOID_NAMES, LabelMap, voc_colour
 from kseg.pairs.class_table import scan_masks
 from kseg.pairs.image_files import prepare_pair
-from kseg.pairs.listing import SPLITS, split_of_key, split_thresholds
+from kseg.pairs.listing import split_of_key, split_thresholds
+from kseg.pairs.split_names import KNOWN, splits_of_names
 from pipeline.examples.sources.classes import (
     missing_table_error,
     read_classes,
@@ -43,17 +44,13 @@ def open_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -> So
                 f"`{setting}` must name a feature with images. Received: example_gen.{setting}={feature} [tfds:{name}]. "
                 f"There are: {', '.join(images) or 'none'}."
             )
-    sizes = {split: info.num_examples for split, info in builder.info.splits.items() if split in SPLITS}
-    if not sizes:
-        raise ValueError(
-            f"A data set must have splits among {', '.join(SPLITS)}. "
-            f"Received: {', '.join(builder.info.splits) or 'none'} [tfds:{name}]."
-        )
+    splits = _known_splits(builder, name)
+    sizes = {split: builder.info.splits[split].num_examples for split in splits}
     if classes:
         labels = read_classes(classes, config, run_command(f"tfds:{name}", classes))
     else:
         labels = _named_classes(builder, sizes, config, name)
-    counts, thresholds = {SPLITS[split]: count for split, count in sizes.items()}, None
+    counts, thresholds = {splits[split]: count for split, count in sizes.items()}, None
     if len(sizes) == 1:
         keys = _tfds_ids(builder, *sizes)
         thresholds = split_thresholds(keys, config.validation_share, config.test_share)
@@ -64,8 +61,23 @@ def open_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -> So
         channels=channels,
         counts=counts,
         elements=_TfdsElements(builder, tuple(sizes), names),
-        reader=_ReadTfds(name, labels, channels, names, thresholds, config.max_pixels),
+        reader=_ReadTfds(name, labels, channels, names, splits, thresholds, config.max_pixels),
+        unused_splits=tuple(f"tfds:{name} {split}" for split in builder.info.splits if split not in splits),
     )
+
+
+def _known_splits(builder, name) -> dict[str, str]:
+    """The splits as stored by those of the data set; there is at least one."""
+    try:
+        splits = splits_of_names(builder.info.splits)
+    except ValueError as error:
+        raise ValueError(f"{error} [tfds:{name}]. Prepare the data set with one of them.") from error
+    if not splits:
+        raise ValueError(
+            f"A data set must have splits of known names: {KNOWN}. Received: {', '.join(builder.info.splits) or 'none'} "
+            f"[tfds:{name}]. Prepare it with such names, or export it as a folder of pairs."
+        )
+    return splits
 
 
 def _tfds_ids(builder, split) -> list[str]:
@@ -144,13 +156,13 @@ class _Unpack(beam.DoFn):
 class _ReadTfds(beam.DoFn):
     """Reads (split, tfds_id, image_bytes, mask_bytes); `thresholds` are given where a hash of the id assigns the split."""
 
-    def __init__(self, name, labels, channels, names, thresholds, max_pixels):
+    def __init__(self, name, labels, channels, names, splits, thresholds, max_pixels):
         self._name, self._labels, self._channels = name, labels, channels
-        self._names, self._thresholds, self._max_pixels = names, thresholds, max_pixels
+        self._names, self._splits, self._thresholds, self._max_pixels = names, splits, thresholds, max_pixels
 
     def process(self, element):
         split, key, *encoded = element
-        split = split_of_key(key, self._thresholds) if self._thresholds else SPLITS[split]
+        split = split_of_key(key, self._thresholds) if self._thresholds else self._splits[split]
         places = [f"tfds:{self._name} {key} {feature}" for feature in self._names]
         row = functools.partial(quarantine_row, split, key, *places)
         yield from read_outputs(functools.partial(self._read, split, key, encoded, places), row)

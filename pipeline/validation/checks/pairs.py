@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from kseg.pairs.image_files import DARK
+from kseg.pairs.split_names import KNOWN
 from pipeline.validation.anomalies import Anomaly, anomaly_at, quarantined_pair
 
 
@@ -65,7 +66,7 @@ def check_pictures(statistics: dict, ingestion: dict):
 
 
 def check_files(ingestion: dict):
-    """Yields warnings about masks without an image, and about files that are not pictures.
+    """Yields warnings about masks without an image, about files that are not pictures, and about splits that are left out.
 
     Args:
         ingestion: ingestion.json of example_gen.
@@ -85,4 +86,12 @@ def check_files(ingestion: dict):
             "foreign_files",
             f"Folders of pairs should hold only pictures. Received: {len(foreign)} other file{'s' * (len(foreign) > 1)}",
             "Check whether they should have been read; move them elsewhere.",
+        )
+    if splits := ingestion["unused_splits"]:
+        yield anomaly_at(
+            splits,
+            "warn",
+            "unused_splits",
+            f"Every split should have a known name. Received: {len(splits)} of another one, left out",
+            f"If it belongs to the data, rename it; known are {KNOWN}.",
         )

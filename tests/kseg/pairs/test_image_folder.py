@@ -33,6 +33,69 @@ def test_folders_of_splits_are_read_and_val_means_validation(photos):
     assert pairs[-1].mask.path == photos / "masks" / "val" / "07.png"
 
 
+@pytest.mark.parametrize(
+    "names", [("Train", "Val", "TEST"), ("train2017", "val2017", "test2017"), ("training", "dev", "testing_set")]
+)
+def test_folders_of_splits_may_have_other_usual_names(photos, names):
+    for kind in ("images", "masks"):
+        for old, new in zip(("train", "val", "test"), names, strict=True):
+            (photos / kind / old).rename(photos / kind / "moved")
+            (photos / kind / "moved").rename(photos / kind / new)
+    listing = list_pairs(photos)
+    assert (summary(listing.pairs), listing.faults, listing.foreign_files) == (SPLITS, [], [])
+
+
+def test_the_folder_of_masks_may_have_another_name_of_the_same_split(photos):
+    (photos / "masks" / "val").rename(photos / "masks" / "Validation")
+    (photos / "masks" / "train").rename(photos / "masks" / "train_2017")
+    listing = list_pairs(photos)
+    assert (summary(listing.pairs), listing.faults, listing.foreign_files) == (SPLITS, [], [])
+
+
+def flatten(photos, name):
+    """Moves all pairs into one folder; `name(split, file name)` is their new name."""
+    for kind in ("images", "masks"):
+        for path in sorted((photos / kind).glob("*/*")):
+            path.rename(photos / kind / name(path.parent.name, path.name))
+        for folder in ("train", "val", "test"):
+            (photos / kind / folder).rmdir()
+
+
+@pytest.mark.parametrize("form", ["{0}_{1}", "{1}.{0}.png", "cam-{0}-{1}"])
+def test_splits_in_every_file_name_are_kept(photos, form):
+    flatten(photos, form.format)
+    assert {split: len(keys) for split, keys in summary(list_pairs(photos).pairs).items()} == {
+        "train": 6,
+        "validation": 2,
+        "test": 2,
+    }
+
+
+def test_a_word_in_some_file_names_is_no_split(photos):
+    flatten(photos, lambda split, name: name if name == "00.png" else f"{split}_{name}")
+    found = summary(list_pairs(photos, validation_share=0, test_share=0).pairs)
+    assert found.keys() == {"train"}
+
+
+@pytest.mark.parametrize(("folders", "refused"), [(1, False), (2, True), (5, True), (6, False)])
+def test_a_few_folders_of_unknown_names_are_not_mixed_by_a_hash(photos, folders, refused):
+    flatten(photos, lambda split, name: name)
+    for kind in ("images", "masks"):
+        for number, path in enumerate(sorted((photos / kind).glob("*.png"))):
+            folder = photos / kind / f"part-{'abcdef'[number % folders]}"
+            folder.mkdir(exist_ok=True)
+            path.rename(folder / path.name)
+    if refused:
+        with pytest.raises(PairError, match=r"Received: part-a, part-b.*If they are splits, rename them") as raised:
+            list_pairs(photos)
+        assert raised.value.name == "unknown_split"
+        for kind in ("images", "masks"):  # the cure of the message
+            (photos / kind).rename(photos / "moved")
+            (photos / kind).mkdir()
+            (photos / "moved").rename(photos / kind / "all")
+    assert sum(map(len, summary(list_pairs(photos).pairs).values())) == 10
+
+
 def test_flat_folders_are_split_by_a_hash_of_the_key(photos):
     for kind in ("images", "masks"):
         for split in ("train", "val", "test"):
@@ -97,6 +160,68 @@ def test_the_voc_layout_holds_the_pairs_of_its_lists(photos, tmp_path):
     (fault,) = list_pairs(root).faults
     assert fault.error.name == "missing_file"
     assert fault.error.where == f"{root}/SegmentationClass/05.png, named in {lists}/val.txt, name 1"
+
+
+@pytest.mark.parametrize("names", [("Train", "Validation"), ("train2012", "val2012"), ("training", "valid")])
+def test_voc_lists_may_have_other_usual_names(photos, tmp_path, names):
+    root = to_voc(photos, tmp_path / "VOC", {names[0]: "00\n03\n", names[1]: "01\n", "trainval": "00\n01\n03\n"})
+    listing = list_pairs(root)
+    assert summary(listing.pairs) == {"train": ["00", "03"], "validation": ["01"]}
+    assert listing.unused_splits == []  # trainval.txt names nothing else
+
+
+def to_voc(photos, root, lists):
+    """The layout of VOC with the pairs of train, and lists by name."""
+    shutil.copytree(photos / "images" / "train", root / "JPEGImages")
+    shutil.copytree(photos / "masks" / "train", root / "SegmentationClass")
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    for name, text in lists.items():
+        (root / "ImageSets" / "Segmentation" / f"{name}.txt").write_text(text)
+    return root
+
+
+def test_a_single_voc_list_of_another_name_is_split_by_a_hash(photos, tmp_path):
+    found = summary(list_pairs(to_voc(photos, tmp_path / "VOC", {"default": "00\n01\n02\n03\n"})).pairs)
+    assert {split: len(keys) for split, keys in found.items()} == {"test": 1, "train": 2, "validation": 1}
+
+
+def test_a_voc_list_of_pairs_that_no_split_has_is_named(photos, tmp_path):
+    root = to_voc(photos, tmp_path / "VOC", {"train": "00\n", "train_25": "00\n", "trainaug": "00\n04\n"})
+    listing = list_pairs(root)
+    assert (len(listing.pairs), listing.unused_splits) == (1, [f"{root}/ImageSets/Segmentation/trainaug.txt"])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("train", "Training"), "Received: Training and train, both train"),
+        (("part1", "part2"), r"or all its pairs in one list\. Received: part1\.txt, part2\.txt"),
+        ((), "Received: no lists"),
+    ],
+)
+def test_voc_lists_that_name_no_splits_or_one_twice_are_refused(photos, tmp_path, names, message):
+    root = to_voc(photos, tmp_path / "VOC", dict.fromkeys(names, "00\n"))
+    with pytest.raises(PairError, match=message):
+        list_pairs(root)
+
+
+def test_splits_of_a_table_may_have_other_usual_names_and_several_of_one(photos):
+    names = ["train", "Train ", "TRAINING", "train2017", "valid", "dev", "testing", "train", "val", "test"]
+    paths = sorted((photos / "images").glob("*/*.png"))
+    rows = [
+        f"images/{p.parent.name}/{p.name},masks/{p.parent.name}/{p.name},{s}" for p, s in zip(paths, names, strict=True)
+    ]
+    (photos / "pairs.csv").write_text("\n".join(["image,mask,split", *rows]))
+    listing = list_pairs(photos / "pairs.csv")
+    counts = {split: len(keys) for split, keys in summary(listing.pairs).items()}
+    assert (counts, listing.faults) == ({"train": 5, "validation": 3, "test": 2}, [])
+
+
+def test_an_unusable_row_keeps_its_split_and_one_of_an_unknown_split_has_none(photos):
+    (photos / "pairs.csv").write_text(
+        "image,mask,split\nimages/gone.png,masks/gone.png, Valid\nimages/val/06.png,masks/val/06.png,night\n"
+    )
+    assert [fault.pair.split for fault in list_pairs(photos / "pairs.csv").faults] == ["unknown", "validation"]
 
 
 def test_paths_in_a_table_are_relative_to_it(photos):

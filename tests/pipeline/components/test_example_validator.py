@@ -51,6 +51,7 @@ def validate(tmp_path):
             "quarantined": [],
             "unused_masks": [],
             "foreign_files": [],
+            "unused_splits": [],
             "reencoded": {},
         }
         (folders["examples"] / "labels.json").write_text(labels.to_json())
@@ -204,11 +205,19 @@ def test_other_files_and_poor_pictures_are_warnings_with_their_count(validate):
     ingestion = {
         "unused_masks": [f"/m/{number}.png" for number in range(7)],
         "foreign_files": ["/i/notes.txt"],
+        "unused_splits": ["tfds:pets unlabelled"],
         "reencoded": {"16 bits, the upper 4 unused": 3, "16 bits": 1},
     }
     found = validate(GOOD, ingestion=ingestion, findings={"empty_masks": ["train/1"], "tiny_images": ["train/2"]})
     by_name = {anomaly["name"]: anomaly for anomaly in found["anomalies"]}
-    assert list(by_name) == ["dark_16_bit", "empty_masks", "unused_masks", "tiny_images", "foreign_files"]
+    assert list(by_name) == [
+        "dark_16_bit",
+        "empty_masks",
+        "unused_masks",
+        "tiny_images",
+        "foreign_files",
+        "unused_splits",
+    ]
     assert {anomaly["severity"] for anomaly in found["anomalies"]} == {"warn"}
     assert by_name["unused_masks"]["where"] == "/m/0.png, /m/1.png, /m/2.png, /m/3.png, /m/4.png, ... (7 in all)"
     assert "Received: 3 with no value above 4095" in by_name["dark_16_bit"]["what"]

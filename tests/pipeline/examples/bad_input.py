@@ -407,6 +407,12 @@ def other_names(folder):
         path.rename(path.with_name(f"{path.stem}_mask.png"))
 
 
+def unknown_splits(folder):
+    for kind in ("images", "masks"):
+        (folder / kind / "train").rename(folder / kind / "learning")
+        (folder / kind / "val").rename(folder / kind / "evaluation")
+
+
 def removed(folder):
     folder.rename(folder.with_name("moved"))
 
@@ -454,7 +460,15 @@ SOURCES = {  # name -> (a function that spoils a good folder and may return anot
     ),
     "with_a_split_of_another_name": (
         renamed("images/val", "images/evaluation"),
-        r"Next to folders of splits.*images/evaluation\]\. Move it into one of train, val",
+        r"Next to folders of splits.*images/evaluation\]\. Rename it, or move it into train; known are train \(training",
+    ),
+    "with_two_folders_of_one_split": (
+        renamed("images/val", "images/Training"),
+        r"Each split must have one folder\. Received: Training and train, both train \[.*images\]\. Move the files of one",
+    ),
+    "with_splits_of_unknown_names": (
+        unknown_splits,
+        r"A few folders that hold every image.*Received: evaluation, learning \[.*images\]\. If they are splits, rename them",
     ),
     "without_classes": (
         renamed("classes.csv", "labels.csv"),
@@ -489,7 +503,7 @@ SOURCES = {  # name -> (a function that spoils a good folder and may return anot
         r"codec can't decode.*pairs\.csv\]\. Write it as UTF-8",
     ),
     "a_table_of_one_endless_cell": (table("image,mask\n" + "x" * 200_000), r"field larger than .*pairs\.csv"),
-    "voc_without_lists": (voc(), r"no train\.txt or val\.txt \[.*ImageSets/Segmentation\]\. Add a text file"),
+    "voc_without_lists": (voc(), r"Received: no lists \[.*ImageSets/Segmentation\]\. Add a text file"),
     "voc_with_an_empty_list": (voc(train=b"\n \n"), r"must not be empty.*train\.txt\]\. Remove it"),
     "voc_with_a_list_in_latin_1": (voc(train=b"stra\xdfe\n"), r"must be UTF-8.*train\.txt\]\. Save it as UTF-8"),
 }

@@ -12,7 +12,15 @@ from pipeline import run
 from pipeline.components.example_gen import example_gen
 from pipeline.settings.example_gen import ExampleGen
 
-PAIRS = {"train": 5, "test": 2}
+SPLITS = {
+    "named": {"train": 5, "test": 2},
+    "void": {"train": 40},
+    "nameless": {"train": 40},
+    "renamed": {"training": 4, "dev": 2, "unlabelled": 3},
+    "twice": {"train2014": 2, "train2017": 2},
+    "unknown": {"night": 2, "day": 2},
+}
+"""Examples by split, by configuration."""
 
 
 def drawn(number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,12 +31,12 @@ def drawn(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """Where TFDS has prepared `tiny_pets`: with named classes, a class named void, or none (configuration `nameless`)."""
+    """Where TFDS has prepared `tiny_pets`: with named classes, a class named void, or none (the other configurations)."""
     import tensorflow_datasets as tfds
 
     class TinyPets(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")
-        BUILDER_CONFIGS = tuple(tfds.core.BuilderConfig(name=name) for name in ("named", "void", "nameless"))
+        BUILDER_CONFIGS = tuple(tfds.core.BuilderConfig(name=name) for name in SPLITS)
         name = "tiny_pets"
         url_infos = {}  # noqa: RUF012
 
@@ -47,7 +55,7 @@ def data_dir(tmp_path_factory):
             return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
         def _split_generators(self, dl_manager):
-            splits = PAIRS if self.builder_config.name == "named" else {"train": 40}
+            splits = SPLITS[self.builder_config.name]
             return {split: self._generate_examples(count) for split, count in splits.items()}
 
         def _generate_examples(self, count):
@@ -56,7 +64,7 @@ def data_dir(tmp_path_factory):
                 yield number, {"image": image, "segmentation_mask": mask, "label": 0}
 
     folder = tmp_path_factory.mktemp("tfds")
-    for config in ("named", "void", "nameless"):
+    for config in SPLITS:
         TinyPets(data_dir=folder, config=config).download_and_prepare()
     return folder
 
@@ -120,6 +128,14 @@ def test_a_data_set_of_one_split_is_split_by_a_hash_and_takes_a_table(ingest, tm
     assert LabelMap.load(out).values == (1, 2)
 
 
+def test_splits_of_other_usual_names_are_kept_and_others_are_named(ingest, tmp_path):
+    table = tmp_path / "classes.csv"
+    table.write_text("value,name,red,green,blue\n1,pet,9,9,9\n2,ground,8,8,8\n3,border,7,7,7\n")
+    _, ingestion = ingest("tfds:tiny_pets:renamed", table)
+    assert ingestion["pairs"] == {"train": 4, "validation": 2}
+    assert ingestion["unused_splits"] == ["tfds:tiny_pets:renamed unlabelled"]
+
+
 def test_pairs_of_a_tfds_data_set_are_quarantined_by_their_id(ingest, tmp_path):
     table = tmp_path / "classes.csv"
     table.write_text("value,name,red,green,blue\n1,pet,9,9,9\n")
@@ -145,6 +161,16 @@ def test_pairs_of_a_tfds_data_set_are_quarantined_by_their_id(ingest, tmp_path):
             r"(?s)whose segmentation_mask names no classes, and no --classes.*\n1,class_0,0,0,0,33",
         ),
         ("tfds:tiny_pets:void", {}, r"(?s)Received: 3,void \[tfds:tiny_pets:void\]\. Choose:.*--ignore-value 3\n"),
+        (
+            "tfds:tiny_pets:twice",
+            {},
+            r"Received: train2014 and train2017, both train \[tfds:tiny_pets:twice\]\. Prepare",
+        ),
+        (
+            "tfds:tiny_pets:unknown",
+            {},
+            r"splits of known names: train .*Received: night, day \[tfds:tiny_pets:unknown\]",
+        ),
         (
             "tfds:tiny_pets:named",
             {"mask_feature": "label"},
