@@ -20,7 +20,7 @@ from pipeline.examples.quarantine import copy_quarantined
 from pipeline.examples.records import WriteExamples
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.examples.sources.opening import open_source
-from pipeline.examples.sources.source import Source
+from pipeline.examples.sources.source import Source, describe_source
 from pipeline.settings.example_gen import ExampleGen
 from pipeline.validation.anomalies import describe_kinds, quarantined_pair
 
@@ -46,6 +46,8 @@ def example_gen(
         ValueError: the source is wrong as a whole, the classes are not given, or no pair can be used.
     """
     opened = open_source(source, config, classes)
+    for line in describe_source(opened):
+        progress.print_message(line)
     progress.set_total(sum(opened.counts.values()))
     shards = {split: prepared.shard_count(count, config.examples_per_shard) for split, count in opened.counts.items()}
     reencoded, quarantined = out / "reencoded.jsonl", out / "quarantined.jsonl"

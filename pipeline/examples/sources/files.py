@@ -16,9 +16,8 @@ from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.image_folder import count_channels, read_pair, recognise_pairs
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Listing, Pair
-from pipeline.engine import progress
 from pipeline.examples.sources.classes import missing_table_error, read_classes, run_command
-from pipeline.examples.sources.source import Elements, Source, quarantine_row, read_outputs
+from pipeline.examples.sources.source import Elements, Source, format_counts, quarantine_row, read_outputs
 from pipeline.settings.example_gen import ExampleGen
 
 
@@ -36,7 +35,6 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
     found = _recognise(root, config, classes)
     listing = found.listing
     labels, table = _read_classes(root, found, config, classes)
-    _say_what_was_recognised(found, labels, table)
     channels = count_channels(listing.pairs)
     folder = root if root.is_dir() else root.parent
     faulty = [fault.pair for fault in listing.faults if _lies_below(fault.pair, folder)]  # others are never opened
@@ -52,6 +50,9 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
         unused_masks=tuple(map(printable, listing.unused_masks)),
         foreign_files=tuple(map(printable, listing.foreign_files)),
         unused_splits=tuple(listing.unused_splits),
+        layout=found.name,
+        classes_from=table,
+        notes=found.notes,
     )
 
 
@@ -88,17 +89,9 @@ def _read_classes(root, found: Recognised, config, classes) -> tuple[LabelMap, s
     raise missing_table_error(received, scan, str(tables[0]), run_command(root), config.ignore_value)
 
 
-def _say_what_was_recognised(found: Recognised, labels: LabelMap, table: str):
-    classes = f"{labels.num_classes} class{'es' if labels.num_classes > 1 else ''} from {table}"
-    progress.print_message(f"{found.name}: {count_pairs(found.listing)}, {classes}")
-    for note in found.notes:
-        progress.print_message(note)
-
-
 def count_pairs(listing: Listing) -> str:
     """The number of pairs of each split as text."""
-    counts = collections.Counter(pair.split or "split by a hash" for pair in listing.pairs)
-    return f"{len(listing.pairs)} pairs ({', '.join(f'{count} {split}' for split, count in sorted(counts.items()))})"
+    return format_counts(collections.Counter(pair.split or "split by a hash" for pair in listing.pairs))
 
 
 def _scan_masks(listing: Listing, max_pixels: int) -> MaskScan:

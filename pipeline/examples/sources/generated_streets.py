@@ -36,6 +36,7 @@ def open_streets(config: ExampleGen, classes: pathlib.Path | None) -> Source:
         counts={split: count for split, count in counts.items() if count},
         elements=Elements(numbers),
         reader=_DrawStreet(config.streets_size, config.streets_seed),
+        classes_from="kseg.streets",
     )
 
 

@@ -24,7 +24,7 @@ class Source:
         labels: the classes.
         channels: of every image, 1 or 3.
         counts: pairs of each split before any is quarantined; the expected number where a hash assigns the splits.
-        elements: transform from nothing to the elements that `reader` reads.
+        elements: transform from nothing to the elements that `reader` reads; its method `stream` yields them without Beam.
         reader: DoFn from one element to (split, key, image_bytes, label_map_bytes), with two tagged outputs: "reencoded"
             (the reason) and "quarantined" (a `quarantine_row`).
         faults: rows of pairs that are quarantined before anything is read.
@@ -32,6 +32,9 @@ class Source:
         unused_masks: mask files without an image.
         foreign_files: files that are neither image nor mask.
         unused_splits: names of splits, or of their lists, that hold pairs of no known split.
+        layout: name of the layout that was recognised, for people.
+        classes_from: where the classes are from, for people.
+        notes: whole sentences for the log, such as which files were left out.
     """
 
     labels: LabelMap
@@ -44,6 +47,28 @@ class Source:
     unused_masks: tuple[str, ...] = ()
     foreign_files: tuple[str, ...] = ()
     unused_splits: tuple[str, ...] = ()
+    layout: str = ""
+    classes_from: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def describe_source(source: Source) -> list[str]:
+    """What was recognised, a line each: layout, pairs and classes, then the notes; empty where there is no layout."""
+    if not source.layout:
+        return []
+    number = source.labels.num_classes
+    classes = f"{number} class{'es' if number > 1 else ''} from {source.classes_from}"
+    return [f"{source.layout}: {format_counts(source.counts)}, {classes}", *source.notes]
+
+
+def format_counts(counts: dict[str, int]) -> str:
+    """The number of pairs of each split as text.
+
+    Example:
+        >>> format_counts({"validation": 1, "train": 3})
+        '4 pairs (3 train, 1 validation)'
+    """
+    return f"{sum(counts.values())} pairs ({', '.join(f'{count} {split}' for split, count in sorted(counts.items()))})"
 
 
 def quarantine_row(split: str, key: str, image: str, mask: str, error: PairError) -> dict[str, str]:
@@ -76,6 +101,10 @@ class Elements(beam.PTransform):
     def __init__(self, elements):
         super().__init__()
         self._elements = elements
+
+    def stream(self) -> list:
+        """The elements without Beam."""
+        return self._elements
 
     def expand(self, pipeline):
         return pipeline | "Name pairs" >> beam.Create(self._elements) | "Spread" >> beam.Reshuffle()

@@ -128,12 +128,24 @@ class _TfdsElements(beam.PTransform):
         super().__init__()
         self._builder, self._splits, self._names = builder, splits, names
 
-    def expand(self, pipeline):
+    def stream(self):
+        """Yields the elements in stored order, without Beam."""
+        for split in self._splits:
+            unpack = _Unpack(split, self._names)
+            for example in self._builder.as_dataset(split=split, **self._options()):
+                yield from unpack.process(example)
+
+    def _options(self) -> dict:
         import tensorflow_datasets as tfds
 
         features = set(self._names)
         decoders = tfds.decode.PartialDecoding(features, {name: tfds.decode.SkipDecoding() for name in features})
-        options = {"decoders": decoders, "read_config": tfds.ReadConfig(add_tfds_id=True), "shuffle_files": False}
+        return {"decoders": decoders, "read_config": tfds.ReadConfig(add_tfds_id=True), "shuffle_files": False}
+
+    def expand(self, pipeline):
+        import tensorflow_datasets as tfds
+
+        options = self._options()
         return [
             pipeline
             | f"Read {split}" >> tfds.beam.ReadFromTFDS(self._builder, split, **options)
