@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import functools
 import pathlib
-import re
 import sys
 import typing
 
@@ -95,12 +94,9 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
     """
     arguments, beam_options = build_parser(prog).parse(argv)
     config = run_flags.read_config(arguments)
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", config.name):
-        raise ValueError(
-            f"A model's name must be made of letters, digits, '_', '-' and '.'. Received: name={config.name!r}."
-        )
     if not config.data:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
+    settings.check_sizes(config)
     settings.check_refinements(config)
     gate.check_thresholds(config.evaluator.thresholds)
     if config.trainer.strategy == "multiworker":

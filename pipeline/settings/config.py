@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import typing
+from typing import Annotated
 
 from kseg._suggestions import did_you_mean
-from pipeline.settings import crf as crf_settings
 from pipeline.settings import refinements, values
 from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.example_gen import ExampleGen
@@ -22,22 +22,30 @@ from pipeline.settings.schema_gen import SchemaGen
 from pipeline.settings.statistics_gen import StatisticsGen
 from pipeline.settings.trainer import Trainer
 from pipeline.settings.transform import Transform
-from pipeline.settings.values import NonNegativeFloat
+from pipeline.settings.values import Number, Place, Text
+
+MAX_PIXELS = 2**27
+"""Of a batch of training, and of an enlarged image: 16 channels of so many pixels take 8 GiB."""
+
+
+MAX_NAME_BYTES = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """The settings of a whole run. Of the places `data`, `classes` and `schema` the contents enter recipes, never the paths."""
 
-    name: str = "streets"  # of the model, pushed to savedmodels/<name>/<version>
-    data: str = "streets"  # folder or CSV of pairs, "tfds:<name>", or "streets"
-    classes: str | None = None  # classes.csv; None: the one in the data folder
-    schema: str | None = None  # a frozen schema.json; None: inferred
-    root: str = "runs"
-    push_to: str = "savedmodels"
-    wait_for_machines: NonNegativeFloat = (
-        300.0  # seconds that each of several machines waits for the others before training
+    # of the model, pushed to savedmodels/<name>/<version>; files and TensorBoard's runs are named after it, too
+    name: Annotated[str, Text("made of letters, digits, '_', '-' and '.'", MAX_NAME_BYTES, r"[^\W_][\w.-]*")] = (
+        "streets"
     )
+    data: Annotated[str, Place(pattern=".*")] = "streets"  # folder or CSV of pairs, "tfds:<name>", or "streets"
+    classes: Annotated[str, Place()] | None = None  # classes.csv; None: the one in the data folder
+    schema: Annotated[str, Place()] | None = None  # a frozen schema.json; None: inferred
+    root: Annotated[str, Place()] = "runs"
+    push_to: Annotated[str, Place()] = "savedmodels"
+    # seconds that each of several machines waits for the others before training
+    wait_for_machines: Annotated[float, Number(minimum=0, maximum=604_800)] = 300.0
     example_gen: ExampleGen = dataclasses.field(default_factory=ExampleGen)
     statistics_gen: StatisticsGen = dataclasses.field(default_factory=StatisticsGen)
     schema_gen: SchemaGen = dataclasses.field(default_factory=SchemaGen)
@@ -68,7 +76,8 @@ def replace_setting(config: Config, setting: str, value) -> Config:
     names = flatten(config)
     if setting not in names:
         cure = did_you_mean(setting, names, f"There are: {', '.join(names)}.")
-        raise ValueError(f"Unknown setting {setting!r}. Received: --set {setting}={value}.{cure}")
+        shown = values.shorten(setting)
+        raise ValueError(f"Unknown setting {shown!r}. Received: --set {shown}={values.shorten(value)}.{cure}")
     if isinstance(value, str):
         value = values.read(value, typing.get_type_hints(type(owner))[field], setting)
     owner = dataclasses.replace(owner, **{field: value})
@@ -94,26 +103,40 @@ def resolve_auto(config: Config) -> Config:
     return config
 
 
+def check_sizes(config: Config):
+    """Refuses sizes that only together take more memory than a machine has.
+
+    Raises:
+        ValueError: a batch, or an image that the augmentation enlarged, would be too large.
+    """
+    if config.transform.image_size is None:  # derived from the data, and at most 240
+        return
+    height, width = config.transform.image_size
+    largest = max(1.0, config.trainer.scale[1])
+    for name, times in (("batch_size", config.trainer.batch_size), ("scale", largest**2)):
+        if height * width * times > MAX_PIXELS:
+            given = values.as_text(getattr(config.trainer, name))
+            raise ValueError(
+                f"`image_size` and `{name}` must together stay below {MAX_PIXELS:,} pixels. Received: "
+                f"transform.image_size={width}x{height}, trainer.{name}={given}, hence {height * width * times:,.0f}. "
+                "Lower one of them; `trainer.tiles` lets a model of small images label large ones."
+            )
+    if config.trainer.adversarial_weight and config.trainer.label_stride > min(height, width):
+        raise ValueError(
+            "`label_stride` must not exceed the shorter side of the training images. Received: "
+            f"trainer.label_stride={config.trainer.label_stride}, transform.image_size={width}x{height}. Lower it."
+        )
+
+
 def check_refinements(config: Config):
     """Refuses refinements that are unknown, unused or applied twice.
 
     Raises:
         ValueError: the settings contradict each other.
     """
-    for name, known in refinements.VIEWS.items():
-        if not set(given := getattr(config.trainer, name)) <= set(known):
-            raise ValueError(
-                f"`{name}` must be among {', '.join(map(str, known))}. Received: trainer.{name}={','.join(map(str, given))}."
-            )
-    if not config.trainer.rotations:
-        raise ValueError(
-            "`rotations` must have at least one angle. Received: trainer.rotations=. 0 is the image unrotated."
-        )
     chosen = config.evaluator.refinements
     for name in chosen:
         refinements.check_name(name)
-    for crf in (config.trainer.crf, config.evaluator.crf):
-        crf_settings.check_parameters(crf or {})
     if config.evaluator.crf is not None and "crf" not in chosen:
         raise ValueError(
             "`evaluator.crf` requires evaluator.refinements=crf. "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Literal
 
-from pipeline.settings.values import Checked, Fraction, NonNegativeFloat, Number
+from pipeline.settings import crf as crf_settings
+from pipeline.settings.values import Checked, Fraction, Items, Name, Number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +18,16 @@ class Evaluator(Checked):
     min_gain: Annotated[float, Number(minimum=-1, maximum=1)] = 0.1
     min_mean_iou: Fraction = 0.0
     # mean IoU by which the model may lie below the pushed one, at the lower end of the interval; none: not compared
-    margin: NonNegativeFloat | None = 0.03
-    thresholds: dict[str, float] = dataclasses.field(default_factory=dict)  # by score, see pipeline/evaluation/gate.py
-    boundary_tolerance: NonNegativeFloat = 2.0  # pixels between predicted and true boundary that still match
-    refinements: tuple[str, ...] = ()  # scored in addition to the served model, see pipeline/settings/refinements.py
-    crf: dict[str, float] | None = None  # parameters of the refinement crf, as in trainer.crf; none: auto
+    margin: Fraction | None = 0.03
+    thresholds: dict[str, Fraction] = dataclasses.field(
+        default_factory=dict
+    )  # by score, see pipeline/evaluation/gate.py
+    # pixels between predicted and true boundary that still match
+    boundary_tolerance: Annotated[float, Number(minimum=0, maximum=100)] = 2.0
+    # scored in addition to the served model, see pipeline/settings/refinements.py
+    refinements: Annotated[tuple[Name, ...], Items(maximum=16, distinct=True)] = ()
+    crf: crf_settings.Parameters | None = None  # parameters of the refinement crf, as in trainer.crf; none: auto
+
+    def __post_init__(self):
+        super().__post_init__()
+        crf_settings.check_parameters(self.crf or {})

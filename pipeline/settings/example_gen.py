@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
-from pipeline.settings.values import Checked, Fraction, NonNegativeInt, PositiveInt
+from pipeline.settings.values import Checked, Count, Fraction, Name, Number, Pixels, PositiveInt, Seed, Side
 
 
 @dataclasses.dataclass(frozen=True)
 class ExampleGen(Checked):
     """How the source becomes a prepared data set of image, label map and key."""
 
-    ignore_value: NonNegativeInt | None = None  # raw mask value that means void; None: every pixel has a class
-    layout: str | None = None  # of a folder or file that can be read in several ways; None: the one that is recognised
+    # raw mask value that means void; None: every pixel has a class
+    ignore_value: Annotated[int, Number(minimum=0, maximum=255, integer=True)] | None = None
+    layout: Name | None = None  # of a folder or file that can be read in several ways; None: the one that is recognised
     void_is_class: bool = False  # whether a class may be called void, ignore, unlabelled or unknown
-    max_pixels: PositiveInt = 50_000_000  # of one image; larger ones are quarantined without decoding
+    max_pixels: Pixels = 50_000_000  # of one image; larger ones are quarantined without decoding
     validation_share: Fraction = 0.1  # of a source without splits, by a hash of each key
     test_share: Fraction = 0.1
-    image_feature: str = "image"  # of `tfds:` sources
-    mask_feature: str = "segmentation_mask"
+    image_feature: Name = "image"  # of `tfds:` sources
+    mask_feature: Name = "segmentation_mask"
     examples_per_shard: PositiveInt = 64
     streets_train: PositiveInt = 512  # generated streets: images per split, their size and seed
-    streets_validation: NonNegativeInt = 64
-    streets_test: NonNegativeInt = 96
-    streets_size: tuple[PositiveInt, PositiveInt] = (96, 128)  # height, width
-    streets_seed: NonNegativeInt = 0
+    streets_validation: Count = 64
+    streets_test: Count = 96
+    streets_size: tuple[Side, Side] = (96, 128)  # height, width
+    streets_seed: Seed = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError(
+                "`validation_share` and `test_share` must leave pairs to train on: their sum must lie below 1. Received: "
+                f"example_gen.validation_share={self.validation_share:g}, example_gen.test_share={self.test_share:g}."
+            )
+        height, width = self.streets_size
+        if height * width > self.max_pixels:
+            raise ValueError(
+                "`streets_size` must not have more pixels than `max_pixels`. Received: "
+                f"example_gen.streets_size={height},{width}, example_gen.max_pixels={self.max_pixels}."
+            )

@@ -7,8 +7,10 @@ import dataclasses
 
 from pipeline.engine.arguments import Parser, add_option
 from pipeline.settings import crf as crf_settings
-from pipeline.settings.values import image_size
+from pipeline.settings.values import image_size, shorten
 
+MAX_SIDE, MAX_PIXELS = 16_384, 1_000_000_000
+"""Of a tile, and of a picture; numbers of superpixels lie below, too."""
 REGIONS = ("csv", "json", "geojson", "coco")
 """The formats of `pipeline.prediction.region_files`, listed here so that --help does not need numpy."""
 
@@ -50,6 +52,12 @@ def _with_overlap(options: PredictionOptions) -> PredictionOptions:
     Raises:
         ValueError: options contradict each other.
     """
+    for name in ("flips", "rotations", "scales"):
+        if len(set(given := getattr(options, name))) < len(given):
+            shown = shorten(" ".join(map(str, given)))
+            raise ValueError(
+                f"`--{name}` must be different values. Received: --{name} {shown}. Write each of them once."
+            )
     if options.scales != (1.0,) and not options.tile:
         raise ValueError(
             "`--scales` requires `--tile`, since a model otherwise fits every picture into the size it was trained at. "
@@ -181,9 +189,14 @@ def _add_pixels(group, flag: str, meaning: str, **options):
 
 def _size(text: str) -> tuple[int, int]:
     try:
-        return image_size(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, not {text!r}") from error
+        size = image_size(text)
+    except ValueError:
+        size = (0, 0)
+    if not 0 < min(size) <= max(size) <= MAX_SIDE:
+        raise argparse.ArgumentTypeError(
+            f"must be WIDTHxHEIGHT in pixels, each at most {MAX_SIDE:,}, not {shorten(text)!r}"
+        )
+    return size
 
 
 def _crf(text: str) -> dict[str, float]:
@@ -199,11 +212,11 @@ def _scale(text: str) -> float:
     except ValueError:
         scale = 0.0
     if not 0 < scale <= 16:
-        raise argparse.ArgumentTypeError(f"must be a factor above 0, at most 16, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a factor above 0, at most 16, not {shorten(text)!r}")
     return scale
 
 
 def _pixels(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number of pixels, 0 or more, not {text!r}")
+    if not (text.isdecimal() and len(text) <= len(str(MAX_PIXELS)) and int(text) <= MAX_PIXELS):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {MAX_PIXELS:,}, not {shorten(text)!r}")
     return int(text)

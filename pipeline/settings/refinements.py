@@ -22,9 +22,6 @@ SCORED = {  # name in evaluator.refinements: options of `pipeline.predict`; tile
     "crf": {"crf": crf_settings.AUTO},
 }
 
-VIEWS = {"flips": ("horizontal", "vertical"), "rotations": (0, 90, 180, 270)}
-"""Values of trainer.flips and trainer.rotations."""
-
 
 def prediction_options(
     name: str, image_size: tuple[int, int], crf: dict[str, float] | None = None

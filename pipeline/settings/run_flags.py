@@ -170,17 +170,8 @@ def _choices(setting: str) -> tuple[str, ...]:
 
 def _default(setting: str, streets: dict, folder: dict) -> str:
     """The default of a setting as text, with that of generated streets where it differs."""
-    on_streets, default = _text(streets[setting]), _text(folder[setting])
+    on_streets, default = values.as_text(streets[setting]), values.as_text(folder[setting])
     return default if on_streets == default else f"{default}; streets: {on_streets}"
-
-
-def _text(value) -> str:
-    """A value as it is written on the command line."""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "(empty)"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "none" if value is None else str(value)
 
 
 def read_config(arguments: argparse.Namespace) -> settings.Config:
@@ -205,14 +196,15 @@ def read_config(arguments: argparse.Namespace) -> settings.Config:
 def _name(data: str) -> str:
     """A model's name from the place of its data."""
     stem = data.removeprefix("tfds:").split(":")[0] if data.startswith("tfds:") else pathlib.Path(data).resolve().stem
-    return re.sub(r"[^\w-]+", "_", stem).strip("_-") or "model"
+    name = re.sub(r"[^\w-]+", "_", stem).strip("_-").encode()[: settings.MAX_NAME_BYTES].decode(errors="ignore")
+    return name or "model"
 
 
 def _assignment(text: str) -> tuple[str, object]:
     """Setting and value of "COMPONENT.FIELD=VALUE"."""
     setting, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"--set must be COMPONENT.FIELD=VALUE. Received: --set {text}.")
+        raise ValueError(f"--set must be COMPONENT.FIELD=VALUE. Received: --set {values.shorten(text)}.")
     if setting in CRF_SETTINGS and value.lower() not in ("none", ""):
         return setting, crf_settings.read_parameters(value)  # the content of a file enters the recipe, not its place
     return setting, value

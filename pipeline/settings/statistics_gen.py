@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
-from pipeline.settings.values import Checked, NonNegativeInt, Number
+from pipeline.settings.values import Checked, Count, Number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,4 +14,4 @@ class StatisticsGen(Checked):
 
     # by which the perceptual hashes of near duplicates differ at most
     near_duplicate_bits: Annotated[int, Number(minimum=0, maximum=128, integer=True)] = 10
-    tiny_side: NonNegativeInt = 16  # pixels; images with a shorter side are listed
+    tiny_side: Count = 16  # pixels; images with a shorter side are listed

@@ -6,7 +6,8 @@ import dataclasses
 import pathlib
 from typing import Annotated, Literal
 
-from pipeline.settings.values import Checked, NonNegativeFloat, NonNegativeInt, Number, PositiveFloat, PositiveInt
+from pipeline.settings import crf as crf_settings
+from pipeline.settings.values import Checked, Fraction, Items, Number, PositiveInt, Rate, Seed, Steps, Weight
 
 NETWORKS = pathlib.Path(__file__).resolve().parents[1] / "networks"
 
@@ -20,6 +21,12 @@ MODELS = _list_modules("segmentors")
 DISCRIMINATORS = _list_modules("discriminators")
 """Values of `trainer.discriminator`: the modules in `pipeline/networks/discriminators/`."""
 
+Filters = Annotated[int, Number(minimum=1, maximum=4096, integer=True)]
+"""Channels of a convolution."""
+Scale = Annotated[float, Number(minimum=0.05, maximum=16)]
+"""A factor on the sides of an image."""
+Flip, Rotation = Literal["horizontal", "vertical"], Literal[0, 90, 180, 270]
+
 
 @dataclasses.dataclass(frozen=True)
 class Trainer(Checked):
@@ -27,43 +34,48 @@ class Trainer(Checked):
 
     model: Literal[*MODELS] = "unet"
     width: Literal["narrow", "paper"] = "narrow"  # paper: exactly the paper's network
-    filters: tuple[PositiveInt, ...] = (16, 32, 64, 128, 256)  # of the narrow U-Net, fine to coarse
+    # of the narrow U-Net, fine to coarse
+    filters: Annotated[tuple[Filters, ...], Items(minimum=2, maximum=8)] = (16, 32, 64, 128, 256)
     epochs: PositiveInt = 80
-    batch_size: PositiveInt = 8
-    learning_rate: PositiveFloat = 2e-3
-    weight_decay: NonNegativeFloat = 1e-4
-    dice_weight: NonNegativeFloat = 0.0
+    batch_size: Annotated[int, Number(minimum=1, maximum=65_536, integer=True)] = 8
+    learning_rate: Rate = 2e-3
+    weight_decay: Fraction = 1e-4
+    dice_weight: Weight = 0.0
     # The game; 0 trains the segmentor alone.
-    adversarial_weight: NonNegativeFloat = 0.0
+    adversarial_weight: Weight = 0.0
     discriminator: Literal[*DISCRIMINATORS] = "two_branch"
-    discriminator_filters: PositiveInt = 16  # of its first convolutions; 64 in the papers, 96 for LargeFOV and SmallFOV
+    discriminator_filters: Filters = 16  # of its first convolutions; 64 in the papers, 96 for LargeFOV and SmallFOV
     encoding: Literal["basic", "product", "scaling"] = "scaling"  # of the discriminator's label maps
-    discriminator_learning_rate: PositiveFloat = 2e-4
-    label_stride: PositiveInt = 2  # the discriminator sees image and label maps at 1/label_stride of the resolution
+    discriminator_learning_rate: Rate = 2e-4
+    # the discriminator sees image and label maps at 1/label_stride of the resolution
+    label_stride: Annotated[int, Number(minimum=1, maximum=256, integer=True)] = 2
     spectral_normalization: bool = False  # of the discriminator's convolutions
     objective: Literal["non_saturating", "minimax", "least_squares", "hinge"] = "non_saturating"
     label_smoothing: Annotated[float, Number(minimum=0, below=1)] = 0.0  # subtracted from the label 1 of real pairs
-    pretrain_segmentor: NonNegativeInt = 0  # steps in which the segmentor learns alone
-    pretrain_discriminator: NonNegativeInt = 0  # steps after these in which the discriminator learns alone
+    pretrain_segmentor: Steps = 0  # steps in which the segmentor learns alone
+    pretrain_discriminator: Steps = 0  # steps after these in which the discriminator learns alone
     # k: alternately the discriminator for k steps and the segmentor for k steps; 0: both in every step
-    alternate_every: NonNegativeInt = 0
-    ramp: NonNegativeInt = 0  # steps in which the adversarial weight then grows from 0
+    alternate_every: Steps = 0
+    ramp: Steps = 0  # steps in which the adversarial weight then grows from 0
     on_nonfinite: Literal["stop", "restore"] = "stop"  # restore: return to the last state with finite losses
     # Training.
-    scale: tuple[PositiveFloat, PositiveFloat] = (0.75, 2.0)  # smallest and largest scale of the augmentation
+    scale: tuple[Scale, Scale] = (0.75, 2.0)  # smallest and largest scale of the augmentation
     photometric: bool = True  # augmentation of brightness, contrast and colour
     strategy: Literal["one", "mirrored", "multiworker", "auto"] = "one"
     # auto: mixed_bfloat16 if the processor has instructions for it, otherwise float32
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     jit: bool = False  # compile the whole step by XLA; determinism is then XLA's
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     # the same bits again on one processor, or on one device of the same kind; some operations are refused
     deterministic: bool = True
-    checkpoint_seconds: NonNegativeFloat = 10.0  # between two checkpoints from which a killed training resumes
+    # between two checkpoints from which a killed training resumes
+    checkpoint_seconds: Annotated[float, Number(minimum=0, maximum=604_800)] = 10.0
     # The export.
-    crf: dict[str, float] | None = None  # DenseCRF in the export: auto, JSON, or a file of tune_crf
-    flips: tuple[str, ...] = ()  # horizontal, vertical: views that the export averages, one forward pass each
-    rotations: tuple[int, ...] = (0,)  # degrees of further views
+    crf: crf_settings.Parameters | None = None  # DenseCRF in the export: auto, JSON, or a file of tune_crf
+    # views that the export averages, one forward pass each
+    flips: Annotated[tuple[Flip, ...], Items(maximum=2, distinct=True)] = ()
+    # degrees of further views; 0 is the image unrotated
+    rotations: Annotated[tuple[Rotation, ...], Items(minimum=1, maximum=4, distinct=True)] = (0,)
     tiles: bool = False  # adds the signature "tiles", which labels large images tile by tile
 
     def __post_init__(self):
@@ -72,6 +84,7 @@ class Trainer(Checked):
             raise ValueError(
                 f"`scale` must be smallest,largest. Received: trainer.scale={self.scale[0]:g},{self.scale[1]:g}."
             )
+        crf_settings.check_parameters(self.crf or {})
 
 
 def choices(config: Trainer) -> dict[str, list[str]]:

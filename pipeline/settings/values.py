@@ -11,6 +11,13 @@ import re
 import types
 import typing
 
+from kseg._suggestions import did_you_mean
+
+SHOWN = 80
+"""Characters of a wrong value that a message repeats."""
+MAX_BYTES_OF_A_FILE_NAME = 255
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 @dataclasses.dataclass(frozen=True)
 class Number:
@@ -26,24 +33,93 @@ class Number:
         """Whether `value` is such a number."""
         return (
             isinstance(value, numbers.Integral if self.integer else numbers.Real)
-            and math.isfinite(value)
+            and not isinstance(value, bool)
             and self.minimum <= value <= self.maximum
-            and self.above < value < self.below
+            and self.above < value < self.below  # also refuses infinity, since the bounds are infinite by default
         )
 
     def __str__(self):
         number = "a whole number" if self.integer else "a number"
         if math.isfinite(self.minimum) and math.isfinite(self.maximum):
-            return f"{number} from {self.minimum:g} to {self.maximum:g}"
+            return f"{number} from {_bound(self.minimum)} to {_bound(self.maximum)}"
         bounds = {"of at least": self.minimum, "above": self.above, "of at most": self.maximum, "below": self.below}
-        return f"{number} {' and '.join(f'{word} {bound:g}' for word, bound in bounds.items() if math.isfinite(bound))}"
+        return f"{number} {' and '.join(f'{word} {_bound(value)}' for word, value in bounds.items() if math.isfinite(value))}"
 
 
-PositiveInt = typing.Annotated[int, Number(minimum=1, integer=True)]
-NonNegativeInt = typing.Annotated[int, Number(minimum=0, integer=True)]
-PositiveFloat = typing.Annotated[float, Number(above=0)]
-NonNegativeFloat = typing.Annotated[float, Number(minimum=0)]
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """Text of at most `maximum` bytes in UTF-8, without control characters, that matches `pattern`; `words` say so."""
+
+    words: str
+    maximum: int
+    pattern: str = ".+"
+
+    def allows(self, value) -> bool:
+        """Whether `value` is such text."""
+        return isinstance(value, str) and not _CONTROL.search(value) and bool(self._fits(value))
+
+    def _fits(self, value: str):
+        size = len(value.encode(errors="surrogateescape"))  # names of files that are not UTF-8
+        return size <= self.maximum and re.fullmatch(self.pattern, value, re.DOTALL)
+
+    def __str__(self):
+        return f"{self.words}, at most {self.maximum} bytes long"
+
+
+@dataclasses.dataclass(frozen=True)
+class Place(Text):
+    """A path that a file system can hold."""
+
+    words: str = "a path without control characters"
+    maximum: int = 4000
+
+    def allows(self, value) -> bool:
+        """Whether `value` is such a path."""
+        return super().allows(value) and all(
+            len(part.encode(errors="surrogateescape")) <= MAX_BYTES_OF_A_FILE_NAME for part in value.split("/")
+        )
+
+    def __str__(self):
+        return f"{super().__str__()}, each name in it at most {MAX_BYTES_OF_A_FILE_NAME}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Items:
+    """How many values a tuple has, and whether they differ."""
+
+    minimum: int = 0
+    maximum: int = 16
+    distinct: bool = False
+
+    def allows(self, value: tuple) -> bool:
+        """Whether a tuple has so many values."""
+        return self.minimum <= len(value) <= self.maximum and not (self.distinct and len(set(value)) < len(value))
+
+    def __str__(self):
+        number = f"{self.minimum} to {self.maximum}" if self.minimum else f"at most {self.maximum}"
+        return f"{number} {'different ' if self.distinct else ''}values"
+
+
+def _bound(value: float) -> str:
+    """A bound as people write it: 50,000,000 and 1e-10."""
+    return f"{value:,}" if value == int(value) else f"{value:g}"
+
+
+PositiveInt = typing.Annotated[int, Number(minimum=1, maximum=1_000_000, integer=True)]
+Count = typing.Annotated[int, Number(minimum=0, maximum=1_000_000, integer=True)]
+Steps = typing.Annotated[int, Number(minimum=0, maximum=1_000_000_000, integer=True)]
+"""Training steps."""
+Seed = typing.Annotated[int, Number(minimum=0, maximum=2**32 - 1, integer=True)]
+"""numpy, which Keras seeds as well, takes 32 bits."""
+Rate = typing.Annotated[float, Number(minimum=1e-10, maximum=10)]
+"""A learning rate; smaller ones round to no change in float32."""
+Weight = typing.Annotated[float, Number(minimum=0, maximum=1000)]
+Pixels = typing.Annotated[int, Number(minimum=1, maximum=1_000_000_000, integer=True)]
+"""Of one image."""
+Side = typing.Annotated[int, Number(minimum=1, maximum=16_384, integer=True)]
+"""Height or width of an image in pixels."""
 Fraction = typing.Annotated[float, Number(minimum=0, maximum=1)]
+Name = typing.Annotated[str, Text("text without control characters", 200)]
 
 
 class Checked:
@@ -63,11 +139,33 @@ def check(config, prefix: str = ""):
     Raises:
         ValueError: a field is not what its annotation allows.
     """
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
     for field, annotation in annotations(type(config)).items():
         value = getattr(config, field)
         if expected := _violated(value, annotation):
-            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-            raise ValueError(f"`{field}` must be {expected}. Received: {prefix}{field}={shown}.")
+            default = defaults[field]
+            cure = "" if default is dataclasses.MISSING or default == value else f" The default is {as_text(default)}."
+            nearest = did_you_mean(shorten(value), map(str, names)) if (names := choices(annotation)) and value else ""
+            raise ValueError(
+                f"`{field}` must be {expected}. Received: {prefix}{field}={shorten(value)}.{nearest or cure}"
+            )
+
+
+def as_text(value) -> str:
+    """A value as it is written on the command line."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "(empty)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else str(value)
+
+
+def shorten(value) -> str:
+    """A wrong value for a message: on one line, and not longer than `SHOWN` characters."""
+    if isinstance(value, int) and abs(value) >= 10**SHOWN:
+        return f"a number of more than {SHOWN} digits"  # Python refuses to write the longest ones
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", as_text(value))
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
 
 
 @functools.cache
@@ -84,26 +182,46 @@ def choices(annotation) -> tuple:
 def _violated(value, annotation) -> str:
     """The rule that `value` violates, as text; empty where there is none."""
     if typing.get_origin(annotation) is typing.Annotated:
-        (rule,) = annotation.__metadata__
+        rule, kind = annotation.__metadata__[0], annotation.__origin__
+        if isinstance(rule, Items):
+            return _violated_by_items(value, typing.get_args(kind)[0], rule)
         return "" if rule.allows(value) else str(rule)
+    if annotation is typing.Any:
+        return ""
     if names := choices(annotation):
-        return "" if value in names else f"one of {', '.join(names)}"
+        known = any(type(value) is type(name) and value == name for name in names)
+        return "" if known else f"one of {', '.join(map(str, names))}"
     options = _options(annotation)
     if len(options) > 1:
         return "" if value is None else _violated(value, next(option for option in options if option is not type(None)))
-    if typing.get_origin(annotation) is tuple:
-        return _violated_by_part(value, typing.get_args(annotation))
-    return ""
+    return _violated_by_part(value, annotation, typing.get_args(annotation))
 
 
-def _violated_by_part(value: tuple, parts: tuple) -> str:
-    """As `_violated`, for a tuple with the annotations `parts`, all alike; the last may be `...`."""
-    variadic = parts[-1] is Ellipsis
-    violated = [_violated(part, parts[0]) for part in value]
-    if not any(violated) and (variadic or len(value) == len(parts)):
-        return ""
-    rule = next(filter(None, violated), "") or str(parts[0].__metadata__[0])
-    return f"{'values' if variadic else f'{len(parts)} values'}, each {rule}"
+def _violated_by_items(value, part, rule: Items) -> str:
+    """As `_violated`, for a tuple of as many `part` as `rule` says."""
+    fits = isinstance(value, tuple) and not any(_violated(one, part) for one in value) and rule.allows(value)
+    return "" if fits else f"{rule}, each {_rule(part)}"
+
+
+def _violated_by_part(value, annotation, parts: tuple) -> str:
+    """As `_violated`, for a plain type, a tuple of fixed length of one kind, or a table of numbers by name."""
+    kind = typing.get_origin(annotation) or annotation
+    if kind is tuple:
+        fits = (
+            isinstance(value, tuple) and len(value) == len(parts) and not any(_violated(one, parts[0]) for one in value)
+        )
+        return "" if fits else f"{len(parts)} values, each {_rule(parts[0])}"
+    if kind is dict:
+        rule = _rule(parts[1])
+        fits = isinstance(value, dict) and not any(_violated(one, parts[1]) for one in value.values())
+        fits = fits and all(isinstance(name, str) for name in value)
+        return "" if fits else f"numbers by name{rule and f', each {rule}'}"
+    return "" if type(value) is kind else f"of type {kind.__name__}"
+
+
+def _rule(annotation) -> str:
+    """The rule of an annotation as text: what it says about a value that nothing allows."""
+    return _violated(object(), annotation)
 
 
 def read(text: str, annotation, setting: str):
@@ -125,15 +243,24 @@ def read(text: str, annotation, setting: str):
         return image_size(text)
     try:
         return _convert(text, kind)
-    except (KeyError, ValueError) as error:
-        expected = getattr(kind, "__name__", str(kind))
-        raise ValueError(f"{setting} must be of type {expected}. Received: {setting}={text}.") from error
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ValueError(f"{setting} must be {_kind_in_words(kind)}. Received: {setting}={shorten(text)}.") from error
+
+
+def _kind_in_words(kind) -> str:
+    """A type as people write its values."""
+    if typing.get_origin(kind) is tuple:
+        return "values with commas between them"
+    if typing.get_origin(kind) is dict:
+        return 'a JSON object, such as {"mean_iou": 0.5}'
+    return "true or false" if kind is bool else f"of type {kind.__name__}"
 
 
 def _convert(text: str, kind):
     if typing.get_origin(kind) is tuple:
         part_kind = typing.get_args(kind)[0]
-        return tuple(part_kind(part) for part in text.strip("()[] ").split(",") if part.strip())
+        read_part = type(choices(part_kind)[0]) if choices(part_kind) else part_kind
+        return tuple(read_part(part.strip()) for part in text.strip("()[] ").split(",") if part.strip())
     if typing.get_origin(kind) is dict:
         return _read_object(text)
     if choices(kind):
@@ -156,9 +283,9 @@ def image_size(text: str) -> tuple[int, int]:
         ValueError: the text is no such size.
     """
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+    if not all(side.isdecimal() and len(side) < 10 and int(side) for side in (width, height)):
         raise ValueError(
-            f"An image size must be WIDTHxHEIGHT in pixels. Received: {text!r}. Write for example 240x180."
+            f"An image size must be WIDTHxHEIGHT in pixels. Received: {shorten(text)!r}. Write for example 240x180."
         )
     return int(height), int(width)
 
@@ -169,7 +296,7 @@ def _read_object(text: str) -> dict:
     Raises:
         ValueError: the text is none.
     """
-    value = json.loads(text)
+    value = json.loads(text)  # a text nested too deeply is a RecursionError
     if not isinstance(value, dict):
         raise ValueError(text)
     return value

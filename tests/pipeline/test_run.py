@@ -43,7 +43,7 @@ def test_the_default_is_the_game_on_streets_and_with_data_a_plain_network():
         (["--epoch", "3"], r"Unknown argument '--epoch'.*Did you mean '--epochs'\?"),
         (["--set", "trainer.epoch=3"], r"Did you mean 'trainer.epochs'\?"),
         (["--set", "trainer.epochs"], "must be COMPONENT.FIELD=VALUE"),
-        (["--name", "../x"], "name must be made of letters"),
+        (["--name", "../x"], "`name` must be made of letters"),
         (["--config", "camvid"], "--data must name a folder"),
         (["--set", 'evaluator.thresholds={"mean_io": 0.5}'], r"Did you mean 'mean_iou'\?"),
         (["--model", "unett"], "`model` must be one of deeplabv3, .*unet"),
@@ -51,12 +51,15 @@ def test_the_default_is_the_game_on_streets_and_with_data_a_plain_network():
         (["--set", 'trainer.crf={"iteration": 3}'], r"Received: iteration=3 \[crf\]\. Did you mean 'iterations'\?"),
         (
             ["--set", "trainer.flips=left"],
-            r"`flips` must be among horizontal, vertical\. Received: trainer\.flips=left\.",
+            r"`flips` must be at most 2 different values, each one of horizontal, vertical\. Received: trainer\.flips=left\.",
         ),
-        (["--set", "trainer.rotations=45"], r"`rotations` must be among 0, 90, 180, 270\."),
+        (
+            ["--set", "trainer.rotations=45"],
+            r"`rotations` must be 1 to 4 different values, each one of 0, 90, 180, 270\.",
+        ),
         (
             ["--set", "trainer.rotations="],
-            r"`rotations` must have at least one angle\. Received: trainer\.rotations=\.",
+            r"`rotations` must be 1 to 4 .*Received: trainer\.rotations=\(empty\)\. The default is 0\.",
         ),
         (["--set", "trainer.crf=nowhere.json"], "must be auto, a JSON object or a file that holds one"),
         (["--set", "evaluator.crf=auto"], r"requires evaluator.refinements=crf.*Received: .*=none"),

@@ -106,7 +106,7 @@ def test_thresholds_are_written_as_json_on_the_command_line():
     assert config.evaluator.thresholds == {"mean_iou": 0.5, "iou/car": 0.2}
     for text in ("0.5", "mean_iou=0.5", "[1]"):
         with pytest.raises(
-            ValueError, match=r"evaluator.thresholds must be of type dict.* Received: evaluator.thresholds="
+            ValueError, match=r"evaluator.thresholds must be a JSON object.* Received: evaluator.thresholds="
         ):
             replace_setting(Config(), "evaluator.thresholds", text)
 

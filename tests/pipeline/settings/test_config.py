@@ -75,22 +75,34 @@ def test_settings_say_which_networks_and_refinements_they_use():
         ("trainer.model", "vnet", r"`model` must be one of .*unet.*trainer\.model=vnet"),
         ("trainer.objective", "wgan", "`objective` must be one of non_saturating, minimax, least_squares, hinge"),
         ("trainer.precision", "half", "`precision` must be one of auto, float32"),
-        ("trainer.epochs", "0", r"`epochs` must be a whole number of at least 1\. Received: trainer\.epochs=0\."),
-        ("trainer.learning_rate", "0", "a number above 0"),
-        ("trainer.learning_rate", "nan", "a number above 0"),
-        ("trainer.learning_rate", "inf", "a number above 0"),
-        ("trainer.adversarial_weight", "-1", "a number of at least 0"),
+        (
+            "trainer.epochs",
+            "0",
+            r"`epochs` must be a whole number from 1 to 1,000,000\. Received: trainer\.epochs=0\. The default is 80\.",
+        ),
+        ("trainer.learning_rate", "0", "a number from 1e-10 to 10"),
+        ("trainer.learning_rate", "nan", "a number from 1e-10 to 10"),
+        ("trainer.learning_rate", "inf", "a number from 1e-10 to 10"),
+        ("trainer.adversarial_weight", "-1", "a number from 0 to 1,000"),
         ("trainer.label_smoothing", "1", "a number of at least 0 and below 1"),
-        ("trainer.filters", "16,0", r"`filters` must be values, each a whole number of at least 1.*filters=16,0"),
-        ("trainer.scale", "1", r"`scale` must be 2 values, each a number above 0\. Received: trainer\.scale=1\.0"),
+        (
+            "trainer.filters",
+            "16,0",
+            r"`filters` must be 2 to 8 values, each a whole number from 1 to 4,096.*filters=16,0",
+        ),
+        (
+            "trainer.scale",
+            "1",
+            r"`scale` must be 2 values, each a number from 0\.05 to 16\. Received: trainer\.scale=1\.0",
+        ),
         ("trainer.scale", "2,1", "`scale` must be smallest,largest"),
-        ("transform.image_size", "0,5", "2 values, each a whole number of at least 1"),
+        ("transform.image_size", "0,5", "2 values, each a whole number from 1 to 16,384"),
         ("transform.class_weights", "many", "one of none, inverse_square_root, median_frequency"),
         ("example_gen.validation_share", "2", "a number from 0 to 1"),
-        ("example_gen.ignore_value", "-1", "at least 0"),
+        ("example_gen.ignore_value", "-1", "from 0 to 255"),
         ("statistics_gen.near_duplicate_bits", "129", "a whole number from 0 to 128"),
         ("evaluator.split", "tset", "one of auto, train, validation, test"),
-        ("evaluator.margin", "-0.1", "at least 0"),
+        ("evaluator.margin", "-0.1", "from 0 to 1"),
         ("infra_validator.samples", "0", r"Received: infra_validator\.samples=0"),
         ("pusher.keep", "0", r"Received: pusher\.keep=0"),
         ("wait_for_machines", "-1", r"Received: wait_for_machines=-1"),
@@ -103,7 +115,7 @@ def test_values_that_a_setting_cannot_have_are_refused_before_the_run(setting, t
 
 def test_settings_made_in_python_are_checked_by_the_same_rules():
     with pytest.raises(
-        ValueError, match=r"`epochs` must be a whole number of at least 1\. Received: trainer\.epochs=2\.5"
+        ValueError, match=r"`epochs` must be a whole number from 1 to 1,000,000\. Received: trainer\.epochs=2\.5"
     ):
         settings.Trainer(epochs=2.5)
 

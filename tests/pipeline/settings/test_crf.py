@@ -37,10 +37,22 @@ def test_auto_is_the_default_of_dense_crf_for_every_argument_that_is_a_number():
             '{"iteration": 3}',
             "Unknown parameter of DenseCRF 'iteration'. Received: iteration=3 [crf]. Did you mean 'iter",
         ),
-        ('{"iterations": 2.5}', "`iterations` must be a whole number, at least 0. Received: iterations=2.5 [crf]."),
-        ('{"smoothness_sigma": 0}', "`smoothness_sigma` must be a number above 0. Received: smoothness_sigma=0 [crf]."),
-        ('{"appearance_weight": NaN}', "`appearance_weight` must be a number. Received: appearance_weight=nan [crf]."),
-        ('{"appearance_weight": true}', "`appearance_weight` must be a number."),
+        (
+            '{"iterations": 2.5}',
+            "`iterations` must be a whole number from 0 to 100. Received: iterations=2.5 [crf]. `auto` has 5.",
+        ),
+        (
+            '{"smoothness_sigma": 0}',
+            "`smoothness_sigma` must be a number from 0.1 to 1,000. Received: smoothness_sigma=0 [crf].",
+        ),
+        (
+            '{"appearance_weight": NaN}',
+            "`appearance_weight` must be a number from -1,000 to 1,000. Received: appearance_weight=nan [crf].",
+        ),
+        (
+            '{"appearance_weight": true}',
+            "`appearance_weight` must be a number from -1,000 to 1,000. Received: appearance_weight=true",
+        ),
     ],
 )
 def test_others_are_refused(text, message):
