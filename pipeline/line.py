@@ -16,7 +16,7 @@ from pipeline.engine.fingerprints import Artifact, Untracked, external
 from pipeline.engine.loading import component
 from pipeline.engine.store import Store
 from pipeline.evaluation import gate
-from pipeline.publishing import versions
+from pipeline.publishing import entries, versions
 from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
 from pipeline.settings.trainer import choices, crf_choice
@@ -78,7 +78,8 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
 
     Yields:
         Name and artifact of each component as soon as it is finished; the next one runs when the caller takes the next pair. Of
-        several machines, all but the chief end with the trainer and yield nothing for it.
+        several machines, all but the chief end with the trainer and yield nothing for it. Where another run changes the newest
+        pushed version meanwhile, evaluator and infra_validator come again: every model is compared with the one it replaces.
     """
     beam = Untracked(beam_options)
     c = config
@@ -116,40 +117,50 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
             return
     model = store.run(training, c.trainer, choices=chosen, resume=True, transform=transform, name=name)
     yield "trainer", model
-    evaluation = store.run(
-        component("evaluator"),
-        c.evaluator,
-        choices=crf_choice("crf" in c.evaluator.refinements),
-        model=model,
-        examples=examples,
-        transform=transform,
-        statistics=statistics,
-        **_baseline(config, model),
-        beam_options=beam,
-    )
-    yield "evaluator", evaluation
-    validation = store.run(
-        component("infra_validator"),
-        c.infra_validator,
-        choices=crf_choice(c.trainer.crf is not None),
-        model=model,
-        examples=examples,
-        transform=transform,
-    )
-    yield "infra_validator", validation
+    _note_faults(config)
     target = pathlib.Path(config.push_to)
-    pushed = store.run(
-        component("pusher"),
-        c.pusher,
-        valid=_still_pushed,
-        model=model,
-        evaluation=evaluation,
-        validation=validation,
-        name=Artifact(config.name, config.name),  # pusher writes to a place, so its recipe names it
-        target=Artifact(target, str(target.resolve())),
-        fingerprint=Untracked(model.fingerprint),
-    )
-    yield "pusher", pushed
+    while True:
+        baseline = _baseline(config, model)
+        try:
+            evaluation = store.run(
+                component("evaluator"),
+                c.evaluator,
+                choices=crf_choice("crf" in c.evaluator.refinements),
+                model=model,
+                examples=examples,
+                transform=transform,
+                statistics=statistics,
+                **baseline,
+                beam_options=beam,
+            )
+            yield "evaluator", evaluation
+            validation = store.run(
+                component("infra_validator"),
+                c.infra_validator,
+                choices=crf_choice(c.trainer.crf is not None),
+                model=model,
+                examples=examples,
+                transform=transform,
+            )
+            yield "infra_validator", validation
+            pushed = store.run(
+                component("pusher"),
+                c.pusher,
+                valid=_still_pushed,
+                model=model,
+                evaluation=evaluation,
+                validation=validation,
+                name=Artifact(config.name, config.name),  # pusher writes to a place, so its recipe names it
+                target=Artifact(target, str(target.resolve())),
+                fingerprint=Untracked(model.fingerprint),
+            )
+        except (versions.BaselineChanged, FileNotFoundError):  # found by the pusher; pruned while the evaluator read it
+            if "evaluator" in store.required or _baseline(config, model) == baseline:
+                raise
+            progress.print_status("versions", "The newest one changed meanwhile: the model is compared with it again.")
+        else:
+            yield "pusher", pushed
+            return
 
 
 def _note_anomalies(name: str, folder: pathlib.Path):
@@ -173,12 +184,18 @@ def _class_names(examples: pathlib.Path) -> list[str]:
     return read_json(examples / "labels.json")["names"]
 
 
+def _note_faults(config):
+    """Prints what lies among the pushed versions and is none, or is damaged."""
+    for text in entries.describe_faults(pathlib.Path(config.push_to, config.name)):
+        progress.print_status("versions", text)
+
+
 def _baseline(config, model: Artifact) -> dict[str, Artifact]:
     """The newest pushed version that is another model, to compare with; empty where there is none or no margin is set."""
-    version = versions.newest_other_version(pathlib.Path(config.push_to, config.name), model.fingerprint)
-    if version is None or config.evaluator.margin is None:
+    if config.evaluator.margin is None:
         return {}
-    return {"baseline": Artifact(version, versions.read_fingerprint(version) or external(version).fingerprint)}
+    version = entries.newest_other_version(pathlib.Path(config.push_to, config.name), model.fingerprint)
+    return {} if version is None else {"baseline": Artifact(version, entries.identify(version))}
 
 
 def _still_pushed(path) -> bool:

@@ -13,12 +13,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pathlib
-import shutil
-import subprocess
-import sys
-import tempfile
 
 import keras
 import numpy as np
@@ -32,15 +27,12 @@ from kseg.serving import exporting as serving
 from kseg.serving.manifest import read_manifest
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
-from pipeline.publishing import fresh_process
+from pipeline.publishing import server_process
 from pipeline.settings.infra_validator import InfraValidator
 
 AGREEMENT = 0.999
 """Share of pixels on which both must agree: where two classes tie within rounding, other kernels may decide differently, and
 DenseCRF may assign a pixel on the border of two simplices of its lattice to either (docs/refinement.md)."""
-
-TIMEOUT = 600
-"""Seconds after which the process is considered hung."""
 
 
 def infra_validator(
@@ -67,8 +59,11 @@ def infra_validator(
     # Predict where kseg does not exist.
     try:
         served, label_maps = predict_in_fresh_process(model / "saved_model", images)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        result["reasons"] = [_failure(error)]
+    except server_process.FAILURES as error:
+        result["reasons"] = [
+            "The SavedModel must load and answer in a fresh process without kseg. "
+            f"Received: {server_process.describe_failure(error)}."
+        ]
     else:
         # Predict with the Keras model, and compare.
         segmentor = keras.saving.load_model(model / "model.keras", compile=False)
@@ -187,22 +182,8 @@ def predict_in_fresh_process(saved_model: pathlib.Path, images: list[bytes]) -> 
         subprocess.CalledProcessError: the process failed.
         subprocess.TimeoutExpired: the process hung.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        script = shutil.copy(fresh_process.__file__, folder)
-        folders = {name: pathlib.Path(folder, name) for name in ("empty", "requests", "answers")}
-        for path in folders.values():
-            path.mkdir()
-        for number, image_bytes in enumerate(images):
-            (folders["requests"] / f"{number:04}").write_bytes(image_bytes)
-        command = [sys.executable, "-I", script, saved_model.resolve(), folders["requests"], folders["answers"]]
-        # Without GPUs: this process may already hold all their memory.
-        environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
-        subprocess.run(
-            command, cwd=folders["empty"], env=environment, check=True, capture_output=True, text=True, timeout=TIMEOUT
-        )
-        answer = read_json(folders["answers"] / "answers.json")
-        label_maps = [np.array(Image.open(path)) for path in sorted(folders["answers"].glob("*.png"))]
-    return answer, label_maps
+    report, answers = server_process.serve(saved_model, images)
+    return report, [np.array(Image.open(io.BytesIO(answer))) for answer in answers]
 
 
 def _agreement(
@@ -223,11 +204,3 @@ def _agreement(
         pixels += expected.size
         progress.advance()
     return same / pixels
-
-
-def _failure(error) -> str:
-    """Why the process failed, with the last lines that it wrote."""
-    output = error.stderr.decode() if isinstance(error.stderr, bytes) else error.stderr or ""
-    status = f"exit status {error.returncode}" if hasattr(error, "returncode") else f"no result after {error.timeout} s"
-    last = " | ".join(line.strip() for line in output.strip().splitlines()[-3:])
-    return f"The SavedModel must load and answer in a fresh process without kseg. Received: {status} [{last}]."

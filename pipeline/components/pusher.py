@@ -1,16 +1,18 @@
 """pusher: publishes a model that both verdicts bless as the next version at the target, by one rename.
 
 The only component that acts outside `out`; `pipeline/publishing/versions.py` adds and removes versions. It does not push what
-evaluator or infra_validator did not bless, nor a model that was rolled back there, and records why. Standard library only.
+evaluator or infra_validator did not bless, nor a model that was rolled back there, and records why. What it pushed is loaded at
+its place in a fresh process before anything says so. Standard library only.
 """
 
 from __future__ import annotations
 
 import pathlib
 
+from pipeline.engine import contents, progress
 from pipeline.engine.ancestry import RECIPE, collect_recipes, describe_data
 from pipeline.engine.files import read_json, write_json
-from pipeline.publishing import versions
+from pipeline.publishing import entries, server_process, versions
 from pipeline.settings.pusher import Pusher
 
 
@@ -41,7 +43,8 @@ def pusher(
         fingerprint: of the model.
 
     Raises:
-        ValueError: no version would be kept.
+        BaselineChanged: the newest version is no longer the one that the evaluator compared the model with.
+        ValueError: the version does not load at its place, or none would be kept.
     """
     scores = read_json(evaluation / "scores.json")
     infra = read_json(validation / "infra.json")
@@ -52,7 +55,7 @@ def pusher(
         for reason in verdict["reasons"] or ["The model is not blessed."]
     ]
     folder = pathlib.Path(target).resolve() / name
-    moved_out = versions.find_rolled_back(folder, fingerprint)
+    moved_out = entries.find_rolled_back(folder, fingerprint)
     if moved_out:
         reasons.append(
             f"A model that was rolled back must not be pushed again. Received: the model of {moved_out}. Remove that folder to "
@@ -69,19 +72,36 @@ def pusher(
         }
         lineage |= {"data": describe_data(model), "ancestry": collect_recipes(model, evaluation, validation)}
         lineage |= {"verdicts": [evaluation.name, validation.name]}
-        result |= {"version": versions.publish(model / "saved_model", folder, lineage), "pushed": True}
+        baseline = _baseline(evaluation, scores)
+        check = server_process.check_loads
+        version = versions.publish(model / "saved_model", folder, lineage, baseline=baseline, check=check)
+        result |= {"version": version, "pushed": True}
         versions.prune(folder, config.keep)
     write_json(out / "pushed.json", result)
 
 
-def still_pushed(out: pathlib.Path) -> bool:
-    """Whether `out/pushed.json` still holds: its version is at the target and is the same model.
+def _baseline(evaluation: pathlib.Path, scores: dict) -> str | None:
+    """What the evaluator compared the model with; `ANY_BASELINE` where it was not to compare it."""
+    if scores.get("gate", {}).get("margin") is None:
+        return versions.ANY_BASELINE
+    return read_json(evaluation / RECIPE)["inputs"].get("baseline")
 
-    If nothing was pushed, it holds unless the rollback for which a model was refused has been undone or is new.
+
+def still_pushed(out: pathlib.Path) -> bool:
+    """Whether `out/pushed.json` still holds: its version is at the target, with every file as it was pushed.
+
+    What is damaged is named. If nothing was pushed, it holds unless the rollback for which a model was refused has been undone or
+    is new.
     """
-    record = read_json(pathlib.Path(out) / "pushed.json")
+    record = entries.read_table(pathlib.Path(out) / "pushed.json")
+    if not record:
+        return False
     folder = pathlib.Path(record["target"], record["name"])
     if not record["pushed"]:
-        moved_out = versions.find_rolled_back(folder, record["fingerprint"])
+        moved_out = entries.find_rolled_back(folder, record["fingerprint"])
         return (moved_out and str(moved_out)) == record["moved_out"]
-    return versions.read_fingerprint(folder / str(record["version"])) == record["fingerprint"]
+    version = folder / str(record["version"])
+    damage = contents.damage(version)
+    if damage and version.is_dir():
+        progress.print_status("pusher", f"{version} is damaged: {entries.shorten(damage)}")
+    return not damage and entries.read_fingerprint(version) == record["fingerprint"]

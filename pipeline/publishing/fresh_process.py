@@ -1,10 +1,10 @@
-"""The script that infra_validator runs in a fresh process: `python -I fresh_process.py SAVED_MODEL REQUESTS ANSWERS`.
+"""The script that `server_process.py` runs in a fresh process: `python -I fresh_process.py SAVED_MODEL REQUESTS ANSWERS`.
 
 It stands for a server that has TensorFlow and nothing of ours: every import of kseg or pipeline is refused, however they are
 installed. It loads the SavedModel as TensorFlow Serving does, the graph with the tag "serve" into a session without Python
 objects, sends each file of the folder REQUESTS (an encoded image) through `serve_bytes`, and writes to the folder ANSWERS one PNG
-per request and `answers.json`: the signatures, seconds per image, the peak memory of the process in bytes, and the first-party
-modules that are imported at the end. TensorFlow and the standard library only.
+per request and `answers.json`: the signatures, seconds per image (None without requests), the peak memory of the process in
+bytes, and the first-party modules that are imported at the end. TensorFlow and the standard library only.
 """
 
 import gc
@@ -54,7 +54,7 @@ def main(saved_model: str, requests: str, answers: str):
             pathlib.Path(answers, f"{request.name}.png").write_bytes(answer)
     result = {
         "signatures": described,
-        "seconds_per_image": sum(seconds) / len(seconds),
+        "seconds_per_image": sum(seconds) / len(seconds) if seconds else None,
         "peak_bytes": peak_bytes(),
         "first_party": sorted({*found, *imported()}),
     }

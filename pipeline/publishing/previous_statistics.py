@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pathlib
 
-from pipeline.engine.files import read_json
+from pipeline.engine.ancestry import RECIPE
 from pipeline.engine.fingerprints import Artifact
-from pipeline.publishing import versions
+from pipeline.publishing.entries import list_entries, read_lineage, read_table
 
 
 def previous_statistics(folder: pathlib.Path, root: pathlib.Path, current: Artifact) -> Artifact | None:
@@ -22,13 +22,19 @@ def previous_statistics(folder: pathlib.Path, root: pathlib.Path, current: Artif
     Returns:
         The artifact, or None where no version was trained on other data or its statistics are gone.
     """
-    for version in reversed(versions.list_versions(folder)):
-        recipe = read_json(folder / str(version) / versions.LINEAGE, {}).get("recipe") or {}
-        transform = recipe.get("inputs", {}).get("transform", "")
+    for entry in reversed(list_entries(folder)):
+        transform = _input(read_lineage(entry.place).get("recipe"), "transform")
         fingerprint = (
-            read_json(root / "transform" / transform[:16] / "recipe.json", {}).get("inputs", {}).get("statistics", "")
+            _input(read_table(root / "transform" / transform[:16] / RECIPE), "statistics") if transform else ""
         )
         found = root / "statistics_gen" / fingerprint[:16]
         if fingerprint and fingerprint != current.fingerprint and found.is_dir():
             return Artifact(found, fingerprint)
     return None
+
+
+def _input(recipe, name: str) -> str:
+    """The fingerprint of an input of a recipe; empty where there is none."""
+    inputs = recipe.get("inputs") if isinstance(recipe, dict) else None
+    fingerprint = inputs.get(name) if isinstance(inputs, dict) else None
+    return fingerprint if isinstance(fingerprint, str) else ""

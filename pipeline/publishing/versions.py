@@ -12,82 +12,161 @@ import errno
 import fcntl
 import os
 import pathlib
+import re
 import shutil
 
-from pipeline.engine.files import read_json, write_json
+from pipeline.engine import contents, progress
+from pipeline.engine.files import write_json
+from pipeline.publishing.entries import (
+    HIGHEST,
+    LINEAGE,
+    ROLLED_BACK,
+    identify,
+    list_entries,
+    list_versions,
+    model_damage,
+    newest_other_version,
+    read_fingerprint,
+    read_lineage,
+    shorten,
+)
 
-LINEAGE = pathlib.PurePath("assets.extra", "lineage.json")
-"""File in a pushed version that holds its lineage; TensorFlow Serving ignores `assets.extra/`."""
-
-ROLLED_BACK = "rolled_back-"
-"""Prefix of the number of a version that was rolled back."""
-
-
-def list_versions(folder: pathlib.Path) -> list[int]:
-    """Returns the versions in the folder of a model, in order; none where there is no folder."""
-    entries = folder.iterdir() if folder.is_dir() else ()
-    return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
-
-
-def read_fingerprint(version: pathlib.Path) -> str | None:
-    """Returns the fingerprint of the model in the folder of a version; None where there is no folder or no lineage."""
-    lineage = read_json(version / LINEAGE, None)
-    return lineage and lineage["fingerprint"]
-
-
-def newest_other_version(folder: pathlib.Path, candidate: str) -> pathlib.Path | None:
-    """Returns the newest version whose fingerprint is not `candidate`, or None."""
-    places = (folder / str(number) for number in reversed(list_versions(folder)))
-    return next((place for place in places if read_fingerprint(place) != candidate), None)
+ANY_BASELINE = "any"
+"""Of `publish`: the model need not have been compared with the newest other version."""
 
 
-def find_rolled_back(folder: pathlib.Path, candidate: str) -> pathlib.Path | None:
-    """Returns the folder of the rolled-back version with the fingerprint `candidate`, or None."""
-    return next(
-        (place for place in sorted(folder.glob(f"{ROLLED_BACK}*")) if read_fingerprint(place) == candidate), None
-    )
+LAST_VERSION = ".last_version"
+"""File that holds the highest number so far, and is locked while versions change."""
 
 
-def publish(saved_model: pathlib.Path, folder: pathlib.Path, lineage: dict) -> int:
+class BaselineChanged(ValueError):
+    """The newest version is not the one that the model was compared with."""
+
+
+def publish(
+    saved_model: pathlib.Path, folder: pathlib.Path, lineage: dict, *, baseline: str | None = ANY_BASELINE, check=None
+) -> int:
     """Publishes a copy of `saved_model` in `folder`, which may lie on another file system; returns its version.
 
-    Nothing is copied where the newest version has the same fingerprint: a run that was killed after the push does not push twice.
+    Nothing is copied where the newest version has the same fingerprint and files: a run that was killed after the push does not
+    push twice.
 
     Args:
         saved_model: folder to copy.
         folder: of the model, made when missing.
         lineage: content of `LINEAGE`; its "fingerprint" is that of the model.
+        baseline: `identify` of the version that the model was compared with; None: there was none.
+        check: called with the folder of the version, which already has its number; the version is removed if it raises.
+
+    Raises:
+        BaselineChanged: another version was published since the comparison, or the one compared with is gone.
+        ValueError: there is no higher number, `.last_version` is damaged, or a file lies in the way.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     with _locked(folder) as last_version:
-        newest = max(list_versions(folder), default=0)
-        if newest and read_fingerprint(folder / str(newest)) == lineage["fingerprint"]:
-            return newest
+        newest = max(list_versions(folder), default=None)
+        if newest is not None and read_fingerprint(folder / str(newest)) == lineage["fingerprint"]:
+            damage = _differences(saved_model, folder / str(newest))
+            if not damage:
+                _repair_lineage(folder / str(newest), lineage)
+                _check(check, folder / str(newest))
+                return newest
+            progress.print_message(f"{folder / str(newest)} is damaged ({shorten(damage)}): its model is pushed again.")
+        _refuse_other_baseline(folder, lineage["fingerprint"], baseline)
+        version = next_number(folder)
         incoming = folder / ".incoming"  # no integer, so servers ignore it; a killed pusher leaves it
-        shutil.rmtree(incoming, ignore_errors=True)
-        shutil.copytree(saved_model, incoming)
-        (incoming / LINEAGE).parent.mkdir(exist_ok=True)
-        write_json(incoming / LINEAGE, lineage)
-        _make_readable(incoming)
-        _write_through(incoming)
-        version = _highest(folder, last_version)
-        while True:
-            version += 1
-            _remember(last_version, version)  # before the rename: a number may be skipped, never used twice
-            try:
-                os.rename(incoming, folder / str(version))
-            except OSError as error:  # somebody without the lock was first
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                    raise
-            else:
-                _write_through(folder, below=False)
-                return version
+        _remove(incoming)
+        try:
+            _copy(saved_model, incoming, lineage)
+            place = _give_number(incoming, version, last_version)
+        finally:
+            _remove(incoming)  # on a full disk above all
+        try:
+            _check(check, place)
+        except Exception:
+            _remove(_hide(place))
+            raise
+        return int(place.name)
+
+
+def _check(check, version: pathlib.Path):
+    if check is not None:
+        check(version)
+
+
+def _refuse_other_baseline(folder: pathlib.Path, candidate: str, baseline: str | None):
+    """Refuses a candidate that was compared with another version than the newest, or with none although there is one."""
+    if baseline == ANY_BASELINE:
+        return
+    newest = newest_other_version(folder, candidate)
+    if (newest and identify(newest)) != baseline:
+        raise BaselineChanged(
+            "A model must be compared with the newest pushed version. Received: "
+            f"{f'version {newest.name}' if newest else 'no version'} [{folder}], which is not what it was compared with. "
+            "Another run pushed or rolled back meanwhile: run the evaluator again, with --from evaluator."
+        )
+
+
+def _copy(saved_model: pathlib.Path, incoming: pathlib.Path, lineage: dict):
+    """Copies the model, adds lineage and manifest, and refuses a copy that differs."""
+    shutil.copytree(saved_model, incoming)
+    _describe(incoming, lineage)
+    _make_readable(incoming)
+    _write_through(incoming)
+    if differences := _differences(saved_model, incoming):
+        raise ValueError(
+            f"A copy must equal its original. Received: {shorten(differences)} [{incoming} of {saved_model}]. Check the disk, "
+            "then give the same command again."
+        )
+
+
+def _differences(original: pathlib.Path, copy: pathlib.Path) -> list[str]:
+    """The files of a folder that are missing or have other bytes in its copy, a phrase each."""
+    found = []
+    for path in sorted(path for path in original.rglob("*") if path.is_file()):
+        name = path.relative_to(original)
+        if not (copy / name).is_file():
+            found.append(f"{name}: missing")
+        elif contents.file_digest(copy / name) != contents.file_digest(path):
+            found.append(f"{name}: other bytes")
+    return found
+
+
+def _repair_lineage(version: pathlib.Path, lineage: dict):
+    """Writes lineage and manifest again where they are damaged, or older than manifests; the model itself is intact."""
+    if contents.damage(version):
+        _describe(version, lineage)
+        _make_readable(version)
+
+
+def _describe(version: pathlib.Path, lineage: dict):
+    (version / LINEAGE).parent.mkdir(exist_ok=True)
+    write_json(version / LINEAGE, lineage)
+    contents.write_manifest(version)
+
+
+def _give_number(incoming: pathlib.Path, version: int, last_version) -> pathlib.Path:
+    """Renames the finished copy to the first number that is free; returns its place."""
+    while True:
+        _remember(last_version, version)  # before the rename: a number may be skipped, never used twice
+        place = incoming.with_name(str(version))
+        try:
+            os.rename(incoming, place)
+        except OSError as error:  # somebody without the lock was first
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            version = next_number(incoming.parent)
+        else:
+            _write_through(incoming.parent, below=False)
+            return place
 
 
 def prune(folder: pathlib.Path, keep: int) -> list[int]:
     """Removes all but the newest `keep` of the versions that `publish` made; returns the removed ones.
 
-    A version is first renamed to something that is no integer, so a server never finds one with missing files.
+    A version is first renamed to something that is no integer, so a server never finds one with missing files; what it has open
+    stays readable. Damaged versions do not count among those that are kept. What cannot be removed now, such as files that a
+    server holds open on a network file system, is named, and removed after the next push.
 
     Raises:
         ValueError: `keep` is less than 1.
@@ -95,14 +174,37 @@ def prune(folder: pathlib.Path, keep: int) -> list[int]:
     if keep < 1:
         raise ValueError(f"`keep` must be at least 1, since the newest version stays. Received: pusher.keep={keep}.")
     with _locked(folder):
-        for left_over in folder.glob(".removed-*"):
-            shutil.rmtree(left_over)
         ours = [number for number in list_versions(folder) if read_fingerprint(folder / str(number))]
-        for number in ours[:-keep]:
-            removed = folder / f".removed-{number}"
-            os.rename(folder / str(number), removed)
-            shutil.rmtree(removed)
-    return ours[:-keep]
+        intact = [number for number in ours if not model_damage(folder / str(number))]
+        removed = [number for number in ours if len(intact) > keep and number < intact[-keep]]
+        for left_over in folder.glob(".removed-*"):
+            _try_to_remove(left_over)
+        for number in removed:
+            _try_to_remove(_hide(folder / str(number)))
+    return removed
+
+
+def _hide(version: pathlib.Path) -> pathlib.Path:
+    """Renames a version to something that servers ignore; returns its new place."""
+    hidden = version.with_name(f".removed-{version.name}")
+    _remove(hidden)
+    os.rename(version, hidden)
+    return hidden
+
+
+def _remove(path: pathlib.Path):
+    """Removes a folder, a file or a link, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _try_to_remove(path: pathlib.Path):
+    try:
+        _remove(path)
+    except OSError as error:
+        progress.print_message(f"{path} cannot be removed now [{error.strerror}]: the next push tries again.")
 
 
 def roll_back(folder: pathlib.Path) -> tuple[pathlib.Path, int]:
@@ -112,22 +214,30 @@ def roll_back(folder: pathlib.Path) -> tuple[pathlib.Path, int]:
         folder: of the model.
 
     Returns:
-        The new place of the version, and the number of the version that is now the newest.
+        The new place of the version, and the number of the version that is now the newest: a damaged one is passed over.
 
     Raises:
-        ValueError: there are fewer than two versions.
+        ValueError: there is no version to move, or none before it.
     """
-    if len(list_versions(folder)) < 2:
+    if not folder.is_dir():
         raise ValueError(_nothing_before(folder))
     with _locked(folder) as last_version:
-        *earlier, newest = list_versions(folder)
-        if not earlier:  # another rollback was first
+        newest = max((entry.number for entry in list_entries(folder) if _can_be_moved(entry)), default=-1)
+        earlier = [
+            number for number in list_versions(folder) if number < newest and not model_damage(folder / str(number))
+        ]
+        if not earlier:
             raise ValueError(_nothing_before(folder))
-        _remember(last_version, _highest(folder, last_version))
+        _remember(last_version, _highest(folder))
         place = folder / f"{ROLLED_BACK}{newest}"
         os.rename(folder / str(newest), place)
         _write_through(folder, below=False)
     return place, earlier[-1]
+
+
+def _can_be_moved(entry) -> bool:
+    """Whether an entry is a version, or was one of ours before its model was lost."""
+    return not entry.fault or (entry.place.name == str(entry.number) and bool(read_lineage(entry.place)))
 
 
 def _nothing_before(folder: pathlib.Path) -> str:
@@ -138,26 +248,79 @@ def _nothing_before(folder: pathlib.Path) -> str:
     )
 
 
+def _make_folder(folder: pathlib.Path):
+    """Makes a folder and those above it, readable by a server that runs as another user; what exists keeps its mode."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise ValueError(
+                f"The folder of a model must be a folder. Received: {folder}, which is not one. Remove it, or choose another "
+                "place with --push-to."
+            ) from None
+    else:
+        folder.chmod(folder.stat().st_mode | 0o755)
+
+
 @contextlib.contextmanager
 def _locked(folder: pathlib.Path):
     """Locks the folder; yields its file `.last_version`, open for reading and writing."""
-    with open(os.open(folder / ".last_version", os.O_RDWR | os.O_CREAT, 0o644), "r+") as file:
+    place = folder / LAST_VERSION
+    _read_last(folder)  # raises a message where it cannot be opened
+    made = not place.exists()
+    with open(os.open(place, os.O_RDWR | os.O_CREAT, 0o644), "r+") as file:
+        if made:
+            os.fchmod(file.fileno(), 0o644)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file
 
 
-def _highest(folder: pathlib.Path, last_version) -> int:
-    """The highest number ever used, as far as files show."""
-    last_version.seek(0)
+def next_number(folder: pathlib.Path) -> int:
+    """Returns the number of the next version: above every entry that a server may take for one, and every number ever used.
+
+    Raises:
+        ValueError: there is none that a server could read, or `.last_version` is damaged.
+    """
+    number = _highest(folder) + 1
+    if number > HIGHEST:
+        raise ValueError(
+            f"The next version must have a number that servers can read, at most {HIGHEST}. Received: {HIGHEST} is taken "
+            f"[{folder}]. Remove the entry of that number, and write the highest of the others into {folder / LAST_VERSION}."
+        )
+    return number
+
+
+def _highest(folder: pathlib.Path) -> int:
+    """The highest number ever used, as far as files show; 0 before the first."""
     moved = (place.name.removeprefix(ROLLED_BACK) for place in folder.glob(f"{ROLLED_BACK}*"))
-    return max(
-        [int(last_version.read() or 0), *list_versions(folder), *(int(name) for name in moved if name.isdecimal())]
-    )
+    numbers = [int(name) for name in moved if re.fullmatch("[0-9]+", name)]
+    return max(0, _read_last(folder), *numbers, *(entry.number for entry in list_entries(folder) if entry.counts))
+
+
+def _read_last(folder: pathlib.Path) -> int:
+    """The number in `.last_version`; 0 where there is none yet."""
+    place = folder / LAST_VERSION
+    try:
+        text = place.read_bytes().strip()
+    except FileNotFoundError:
+        return 0
+    except OSError as error:  # a folder, or no permission
+        text = f"it cannot be read: {error.strerror}".encode()
+    if not re.fullmatch(rb"[0-9]{0,19}", text) or int(text or b"0") > HIGHEST:
+        raise ValueError(
+            f"{LAST_VERSION} must hold the highest number of a version so far. Received: {text[:80].decode(errors='replace')!r} "
+            f"[{place}]. Write that number into it; or remove it, then the next number follows from the versions that are there."
+        )
+    return int(text or b"0")
 
 
 def _remember(last_version, version: int):
     last_version.seek(0)
     last_version.write(str(version))
+    last_version.truncate()
     last_version.flush()
     os.fsync(last_version.fileno())
 

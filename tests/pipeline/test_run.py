@@ -90,6 +90,7 @@ def test_parameters_of_dense_crf_are_read_as_predict_reads_them(tmp_path):
 def test_rollback_trains_nothing_and_prints_what_is_served_now(tmp_path, capsys):
     for number in ("1", "2"):
         (tmp_path / "models" / "photos" / number).mkdir(parents=True)
+        (tmp_path / "models" / "photos" / number / "saved_model.pb").write_bytes(b"graph")
     arguments = [
         "--rollback",
         "--data",

@@ -7,20 +7,24 @@ import shutil
 import pytest
 
 from pipeline.components.pusher import pusher, still_pushed
-from pipeline.publishing.versions import LINEAGE, roll_back
+from pipeline.publishing import server_process
+from pipeline.publishing.versions import LINEAGE, BaselineChanged, roll_back
 from pipeline.settings.pusher import Pusher
 
 
 @pytest.fixture
-def push(tmp_path):
-    """Runs the component on a small stand-in for a SavedModel; returns `out` and the contents of pushed.json."""
+def push(tmp_path, monkeypatch):
+    """Runs the component on a small stand-in for a SavedModel, which is not loaded; returns `out` and what pushed.json holds."""
+    monkeypatch.setattr(server_process, "check_loads", lambda version: None)
     model = tmp_path / "trainer"
     (model / "saved_model" / "variables").mkdir(parents=True)
     (model / "saved_model" / "saved_model.pb").write_bytes(b"graph")
     (model / "saved_model" / "variables" / "variables.index").write_bytes(b"index")
     (model / "recipe.json").write_text('{"component": "trainer"}')
 
-    def run(name="streets", fingerprint="a1", scores=None, infra=None, out="pusher", keep=9):
+    def run(
+        name="streets", fingerprint="a1", scores=None, infra=None, out="pusher", keep=9, target=tmp_path / "savedmodels"
+    ):
         folders = {}
         verdicts = {"evaluation": ("scores.json", scores), "validation": ("infra.json", infra)}
         for folder, (file, verdict) in verdicts.items():
@@ -34,7 +38,7 @@ def push(tmp_path):
             model=model,
             **folders,
             name=name,
-            target=tmp_path / "savedmodels",
+            target=target,
             fingerprint=fingerprint,
         )
         return tmp_path / out, json.loads((tmp_path / out / "pushed.json").read_text())
@@ -181,3 +185,140 @@ def test_the_number_of_versions_to_keep_is_a_setting(push):
     records = [push(fingerprint=f"f{n}", keep=2)[1]["version"] for n in range(4)]
     assert records == [1, 2, 3, 4]
     assert versions(push.target) == ["3", "4"]
+
+
+def compared_with(push, baseline, out="pusher"):
+    """Makes the evaluator's folder say that the model was compared with the version of that fingerprint; returns its scores."""
+    folder = push.target.parent / "evaluation" / out
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = {"baseline": baseline} if baseline else {}
+    (folder / "recipe.json").write_text(json.dumps({"component": "evaluator", "inputs": inputs}))
+    return {"blessed": True, "reasons": [], "gate": {"margin": 0.03}}
+
+
+def test_a_model_that_was_not_compared_with_the_newest_version_is_refused(push):
+    push(fingerprint="a1", scores=compared_with(push, None))
+    with pytest.raises(
+        BaselineChanged, match=r"Received: version 1 \[.*streets\], which is not what it was compared with"
+    ):
+        push(fingerprint="b2", scores=compared_with(push, None))
+    push(fingerprint="b2", scores=compared_with(push, "a1"))
+    with pytest.raises(BaselineChanged, match="Received: version 2 "):
+        push(fingerprint="c3", scores=compared_with(push, "a1"))
+    roll_back(push.target / "streets")
+    with pytest.raises(BaselineChanged, match="Received: version 1 "):
+        push(fingerprint="c3", scores=compared_with(push, "b2"))
+    shutil.rmtree(push.target / "streets" / "1")
+    with pytest.raises(BaselineChanged, match="Received: no version "):
+        push(fingerprint="c3", scores=compared_with(push, "a1"))
+    assert versions(push.target) == ["rolled_back-2"]
+
+
+def test_the_same_model_again_needs_no_new_comparison(push):
+    push(fingerprint="a1", scores=compared_with(push, None))
+    assert push(fingerprint="a1", scores=compared_with(push, "elsewhere"))[1]["version"] == 1
+
+
+def test_a_model_that_is_not_to_be_compared_is_pushed_whatever_is_there(push):
+    push(fingerprint="a1")
+    scores = compared_with(push, None) | {"gate": {"margin": None}}
+    assert push(fingerprint="b2", scores=scores)[1]["version"] == 2
+
+
+def test_of_models_that_were_compared_with_the_same_version_only_the_first_is_pushed(push):
+    push(fingerprint="a1", scores=compared_with(push, None))
+
+    def attempt(number):
+        try:
+            return push(
+                fingerprint=f"f{number}", scores=compared_with(push, "a1", f"pusher{number}"), out=f"pusher{number}"
+            )
+        except BaselineChanged:
+            return None
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        pushed = list(filter(None, pool.map(attempt, range(8))))
+    assert [record["version"] for _, record in pushed] == [2]
+    assert versions(push.target) == ["1", "2"]
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index"])
+@pytest.mark.parametrize("content", [None, b"", b"graphs and index"])
+def test_a_damaged_version_is_named_and_its_model_is_pushed_again_under_a_new_number(push, capsys, file, content):
+    out, _ = push()
+    damaged = push.target / "streets" / "1" / file
+    damaged.unlink() if content is None else damaged.write_bytes(content)
+    assert not still_pushed(out)
+    assert f"{push.target / 'streets' / '1'} is damaged: {file}: " in capsys.readouterr().out
+    out, record = push()
+    assert record["version"] == 2 and still_pushed(out)
+    assert (push.target / "streets" / "2" / file).read_bytes() == (push.model / "saved_model" / file).read_bytes()
+
+
+@pytest.mark.parametrize("file", ["contents.json", str(LINEAGE)])
+@pytest.mark.parametrize("content", [None, b"", b'{"fingerprint": "a1", "scores": {"mean_iou": 0.99}}'])
+def test_a_damaged_description_of_an_intact_model_is_written_again(push, file, content):
+    out, _ = push()
+    damaged = push.target / "streets" / "1" / file
+    before = damaged.read_bytes()
+    damaged.unlink() if content is None else damaged.write_bytes(content)
+    assert not still_pushed(out)
+    out, record = push()
+    assert still_pushed(out)
+    assert (push.target / "streets" / str(record["version"]) / file).read_bytes() == before
+
+
+def test_an_emptied_version_is_pushed_again(push, capsys):
+    out, _ = push()
+    for path in (push.target / "streets" / "1").iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert not still_pushed(out)
+    assert "streets/1 is damaged: contents.json: missing" in capsys.readouterr().out
+    assert push()[1]["version"] == 2
+
+
+def test_folders_that_are_made_for_versions_are_readable_and_existing_ones_keep_their_mode(push):
+    (push.target.parent / "made_before").mkdir(0o700)
+    push.target = push.target.parent / "made_before" / "models"
+    before = os.umask(0o077)
+    try:
+        push(target=push.target)
+    finally:
+        os.umask(before)
+    modes = [path.stat().st_mode & 0o777 for path in (push.target.parent, push.target, push.target / "streets")]
+    assert modes == [0o700, 0o755, 0o755]
+    version = push.target / "streets" / "1"
+    assert {path.stat().st_mode & 0o777 for path in version.rglob("*") if path.is_file()} == {0o644}
+    assert (push.target / "streets" / ".last_version").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.fixture
+def real_model(push):
+    """The stand-in replaced by a SavedModel that loads."""
+    tf = pytest.importorskip("tensorflow")
+
+    class Model(tf.Module):
+        def __init__(self):
+            self.weight = tf.Variable(tf.ones((64, 64)))
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+        def serve_bytes(self, image_bytes):
+            return {"label_map_bytes": tf.strings.join([image_bytes, tf.as_string(self.weight[0, 0])])}
+
+    shutil.rmtree(push.model / "saved_model")
+    model = Model()
+    tf.saved_model.save(model, str(push.model / "saved_model"), {"serve_bytes": model.serve_bytes})
+    return push.model / "saved_model"
+
+
+def test_what_was_pushed_loads_at_its_place_before_it_is_announced(push, real_model, monkeypatch):
+    monkeypatch.undo()  # load it for real
+    out, record = push()
+    assert record["pushed"] and still_pushed(out)
+    (data,) = real_model.glob("variables/variables.data-*")
+    data.write_bytes(data.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"A pushed version must load in a fresh process\. Received: exit status 1 \["):
+        push(fingerprint="b2", out="other")
+    assert versions(push.target) == ["1"]
+    assert not (push.target.parent / "other" / "pushed.json").exists()
+    assert not list((push.target / "streets").glob(".removed-*"))
