@@ -22,7 +22,18 @@ from kseg.labels import LabelMap
 from kseg.pairs.decoding import MAX_PIXELS
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.image_files import prepare_pair
-from kseg.pairs.layouts import csv_table, folders, voc
+from kseg.pairs.layouts import (
+    ade20k,
+    camvid,
+    cityscapes,
+    csv_table,
+    drive,
+    folders,
+    oxford_pet,
+    polyps,
+    stacks,
+    voc,
+)
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Listing, Pair, assign_splits
 from kseg.pairs.split_names import split_of_name
@@ -31,13 +42,27 @@ LAYOUTS = (
     "images/ and masks/, or JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/; "
     "or give a CSV file with the columns image and mask"
 )
-NAMED = {"table": csv_table.recognise, "voc": voc.recognise}
+NAMED = {
+    "ade20k": ade20k.recognise,
+    "camvid": camvid.recognise,
+    "cityscapes": cityscapes.recognise,
+    "cvc-clinicdb": polyps.recognise_cvc,
+    "drive": drive.recognise,
+    "isbi2012": stacks.recognise,
+    "kvasir-seg": polyps.recognise_kvasir,
+    "oxford-pet": oxford_pet.recognise,
+    "table": csv_table.recognise,
+    "voc": voc.recognise,
+}
 """Layouts that are recognised by names of their own, by the name that `layout` takes."""
 
 FOLDERS = {"folders": folders.recognise}
 """Layouts that are tried where no named one answers."""
 
-RECOGNISERS = NAMED | FOLDERS
+ON_REQUEST = {"cityscapes-labelids": cityscapes.recognise_label_ids, "voc-aug": voc.recognise_augmented}
+"""Readings beside a usual one, which are taken only where `layout` names them."""
+
+RECOGNISERS = NAMED | FOLDERS | ON_REQUEST
 
 
 def list_pairs(root, *, validation_share: float = 0.1, test_share: float = 0.1) -> Listing:

@@ -9,8 +9,11 @@ import pathlib
 from kseg.pairs.errors import PairError
 from kseg.pairs.sides import Side
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-MASK_SUFFIXES = (".png",)
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".npy")
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".gif", ".bmp", ".npy")
+
+TRAIN_OR_VALIDATION = "trainval"
+"""Split of a pair that a hash assigns to train or validation, since its source has no split of its own for validation."""
 
 UNKNOWN_SPLIT = "unknown"
 """Split of an unusable pair whose source names another split than train, validation and test."""
@@ -22,7 +25,7 @@ class Pair:
 
     Attributes:
         key: unique within `split`.
-        split: train, validation or test; "" until it is assigned.
+        split: train, validation or test; "" or `TRAIN_OR_VALIDATION` until it is assigned.
         image: reader of the image.
         mask: reader of the mask.
     """
@@ -61,11 +64,17 @@ class Listing:
 
 
 def assign_splits(listing: Listing, validation_share: float, test_share: float) -> Listing:
-    """Assigns pairs without a split by a hash of their keys, and sorts the listing."""
-    thresholds = split_thresholds([pair.key for pair in listing.pairs if not pair.split], validation_share, test_share)
+    """Assigns pairs without a split, or of `TRAIN_OR_VALIDATION`, by a hash of their keys, and sorts the listing."""
+    shares = {"": (validation_share, test_share), TRAIN_OR_VALIDATION: (validation_share, 0.0)}
+    thresholds = {
+        split: split_thresholds([pair.key for pair in listing.pairs if pair.split == split], *share)
+        for split, share in shares.items()
+    }
 
     def assign(pair):
-        return pair if pair.split else dataclasses.replace(pair, split=split_of_key(pair.key, thresholds))
+        if pair.split not in thresholds:
+            return pair
+        return dataclasses.replace(pair, split=split_of_key(pair.key, thresholds[pair.split]))
 
     pairs = [assign(pair) for pair in listing.pairs]
     faults = [Fault(assign(fault.pair), fault.error) for fault in listing.faults]

@@ -14,7 +14,7 @@ from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import file_key, find_file_error
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, UNKNOWN_SPLIT, Fault, Listing, Pair
-from kseg.pairs.sides import PlainFile
+from kseg.pairs.other_formats import side_of
 from kseg.pairs.split_names import KNOWN, split_of_name
 
 HEADER = (
@@ -66,7 +66,7 @@ def _split(row) -> str | None:
 
 def _paths(row, folder):
     """Image and mask of an unusable row, for the record."""
-    return tuple(PlainFile(folder / printable(row.get(column) or "")) for column in ("image", "mask"))
+    return tuple(side_of(folder / printable(row.get(column) or "")) for column in ("image", "mask"))
 
 
 def _rows(path) -> list[dict]:
@@ -106,7 +106,7 @@ def _pair(row, folder, where) -> Pair:
         error = find_file_error(path) or _suffix_error(what, path, suffixes)
         if error:
             raise PairError(error.name, error.what, f"{error.where}, named in {where}", error.cure)
-    return Pair(file_key(image, folder), split, PlainFile(image), PlainFile(mask))
+    return Pair(file_key(image, folder), split, side_of(image), side_of(mask))
 
 
 def _resolve(folder, cell, where) -> pathlib.Path:

@@ -18,7 +18,7 @@ from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import FolderFiles, find_files, walk_files
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
-from kseg.pairs.sides import PlainFile
+from kseg.pairs.other_formats import side_of
 from kseg.pairs.split_names import KNOWN, split_in_name, split_of_name
 
 MAX_UNKNOWN_SPLITS = 5
@@ -153,7 +153,7 @@ def _match(image_folder, mask_folder, split) -> Listing:
 
 
 def _pair(key, split, image, mask) -> Pair:
-    return Pair(key, split, PlainFile(image), PlainFile(mask))
+    return Pair(key, split, side_of(image), side_of(mask))
 
 
 def _require_files(folder, suffixes) -> FolderFiles:

@@ -1,43 +1,100 @@
 """The layout of PASCAL VOC: JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/<split>.txt. Standard library only.
 
-A name in a list that cannot be used is a fault of its pair; a missing or unreadable list is an error.
+CVAT writes it as "Segmentation mask 1.1" with labelmap.txt, LabelMe's labelme2voc without lists and with class_names.txt. A name
+in a list that cannot be used is a fault of its pair; a missing or unreadable list is an error.
 """
 
 from __future__ import annotations
 
 import pathlib
+import re
 
+from kseg.labels import voc_colour
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import find_file_error
-from kseg.pairs.layouts.recognised import Recognised
-from kseg.pairs.listing import IMAGE_SUFFIXES, Fault, Listing, Pair
-from kseg.pairs.sides import PlainFile
+from kseg.pairs.layouts.class_files import find_classes
+from kseg.pairs.layouts.matching import file_in, find_images, find_masks, match, subfolder
+from kseg.pairs.layouts.recognised import Classes, Recognised
+from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
+from kseg.pairs.other_formats import side_of
 from kseg.pairs.split_names import KNOWN, splits_of_names
+
+NAMES = (
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant "
+    "sheep sofa train tvmonitor"
+)
+TABLE = Classes(
+    tuple((value, name, voc_colour(value)) for value, name in enumerate(NAMES.split())), "PASCAL VOC (devkit)", void=255
+)
+OWN_NAME = re.compile(r"\d{4}_\d{6}")
+"""How VOC itself names its pictures; the table of other data in this layout is unknown."""
+
+AUGMENTED = "SegmentationClassAug"
 
 
 def recognise(root: pathlib.Path) -> Recognised | None:
-    """A folder with JPEGImages/.
+    """A folder with JPEGImages/ and SegmentationClass/.
 
     Raises:
         PairError: there is no list, or one is empty or not UTF-8.
     """
-    return Recognised("PASCAL VOC", list_voc(root), root) if (root / "JPEGImages").is_dir() else None
+    images, masks = subfolder(root, "JPEGImages"), subfolder(root, "SegmentationClass")
+    if not images:
+        return None
+    classes = find_classes(root)
+    if masks and not subfolder(root, "ImageSets") and file_in(root, "class_names.txt"):
+        listing = match(find_images(images), find_masks(masks), "", lambda key: masks / f"{key}.png")
+        return Recognised("VOC layout of LabelMe", listing, root, classes)
+    listing, notes = list_voc(root), ()
+    if subfolder(root, AUGMENTED):
+        notes = (f"{AUGMENTED}/ lies there, too; --layout voc-aug reads it, with trainaug.txt.",)
+    if classes:
+        name = "CVAT, segmentation mask 1.1" if file_in(root, "labelmap.txt") else "VOC layout"
+        return Recognised(name, listing, root, classes, notes)
+    return _of_voc(root, listing, "PASCAL VOC", notes)
 
 
-def list_voc(root: pathlib.Path) -> Listing:
+def recognise_augmented(root: pathlib.Path) -> Recognised | None:
+    """A folder with JPEGImages/ and SegmentationClassAug/: train is trainaug.txt where there is one.
+
+    Raises:
+        PairError: there is no list, or one is empty or not UTF-8.
+    """
+    masks = subfolder(root, AUGMENTED)
+    if not (masks and subfolder(root, "JPEGImages")):
+        return None
+    return _of_voc(root, list_voc(root, masks.name, train="trainaug"), f"PASCAL VOC, {AUGMENTED}", ())
+
+
+def _of_voc(root, listing, name, notes) -> Recognised:
+    keys = [pair.key for pair in listing.pairs]
+    own = bool(keys) and all(OWN_NAME.fullmatch(key) for key in keys)
+    return Recognised(name, listing, root, TABLE if own else None, notes)
+
+
+def list_voc(root: pathlib.Path, masks: str = "SegmentationClass", train: str = "train") -> Listing:
     """Lists the pairs named in root/ImageSets/Segmentation; other files are ignored.
+
+    Args:
+        root: of the layout.
+        masks: name of the folder of masks.
+        train: name of a list that is taken for train.txt, where it exists.
 
     Raises:
         PairError: there is no list, or one is empty or not UTF-8.
     """
     lists = root / "ImageSets" / "Segmentation"
     paths = [path for path in sorted(lists.glob("*.txt")) if not path.name.startswith(".")]
-    found = _splits_of_lists(lists, paths)
+    larger = lists / f"{train}.txt"
+    if larger in paths:
+        paths = [path for path in paths if path.stem != "train" or train == "train"]
+    others = [path for path in paths if path != larger or train == "train"]
+    found = _splits_of_lists(lists, others) | ({larger: "train"} if larger in paths else {})
     names = {path: _read_names(path) for path in found}
     pairs, faults = {}, []
     for path, split in found.items():
         for number, key in enumerate(names[path], start=1):
-            pair = _voc_pair(root, split, key)
+            pair = _voc_pair(root, masks, split, key)
             error = _voc_error(pair, (split, key) in pairs, f"{printable(path)}, name {number}")
             if error:
                 faults.append(Fault(pair, error))
@@ -99,10 +156,17 @@ def _read_names(path) -> list[str]:
     return names
 
 
-def _voc_pair(root, split, key) -> Pair:
-    images = [root / "JPEGImages" / f"{key}{suffix}" for suffix in IMAGE_SUFFIXES]
-    image = next((candidate for candidate in images if candidate.is_file()), images[0])
-    return Pair(key, split, PlainFile(image), PlainFile(root / "SegmentationClass" / f"{key}.png"))
+def _voc_pair(root, masks, split, key) -> Pair:
+    """The pair of a name, which may carry the suffix of the image."""
+    bare = key[: -len(pathlib.PurePath(key).suffix)] if pathlib.PurePath(key).suffix.lower() in IMAGE_SUFFIXES else key
+    image = _existing(root / "JPEGImages", bare, IMAGE_SUFFIXES)
+    return Pair(bare, split, side_of(image), side_of(_existing(root / masks, bare, MASK_SUFFIXES)))
+
+
+def _existing(folder, key, suffixes) -> pathlib.Path:
+    """The file of a name with one of the suffixes, in lower or upper case; the first where none exists."""
+    candidates = [folder / f"{key}{suffix}" for lower in suffixes for suffix in (lower, lower.upper())]
+    return next((path for path in candidates if path.is_file()), candidates[0])
 
 
 def _voc_error(pair, seen, where) -> PairError | None:

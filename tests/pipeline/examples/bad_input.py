@@ -69,9 +69,9 @@ def turned(orientation: int) -> bytes:
     return encoded(COLOUR, exif=exif)
 
 
-def animated() -> bytes:
+def animated(file_format="PNG") -> bytes:
     frames = [Image.fromarray(COLOUR), Image.fromarray(NOISE)]
-    return encoded(frames[0], save_all=True, append_images=frames[1:])
+    return encoded(frames[0], file_format, save_all=True, append_images=frames[1:])
 
 
 def telephone() -> bytes:
@@ -209,9 +209,11 @@ PAIRS = [
     BadPair("zip_as_png", "unsupported_format", image=b"PK\x03\x04" + bytes(99)),
     BadPair("pdf_as_png", "unsupported_format", image=b"%PDF-1.7\n%\xe2\xe3\xcf\xd3"),
     BadPair("numpy_as_mask", "unsupported_format", mask=numpy_file()),
-    BadPair("gif_image", "unsupported_format", image=encoded(COLOUR, "GIF"), suffix=".gif"),
-    BadPair("tiff_image", "unsupported_format", image=encoded(COLOUR, "TIFF"), suffix=".tif"),
-    BadPair("tiff_mask", "unsupported_format", mask=encoded(MASK, "TIFF"), mask_suffix=".tiff"),
+    BadPair("gif_of_two_frames", "animated", image=animated("GIF"), suffix=".gif"),
+    BadPair("tiff_of_two_pages", "animated", image=animated("TIFF"), suffix=".tif"),
+    BadPair(
+        "tiff_of_four_bands", "unsupported_format", image=encoded(np.dstack([COLOUR, GREY]), "TIFF"), suffix=".tif"
+    ),
     BadPair("animated_png", "animated", image=animated()),
     # sizes
     BadPair("image_of_200_megapixels", "too_many_pixels", image=lambda: black(20_000, 10_000, 3)),
@@ -281,6 +283,16 @@ PAIRS = [
         reason="1 bits",
         shows=np.dstack([np.where(GREY > 9, 255, 0)] * 3),
     ),
+    BadPair(
+        "tiff",
+        image=encoded(COLOUR, "TIFF"),
+        suffix=".TIF",
+        mask=encoded(MASK, "TIFF"),
+        mask_suffix=".tiff",
+        reason="TIFF",
+    ),
+    BadPair("bmp", image=encoded(COLOUR, "BMP"), suffix=".bmp", reason="BMP"),
+    BadPair("gif_mask", mask=encoded(Image.fromarray(PAINTED).quantize(8), "GIF"), mask_suffix=".gif"),
     BadPair("grey", image=encoded(GREY), reason="grey among colour", shows=np.dstack([GREY] * 3)),
     BadPair("exif_2", image=turned(2), reason="rotated by EXIF", shows=COLOUR[:, ::-1]),
     BadPair("exif_3", image=turned(3), reason="rotated by EXIF", shows=COLOUR[::-1, ::-1]),

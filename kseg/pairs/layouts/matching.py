@@ -1,0 +1,246 @@
+"""Images and masks of a layout matched by their names. Standard library only.
+
+Each folder gives files by key; where the names of masks carry a suffix or prefix of their own, as in a.png and a_mask.png, it is
+taken off the key. What cannot be paired is a fault of its pair alone.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterable
+
+from kseg.pairs.errors import PairError, printable
+from kseg.pairs.folder_files import FolderFiles, find_files
+from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
+from kseg.pairs.other_formats import side_of
+
+JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
+"""What systems leave in folders, in lower case."""
+
+MOST = 0.5  # share of the names that have an affix
+
+
+def subfolders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """The folders in a folder by their name in lower case, without hidden ones and what systems leave."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir()]
+    names = sorted(name for name in names if not name.startswith(".") and name.lower() not in JUNK)
+    return {name.lower(): folder / name for name in reversed(names)}
+
+
+def subfolder(folder: pathlib.Path, *names: str) -> pathlib.Path | None:
+    """The first of the named folders in a folder, in any case; a name may be a path."""
+    for name in names:
+        found = folder
+        for part in name.split("/"):
+            found = found and subfolders(found).get(part.lower())
+        if found:
+            return found
+    return None
+
+
+def file_in(folder: pathlib.Path, *names: str) -> pathlib.Path | None:
+    """The first of the named files in a folder, in any case."""
+    if not folder.is_dir():
+        return None
+    found = {name.lower(): name for name in sorted(os.listdir(folder), reverse=True)}
+    paths = (folder / found[name.lower()] for name in names if name.lower() in found)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def find_images(folder: pathlib.Path) -> FolderFiles:
+    """The images below a folder by key."""
+    return without_junk(find_files(folder, IMAGE_SUFFIXES))
+
+
+def find_masks(folder: pathlib.Path, *, ending: str = "") -> FolderFiles:
+    """The masks below a folder by key; files whose stem does not end as given are left out, and the ending of the others is."""
+    return keep_ending(without_junk(find_files(folder, MASK_SUFFIXES)), ending)
+
+
+def without_junk(files: FolderFiles) -> FolderFiles:
+    """The files without what systems leave."""
+    foreign = [path for path in files.foreign if path.name.lower() not in JUNK]
+    return dataclasses.replace(files, foreign=foreign)
+
+
+def keep_ending(files: FolderFiles, ending: str) -> FolderFiles:
+    """The files whose key ends as given, by the key without it."""
+    kept = {key.removesuffix(ending): path for key, path in files.files.items() if key.endswith(ending)}
+    faults = {key.removesuffix(ending): fault for key, fault in files.faults.items() if key.endswith(ending)}
+    return FolderFiles(kept, faults, files.foreign)
+
+
+def match(images: FolderFiles, masks: FolderFiles, split: str, place: Callable[[str], pathlib.Path]) -> Listing:
+    """The pairs whose image and mask have one key.
+
+    Args:
+        images: by key.
+        masks: by key.
+        split: of the pairs.
+        place: where the mask of a key should lie, for messages.
+
+    Example:
+        match(find_images(root / "train"), find_masks(root / "train_labels", ending="_L"), "train", lambda key: ...)
+    """
+    pairs, faults = [], []
+    for key, (path, error) in images.faults.items():
+        faults.append(Fault(Pair(key, split, side_of(path), side_of(masks.files.get(key, place(key)))), error))
+    for key, path in images.files.items():
+        image = side_of(path)
+        if key in masks.files:
+            pairs.append(Pair(key, split, image, side_of(masks.files[key])))
+        elif key in masks.faults:
+            mask, error = masks.faults[key]
+            faults.append(Fault(Pair(key, split, image, side_of(mask)), error))
+        else:
+            faults.append(Fault(Pair(key, split, image, side_of(place(key))), missing_mask_error(path, place(key))))
+    by_key = masks.files | {key: path for key, (path, _) in masks.faults.items()}
+    unused = [path for key, path in by_key.items() if key not in images.files and key not in images.faults]
+    return Listing(pairs, faults, sorted(unused), [*images.foreign, *masks.foreign])
+
+
+def join(listings: Iterable[Listing]) -> Listing:
+    """Several listings as one."""
+    listings = list(listings)
+    return Listing(
+        pairs=[pair for listing in listings for pair in listing.pairs],
+        faults=[fault for listing in listings for fault in listing.faults],
+        unused_masks=[path for listing in listings for path in listing.unused_masks],
+        foreign_files=[path for listing in listings for path in listing.foreign_files],
+    )
+
+
+def missing_mask_error(image: pathlib.Path, mask: pathlib.Path) -> PairError:
+    """The error that an image has no mask, which should lie at `mask`."""
+    return PairError(
+        "missing_mask",
+        f"Every image must have a mask. Received: no {printable(mask)}",
+        printable(image),
+        "Add the mask, remove the image, or list the pairs in a CSV file.",
+    )
+
+
+def read_lines(path: pathlib.Path) -> list[str]:
+    """The lines of a text file that are not blank, without white space around them.
+
+    Raises:
+        PairError: it is not UTF-8.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise PairError(
+            "bad_list", f"A list must be UTF-8. Received: {error}", printable(path), "Save it as UTF-8."
+        ) from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+@dataclasses.dataclass(frozen=True)
+class Affixes:
+    """What the names of images and of masks carry around the part that they share."""
+
+    image: tuple[str, str] = ("", "")
+    mask: tuple[str, str] = ("", "")
+
+    def image_core(self, stem: str) -> str | None:
+        """The shared part of an image's stem, or None."""
+        return _core(stem, *self.image)
+
+    def mask_core(self, stem: str) -> str | None:
+        """The shared part of a mask's stem, or None."""
+        return _core(stem, *self.mask)
+
+
+def _core(stem, prefix, suffix) -> str | None:
+    folder, slash, name = stem.rpartition("/")
+    if not (name.startswith(prefix) and name.endswith(suffix) and len(name) > len(prefix) + len(suffix)):
+        return None
+    return folder + slash + name[len(prefix) : len(name) - len(suffix)]
+
+
+def find_affixes(images: Iterable[str], masks: Iterable[str]) -> Affixes | None:
+    """The affixes by which names of images and masks belong together, or None.
+
+    They must give every image a mask of its own, or every mask an image of its own. Of several that do, those count that take
+    off least; if they pair the names differently, there is no answer.
+
+    Args:
+        images: names without suffix, with "/" between folders.
+        masks: likewise.
+
+    Example:
+        >>> find_affixes(["001", "002"], ["001_mask", "002_mask"]).mask
+        ('', '_mask')
+        >>> find_affixes(["a_rgb", "b_rgb"], ["gt_a", "gt_b"])
+        Affixes(image=('', '_rgb'), mask=('gt_', ''))
+    """
+    images, masks = list(images), list(masks)
+    best, answers = None, {}
+    for image_affixes in _affixes(images):
+        for mask_affixes in _affixes(masks):
+            affixes = Affixes(image_affixes, mask_affixes)
+            pairing = _pairing(images, masks, affixes)
+            if pairing is None:
+                continue
+            taken = len("".join((*image_affixes, *mask_affixes)))
+            if best is None or taken < best:
+                best, answers = taken, {}
+            if taken == best:
+                answers.setdefault(pairing, affixes)
+    return next(iter(answers.values())) if len(answers) == 1 else None
+
+
+def _affixes(stems) -> list[tuple[str, str]]:
+    """Prefixes and suffixes that most names have, at the bounds of words."""
+    names = [stem.rpartition("/")[2] for stem in stems]
+    prefixes, suffixes = collections.Counter(), collections.Counter()
+    for name in names:
+        bounds = [match.end() for match in re.finditer(r"[_\-. ]+|(?<=\d)(?=[^\d_\-. ])|(?<=[^\d_\-. ])(?=\d)", name)]
+        prefixes.update({name[:bound] for bound in bounds})
+        suffixes.update(
+            {name[bound:] for bound in bounds} | {name[m.start() :] for m in re.finditer(r"[_\-. ]+", name)}
+        )
+    least = MOST * len(names)
+
+    def common(counts):
+        return ["", *sorted((affix for affix, count in counts.items() if affix and count > least), key=len)][:8]
+
+    return [(prefix, suffix) for prefix in common(prefixes) for suffix in common(suffixes)]
+
+
+def _pairing(images, masks, affixes) -> frozenset | None:
+    """The pairs of names that share a part, if that pairs every image or every mask, one to one."""
+    of_mask = {}
+    for mask in masks:
+        core = affixes.mask_core(mask)
+        if core is not None and of_mask.setdefault(core, mask) != mask:
+            return None
+    of_image = {}
+    for image in images:
+        core = affixes.image_core(image)
+        if core is not None and of_image.setdefault(core, image) != image:
+            return None
+    shared = of_mask.keys() & of_image.keys()
+    if not shared or len(shared) < min(len(images), len(masks)):
+        return None
+    return frozenset((of_image[core], of_mask[core]) for core in shared)
+
+
+def strip_affixes(files: FolderFiles, core: Callable[[str], str | None]) -> FolderFiles:
+    """The files by the part of their key that images and masks share; others are foreign."""
+    kept, faults, foreign = {}, {}, list(files.foreign)
+    for source, target in ((files.files, kept), (files.faults, faults)):
+        for key, value in source.items():
+            name = core(key)
+            if name is None or name in kept:
+                foreign.append(value[0] if isinstance(value, tuple) else value)
+            else:
+                target[name] = value
+    return FolderFiles(kept, faults, foreign)
