@@ -23,6 +23,8 @@ _MODULES = {  # name -> module that is, or that holds, it
     "DeepLabV3": "kseg.models.deeplab_v3",
     "DeepLabV3Plus": "kseg.models.deeplab_v3",
     "PSPNet": "kseg.models.pspnet",
+    "FPN": "kseg.models.fpn",
+    "LightFPN": "kseg.models.fpn",
     "DilatedFrontEnd": "kseg.models.dilated",
     "PatchClassifier": "kseg.models.patch_classifier",
     "convolutionalize": "kseg.models.patch_classifier",

@@ -99,6 +99,11 @@ def _collapsed(layer, axis, grids, sizes):
     return [COLLAPSED]
 
 
+@read_by.register(layers.GroupNormalization)
+def _statistics_of_the_image(layer, axis, grids, sizes):
+    return [Reads(first=-math.inf, last=math.inf)]
+
+
 @read_by.register(layers.SpectralNormalization)
 def _wrapped(layer, axis, grids, sizes):
     return read_by(layer.layer, axis, grids, sizes)

@@ -24,6 +24,8 @@ CONSTRUCTORS = {
     "DeepLabV3": functools.partial(kseg.DeepLabV3, width=1 / 64),
     "DeepLabV3Plus": functools.partial(kseg.DeepLabV3Plus, width=1 / 64),
     "PSPNet": functools.partial(kseg.PSPNet, width=1 / 64),
+    "FPN": functools.partial(kseg.FPN, width=1 / 64),
+    "LightFPN": functools.partial(kseg.LightFPN, filters=(2, 2, 3, 3, 4)),
     "DilatedFrontEnd": functools.partial(kseg.DilatedFrontEnd, width=1 / 64),
     "PatchClassifier": functools.partial(kseg.PatchClassifier, **PATCHES),
     "TwoBranch": functools.partial(discriminators.TwoBranch, width=1 / 64),

@@ -176,6 +176,7 @@ NETWORKS = {
     "unet": lambda encoder: kseg.UNet(4, filters=(4,) * 5, encoder=encoder),
     "fcn8s": lambda encoder: kseg.FCN8s(4, width=1 / 64, encoder=encoder),
     "pspnet": lambda encoder: kseg.PSPNet(4, width=1 / 32, encoder=encoder),
+    "fpn": lambda encoder: kseg.FPN(4, width=1 / 32, encoder=encoder),
     "deeplab_v3": lambda encoder: kseg.DeepLabV3(4, width=1 / 32, encoder=lambda image: encoder(image)[:-1]),
 }
 

@@ -42,6 +42,8 @@ def test_a_named_encoder_takes_the_settings_of_the_network(symbolic):
         lambda: kseg.PSPNet(3, encoder="mobilenet_v2", width=0.35),
         lambda: kseg.DeepLabV3Plus(3, encoder="resnet101", width=1 / 16, output_stride=8),
         lambda: kseg.FCN32s(3, encoder="efficientnet_lite1", width=1 / 16),
+        lambda: kseg.FPN(3, encoder="mobilenet_v3_large", width=1 / 16),
+        lambda: kseg.LightFPN(3, encoder="efficientnet_lite2"),
     ],
 )
 def test_networks_are_built_on_named_encoders(make, symbolic):

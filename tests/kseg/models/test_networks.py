@@ -3,6 +3,7 @@
 Those in NETWORKS give logits of the image's size for images of any size; OTHERS holds the rest.
 """
 
+import functools
 import json
 import random
 import re
@@ -43,6 +44,10 @@ NETWORKS = {
     "deeplab_v3_cascade": lambda: kseg.DeepLabV3(K, width=1 / 32, depth=50, output_stride=8, context="cascade"),
     "deeplab_v3_plus": lambda: kseg.DeepLabV3Plus(K, width=1 / 32, depth=50),
     "pspnet": lambda: kseg.PSPNet(K, width=1 / 32, depth=50),
+    "fpn": lambda: kseg.FPN(K, width=1 / 32, depth=50),
+    "light_fpn": lambda: kseg.LightFPN(
+        K, filters=(4, 4, 6, 6, 8), encoder=functools.partial(kseg.encoders.resnet50, width=1 / 32)
+    ),
 }
 OTHERS = {
     "unet_valid": lambda: kseg.UNet(K, filters=(4, 8), padding="valid"),
