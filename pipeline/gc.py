@@ -1,7 +1,8 @@
 """python -m pipeline.gc: lists what no pushed model needs of the store; `--delete --delete` removes it.
 
-A pushed model, rolled back or not, needs its artifact, everything that led to it, its scores and verdicts. Refused while a run is
-active. Standard library only.
+A pushed model, rolled back or not, needs its artifact, everything that led to it, its scores and verdicts. Models are looked for
+in `--push-to`, and wherever else runs of this store pushed to. Refused while a run is active, and where a file that says what is
+needed cannot be read. Standard library only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pipeline.engine.arguments import Parser, add_option
 from pipeline.engine.console import run_command
 from pipeline.engine.files import read_json
 from pipeline.engine.store import IN_USE, SCRATCH
-from pipeline.publishing.versions import LINEAGE
+from pipeline.publishing.entries import LINEAGE
 from pipeline.settings.config import Config
 
 PROG = "python -m pipeline.gc"
@@ -35,13 +36,19 @@ def _collect(argv: list[str], prog: str) -> int:
     arguments, _ = build_parser(prog).parse(argv)
     root, push_to = pathlib.Path(arguments.root), pathlib.Path(arguments.push_to)
     delete = arguments.delete >= 2
+    if push_to.exists() and not push_to.is_dir():
+        raise ValueError(
+            f"--push-to must be a folder of pushed models. Received: --push-to {push_to}, which is not a folder."
+        )
     with exclusive(root):
-        sizes = {path: _size(path) for path in unneeded(root, push_to)}
+        folders = model_folders(root, push_to)
+        sizes = {path: _size(path) for path in unneeded(root, folders)}
         for path, size in sizes.items():
             print(f"{size / 1e6:10.1f} MB  {path}")
             if delete:
                 shutil.rmtree(path)
-    found = f"{len(sizes)} folders, {sum(sizes.values()) / 1e6:.1f} MB, that no model in {push_to} needs"
+    places = ", ".join(dict.fromkeys(map(str, (push_to, *(folder.parent for folder in folders)))))
+    found = f"{len(sizes)} folders, {sum(sizes.values()) / 1e6:.1f} MB, that no model in {places} needs"
     print(f"Removed {found}." if delete else f"Found {found}. --delete --delete removes them.")
     return 0
 
@@ -51,7 +58,13 @@ def build_parser(prog: str = PROG) -> Parser:
     parser = Parser(prog, "Lists what no pushed model needs of the intermediate results, or removes it.")
     places = parser.add_argument_group("places")
     add_option(places, "--root", "folder of intermediate results", default=Config.root, metavar="FOLDER")
-    add_option(places, "--push-to", "folder of pushed models", default=Config.push_to, metavar="FOLDER")
+    add_option(
+        places,
+        "--push-to",
+        "folder of pushed models, besides those that runs pushed to",
+        default=Config.push_to,
+        metavar="FOLDER",
+    )
     parser.add_argument("--delete", action="count", default=0, help="given twice: remove what is listed")
     return parser
 
@@ -74,31 +87,79 @@ def exclusive(root: pathlib.Path):
         yield
 
 
-def unneeded(root: pathlib.Path, push_to: pathlib.Path) -> list[pathlib.Path]:
-    """Folders of finished artifacts that no pushed model needs, and leftovers of killed runs.
+def model_folders(root: pathlib.Path, push_to: pathlib.Path) -> list[pathlib.Path]:
+    """The folders of models that exist, each once: those in `push_to`, and those that runs of the store pushed to.
 
     Args:
         root: of the store.
         push_to: folder of pushed models: `NAME/VERSION`.
+
+    Raises:
+        ValueError: a record of the pusher cannot be read.
     """
-    needed = _needed(root, push_to)
+    found = [path for path in push_to.glob("*") if path.is_dir()]
+    for file in sorted(root.glob("pusher/*/pushed.json")):
+        record = _read(file, f"Remove {file.parent}: the same run makes it again.", "name", "target")
+        found.append(pathlib.Path(record["target"], record["name"]))
+    return list({path.resolve(): path for path in found if path.is_dir()}.values())
+
+
+def unneeded(root: pathlib.Path, folders: list[pathlib.Path]) -> list[pathlib.Path]:
+    """Folders of finished artifacts that no pushed model needs, and leftovers of killed runs.
+
+    Args:
+        root: of the store.
+        folders: of models, with their versions.
+
+    Raises:
+        ValueError: a lineage or a recipe cannot be read, so what is needed is unknown.
+    """
     finished = [path.parent for path in root.glob(f"[!.]*/*/{RECIPE}")]
+    recipes = {
+        path: _read(path / RECIPE, f"Remove {path}: the same run makes it again.", "component", "inputs")
+        for path in finished
+    }
+    needed = _needed(root, folders)
     left = [path for path in (root / SCRATCH).glob("*/*") if path.is_dir()]
-    return sorted(path for path in finished if path not in needed and not _records_push(path, needed)) + sorted(left)
+    return sorted(
+        path for path, recipe in recipes.items() if path not in needed and not _records_push(path, recipe, needed)
+    ) + sorted(left)
 
 
-def _needed(root, push_to) -> set[pathlib.Path]:
+def _needed(root, folders) -> set[pathlib.Path]:
     """Folders of the pushed models, of their scores and verdicts, and of everything that led to them."""
-    pushed = [read_json(file) for file in push_to.glob(f"*/*/{LINEAGE}")]
+    cure = "Bring it back from a backup, or remove that version: nothing else tells what its model needs."
+    files = [file for folder in folders for file in sorted(folder.glob(f"[!.]*/{LINEAGE}"))]
+    pushed = [lineage for file in files if (lineage := _read(file, cure, "fingerprint"))]
     named = [name for lineage in pushed for name in (lineage["fingerprint"], *lineage.get("verdicts", ()))]
-    return {folder for folder, _ in walk(*(place for name in named for place in find_artifacts(root, name)))}
+    return {folder for folder, _ in walk(*(place for name in named for place in find_artifacts(root, str(name))))}
 
 
-def _records_push(path, needed) -> bool:
+def _read(file: pathlib.Path, cure: str, *keys: str) -> dict:
+    """The table in a JSON file; empty where the file is gone meanwhile.
+
+    Raises:
+        ValueError: it cannot be read, or lacks one of the keys.
+    """
+    try:
+        table = read_json(file)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        fault = getattr(error, "strerror", None) or "it is cut off or no JSON"
+    else:
+        fault = (
+            "" if isinstance(table, dict) and all(key in table for key in keys) else f"no {' and '.join(keys)} in it"
+        )
+    if fault:
+        raise ValueError(f"What says which results are needed must be readable. Received: {file} [{fault}]. {cure}")
+    return table
+
+
+def _records_push(path, recipe, needed) -> bool:
     """Whether a folder is the pusher's record of a version that is still there; without it, the next run would push again."""
-    recipe = read_json(path / RECIPE)
     return recipe["component"] == "pusher" and any(
-        place in needed for place in find_artifacts(path.parents[1], recipe["inputs"]["model"])
+        place in needed for place in find_artifacts(path.parents[1], recipe["inputs"].get("model", ""))
     )
 
 

@@ -60,7 +60,7 @@ def push(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").write_bytes(b"a")
 
-    def run(epochs=1, baseline=None, keep=9):
+    def run(epochs=1, baseline=None, keep=9, target=tmp_path / "savedmodels"):
         store = Store(tmp_path / "runs")
         examples = store.run(example_gen, Settings(), source=external(tmp_path / "photos"))
         prepared = store.run(transform, Settings(), examples=examples)
@@ -69,7 +69,6 @@ def push(tmp_path, monkeypatch):
         compared = {"baseline": baseline} if baseline else {}
         evaluation = store.run(evaluator, Settings(), model=model, scores=Untracked(scores), **compared)
         validation = store.run(infra_validator, Settings(), model=model)
-        target = tmp_path / "savedmodels"
         note = store.run(
             pusher,
             Pusher(keep=keep),
@@ -185,3 +184,43 @@ def test_nothing_is_removed_while_a_run_is_at_work(push, tmp_path, capsys):
 def test_a_folder_that_is_no_store_is_refused(tmp_path, capsys):
     status, printed = run_gc(tmp_path, capsys)
     assert status == 2 and "--root must be the folder of a store" in printed.err
+
+
+def test_models_that_were_pushed_elsewhere_are_needed_without_being_told_where(push, tmp_path, capsys):
+    elsewhere = push(target=tmp_path / "elsewhere" / "models")
+    push(epochs=2)
+    status, printed = run_gc(tmp_path, capsys, "--delete", "--delete")
+    assert status == 0 and "Removed 0 folders" in printed.out
+    assert f"that no model in {tmp_path / 'savedmodels'}, {tmp_path / 'elsewhere' / 'models'} needs" in printed.out
+    shutil.rmtree(tmp_path / "elsewhere" / "models" / "photos" / "1")
+    listed = run_gc(tmp_path, capsys)[1].out
+    assert str(elsewhere["model"].path) in listed and str(elsewhere["note"].path) in listed
+
+
+@pytest.mark.parametrize("content", [b"", b'{"component": "tra', b"[]", b"null", b"{}", b"\xff"])
+@pytest.mark.parametrize(
+    ("damaged", "cure"),
+    [
+        ("runs/trainer/*/recipe.json", "the same run makes it again"),
+        ("runs/pusher/*/pushed.json", "the same run makes it again"),
+        ("savedmodels/photos/1/assets.extra/lineage.json", "remove that version"),
+    ],
+)
+def test_damaged_json_is_named_with_a_cure_and_nothing_is_removed(push, tmp_path, capsys, damaged, cure, content):
+    push(), push(epochs=2)
+    file = next(tmp_path.glob(damaged))
+    file.write_bytes(content)
+    before = sorted(tmp_path.rglob("*"))
+    capsys.readouterr()
+    status, printed = run_gc(tmp_path, capsys, "--delete", "--delete")
+    assert (status, printed.out) == (2, "")
+    assert printed.err.startswith(f"error: What says which results are needed must be readable. Received: {file} [")
+    assert cure in printed.err and printed.err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_push_to_that_is_a_file_is_refused(push, tmp_path, capsys):
+    push(target=tmp_path / "elsewhere")
+    (tmp_path / "savedmodels").write_text("")
+    status, printed = run_gc(tmp_path, capsys, "--delete", "--delete")
+    assert status == 2 and "--push-to must be a folder of pushed models. Received: --push-to " in printed.err
