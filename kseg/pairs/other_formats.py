@@ -62,6 +62,8 @@ class ConvertedFile(PlainFile):
                 image.seek(self.page or 0)
                 image.load()
                 return self._convert(image)
+        except PairError:  # is a ValueError, too
+            raise
         except UnidentifiedImageError as error:
             raise self._format_error("neither grey nor RGB of 8 or 16 bits, or no such file") from error
         except DECODE_ERRORS as error:
