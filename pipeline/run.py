@@ -17,7 +17,7 @@ from pipeline.engine.arguments import Parser
 from pipeline.engine.console import run_command
 from pipeline.engine.files import check_output_folder, read_json
 from pipeline.evaluation import gate
-from pipeline.publishing import versions
+from pipeline.publishing import entries, versions
 from pipeline.settings import config as settings
 from pipeline.settings import run_flags
 
@@ -55,15 +55,30 @@ def _run(argv: list[str], prog: str) -> int:
     if not stages.explain:
         check_output_folder(config.root, "--root")
     if stages.whole and (config.trainer.strategy != "multiworker" or machines.this_machine().is_chief):
-        check_output_folder(config.push_to, "--push-to")
+        _check_push_to(config)
     artifacts = line.run(config, request.beam_options, stages)
     return _conclude(config, artifacts) if stages.whole and "pusher" in artifacts else 0
 
 
+def _check_push_to(config: settings.Config):
+    """Refuses a place where no version can be published, before any work."""
+    folder, data = pathlib.Path(config.push_to, config.name), pathlib.Path(config.data)
+    check_output_folder(folder, "--push-to")
+    versions.next_number(folder)
+    if config.data != "streets" and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+        raise ValueError(
+            f"--push-to must lie outside the data, which would change with each push. Received: --push-to {config.push_to} in "
+            f"--data {config.data}. Choose a folder elsewhere, or move images and masks into a folder of their own."
+        )
+
+
 def roll_back(config: settings.Config) -> int:
     """Moves the newest version of the model out of the server's sight; returns the exit status."""
-    place, newest = versions.roll_back(pathlib.Path(config.push_to, config.name))
+    folder = pathlib.Path(config.push_to, config.name)
+    place, newest = versions.roll_back(folder)
     print(f"rolled back   {place}\nnewest        {place.with_name(str(newest))}")
+    for fault in entries.describe_faults(folder):
+        print(f"versions      {fault}")
     return 0
 
 
@@ -73,7 +88,8 @@ def _conclude(config, artifacts) -> int:
     from pipeline.report.terminal import summarize
 
     page = pathlib.Path(config.root) / f"report-{config.name}.html"
-    report.write(page, name=config.name, artifacts=artifacts)
+    faults = entries.describe_faults(pathlib.Path(config.push_to, config.name))
+    report.write(page, name=config.name, artifacts=artifacts, faults=faults)
     pushed = read_json(artifacts["pusher"] / "pushed.json")
     print(summarize(read_json(artifacts["evaluator"] / "scores.json")))
     print(f"{'TensorBoard':14}tensorboard --logdir {artifacts['trainer'] / 'logs'}")

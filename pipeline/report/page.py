@@ -7,6 +7,7 @@ name in `sections/`; to add one, write both and list the module in `SECTIONS`. j
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 
 import jinja2
 import markupsafe
@@ -31,13 +32,14 @@ SECTIONS = (summary, scores, gate, images, confusion, training, data, usage, pro
 FOLDER = pathlib.Path(__file__).parent
 
 
-def write(path, *, name: str, artifacts: dict[str, pathlib.Path]):
+def write(path, *, name: str, artifacts: dict[str, pathlib.Path], faults: Sequence[str] = ()):
     """Writes the page of one run.
 
     Args:
         path: HTML file; replaced atomically.
         name: of the model.
         artifacts: folders of all nine components, by name and in the order in which they ran.
+        faults: messages about what lies among the pushed versions and is none.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([FOLDER, FOLDER / "sections"]),
@@ -46,7 +48,7 @@ def write(path, *, name: str, artifacts: dict[str, pathlib.Path]):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    run = Run.read(name, artifacts)
+    run = Run.read(name, artifacts, faults)
     sections = [_render(environment, section, run) for section in SECTIONS]
     page = environment.get_template("page.html.j2").render(name=name, sections=sections)
     write_text(pathlib.Path(path), page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 from kseg.labels import LabelMap
 from pipeline.engine.files import read_json
@@ -29,12 +30,14 @@ class Run:
         name: of the model.
         artifacts: folder of each component.
         labels: the classes.
+        faults: messages about what lies among the pushed versions and is none.
         ingestion, statistics, anomalies, plan, history, training, scores, infra, pushed: contents of `FILES`.
     """
 
     name: str
     artifacts: dict[str, pathlib.Path]
     labels: LabelMap
+    faults: Sequence[str]
     ingestion: dict
     statistics: dict
     anomalies: dict
@@ -46,7 +49,7 @@ class Run:
     pushed: dict
 
     @classmethod
-    def read(cls, name: str, artifacts: dict[str, pathlib.Path]) -> Run:
+    def read(cls, name: str, artifacts: dict[str, pathlib.Path], faults: Sequence[str] = ()) -> Run:
         """Reads the files of all components."""
         files = {key: read_json(artifacts[component] / file) for key, (component, file) in FILES.items()}
-        return cls(name, artifacts, LabelMap.load(artifacts["example_gen"]), **files)
+        return cls(name, artifacts, LabelMap.load(artifacts["example_gen"]), faults, **files)

@@ -153,3 +153,83 @@ def test_an_error_of_a_library_is_not_reported_as_the_users():
             return console.raised_by_us(error)
 
     assert not raised("int('x')")
+
+
+def places(tmp_path):
+    return ["--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "models"), "--name", "photos"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("", "a file", "`--push-to` must be a folder that can be written. Received: "),
+        ("photos", "a file", "`--push-to` must be a folder that can be written. Received: "),
+        (
+            "photos/.last_version",
+            "seven",
+            ".last_version must hold the highest number of a version so far. Received: 'seven' [",
+        ),
+        (
+            "photos/.last_version",
+            "-1",
+            ".last_version must hold the highest number of a version so far. Received: '-1' [",
+        ),
+        (
+            "photos/.last_version",
+            "9223372036854775808",
+            ".last_version must hold the highest number of a version so far.",
+        ),
+        (
+            "photos/.last_version",
+            "9223372036854775807",
+            "The next version must have a number that servers can read",
+        ),
+        (
+            "photos/.last_version/",
+            None,
+            ".last_version must hold the highest number of a version so far. Received: 'it cannot be",
+        ),
+        (
+            "photos/9223372036854775807/",
+            None,
+            "The next version must have a number that servers can read",
+        ),
+    ],
+)
+def test_a_place_where_no_version_can_be_published_is_refused_before_any_work(
+    photos, tmp_path, capsys, name, content, message
+):
+    place = tmp_path / "models" / name
+    if content is None:
+        place.mkdir(parents=True)
+    else:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(content)
+    assert run.main(["--data", str(photos), *places(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}") and error.count("\n") == 1
+    assert str(tmp_path / "models") in error
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("inside", ["models", "deep/models", "link"])
+def test_a_place_of_models_inside_the_data_is_refused_at_the_start(photos, tmp_path, capsys, inside):
+    (photos / "link").symlink_to("images")
+    arguments = [*places(tmp_path), "--data", str(photos), "--push-to", str(photos / inside)]
+    assert run.main(arguments) == 2
+    assert (
+        f"Received: --push-to {photos / inside} in --data {photos}. Choose a folder elsewhere"
+        in capsys.readouterr().err
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_rollback_names_what_a_server_may_choose_instead(tmp_path, capsys):
+    for number in ("1", "2", "7"):
+        (tmp_path / "models" / "photos" / number).mkdir(parents=True)
+        if number != "7":
+            (tmp_path / "models" / "photos" / number / "saved_model.pb").write_bytes(b"graph")
+    assert run.main(["--rollback", "--data", "some/photos", *places(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == f"newest        {tmp_path}/models/photos/1"
+    assert f"Received: {tmp_path}/models/photos/7 [it is empty]" in lines[2]

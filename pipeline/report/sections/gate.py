@@ -12,6 +12,7 @@ def contents(run: Run) -> dict:
         "scores": run.scores,
         "checks": requirements(run.scores),
         "interval": _interval(run.scores),
+        "faults": run.faults,
         "slices": _slices(run.scores),
     }
 

@@ -392,3 +392,13 @@ def test_nothing_that_scrolls_on_the_screen_is_cut_on_paper(tmp_path, artifacts)
     assert ".scroll, .list { overflow: visible; max-height: none; }" in paper
     assert "pre { white-space: pre-wrap;" in paper
     assert "@page { size: A4;" in text
+
+
+def test_it_names_what_lies_among_the_versions_and_is_none(tmp_path, artifacts):
+    report.write(
+        tmp_path / "page.html",
+        name="streets",
+        artifacts=artifacts,
+        faults=["Received: models/streets/7 [it is <empty>]."],
+    )
+    assert "Received: models/streets/7 [it is <empty>]." in Page((tmp_path / "page.html").read_text()).text
