@@ -1,4 +1,4 @@
-"""Strict decoding of JPEG and PNG files. Pillow and simplejpeg only.
+"""Strict decoding of JPEG and PNG files. numpy, Pillow and simplejpeg only.
 
 Pillow silently fills the missing half of a JPEG, and opens PNGs without an end, which TensorFlow then refuses in the middle of
 training. So JPEGs are decoded with every libjpeg warning as an error, and every chunk of a PNG is checked. Files that would take
@@ -11,6 +11,7 @@ import io
 import struct
 import zlib
 
+import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -157,6 +158,28 @@ def upright_transpose(image: Image.Image) -> Image.Transpose | None:
         return EXIF_TRANSPOSES.get(image.getexif().get(ORIENTATION))
     except DECODE_ERRORS:
         return None
+
+
+def decode_16_bits(data: bytes) -> np.ndarray:
+    """Decodes a PNG of 16 bits, which `open_image` accepted before, with all of them: (H, W, C), uint16, C from 1 to 4.
+
+    Pillow itself keeps only the upper 8 bits of colours and of grey with alpha.
+    """
+    image = reopen_image(data)
+    _, colour_type = png_header(data)
+    if colour_type == 0:
+        return np.asarray(image).astype(np.uint16)[..., None]
+    if colour_type == 4:  # four bytes a pixel, which Pillow reads as four channels
+        image._mode, high, low = "RGBA", slice(0, None, 2), slice(1, None, 2)
+        image.tile = [tile._replace(args="RGBA") for tile in image.tile]
+        samples = np.asarray(image).astype(np.uint16)
+        return samples[..., high] << 8 | samples[..., low]
+    high = np.asarray(image).astype(np.uint16)
+    image = reopen_image(data)
+    image.tile = [
+        tile._replace(args=tile.args.replace("16B", "16L")) for tile in image.tile
+    ]  # the second byte of each sample
+    return high << 8 | np.asarray(image)
 
 
 def png_header(data: bytes) -> tuple[int, int]:

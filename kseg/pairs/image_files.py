@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from kseg.labels import LabelMap
+from kseg.pairs.conventions import PLAIN, Conventions
 from kseg.pairs.decoding import MAX_PIXELS, open_image, png_header, reopen_image, upright_transpose
 from kseg.pairs.errors import PairError
 from kseg.pairs.mask_files import read_mask
@@ -29,6 +30,7 @@ def prepare_pair(
     image_path: str,
     mask_path: str,
     max_pixels: int = MAX_PIXELS,
+    conventions: Conventions = PLAIN,
 ) -> tuple[bytes, bytes, str | None]:
     """Converts one pair to what is stored.
 
@@ -40,6 +42,7 @@ def prepare_pair(
         image_path: where the image lies, for messages.
         mask_path: where the mask lies, for messages.
         max_pixels: height times width above which an image is refused before it is decoded.
+        conventions: of the data set.
 
     Returns:
         image_bytes: JPEG or PNG, 8-bit grey (channels 1) or RGB (channels 3).
@@ -50,7 +53,7 @@ def prepare_pair(
         PairError: a file is damaged, the sizes differ, or the mask has values without a class.
     """
     image_bytes, size, reason = prepare_image(image, channels, image_path, max_pixels)
-    label_map = read_mask(mask, labels, mask_path, max_pixels)
+    label_map = read_mask(mask, labels, mask_path, max_pixels, conventions.mask_reading)
     if label_map.shape != size:
         rotated = ", after rotation by its EXIF" if reason == ROTATED else ""
         raise PairError(

@@ -19,6 +19,7 @@ import pathlib
 
 from kseg._suggestions import did_you_mean
 from kseg.labels import LabelMap
+from kseg.pairs.conventions import PLAIN, Conventions
 from kseg.pairs.decoding import MAX_PIXELS
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.image_files import prepare_pair
@@ -150,7 +151,11 @@ def count_channels(pairs) -> int:
 
 
 def read_pair(
-    pair: Pair, labels: LabelMap, channels: int = 3, max_pixels: int = MAX_PIXELS
+    pair: Pair,
+    labels: LabelMap,
+    channels: int = 3,
+    max_pixels: int = MAX_PIXELS,
+    conventions: Conventions = PLAIN,
 ) -> tuple[bytes, bytes, str | None]:
     """Reads one pair and converts it to what is stored; see `image_files.prepare_pair`.
 
@@ -159,6 +164,7 @@ def read_pair(
         labels: the classes of the data set.
         channels: of every image of the data set, 1 or 3.
         max_pixels: height times width above which an image is refused before it is decoded.
+        conventions: of the data set, from `find_conventions`.
 
     Returns:
         image_bytes, label_map_bytes, and the reason why the image was re-encoded as PNG, or None.
@@ -168,6 +174,6 @@ def read_pair(
     """
     encoded = [side.read(max_pixels) for side in (pair.image, pair.mask)]
     image_bytes, label_map_bytes, reason = prepare_pair(
-        *encoded, labels, channels, pair.image.name, pair.mask.name, max_pixels
+        *encoded, labels, channels, pair.image.name, pair.mask.name, max_pixels, conventions
     )
     return image_bytes, label_map_bytes, reason or pair.image.kind

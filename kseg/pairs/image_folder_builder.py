@@ -12,6 +12,7 @@ import pathlib
 
 from kseg._extras import extra
 from kseg.labels import LabelMap
+from kseg.pairs.conventions import find_conventions
 from kseg.pairs.image_folder import count_channels, list_pairs, read_pair
 
 with extra("data"):
@@ -76,6 +77,7 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             raise listing.faults[0].error
         self._pairs = listing.pairs
         self._channels = count_channels(self._pairs)
+        self._conventions = find_conventions(self._pairs, config.labels)
         features = tfds.features.FeaturesDict(
             {
                 "image": tfds.features.Image(shape=(None, None, self._channels)),
@@ -92,5 +94,6 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, split):
         for pair in self._pairs:
             if pair.split == split:
-                image_bytes, label_map_bytes, _ = read_pair(pair, self.builder_config.labels, self._channels)
+                labels, conventions = self.builder_config.labels, self._conventions
+                image_bytes, label_map_bytes, _ = read_pair(pair, labels, self._channels, conventions=conventions)
                 yield pair.key, {"image": image_bytes, "label_map": label_map_bytes, "key": pair.key}

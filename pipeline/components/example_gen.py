@@ -1,13 +1,14 @@
 """example_gen: any source of image and mask pairs becomes a prepared data set at the original size.
 
 Writes the TFDS directory, `labels.json` (the classes) and `ingestion.json`: pairs per split, channels, images re-encoded as PNG
-by reason, masks without an image, other files, splits of unknown names, and the quarantined pairs with paths, fault and cure;
-`quarantine/` holds copies of them. A source that is wrong as a whole is refused before Beam starts, one without a usable pair
-after it. Beam; TensorFlow only for TFDS sources.
+by reason, masks without an image, other files, splits of unknown names, `conventions` (how files are read that leave it open),
+and the quarantined pairs with paths, fault and cure; `quarantine/` holds copies of them. A source that is wrong as a whole is
+refused before Beam starts, one without a usable pair after it. Beam; TensorFlow only for TFDS sources.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 import apache_beam as beam
@@ -72,6 +73,7 @@ def example_gen(
         "unused_masks": list(opened.unused_masks),
         "foreign_files": list(opened.foreign_files),
         "unused_splits": list(opened.unused_splits),
+        "conventions": dataclasses.asdict(opened.conventions),
     }
     _write_metadata(out, opened, ingestion, config.max_pixels)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pipeline.settings.values import Checked, Count, Fraction, Name, Number, Pixels, PositiveInt, Seed, Side
 
@@ -15,6 +15,9 @@ class ExampleGen(Checked):
     # raw mask value that means void; None: every pixel has a class
     ignore_value: Annotated[int, Number(minimum=0, maximum=255, integer=True)] | None = None
     layout: Name | None = None  # of a folder or file that can be read in several ways; None: the one that is recognised
+    mask_reading: Literal["values", "colours"] | None = (
+        None  # of masks that have both; None: as is possible in all of them
+    )
     void_is_class: bool = False  # whether a class may be called void, ignore, unlabelled or unknown
     max_pixels: Pixels = 50_000_000  # of one image; larger ones are quarantined without decoding
     validation_share: Fraction = 0.1  # of a source without splits, by a hash of each key

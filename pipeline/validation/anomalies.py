@@ -22,6 +22,7 @@ WARNINGS = (
     "class_missing",
     "conflicting_labels",
     "dark_16_bit",
+    "reordered_palettes",
     "empty_masks",
     "rare_classes",
     "drift_of_classes",

@@ -12,6 +12,7 @@ import apache_beam as beam
 
 from kseg.labels import LabelMap
 from kseg.pairs.class_table import MaskScan, scan_masks
+from kseg.pairs.conventions import find_conventions
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.image_folder import count_channels, read_pair, recognise_pairs
 from kseg.pairs.layouts.recognised import Recognised
@@ -36,6 +37,9 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
     listing = found.listing
     labels, table = _read_classes(root, found, config, classes)
     channels = count_channels(listing.pairs)
+    conventions = find_conventions(
+        listing.pairs, labels, mask_reading=config.mask_reading, max_pixels=config.max_pixels
+    )
     folder = root if root.is_dir() else root.parent
     faulty = [fault.pair for fault in listing.faults if _lies_below(fault.pair, folder)]  # others are never opened
     every = [*faulty, *listing.pairs]
@@ -44,12 +48,13 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
         channels=channels,
         counts=dict(collections.Counter(pair.split for pair in listing.pairs)),
         elements=Elements(listing.pairs),
-        reader=_ReadFiles(labels, channels, config.max_pixels),
+        reader=_ReadFiles(labels, channels, config.max_pixels, conventions),
         faults=tuple(_row(fault.pair, fault.error) for fault in listing.faults),
         sides={(pair.split, printable(pair.key)): (pair.image, pair.mask) for pair in every},
         unused_masks=tuple(map(printable, listing.unused_masks)),
         foreign_files=tuple(map(printable, listing.foreign_files)),
         unused_splits=tuple(listing.unused_splits),
+        conventions=conventions,
         layout=found.name,
         classes_from=table,
         notes=found.notes,
@@ -122,11 +127,12 @@ def _row(pair: Pair, error: PairError) -> dict[str, str]:
 class _ReadFiles(beam.DoFn):
     """Reads a `Pair`."""
 
-    def __init__(self, labels, channels, max_pixels):
-        self._labels, self._channels, self._max_pixels = labels, channels, max_pixels
+    def __init__(self, labels, channels, max_pixels, conventions):
+        self._labels, self._channels = labels, channels
+        self._max_pixels, self._conventions = max_pixels, conventions
 
     def process(self, pair):
         yield from read_outputs(functools.partial(self._read, pair), functools.partial(_row, pair))
 
     def _read(self, pair):
-        return pair.split, pair.key, *read_pair(pair, self._labels, self._channels, self._max_pixels)
+        return pair.split, pair.key, *read_pair(pair, self._labels, self._channels, self._max_pixels, self._conventions)

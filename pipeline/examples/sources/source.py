@@ -11,6 +11,7 @@ import dataclasses
 import apache_beam as beam
 
 from kseg.labels import LabelMap
+from kseg.pairs.conventions import PLAIN, Conventions
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.sides import Side
 from pipeline.engine import progress
@@ -32,6 +33,7 @@ class Source:
         unused_masks: mask files without an image.
         foreign_files: files that are neither image nor mask.
         unused_splits: names of splits, or of their lists, that hold pairs of no known split.
+        conventions: how files are read that leave it open.
         layout: name of the layout that was recognised, for people.
         classes_from: where the classes are from, for people.
         notes: whole sentences for the log, such as which files were left out.
@@ -47,6 +49,7 @@ class Source:
     unused_masks: tuple[str, ...] = ()
     foreign_files: tuple[str, ...] = ()
     unused_splits: tuple[str, ...] = ()
+    conventions: Conventions = PLAIN
     layout: str = ""
     classes_from: str = ""
     notes: tuple[str, ...] = ()

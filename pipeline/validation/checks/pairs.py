@@ -54,6 +54,16 @@ def check_pictures(statistics: dict, ingestion: dict):
             f"An image should be large enough to show something. Received: {len(tiny)} of a few pixels",
             "Check whether they replace lost images; lower statistics_gen.tiny_side if they are intended.",
         )
+    if reordered := ingestion["conventions"]["reordered_masks"]:
+        yield Anomaly(
+            "warn",
+            "reordered_palettes",
+            "Palettes of masks should have the order of the table of classes. "
+            f"Received: {reordered} masks of another order, so masks are read by their colours",
+            "ingestion.json, conventions",
+            "Look at a mask. If its values are right, pass --set example_gen.mask_reading=values.",
+            count=reordered,
+        )
     if dark := ingestion["reencoded"].get(DARK, 0):
         yield Anomaly(
             "warn",

@@ -105,3 +105,69 @@ def test_rgb_masks_are_refused_where_two_classes_share_a_colour():
     labels = LabelMap(("a", "b"), ((1, 2, 3), (1, 2, 3)), (0, 1))
     with pytest.raises(PairError, match=re.escape("two classes of one colour in classes.csv [m]. Give each class")):
         read_mask(encoded(np.full((2, 2, 3), (1, 2, 3), np.uint8)), labels, "m")
+
+
+TWO = LabelMap(("ground", "cat"), ((0, 0, 0), (255, 0, 0)), (0, 1))
+RIVER = np.zeros((24, 32), np.uint8)
+RIVER[6:18, 8:24] = 1
+
+
+def enlarged(mask) -> bytes:
+    """A mask that was halved and enlarged with interpolation, which leaves few strange values."""
+    picture = Image.fromarray(mask)
+    return encoded(picture.resize((16, 12)).resize((32, 24), Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize(
+    ("data", "cure"),
+    [
+        (
+            encoded(RIVER * 255),
+            r"if 255 means cat, write 255 instead of 1 in classes\.csv; if it means void, pass --ignore",
+        ),
+        (enlarged(RIVER * 6), r"\. 2, 4, 5 lie between their neighbours, as on anti-aliased or resized edges"),
+        (
+            enlarged(np.dstack([RIVER * 6, 0 * RIVER, RIVER * 6])),
+            "lie between their neighbours, as on anti-aliased or resized edges",
+        ),
+        (encoded(np.where(RIVER == 0, 2, RIVER)), "Add them to classes.csv, pass the void value"),
+        (encoded(np.dstack([RIVER, 0 * RIVER, 0 * RIVER])), "Only the red channel is used: if it holds class values"),
+        (encoded(np.dstack([0 * RIVER, RIVER * 9, RIVER * 7])), "Add them to classes.csv, or write masks of values"),
+    ],
+    ids=["0 and 255", "few smoothed values", "few smoothed colours", "missing value", "one channel", "missing colour"],
+)
+def test_the_cure_is_that_of_the_fault(data, cure):
+    with pytest.raises(PairError, match=cure):
+        read_mask(data, TWO, "m")
+
+
+@pytest.mark.parametrize(("values", "free"), [((1, 2), 255), ((1, 255), 254)])
+def test_black_without_a_class_may_be_void_with_the_option_that_the_message_names(values, free):
+    labels = {"names": ("blue", "red"), "colours": ((0, 0, 255), (255, 0, 0)), "values": values}
+    data = encoded(np.array([[(0, 0, 0), (0, 0, 255), (255, 0, 0)]], np.uint8))
+    with pytest.raises(
+        PairError, match=f"If black means void, pixels without a label, pass --ignore-value {free}, which"
+    ):
+        read_mask(data, LabelMap(**labels), "m")
+    assert read_mask(data, LabelMap(**labels, ignore_value=free), "m").tolist() == [[255, 0, 1]]
+
+
+def test_16_bits_of_colour_or_with_alpha_are_read_if_8_bits_hold_them():
+    colours = TWO.colour(RIVER).astype(int)
+    np.testing.assert_array_equal(read_mask(png(colours * 257, 16, 2), TWO, "m"), RIVER)
+    opaque = np.full_like(RIVER, 255).astype(int)
+    np.testing.assert_array_equal(read_mask(png(np.dstack([colours, opaque]) * 257, 16, 6), TWO, "m"), RIVER)
+    for samples, colour_type in ((np.dstack([RIVER] * 3), 2), (np.dstack([RIVER, opaque * 257]), 4)):
+        with pytest.raises(
+            PairError, match=r"Colours of a 16-bit mask must be those of 8 bits, times 257\. Received: 1 "
+        ):
+            read_mask(png(samples, 16, colour_type), TWO, "m")  # ids, of which Pillow would keep the upper 8 bits: 0
+
+
+@pytest.mark.parametrize("mask", [RIVER, TWO.colour(RIVER)], ids=["grey", "RGB"])
+def test_a_transparent_colour_must_not_hide_anything(mask):
+    transparent = 0 if mask.ndim == 2 else (0, 0, 0)
+    with pytest.raises(PairError, match="A mask must be opaque everywhere"):
+        read_mask(encoded(Image.fromarray(mask), transparency=transparent), TWO, "m")
+    unused = 7 if mask.ndim == 2 else (7, 7, 7)
+    np.testing.assert_array_equal(read_mask(encoded(Image.fromarray(mask), transparency=unused), TWO, "m"), RIVER)

@@ -52,6 +52,7 @@ def validate(tmp_path):
             "unused_masks": [],
             "foreign_files": [],
             "unused_splits": [],
+            "conventions": {"mask_reading": None, "reordered_masks": 0},
             "reencoded": {},
         }
         (folders["examples"] / "labels.json").write_text(labels.to_json())
@@ -206,12 +207,14 @@ def test_other_files_and_poor_pictures_are_warnings_with_their_count(validate):
         "unused_masks": [f"/m/{number}.png" for number in range(7)],
         "foreign_files": ["/i/notes.txt"],
         "unused_splits": ["tfds:pets unlabelled"],
+        "conventions": {"mask_reading": "colours", "reordered_masks": 5},
         "reencoded": {"16 bits, the upper 4 unused": 3, "16 bits": 1},
     }
     found = validate(GOOD, ingestion=ingestion, findings={"empty_masks": ["train/1"], "tiny_images": ["train/2"]})
     by_name = {anomaly["name"]: anomaly for anomaly in found["anomalies"]}
     assert list(by_name) == [
         "dark_16_bit",
+        "reordered_palettes",
         "empty_masks",
         "unused_masks",
         "tiny_images",

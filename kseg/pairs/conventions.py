@@ -1,0 +1,141 @@
+"""How the files of a data set are to be read where one file alone leaves it open: properties of the data set, like its channels.
+
+Masks that describe their pixels twice, by values and by colours, are read by what is possible in all of them. Where both are, and
+contradict each other, colours count if the palettes differ from file to file, since only colours survive a tool that sorts a
+palette; otherwise nobody but the owner can know. numpy and Pillow only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from kseg.labels import LabelMap
+from kseg.pairs.decoding import MAX_PIXELS, PNG
+from kseg.pairs.errors import PairError
+from kseg.pairs.listing import Pair
+from kseg.pairs.mask_files import COLOURS, VALUES, compare_readings, contradiction_error, decode_mask, find_used_colours
+
+MAX_LOOKED_AT = 64
+"""Masks that are converted on reading, such as polygons, and RGB masks: so many are looked at, evenly over the data set."""
+
+HEADER_BYTES = 2**14
+"""Enough for the header of a PNG, its palette and usual metadata before it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Conventions:
+    """How the files of a data set are read.
+
+    Attributes:
+        mask_reading: "values" or "colours", of masks that have both; None: as each file allows, which refuses contradictions.
+        reordered_masks: masks whose palette contradicts the table, and that are read by colour.
+    """
+
+    mask_reading: str | None = None
+    reordered_masks: int = 0
+
+
+PLAIN = Conventions()
+"""Those of a data set in which every file speaks for itself."""
+
+
+def find_conventions(
+    pairs: Iterable[Pair], labels: LabelMap, *, mask_reading: str | None = None, max_pixels: int = MAX_PIXELS
+) -> Conventions:
+    """Looks at the files of a data set; decodes those alone that may leave open how they are read.
+
+    Args:
+        pairs: of all splits.
+        labels: the classes.
+        mask_reading: "values" or "colours" where the owner of the data has said so.
+        max_pixels: height times width above which a file is not decoded.
+
+    Raises:
+        PairError: values and colours of the masks contradict each other, with one palette for all; both readings are named.
+    """
+    if mask_reading:
+        return Conventions(mask_reading)
+    doubtful, agreeing = _doubtful_masks(list(pairs), labels)
+    masks = [mask for pair in doubtful if (mask := _used_colours(pair, max_pixels))]
+    possible = [compare_readings(used, labels) for _, used, _ in masks]
+    contradictions = [mask for mask, one in zip(masks, possible, strict=True) if one.contradict]
+    only_colours = [m for m, one in zip(masks, possible, strict=True) if m[2] and one.colours and not one.values]
+    by_values, by_colours = all(one.values for one in possible), all(one.colours for one in possible)
+    reordered = _differ([used for _, used, _ in contradictions], agreeing, labels)
+    if reordered or (by_colours and not by_values and (contradictions or only_colours)):
+        return Conventions(COLOURS, len(contradictions) + len(only_colours))
+    if contradictions and by_values and by_colours:
+        pair, used, _ = contradictions[0]
+        raise contradiction_error(used, labels, pair.mask.name)
+    return Conventions(VALUES if contradictions and by_values else None)
+
+
+def _differ(palettes: list[dict], agreeing: set[int], labels: LabelMap) -> bool:
+    """Whether two palettes have different colours for one value; `agreeing` values have the table's colour in some mask."""
+    seen: dict = {}
+    return any(
+        seen.setdefault(value, colour) != colour
+        or (value in agreeing and compare_readings({value: colour}, labels).contradict)
+        for used in palettes
+        for value, colour in used.items()
+    )
+
+
+def _doubtful_masks(pairs: list[Pair], labels: LabelMap) -> tuple[list[Pair], set[int]]:
+    """The pairs whose masks must be decoded, and the values that have the table's colour in the palette of some mask.
+
+    To decode are masks in whose palette a colour of the table stands for another class, and some of those without a palette.
+    """
+    doubtful, converted, colours, agreeing = [], [], [], set()
+    for pair in pairs:
+        header = _header(pair)
+        if header is None:
+            converted.append(pair)
+        elif header[25:26] in (b"\2", b"\6"):
+            colours.append(pair)
+        elif header[25:26] == b"\3":
+            palette = _palette(header)
+            one_by_one = {
+                value: compare_readings({value: colour}, labels) for value, colour in enumerate(palette or ())
+            }
+            agreeing |= {v for v, one in one_by_one.items() if one.values and one.colours and not one.contradict}
+            if palette is None or any(
+                one.colours and (one.contradict or not one.values) for one in one_by_one.values()
+            ):
+                doubtful.append(pair)
+    for some in (converted, colours):
+        doubtful += some[:: -(-len(some) // MAX_LOOKED_AT) or 1]
+    return doubtful, agreeing
+
+
+def _header(pair: Pair) -> bytes | None:
+    """The first bytes of a mask; b"" if it cannot be read or is no PNG, None if it is converted on reading."""
+    if pair.mask.kind is not None or pair.mask.own_file is None:
+        return None
+    try:
+        with open(pair.mask.own_file, "rb") as file:
+            header = file.read(HEADER_BYTES)
+    except OSError:  # is reported when the pair is read
+        return b""
+    return header if header.startswith(PNG) else b""
+
+
+def _palette(header: bytes) -> list[tuple[int, int, int]] | None:
+    """The palette of a PNG; None if it lies further behind."""
+    start = header.find(b"PLTE")
+    end = start + 4 + int.from_bytes(header[start - 4 : start], "big")
+    if start < 0 or end > len(header):
+        return None
+    body = header[start + 4 : end]
+    return list(zip(body[::3], body[1::3], body[2::3], strict=False))
+
+
+def _used_colours(pair: Pair, max_pixels) -> tuple[Pair, dict, bool] | None:
+    """The pair, the colours by value that its mask uses, and whether it has a palette; None if it cannot be read in two ways."""
+    try:
+        pixels, palette = decode_mask(pair.mask.read(max_pixels), pair.mask.name, max_pixels)
+    except PairError:  # is reported when the pair is read
+        return None
+    used = find_used_colours(pixels, palette)
+    return used and (pair, used, palette is not None)
