@@ -16,6 +16,7 @@ from pipeline.engine.fingerprints import Artifact, Untracked, external
 from pipeline.engine.loading import component
 from pipeline.engine.store import Store
 from pipeline.evaluation import gate
+from pipeline.examples.sources.fingerprints import source_artifact
 from pipeline.publishing import entries, versions
 from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
@@ -83,7 +84,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     """
     beam = Untracked(beam_options)
     c = config
-    source = _source(config.data)
+    source = source_artifact(config.data, c.example_gen)
     classes = {"classes": external(config.classes)} if config.classes else {}
     examples = store.run(component("example_gen"), c.example_gen, source=source, **classes, beam_options=beam)
     yield "example_gen", examples
@@ -167,17 +168,6 @@ def _note_anomalies(name: str, folder: pathlib.Path):
     """Prints the anomalies of the data, whether the component ran or was cached."""
     if text := summarize_anomalies(folder):
         progress.print_status(name, text)
-
-
-def _source(data: str) -> Artifact:
-    """The data as an input: generated streets by their name, all others by their content, TFDS data sets included."""
-    if data == "streets":
-        return Artifact(data, data)
-    if not data.startswith("tfds:"):
-        return external(data)
-    from pipeline.examples.sources.tfds_builder import tfds_builder
-
-    return Artifact(data, external(tfds_builder(data.removeprefix("tfds:")).data_dir).fingerprint)
 
 
 def _class_names(examples: pathlib.Path) -> list[str]:

@@ -1,13 +1,16 @@
 """The files of a folder by key, and a fault for each that cannot be read. Standard library only.
 
-Links are followed; one that leads to a folder above itself is a fault. Hidden files are skipped; files that are not images are
-listed.
+No file outside the boundary of a data set is opened. Links within it are followed; one that leads out of it, or to a folder above
+itself, is a fault. Hidden files are skipped; files that are not images are listed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
 import errno
+import functools
 import os
 import pathlib
 import stat
@@ -36,6 +39,121 @@ OTHER_IMAGE_SUFFIXES = {
 JPEG_SUFFIXES = {".jpg", ".jpeg", ".jfif"}
 
 
+@dataclasses.dataclass(frozen=True)
+class Boundary:
+    """The folder outside which no file of a data set is opened, since the author of the data may not own the machine.
+
+    Within `with boundary.enforced():` the functions that find files and read lists hold to it, whatever the layout.
+
+    Args:
+        folder: may itself be a link, which counts as the place that it leads to.
+        follow_links: whether links inside the folder may lead out of it.
+    """
+
+    folder: pathlib.Path
+    follow_links: bool = False
+
+    @functools.cached_property
+    def _places(self) -> tuple[str, str]:
+        """The folder as it is named and as it is, each absolute."""
+        return os.path.abspath(self.folder), os.path.realpath(self.folder)
+
+    def contains(self, path: pathlib.Path) -> bool:
+        """Whether a path may be opened, or would be if there were something."""
+        named, real = self._places
+        return _is_below(os.path.realpath(path), real) or (
+            self.follow_links and _is_below(os.path.abspath(path), named)
+        )
+
+    def find_error(self, path: pathlib.Path) -> PairError | None:
+        """The reason why a path must not be opened, or None."""
+        if self.contains(path):
+            return None
+        named, _ = self._places
+        if _is_below(os.path.abspath(path), named):
+            return PairError(
+                "outside_folder",
+                f"Links must not lead out of {printable(self.folder)}. Received: one to {printable(os.path.realpath(path))}",
+                printable(path),
+                "Copy the files there, or allow such links with --follow-links (follow_links=True in a script).",
+            )
+        return PairError(
+            "outside_folder",
+            f"The files of a data set must lie below {printable(self.folder)}. Received: one elsewhere",
+            printable(path),
+            "Copy it there.",
+        )
+
+    def check(self, path: pathlib.Path):
+        """Refuses a path that must not be opened.
+
+        Raises:
+            PairError: it lies outside.
+        """
+        if error := self.find_error(path):
+            raise error
+
+    @contextlib.contextmanager
+    def enforced(self):
+        """Makes it the boundary of `walk_files`, `find_files`, `find_file_error` and `check_file`."""
+        token = _enforced.set(self)
+        try:
+            yield
+        finally:
+            _enforced.reset(token)
+
+    def relative(self, path: pathlib.Path) -> pathlib.Path:
+        """The path below the folder of a path that the boundary contains."""
+        named, real = self._places
+        absolute = os.path.abspath(path)
+        if _is_below(absolute, named):
+            return pathlib.Path(os.path.relpath(absolute, named))
+        return pathlib.Path(os.path.relpath(os.path.realpath(path), real))
+
+
+_enforced: contextvars.ContextVar[Boundary | None] = contextvars.ContextVar("boundary", default=None)
+
+
+def enforced_boundary() -> Boundary | None:
+    """The boundary of the data set that is being read; None outside `Boundary.enforced`."""
+    return _enforced.get()
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))
+
+
+def boundary_of(root: pathlib.Path, data_root: str | os.PathLike | None = None, follow_links: bool = False) -> Boundary:
+    """The boundary of a data set.
+
+    Args:
+        root: its folder, or a file that lists its pairs.
+        data_root: folder outside which nothing is opened; None: `root`, or the folder of the file.
+        follow_links: whether links inside may lead out of it.
+
+    Raises:
+        PairError: `data_root` is no folder, or does not hold the folder `root`.
+    """
+    if data_root is None:
+        return Boundary(root if root.is_dir() else root.parent, follow_links)
+    boundary = Boundary(pathlib.Path(data_root), follow_links)
+    if not boundary.folder.is_dir():
+        raise PairError(
+            "no_data_root",
+            "`--data-root` must be a folder. Received: no such folder",
+            printable(data_root),
+            "Name the folder that holds the files of the data set.",
+        )
+    if root.is_dir() and not boundary.contains(root):
+        raise PairError(
+            "no_data_root",
+            f"`--data-root` must hold the data. Received: data in {printable(root)}",
+            printable(data_root),
+            "Name a folder above the data, or leave it out.",
+        )
+    return boundary
+
+
 @dataclasses.dataclass
 class FolderFiles:
     """What lies below a folder.
@@ -57,6 +175,9 @@ def find_files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> FolderFiles:
     Args:
         folder: an existing folder.
         suffixes: in lower case, such as ".png".
+
+    Raises:
+        PairError: the folder lies outside the boundary.
     """
     found = FolderFiles()
     other_formats = {}
@@ -64,7 +185,7 @@ def find_files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> FolderFiles:
         key, suffix, error = file_key(path, folder), path.suffix.lower(), find_file_error(path)
         if error is None and suffix not in suffixes:
             if suffix in OTHER_IMAGE_SUFFIXES or suffix in IMAGE_SUFFIXES:
-                other_formats.setdefault(key, (path, _format_error(path, suffixes)))
+                other_formats.setdefault(key, (path, find_suffix_error(path, suffixes, "A file of this folder")))
             else:
                 found.foreign.append(path)
         elif error is not None:
@@ -84,7 +205,19 @@ def find_files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> FolderFiles:
 
 
 def walk_files(folder: pathlib.Path):
-    """Yields every file below `folder` in order of path, following links; a link to a folder above is yielded like a file."""
+    """Yields every file below `folder` in order of path, following links within the boundary.
+
+    A folder that is not entered is yielded like a file: a link to a folder above itself or out of the boundary, and a folder that
+    cannot be read.
+
+    Args:
+        folder: an existing folder.
+
+    Raises:
+        PairError: the folder lies outside the boundary.
+    """
+    check_inside(folder)
+    boundary = enforced_boundary()
     pending = [(folder, (os.path.realpath(folder),))]
     while pending:
         path, above = pending.pop()
@@ -93,7 +226,9 @@ def walk_files(folder: pathlib.Path):
             continue
         if path != folder:
             real, parent = os.path.realpath(path), os.path.realpath(path.parent)
-            if real in above or os.path.commonpath([real, parent]) == real:
+            loops = real in above or os.path.commonpath([real, parent]) == real
+            leads_out = boundary and not boundary.contains(path)
+            if loops or leads_out or not os.access(path, os.R_OK | os.X_OK):
                 yield path
                 continue
             above = (*above, real)
@@ -107,8 +242,30 @@ def file_key(path: pathlib.Path, folder: pathlib.Path) -> str:
     return os.fsencode(key).decode("utf-8", "backslashreplace")  # a name that is not UTF-8 becomes a fault
 
 
+def check_inside(path: pathlib.Path):
+    """Refuses a path outside the boundary of the data set that is being read.
+
+    Raises:
+        PairError: it lies outside.
+    """
+    if boundary := enforced_boundary():
+        boundary.check(path)
+
+
+def check_file(path: pathlib.Path):
+    """Refuses what must not or cannot be opened as a file.
+
+    Raises:
+        PairError: with the reason.
+    """
+    if error := find_file_error(path):
+        raise error
+
+
 def find_file_error(path: pathlib.Path) -> PairError | None:
-    """The reason why a path cannot be opened as a file, or None."""
+    """The reason why a path must not or cannot be opened as a file, or None."""
+    if (boundary := enforced_boundary()) and (error := boundary.find_error(path)):
+        return error
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -125,6 +282,13 @@ def find_file_error(path: pathlib.Path) -> PairError | None:
             f"Both files of a pair must exist. Received: {error.strerror}",
             printable(path),
             "Add the file, or remove the pair.",
+        )
+    if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
+        return PairError(
+            "unreadable_folder",
+            "Folders of a data set must be readable. Received: Permission denied",
+            printable(path),
+            "Give yourself access to it, or ask its owner.",
         )
     if stat.S_ISDIR(mode):
         return _loop_error(path)
@@ -147,8 +311,18 @@ def _loop_error(path) -> PairError:
     )
 
 
-def _format_error(path, suffixes) -> PairError:
-    if path.suffix.lower() in JPEG_SUFFIXES and not JPEG_SUFFIXES & set(suffixes):
+def find_suffix_error(path: pathlib.Path, suffixes: tuple[str, ...], what: str) -> PairError | None:
+    """The reason why a file is not of one of the formats that are read, judged by its suffix, or None.
+
+    Args:
+        path: of the file.
+        suffixes: those that are read, in lower case.
+        what: subject of the message, such as "The mask of a pair".
+    """
+    suffix = path.suffix.lower()
+    if suffix in suffixes:
+        return None
+    if suffix in JPEG_SUFFIXES and not JPEG_SUFFIXES & set(suffixes):
         return PairError(
             "lossy_mask",
             "A mask must be PNG. Received: JPEG, which changes values at every edge",
@@ -157,10 +331,18 @@ def _format_error(path, suffixes) -> PairError:
         )
     return PairError(
         "unsupported_format",
-        f"Files of this folder must end in {', '.join(suffixes)}. Received: {path.suffix}",
+        f"{what} must end in {', '.join(suffixes)}. Received: {path.suffix or 'no suffix'}",
         printable(path),
-        "Convert it to PNG.",
+        _conversion(suffix),
     )
+
+
+def _conversion(suffix) -> str:
+    if suffix in JPEG_SUFFIXES:
+        return "Rename it to .jpg."
+    if suffix in OTHER_IMAGE_SUFFIXES:
+        return "Convert it to PNG."
+    return "Name an image, or convert it to PNG if it is one."
 
 
 def _same_stem_error(first, second) -> PairError:

@@ -5,16 +5,18 @@
     images/<split>/<key>.jpg + masks/<split>/<key>.png         splits by their names, see split_names
     images/<key>.jpg + masks/<key>.png                         split by a hash of the key
     JPEGImages/ + SegmentationClass/ + ImageSets/Segmentation/<split>.txt      the layout of PASCAL VOC
-    pairs.csv with the columns image, mask and optionally split                paths relative to the file
+    pairs.csv with the columns image, mask and optionally split                paths relative to the file, or absolute
 
-Folders may be nested below a split; the key is the path without its suffix. Images are JPEG or PNG, masks are PNG, because JPEG
-changes values. A fault of the source as a whole is raised; a fault of one pair is part of the listing, or is raised when that
-pair is read. Beam workers import this module without TensorFlow; the TFDS builder for scripts is in `image_folder_builder`.
+No file outside the folder is opened; of a table, none outside its folder or a data root. Folders may be nested below a split; the
+key is the path without its suffix. Images are JPEG or PNG, masks are PNG, because JPEG changes values. A fault of the source as a
+whole is raised; a fault of one pair is part of the listing, or is raised when that pair is read. Beam workers import this module
+without TensorFlow; the TFDS builder for scripts is in `image_folder_builder`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 
 from kseg._suggestions import did_you_mean
@@ -22,6 +24,7 @@ from kseg.labels import LabelMap
 from kseg.pairs.conventions import PLAIN, Conventions
 from kseg.pairs.decoding import MAX_PIXELS
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
+from kseg.pairs.folder_files import Boundary, boundary_of
 from kseg.pairs.image_files import prepare_pair
 from kseg.pairs.layouts import (
     ade20k,
@@ -36,7 +39,7 @@ from kseg.pairs.layouts import (
     voc,
 )
 from kseg.pairs.layouts.recognised import Recognised
-from kseg.pairs.listing import Listing, Pair, assign_splits
+from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
 from kseg.pairs.split_names import split_of_name
 
 LAYOUTS = (
@@ -66,13 +69,32 @@ ON_REQUEST = {"cityscapes-labelids": cityscapes.recognise_label_ids, "voc-aug": 
 RECOGNISERS = NAMED | FOLDERS | ON_REQUEST
 
 
-def list_pairs(root, *, validation_share: float = 0.1, test_share: float = 0.1) -> Listing:
+def list_pairs(
+    root,
+    *,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    data_root: str | os.PathLike | None = None,
+    follow_links: bool = False,
+) -> Listing:
     """Lists the pairs of a source without opening an image; see `recognise_pairs`."""
-    return recognise_pairs(root, validation_share=validation_share, test_share=test_share).listing
+    return recognise_pairs(
+        root,
+        validation_share=validation_share,
+        test_share=test_share,
+        data_root=data_root,
+        follow_links=follow_links,
+    ).listing
 
 
 def recognise_pairs(
-    root, *, layout: str | None = None, validation_share: float = 0.1, test_share: float = 0.1
+    root,
+    *,
+    layout: str | None = None,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    data_root: str | os.PathLike | None = None,
+    follow_links: bool = False,
 ) -> Recognised:
     """Recognises the layout of a folder or file, and lists its pairs without opening an image.
 
@@ -81,13 +103,16 @@ def recognise_pairs(
         layout: name of a layout in `RECOGNISERS`, where several readings lie there; None: the one that is recognised.
         validation_share: share of pairs assigned to validation if the source has no splits.
         test_share: share of pairs assigned to test if the source has no splits.
+        data_root: folder outside which no file is opened; None: `root`, or the folder of the CSV file. Paths in the file may be
+            relative to it.
+        follow_links: whether links may lead out of that folder.
 
     Returns:
         The pairs, the faults found, and the classes that the layout brings.
 
     Raises:
         SeveralReadingsError: the source can be read in several ways.
-        PairError: the layout is unknown, a folder is missing or empty, or no image has a mask.
+        PairError: the layout is unknown, a folder is missing, empty or elsewhere, or no image has a mask.
         ValueError: `layout` is unknown, or the shares leave no pair to train on.
     """
     root = pathlib.Path(root)
@@ -98,21 +123,26 @@ def recognise_pairs(
             printable(root),
             "Check the path.",
         )
-    readings = find_readings(root, layout)
+    boundary = boundary_of(root, data_root, follow_links)
+    readings = find_readings(root, layout, boundary)
     if not readings:
         raise _unknown_layout(root)
     if len(readings) > 1:
         raise SeveralReadingsError(root, readings)
     (found,) = readings.values()
-    return dataclasses.replace(found, listing=assign_splits(found.listing, validation_share, test_share))
+    listing = assign_splits(_keep_inside(found.listing, boundary), validation_share, test_share)
+    return dataclasses.replace(found, listing=listing)
 
 
-def find_readings(root: pathlib.Path, layout: str | None = None) -> dict[str, Recognised]:
+def find_readings(
+    root: pathlib.Path, layout: str | None = None, boundary: Boundary | None = None
+) -> dict[str, Recognised]:
     """Every reading of a folder or file, by the name of its layout.
 
     Args:
         root: an existing folder or file.
         layout: the one to try; None: all.
+        boundary: outside which no file is opened; None: the folder, or that of the file.
 
     Raises:
         PairError: a layout is certain, and cannot be used as a whole.
@@ -123,10 +153,22 @@ def find_readings(root: pathlib.Path, layout: str | None = None) -> dict[str, Re
         raise ValueError(f"`layout` must name a layout. Received: layout={layout!r}.{cure}")
     groups = [NAMED, FOLDERS] if layout is None else [{layout: RECOGNISERS[layout]}]
     for group in groups:
-        answers = {name: recognise(root) for name, recognise in group.items()}
+        with (boundary or boundary_of(root)).enforced():
+            answers = {name: recognise(root) for name, recognise in group.items()}
         if found := {name: answer for name, answer in answers.items() if answer}:
             return found
     return {}
+
+
+def _keep_inside(listing: Listing, boundary: Boundary) -> Listing:
+    """Makes faults of pairs outside the boundary, whatever the layout that found them."""
+    errors = [next(filter(None, map(boundary.find_error, pair.files)), None) for pair in listing.pairs]
+    found = list(zip(listing.pairs, errors, strict=True))
+    return dataclasses.replace(
+        listing,
+        pairs=[pair for pair, error in found if not error],
+        faults=[*listing.faults, *(Fault(pair, error) for pair, error in found if error)],
+    )
 
 
 def _unknown_layout(root) -> PairError:

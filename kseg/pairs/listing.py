@@ -35,6 +35,11 @@ class Pair:
     image: Side
     mask: Side
 
+    @property
+    def files(self) -> tuple[pathlib.Path, ...]:
+        """Every file that is read for it."""
+        return (*self.image.files, *self.mask.files)
+
 
 @dataclasses.dataclass(frozen=True)
 class Fault:

@@ -7,10 +7,12 @@ the versions of the packages which that code imports. External data enter by the
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
 import sys
+from collections.abc import Callable
 
 from pipeline.engine import code_digests
 
@@ -21,7 +23,7 @@ class Artifact:
 
     path: pathlib.Path
     fingerprint: str
-    watched: bool = False  # external data, which others may change or remove while a component reads them
+    rehash: Callable[[], str] | None = None  # of external data, which others may change while a component reads them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +53,21 @@ def external(path) -> Artifact:
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
+        ValueError: it is neither a file nor a folder.
     """
     path = pathlib.Path(path)
     if not path.exists():
         raise FileNotFoundError(f"The data must exist. Received: {path}. Check the path that was given.")
+    if not (path.is_file() or path.is_dir()):
+        raise ValueError(f"Inputs must be files or folders. Received: {path} [a pipe, socket or device]. Name a file.")
+    return Artifact(path, _hash_files(path), rehash=functools.partial(_hash_files, path))
+
+
+def _hash_files(path: pathlib.Path) -> str:
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     digest = hashlib.sha256()
     for file in files:
         name = file.relative_to(path).as_posix() if file != path else ""
         with open(file, "rb") as stream:
             digest.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
-    return Artifact(path, digest.hexdigest(), watched=True)
+    return digest.hexdigest()

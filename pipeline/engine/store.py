@@ -15,7 +15,7 @@ import pathlib
 import shutil
 
 from pipeline.engine import explain, progress
-from pipeline.engine.fingerprints import Artifact, describe, external
+from pipeline.engine.fingerprints import Artifact, describe
 
 SCRATCH, IN_USE = ".scratch", "in_use"
 """Below `root`: where components work, and in it the file that every run locks, so that nothing it needs is removed."""
@@ -156,7 +156,7 @@ def _refusing_changed(name, inputs):
         raise
     _refuse_vanished(name, present, None)
     for value in present:
-        if value.watched and external(value.path).fingerprint != value.fingerprint:
+        if value.rehash and value.rehash() != value.fingerprint:
             raise ValueError(
                 f"Data must not change while they are read. Received: other files or contents after {name} [{value.path}]. "
                 "Give the same command again when nobody writes there."

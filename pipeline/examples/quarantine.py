@@ -1,9 +1,14 @@
-"""Copies of quarantined pairs, each with its reason, for people to look at."""
+"""Copies of quarantined pairs, each with its reason, for people to look at.
+
+Nothing is copied that the source did not open: files outside the boundary of the data, and what is not a file or not readable.
+"""
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
+import stat
 
 from kseg.pairs.decoding import JPEG
 from kseg.pairs.errors import PairError
@@ -45,10 +50,7 @@ def copy_quarantined(
 def _copy(side: Side, place: pathlib.Path, left: int, max_pixels: int) -> int:
     """Copies a side of fewer than `left` bytes to `place` with a suffix; returns the bytes written."""
     if side.own_file:
-        size = side.own_file.stat().st_size if side.own_file.is_file() else left
-        if size < left:
-            shutil.copyfile(side.own_file, place.with_name(f"{place.name}{side.own_file.suffix}"))
-        return size if size < left else 0
+        return _copy_file(side.own_file, place.with_name(f"{place.name}{side.own_file.suffix}"), left)
     try:
         data = side.read(max_pixels)
     except PairError:
@@ -57,3 +59,21 @@ def _copy(side: Side, place: pathlib.Path, left: int, max_pixels: int) -> int:
         return 0
     place.with_suffix(".jpg" if data.startswith(JPEG) else ".png").write_bytes(data)
     return len(data)
+
+
+def _copy_file(source: pathlib.Path, target: pathlib.Path, limit: int) -> int:
+    """Copies a readable file of fewer than `limit` bytes, with at most its permissions; returns the number of bytes."""
+    if not source.is_file():
+        return 0
+    try:
+        file = source.open("rb")
+    except OSError:  # the reason of the row says why
+        return 0
+    with file:
+        status = os.fstat(file.fileno())
+        if status.st_size >= limit:
+            return 0
+        new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IMODE(status.st_mode) & 0o666)
+        with open(new, "wb") as copy:
+            shutil.copyfileobj(file, copy)
+    return status.st_size

@@ -19,6 +19,9 @@ class ExampleGen(Checked):
         None  # of masks that have both; None: as is possible in all of them
     )
     void_is_class: bool = False  # whether a class may be called void, ignore, unlabelled or unknown
+    # folder outside which no file of `--data` is opened; None: itself, or the folder of the file
+    data_root: str | None = None
+    follow_links: bool = False  # whether links in the data may lead out of that folder
     max_pixels: Pixels = 50_000_000  # of one image; larger ones are quarantined without decoding
     validation_share: Fraction = 0.1  # of a source without splits, by a hash of each key
     test_share: Fraction = 0.1

@@ -36,6 +36,18 @@ FLAGS = {  # by group of the help
         "--layout": Flag(
             "example_gen.layout", "layout of --data, where it can be read in several ways", "LAYOUT", "recognised"
         ),
+        "--data-root": Flag(
+            "example_gen.data_root",
+            "folder outside which no file of the data is opened; paths in a table may be relative to it, or absolute",
+            "FOLDER",
+            "the data folder, or that of the table",
+        ),
+        "--follow-links": Flag(
+            "example_gen.follow_links",
+            "read files that links in the data lead to, wherever they are",
+            "true|false",
+            "false",
+        ),
         "--schema": Flag("schema", "frozen schema.json that the data must match", "FILE", "inferred from the data"),
         "--ignore-value": Flag("example_gen.ignore_value", "mask value that means void", "VALUE", "none"),
         "--image-size": Flag(

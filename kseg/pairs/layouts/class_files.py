@@ -9,6 +9,7 @@ import re
 
 from kseg.labels import voc_colour
 from kseg.pairs.errors import PairError, printable
+from kseg.pairs.folder_files import check_file
 from kseg.pairs.layouts.matching import file_in, read_lines
 from kseg.pairs.layouts.recognised import Classes
 
@@ -110,8 +111,9 @@ def read_json(path: pathlib.Path):
     """The content of a JSON file.
 
     Raises:
-        PairError: it cannot be read or is no JSON.
+        PairError: it cannot or must not be read, or is no JSON.
     """
+    check_file(path)
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:

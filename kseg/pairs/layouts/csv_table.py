@@ -1,7 +1,7 @@
-"""Pairs listed in a CSV table: columns image, mask and optionally split; paths relative to the table. Standard library only.
+"""Pairs listed in a CSV table: columns image, mask and optionally split. Standard library only.
 
-An unusable row is a fault of its pair alone. No file outside the table's folder is opened, since the author of a table may not
-own the machine; links inside the folder may lead elsewhere.
+A path is looked up in the table's folder, then in the data root where one is given; it may be absolute. An unusable row is a
+fault of its pair alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import pathlib
 
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import file_key, find_file_error
+from kseg.pairs.folder_files import Boundary, enforced_boundary, file_key, find_file_error, find_suffix_error
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, UNKNOWN_SPLIT, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
@@ -101,33 +101,39 @@ def _pair(row, folder, where) -> Pair:
             where,
             "Correct the row; put a path with a comma between quotes.",
         )
-    image, mask = (_resolve(folder, cell, where) for cell in cells)
+    boundary = enforced_boundary() or Boundary(folder)
+    image, mask = (_resolve(cell, folder, boundary, where) for cell in cells)
     for what, path, suffixes in (("image", image, IMAGE_SUFFIXES), ("mask", mask, MASK_SUFFIXES)):
-        error = find_file_error(path) or _suffix_error(what, path, suffixes)
+        error = find_file_error(path) or find_suffix_error(path, suffixes, f"The {what} of a pair")
+        if error and error.name == "missing_file" and "\\" in str(path):
+            error = _backslash_error(path)
         if error:
             raise PairError(error.name, error.what, f"{error.where}, named in {where}", error.cure)
-    return Pair(file_key(image, folder), split, side_of(image), side_of(mask))
+    key = file_key(boundary.folder / boundary.relative(image), boundary.folder)
+    return Pair(key, split, side_of(image), side_of(mask))
 
 
-def _resolve(folder, cell, where) -> pathlib.Path:
-    """The path in a cell, which must lie below `folder`."""
-    path = pathlib.Path(os.path.normpath(folder / cell))
-    if not path.is_relative_to(os.path.normpath(folder)):
+def _resolve(cell, folder, boundary, where) -> pathlib.Path:
+    """The path in a cell, which must not lead out of the boundary."""
+    places = [pathlib.Path(os.path.normpath(base / cell)) for base in (folder, boundary.folder)]
+    inside = [path for path in places if boundary.contains(path)]
+    if inside:
+        return next(filter(os.path.exists, inside), inside[0])
+    error = boundary.find_error(places[0])
+    if os.path.normpath(boundary.folder) == os.path.normpath(folder) and not error.what.startswith("Links"):
         raise PairError(
-            "outside_folder",
+            error.name,
             f"The files of a table must lie below its folder. Received: {printable(cell)}",
             where,
-            "Move the table to a folder that holds them all, or link to them from its folder.",
+            "Name the folder that holds them all with --data-root (data_root= in a script).",
         )
-    return path
+    raise PairError(error.name, error.what, f"{error.where}, named in {where}", error.cure)
 
 
-def _suffix_error(what, path, suffixes) -> PairError | None:
-    if path.suffix.lower() in suffixes:
-        return None
+def _backslash_error(path) -> PairError:
     return PairError(
-        "unsupported_format",
-        f"The {what} of a pair must end in {', '.join(suffixes)}. Received: {path.suffix or 'no suffix'}",
+        "missing_file",
+        "Paths in a table must have / between folders. Received: a path with \\, which is part of a name here, and no such file",
         printable(path),
-        "Convert it to PNG; export a JPEG mask again, since its values are already wrong.",
+        "Replace each \\ by /.",
     )

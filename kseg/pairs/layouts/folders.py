@@ -15,7 +15,7 @@ import os
 import pathlib
 
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import FolderFiles, find_files, walk_files
+from kseg.pairs.folder_files import FolderFiles, check_inside, find_files, walk_files
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
@@ -41,6 +41,8 @@ def list_folders(root: pathlib.Path) -> Listing:
         PairError: a folder is missing, empty or of an unknown split, or no image has a mask.
     """
     images, masks = root / "images", root / "masks"
+    check_inside(images)
+    check_inside(masks)
     entries = [images / name for name in sorted(os.listdir(images)) if not name.startswith(".")]
     folders = [entry for entry in entries if entry.is_dir()]
     if not any(split_of_name(folder.name) for folder in folders):

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import FolderFiles, find_files
+from kseg.pairs.folder_files import FolderFiles, check_file, find_files
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
 
@@ -46,12 +46,19 @@ def subfolder(folder: pathlib.Path, *names: str) -> pathlib.Path | None:
 
 
 def file_in(folder: pathlib.Path, *names: str) -> pathlib.Path | None:
-    """The first of the named files in a folder, in any case."""
+    """The first of the named files in a folder, in any case.
+
+    Raises:
+        PairError: it lies outside the boundary of the data.
+    """
     if not folder.is_dir():
         return None
     found = {name.lower(): name for name in sorted(os.listdir(folder), reverse=True)}
     paths = (folder / found[name.lower()] for name in names if name.lower() in found)
-    return next((path for path in paths if path.is_file()), None)
+    path = next((path for path in paths if path.is_file()), None)
+    if path:
+        check_file(path)
+    return path
 
 
 def find_images(folder: pathlib.Path) -> FolderFiles:
@@ -131,8 +138,9 @@ def read_lines(path: pathlib.Path) -> list[str]:
     """The lines of a text file that are not blank, without white space around them.
 
     Raises:
-        PairError: it is not UTF-8.
+        PairError: it is not UTF-8, or must not be opened.
     """
+    check_file(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

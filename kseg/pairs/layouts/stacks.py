@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from kseg.pairs.decoding import DECODE_ERRORS
 from kseg.pairs.errors import PairError, printable
+from kseg.pairs.folder_files import check_file
 from kseg.pairs.layouts.matching import file_in
 from kseg.pairs.layouts.recognised import Classes, Recognised
 from kseg.pairs.listing import Listing, Pair
@@ -58,8 +59,9 @@ def count_pages(path: pathlib.Path) -> int:
     """The number of pages of a TIFF.
 
     Raises:
-        PairError: it cannot be read.
+        PairError: it cannot or must not be read.
     """
+    check_file(path)
     try:
         with Image.open(path, formats=["TIFF"]) as image:
             return image.n_frames

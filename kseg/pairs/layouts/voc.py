@@ -11,7 +11,7 @@ import re
 
 from kseg.labels import voc_colour
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import find_file_error
+from kseg.pairs.folder_files import check_file, check_inside, find_file_error
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.matching import file_in, find_images, find_masks, match, subfolder
 from kseg.pairs.layouts.recognised import Classes, Recognised
@@ -83,6 +83,8 @@ def list_voc(root: pathlib.Path, masks: str = "SegmentationClass", train: str = 
     Raises:
         PairError: there is no list, or one is empty or not UTF-8.
     """
+    for folder in ("JPEGImages", masks):
+        check_inside(root / folder)
     lists = root / "ImageSets" / "Segmentation"
     paths = [path for path in sorted(lists.glob("*.txt")) if not path.name.startswith(".")]
     larger = lists / f"{train}.txt"
@@ -140,6 +142,7 @@ def _splits_of_lists(folder, lists) -> dict[pathlib.Path, str]:
 
 def _read_names(path) -> list[str]:
     """The names in a list; at least one."""
+    check_file(path)
     try:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:

@@ -41,9 +41,12 @@ def undeclared_void_message(value: int, name: str, where, command: str) -> str:
     )
 
 
-def run_command(data, classes: pathlib.Path | None = None) -> str:
+def run_command(
+    data, classes: pathlib.Path | None = None, data_root: str | None = None, follow_links: bool = False
+) -> str:
     """The command that runs the line on `data`."""
     given = ["--data", str(data), *(["--classes", str(classes)] if classes else [])]
+    given += [*(["--data-root", data_root] if data_root else []), *(["--follow-links"] if follow_links else [])]
     return shlex.join(["python", "-m", "pipeline.run", *given])
 
 

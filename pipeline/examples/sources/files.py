@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import functools
-import os
 import pathlib
 import random
 
@@ -14,6 +13,7 @@ from kseg.labels import LabelMap
 from kseg.pairs.class_table import MaskScan, scan_masks
 from kseg.pairs.conventions import find_conventions
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
+from kseg.pairs.folder_files import boundary_of
 from kseg.pairs.image_folder import count_channels, read_pair, recognise_pairs
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Listing, Pair
@@ -27,21 +27,21 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
 
     Args:
         root: the folder or file.
-        config: layout where there are several readings, void value and shares of the splits.
+        config: layout where there are several readings, void value, shares of the splits, and which files may be opened.
         classes: table of classes; None: classes.csv in the folder or next to the file, or else the layout's own.
 
     Raises:
         ValueError: there is no reading or there are several, the pairs do not match, or there is no table of classes.
     """
+    boundary = boundary_of(root, config.data_root, config.follow_links)
     found = _recognise(root, config, classes)
     listing = found.listing
-    labels, table = _read_classes(root, found, config, classes)
+    labels, table = _read_classes(root, found, config, classes, boundary)
     channels = count_channels(listing.pairs)
     conventions = find_conventions(
         listing.pairs, labels, mask_reading=config.mask_reading, max_pixels=config.max_pixels
     )
-    folder = root if root.is_dir() else root.parent
-    faulty = [fault.pair for fault in listing.faults if _lies_below(fault.pair, folder)]  # others are never opened
+    faulty = [fault.pair for fault in listing.faults if all(map(boundary.contains, fault.pair.files))]
     every = [*faulty, *listing.pairs]
     return Source(
         labels=labels,
@@ -69,9 +69,11 @@ def _recognise(root, config, classes) -> Recognised:
             layout=config.layout,
             validation_share=config.validation_share,
             test_share=config.test_share,
+            data_root=config.data_root,
+            follow_links=config.follow_links,
         )
     except SeveralReadingsError as error:
-        command = run_command(root, classes)
+        command = _command(root, config, classes)
         rows = "\n".join(
             f"  {command} --layout {name}  # {found.name}: {count_pairs(found.listing)}"
             for name, found in error.readings.items()
@@ -81,17 +83,23 @@ def _recognise(root, config, classes) -> Recognised:
         ) from error
 
 
-def _read_classes(root, found: Recognised, config, classes) -> tuple[LabelMap, str]:
+def _read_classes(root, found: Recognised, config, classes, boundary) -> tuple[LabelMap, str]:
     """The classes, and where they are from: --classes, classes.csv, or the layout itself."""
     places = [root, found.root]
     tables = [(place if place.is_dir() else place.parent) / "classes.csv" for place in places]
     table = classes or next((table for table in tables if table.is_file()), None)
     if table:
-        return read_classes(table, config, run_command(root, classes)), printable(table.name)
+        if classes is None:
+            boundary.check(table)
+        return read_classes(table, config, _command(root, config, classes)), printable(table.name)
     if found.classes:
         return found.classes.label_map(config.ignore_value, void_is_class=config.void_is_class), found.classes.source
     received, scan = f"no {tables[0]} and no --classes", _scan_masks(found.listing, config.max_pixels)
-    raise missing_table_error(received, scan, str(tables[0]), run_command(root), config.ignore_value)
+    raise missing_table_error(received, scan, str(tables[0]), _command(root, config), config.ignore_value)
+
+
+def _command(root, config, classes=None) -> str:
+    return run_command(root, classes, config.data_root, config.follow_links)
 
 
 def count_pairs(listing: Listing) -> str:
@@ -109,15 +117,6 @@ def _scan_masks(listing: Listing, max_pixels: int) -> MaskScan:
         return pair.mask.read(max_pixels), pair.mask.name
 
     return scan_masks(pairs, read, len(pairs), max_pixels=max_pixels)
-
-
-def _lies_below(pair: Pair, folder: pathlib.Path) -> bool:
-    """Whether the paths of all files lead into the folder; a table may name any file of the machine."""
-    return all(
-        pathlib.Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder))
-        for side in (pair.image, pair.mask)
-        for path in side.files
-    )
 
 
 def _row(pair: Pair, error: PairError) -> dict[str, str]:
