@@ -4,7 +4,6 @@ import contextlib
 import errno
 import functools
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -17,20 +16,8 @@ from pipeline import line
 from pipeline.engine.console import disk_fault_message, interrupt_deferred, interrupts_kept
 from pipeline.examples.runner_options import pipeline_options
 from tests.conftest import ROOT
+from tests.pipeline.mounting import mounted
 from tests.pipeline.whole_line import contents, finish, start
-
-
-@contextlib.contextmanager
-def mounted(folder: pathlib.Path, *arguments: str):
-    """A file system at `folder`; the test skips where mounting is not permitted."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if subprocess.run(["mount", *arguments, str(folder)], capture_output=True, check=False).returncode:
-        pytest.skip("mounting is not permitted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
 
 UNTIL = ("--until", "transform")
 

@@ -1,0 +1,204 @@
+"""Two runs with one place and name: each model is compared with the version that it replaces, whoever pushes meanwhile."""
+
+import dataclasses
+import json
+import multiprocessing
+import shutil
+
+import pytest
+
+from pipeline import line
+from pipeline.components.pusher import pusher  # noqa: F401  (one of COMPONENTS)
+from pipeline.engine.store import Store
+from pipeline.publishing import entries, server_process, versions
+from pipeline.settings.config import Config
+from tests.pipeline import whole_line
+
+during_evaluation = None
+"""Called by the evaluator before it reads the baseline."""
+
+
+def example_gen(out, config, **inputs):
+    (out / "ingestion.json").write_text('{"pairs": {"train": 5, "test": 2}, "quarantined": []}')
+    (out / "labels.json").write_text('{"names": ["ground", "tree"]}')
+
+
+def statistics_gen(out, config, **inputs):
+    pass
+
+
+def schema_gen(out, config, **inputs):
+    pass
+
+
+def example_validator(out, config, **inputs):
+    pass
+
+
+def transform(out, config, **inputs):
+    pass
+
+
+def trainer(out, config, **inputs):
+    """A model that is as good as its learning rate."""
+    (out / "saved_model").mkdir()
+    (out / "saved_model" / "saved_model.pb").write_text(str(config.learning_rate))
+
+
+def evaluator(out, config, *, model, baseline=None, **inputs):
+    """Blesses what is not worse than the baseline."""
+    ours = float((model / "saved_model" / "saved_model.pb").read_text())
+    if during_evaluation:
+        during_evaluation()
+    theirs = float((baseline / "saved_model.pb").read_text()) if baseline else None
+    blessed = theirs is None or ours >= theirs
+    scores = {"blessed": blessed, "reasons": [] if blessed else ["worse"], "gate": dataclasses.asdict(config)}
+    (out / "scores.json").write_text(json.dumps(scores | {"compared_with": theirs}))
+
+
+def infra_validator(out, config, **inputs):
+    (out / "infra.json").write_text('{"blessed": true, "reasons": []}')
+
+
+COMPONENTS = {name: globals()[name] for name in line.COMPONENTS}
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """`started(quality)` starts a line of small stand-ins, store and pusher being real; yields its components as they finish."""
+    monkeypatch.setattr(line, "component", COMPONENTS.__getitem__)
+    monkeypatch.setattr(server_process, "check_loads", lambda version: None)
+
+    def start(quality, keep=9, first="example_gen"):
+        config = Config(data="streets", name="streets", root=str(tmp_path / "runs"), push_to=str(tmp_path / "models"))
+        config = dataclasses.replace(
+            config,
+            trainer=dataclasses.replace(config.trainer, learning_rate=quality),
+            pusher=dataclasses.replace(config.pusher, keep=keep),
+        )
+        required = line.COMPONENTS[: line.COMPONENTS.index(first)]
+        return line.compute(config, [], Store(tmp_path / "runs", required=required))
+
+    start.folder = tmp_path / "models" / "streets"
+    return start
+
+
+def finish(run, until="pusher"):
+    """The names of the components that finish, and the contents of pushed.json once it is there."""
+    names = []
+    for name, artifact in run:
+        names.append(name)
+        if name == until:
+            pushed = artifact.path / "pushed.json"
+            return names, json.loads(pushed.read_text()) if name == "pusher" else None
+    raise AssertionError(names)
+
+
+def pushed_models(folder):
+    """Quality of each version, and of the model that it was compared with."""
+    found = {}
+    for number in entries.list_versions(folder):
+        lineage = entries.read_lineage(folder / str(number))
+        found[number] = (
+            float((folder / str(number) / "saved_model.pb").read_text()),
+            lineage["scores"]["compared_with"],
+        )
+    return found
+
+
+def test_a_worse_model_that_was_compared_with_nothing_does_not_replace_a_better_one_pushed_meanwhile(started, capsys):
+    worse = started(0.3)
+    finish(worse, "infra_validator")
+    finish(started(0.6))
+    names, record = finish(worse)
+    assert names == ["evaluator", "infra_validator", "pusher"]
+    assert (record["pushed"], record["reasons"][0][:6]) == (False, "worse ")
+    assert pushed_models(started.folder) == {1: (0.6, None)}
+    assert (
+        "versions            The newest one changed meanwhile: the model is compared with it again.\n"
+        in capsys.readouterr().out
+    )
+
+
+def test_a_better_model_is_compared_with_what_was_pushed_meanwhile_and_replaces_it(started):
+    better = started(0.9)
+    finish(better, "infra_validator")
+    finish(started(0.3)), finish(started(0.6))
+    assert finish(better)[1]["version"] == 3
+    assert pushed_models(started.folder) == {1: (0.3, None), 2: (0.6, 0.3), 3: (0.9, 0.6)}
+    assert finish(started(0.9))[0] == list(line.COMPONENTS)  # cached
+
+
+def test_a_model_is_compared_with_what_is_served_after_a_rollback_meanwhile(started):
+    finish(started(0.3)), finish(started(0.6))
+    third = started(0.7)
+    finish(third, "infra_validator")
+    versions.roll_back(started.folder)
+    assert finish(third)[1]["version"] == 3
+    assert pushed_models(started.folder) == {1: (0.3, None), 3: (0.7, 0.3)}
+
+
+def test_the_pusher_alone_refuses_a_model_that_was_not_compared_with_the_newest_version(started):
+    finish(started(0.3), "infra_validator")
+    alone = started(0.3, first="pusher")
+    finish(alone, "infra_validator")
+    finish(started(0.6))
+    with pytest.raises(
+        versions.BaselineChanged, match=r"Received: version 1 .* run the evaluator again, with --from evaluator"
+    ):
+        finish(alone)
+    with pytest.raises(ValueError, match="Received: evaluator is not: input baseline is new"):
+        finish(started(0.3, first="pusher"))
+    assert finish(started(0.3, first="evaluator"))[1]["pushed"] is False
+    assert pushed_models(started.folder) == {1: (0.6, None)}
+
+
+def test_a_baseline_that_is_pruned_while_the_evaluator_reads_it_gives_way_to_the_new_one(started, monkeypatch):
+    finish(started(0.3))
+
+    def push_another():
+        monkeypatch.setitem(globals(), "during_evaluation", None)
+        finish(started(0.6, keep=1))
+
+    monkeypatch.setitem(globals(), "during_evaluation", push_another)
+    assert finish(started(0.9))[1]["version"] == 3
+    assert pushed_models(started.folder) == {2: (0.6, 0.3), 3: (0.9, 0.6)}
+
+
+def test_a_baseline_that_vanishes_for_good_is_compared_with_no_more(started, monkeypatch):
+    finish(started(0.3))
+    monkeypatch.setitem(globals(), "during_evaluation", lambda: shutil.rmtree(started.folder / "1", ignore_errors=True))
+    assert finish(started(0.2))[1]["version"] == 2
+    assert pushed_models(started.folder) == {2: (0.2, None)}
+
+
+@pytest.mark.parametrize("qualities", [(0.3, 0.6), (0.6, 0.3)])
+def test_two_processes_that_saw_no_baseline_end_with_the_better_model(started, qualities, monkeypatch):
+    fork = multiprocessing.get_context("fork")
+    both_saw_none = fork.Barrier(2)
+
+    def meet_once():
+        globals()["during_evaluation"] = None
+        both_saw_none.wait(60)
+
+    monkeypatch.setitem(globals(), "during_evaluation", meet_once)
+    processes = [fork.Process(target=lambda quality=quality: finish(started(quality))) for quality in qualities]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    found = pushed_models(started.folder)
+    assert found in ({1: (0.6, None)}, {1: (0.3, None), 2: (0.6, 0.3)})
+
+
+@pytest.mark.slow
+def test_two_real_runs_started_together_end_with_models_that_were_compared(tmp_path):
+    runs = [whole_line.start(tmp_path, "--set", f"trainer.seed={seed}") for seed in (1, 2)]
+    outputs = [process.communicate()[0] for process in runs]
+    assert all(process.returncode in (0, 3) for process in runs), outputs
+    folder = tmp_path / "models" / "small"
+    found = [entries.read_lineage(folder / str(number))["scores"] for number in entries.list_versions(folder)]
+    assert found and found[0]["baseline"] is None
+    assert all(scores["baseline"]["compared"] for scores in found[1:])
+    assert len(found) == sum(process.returncode == 0 for process in runs)
