@@ -11,6 +11,7 @@ import csv
 import dataclasses
 import json
 import pathlib
+import unicodedata
 
 import numpy as np
 
@@ -19,6 +20,11 @@ VOID = 255
 
 VOID_NAMES = frozenset({"ignore", "ignored", "unknown", "unlabeled", "unlabelled", "void"})
 """Names, in lower case, that seldom belong to a class: pixels that nobody labelled should not be learned."""
+
+_NOT_SHOWN = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, halves of characters, and separators of lines and paragraphs."""
+_DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Characters that turn the direction of what follows."""
 
 COLUMNS = ("value", "name", "red", "green", "blue")
 
@@ -55,7 +61,7 @@ class LabelMap:
         void_colour: colour of void.
 
     Raises:
-        ValueError: lengths differ, a value repeats or lies outside 0..255, or there is no class.
+        ValueError: lengths differ, a value repeats or lies outside 0..255, there is no class, or a name is no text.
 
     Example:
         >>> labels = LabelMap(("membrane", "cell"), ((0, 0, 0), (255, 255, 255)), (0, 255))
@@ -82,7 +88,7 @@ class LabelMap:
                 f"Received: values={list(self.values)}, ignore_value={self.ignore_value}."
             )
         for name, colour in zip((*self.names, "void"), (*self.colours, self.void_colour), strict=True):
-            if not name or len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
+            if not name or not _is_utf8(name) or len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
                 raise ValueError(
                     "A class must have a name and a colour of red, green and blue in 0..255. "
                     f"Received: name={name!r}, colour={colour}."
@@ -198,6 +204,31 @@ class LabelMap:
                 "Take the argmax of probabilities or logits first."
             )
         return self.palette()[ids]
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether files can hold a name: half of a surrogate pair alone cannot be written."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def display_name(name: str, length: int = 40) -> str:
+    """A class's name as a picture or a terminal shows it: on one line, shortened in the middle, without marks of direction.
+
+    Args:
+        name: any text.
+        length: characters to keep.
+
+    Example:
+        >>> display_name("traffic\\nlight"), display_name("a very long name of a class", 12)
+        ('traffic light', 'a very …lass')
+    """
+    kept = "".join(" " if unicodedata.category(sign) in _NOT_SHOWN or sign in _DIRECTIONS else sign for sign in name)
+    line = " ".join(kept.split()) or name.encode("unicode_escape").decode()
+    head = 2 * (length - 1) // 3
+    return line if len(line) <= length else f"{line[:head]}…{line[head + 1 - length :]}"
 
 
 def voc_colour(index: int) -> tuple[int, int, int]:

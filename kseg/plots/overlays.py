@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kseg.array_checks import check_ids, check_image_range
-from kseg.labels import VOID, LabelMap
+from kseg.labels import VOID, LabelMap, display_name
 
 PANEL_WIDTH = 320  # pixels: small images are enlarged to about this width; images of twice the width are reduced
 MARGIN = 12
@@ -16,6 +16,8 @@ TEXT_SIZE = 15
 INK, PAPER = (30, 30, 30), (255, 255, 255)
 OPACITY = 0.65  # of the class colours over the image
 WRONG_COLOUR, VOID_COLOUR = (214, 39, 40), (150, 150, 150)  # of an error map
+MAX_CLASSES = 40  # in a legend; of more, those that cover most pixels
+NAME_LENGTH = 24  # characters of a class's name
 FADE = 0.75  # how far an error map lightens correct pixels towards white
 
 
@@ -117,7 +119,7 @@ def overlay_sheet(
     rows = [_row(*example, labels, errors) for example in zip(images, truths, predictions, strict=True)]
     columns, panel_width = len(rows[0]), max(row[0].width for row in rows)
     width = columns * panel_width + (columns + 1) * MARGIN
-    key = legend(_legend_entries(labels, any((np.asarray(truth) == VOID).any() for truth in truths), errors), width)
+    key = legend(_legend_entries(labels, [*truths, *predictions], errors), width)
     heading = TEXT_SIZE + 2 * MARGIN
     height = heading + sum(row[0].height + MARGIN for row in rows) + key.height
     sheet = Image.new("RGB", (width, height), PAPER)
@@ -138,7 +140,7 @@ def legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int, text
     """Draws a colour patch next to each name, on as many lines as they need.
 
     Args:
-        entries: (name, (red, green, blue)) of each.
+        entries: (name, (red, green, blue)) of each; long names are shortened.
         width: width of the picture, pixels.
         text_size: height of the text, pixels.
 
@@ -147,6 +149,7 @@ def legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int, text
         (300, 33)
     """
     font, step = ImageFont.load_default(text_size), text_size + MARGIN
+    entries = [(display_name(name, NAME_LENGTH), colour) for name, colour in entries]
     corners, left, top = [], MARGIN, MARGIN // 2
     for name, _ in entries:
         length = step + font.getlength(name) + MARGIN
@@ -162,10 +165,17 @@ def legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int, text
     return picture
 
 
-def _legend_entries(labels: LabelMap, has_void: bool, errors: bool) -> list[tuple[str, tuple[int, int, int]]]:
-    """Names and colours of a sheet."""
-    entries = list(zip(labels.names, labels.colours, strict=True))
-    if has_void:
+def _legend_entries(labels: LabelMap, label_maps, errors: bool) -> list[tuple[str, tuple[int, int, int]]]:
+    """Names and colours of a sheet: all classes, or of many those that cover most pixels of the sheet."""
+    pixels = sum(np.bincount(np.asarray(label_map).ravel(), minlength=256) for label_map in label_maps)
+    classes = range(labels.num_classes)
+    if len(classes) > MAX_CLASSES:
+        present = [number for number in classes if pixels[number]]
+        classes = sorted(sorted(present, key=lambda number: -pixels[number])[:MAX_CLASSES])
+    entries = [(labels.names[number], labels.colours[number]) for number in classes]
+    if others := labels.num_classes - len(entries):
+        entries.append((f"and {others} other{'s' * (others > 1)}", PAPER))
+    if pixels[VOID]:
         entries.append(("void (darkened image)", (60, 60, 60)))
     if errors:
         entries.append(("wrong", WRONG_COLOUR))

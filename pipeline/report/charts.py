@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kseg.labels import LabelMap
+from kseg.labels import LabelMap, display_name
 
 PANELS = {  # title: curves, as far as the history has them
     "loss": ("loss", "val_loss"),
@@ -17,6 +17,7 @@ PANELS = {  # title: curves, as far as the history has them
 UNIT_INTERVAL = ("mean IoU", "discriminator accuracy")  # panels whose axis runs from 0 to 1
 PLOT = {"left": 46, "top": 12, "width": 384, "height": 180}  # the area within the axes, in units of the SVG
 MAX_TICKS = 6
+NAMED_CLASSES = 20  # in the text about a confusion matrix
 MIN_SHARE = 0.005  # smaller cells of the confusion matrix carry no number
 
 
@@ -88,16 +89,15 @@ def _epoch_ticks(epochs: int) -> list[int]:
     return list(range(step, epochs + 1, step)) if step > 1 else list(range(1, epochs + 1))
 
 
-def matrix_cells(matrix: np.ndarray, labels: LabelMap) -> dict:
+def matrix_cells(matrix: np.ndarray) -> dict:
     """The confusion matrix, each row as shares of its true class, so that rare classes are visible.
 
     Args:
         matrix: (K, K) counts of pixels: rows truth, columns prediction.
-        labels: K names.
 
     Returns:
-        "size" K, "cells" [{"row", "column", "share", "text", "dark"}] of the classes that occur, "absent" (rows without pixels)
-        and "alt", what it shows as a sentence.
+        "size" K, "cells" [{"row", "column", "share", "text", "dark"}] of the classes that occur, and "absent" (rows without
+        pixels).
     """
     totals = matrix.sum(axis=1)
     cells = []
@@ -107,10 +107,19 @@ def matrix_cells(matrix: np.ndarray, labels: LabelMap) -> dict:
             label = f"{100 * share:.0f}" if share >= MIN_SHARE else ""
             cells.append({"row": row, "column": column, "share": share, "text": label, "dark": share > 0.55})
     absent = [index for index, total in enumerate(totals) if not total]
-    correct = [f"{name} {100 * matrix[i, i] / totals[i]:.0f} %" for i, name in enumerate(labels.names) if totals[i]]
-    return {
-        "size": len(matrix),
-        "cells": cells,
-        "absent": absent,
-        "alt": f"Confusion matrix, in per cent of each true class. Predicted correctly: {', '.join(correct)}.",
-    }
+    return {"size": len(matrix), "cells": cells, "absent": absent}
+
+
+def describe_matrix(matrix: np.ndarray, labels: LabelMap) -> str:
+    """What a confusion matrix shows, as a sentence; of many classes it names those that are found least often.
+
+    Args:
+        matrix: (K, K) counts of pixels: rows truth, columns prediction.
+        labels: K names.
+    """
+    totals = matrix.sum(axis=1)
+    found = {index: matrix[index, index] / totals[index] for index in range(len(matrix)) if totals[index]}
+    worst = sorted(found, key=found.get)[:NAMED_CLASSES]
+    correct = [f"{display_name(labels.names[index])} {100 * found[index]:.0f} %" for index in sorted(worst)]
+    others = f", and {len(found) - len(worst)} classes more often" if len(found) > len(worst) else ""
+    return f"Confusion matrix, in per cent of each true class. Predicted correctly: {', '.join(correct)}{others}."

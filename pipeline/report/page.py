@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import jinja2
 import markupsafe
 
+from kseg.labels import display_name
 from pipeline.engine.files import write_text
 from pipeline.report.run_files import Run
 from pipeline.report.sections import (
@@ -48,6 +49,7 @@ def write(path, *, name: str, artifacts: dict[str, pathlib.Path], faults: Sequen
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["shown"] = display_name
     run = Run.read(name, artifacts, faults)
     sections = [_render(environment, section, run) for section in SECTIONS]
     page = environment.get_template("page.html.j2").render(name=name, sections=sections)

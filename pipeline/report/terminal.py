@@ -1,8 +1,11 @@
-"""The scores of a run as text for the terminal. Standard library only."""
+"""The scores of a run as text for the terminal."""
 
 from __future__ import annotations
 
+from kseg.labels import display_name
 from pipeline.evaluation import gate
+
+NAME_LENGTH = 32  # characters of a class's name
 
 
 def summarize(scores: dict) -> str:
@@ -10,14 +13,15 @@ def summarize(scores: dict) -> str:
     result, names = scores["original_size"], scores["classes"]
     rows = [f"\nIntersection over union on '{scores['split']}', {scores['images']} images at their original size"]
     for name, iou in zip(names, result["iou"], strict=True):
-        rows.append(f"  {name:16} {'absent' if iou is None else f'{iou:.3f}'}")
+        rows.append(f"  {display_name(name, NAME_LENGTH):16} {'absent' if iou is None else f'{iou:.3f}'}")
     rows.append(
         f"mean_iou={result['mean_iou']:.3f}  pixel_accuracy={result['pixel_accuracy']:.3f}  "
         f"mean_accuracy={result['mean_accuracy']:.3f}  frequency_weighted_iou={result['frequency_weighted_iou']:.3f}"
     )
+    constant = display_name(scores["commonest_class"]["name"], NAME_LENGTH)
     rows.append(
         f"at training size mean_iou={scores['training_size']['mean_iou']:.3f}; "
-        f"predicting '{scores['commonest_class']['name']}' everywhere: mean_iou={scores['commonest_class']['mean_iou']:.3f}"
+        f"predicting '{constant}' everywhere: mean_iou={scores['commonest_class']['mean_iou']:.3f}"
     )
     if baseline := scores["baseline"]:
         incomparable = f"not compared with version {baseline['version']}: {baseline.get('why')}"

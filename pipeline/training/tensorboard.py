@@ -6,6 +6,7 @@ A run is named by data, network and date, so that `tensorboard --logdir runs/tra
 from __future__ import annotations
 
 import dataclasses
+import glob
 import pathlib
 import time
 
@@ -13,8 +14,10 @@ import keras
 import tensorflow as tf
 
 from kseg import metrics
-from kseg.labels import LabelMap
+from kseg.labels import LabelMap, display_name
 from pipeline.settings.trainer import Trainer
+
+NAME_LENGTH = 80  # characters of a class's name
 
 
 def run_folder(logs: pathlib.Path, name: str, network: str) -> pathlib.Path:
@@ -25,7 +28,7 @@ def run_folder(logs: pathlib.Path, name: str, network: str) -> pathlib.Path:
         name: of the data or the model.
         network: such as "unet".
     """
-    earlier = sorted(logs.glob(f"{name}-{network}-*"))
+    earlier = sorted(logs.glob(f"{glob.escape(name)}-{network}-*"))
     return earlier[0] if earlier else logs / f"{name}-{network}-{time.strftime('%Y-%m-%d_%H%M')}"
 
 
@@ -87,7 +90,7 @@ class RunCurves(keras.callbacks.Callback):
             with self._writers["validation"].as_default():
                 for name, iou in zip(self.labels.names, metrics.scores(self.metric.matrix())["iou"], strict=True):
                     if iou is not None:
-                        tf.summary.scalar(f"iou/{name}", iou, step=epoch)
+                        tf.summary.scalar(f"iou/{display_name(name, NAME_LENGTH)}", iou, step=epoch)
         for writer in self._writers.values():
             writer.flush()
 

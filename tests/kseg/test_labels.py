@@ -1,5 +1,7 @@
 """Raw mask values become class ids; values without a class and undeclared void are refused."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,26 @@ def test_the_palette_of_voc_has_256_colours_and_its_void():
         (224, 224, 192),
     ]
     assert len({voc_colour(index) for index in range(256)}) == 256
+
+
+def test_a_name_that_no_file_can_hold_is_refused():
+    with pytest.raises(ValueError, match=r"must have a name .* Received: name='\\ud800'"):
+        LabelMap(("\ud800",), ((0, 0, 0),), (0,))
+
+
+@pytest.mark.parametrize(
+    "name", ["$_$", "a,b", 'say "b"', "a\nb", "\N{HEBREW LETTER SHIN}", "\N{PILE OF POO}", "n" * 200, "<b>", "\0"]
+)
+def test_any_name_survives_json(name, tmp_path):
+    labels = LabelMap((name,), ((0, 0, 0),), (0,))
+    (tmp_path / "labels.json").write_text(labels.to_json(), encoding="utf-8")
+    assert LabelMap.load(tmp_path) == labels
+
+
+@pytest.mark.parametrize(
+    "name", ["$_$", "a,b", 'say "b"', "a\nb", "\N{HEBREW LETTER SHIN}", "\N{PILE OF POO}", "n" * 200, "<b>"]
+)
+def test_any_name_survives_a_table(name, tmp_path):
+    with open(tmp_path / "classes.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["value", "name", "red", "green", "blue"], [0, name, 1, 2, 3]])
+    assert LabelMap.from_csv(tmp_path / "classes.csv").names == (name,)

@@ -7,6 +7,8 @@ import numpy as np
 from kseg.labels import LabelMap
 from pipeline.report.run_files import Run
 
+NAMED_CLASSES = 20  # of a split, in its alternative text
+
 
 def contents(run: Run) -> dict:
     """The variables of `data.html.j2`."""
@@ -23,10 +25,16 @@ def contents(run: Run) -> dict:
 def _splits(statistics: dict, labels: LabelMap) -> list[dict]:
     """A row for each split: pairs, sizes by area, and the shares of the classes and of void in its pixels."""
     rows = []
+    classes = list(zip(labels.names, labels.colours, strict=True))
     for name, split in statistics["splits"].items():
         pixels = max(1, sum(split["class_pixels"]) + split["void_pixels"])
         sizes = sorted(split["sizes"], key=_area)
         median = np.searchsorted(np.cumsum([split["sizes"][size] for size in sizes]), split["images"] / 2)
+        shares = [
+            {"name": label, "colour": colour, "share": count / pixels}
+            for (label, colour), count in zip(classes, split["class_pixels"], strict=True)
+        ]
+        largest = sorted(shares, key=lambda row: -row["share"])[:NAMED_CLASSES]
         rows.append(
             {
                 "name": name,
@@ -35,10 +43,9 @@ def _splits(statistics: dict, labels: LabelMap) -> list[dict]:
                 "median": sizes[int(median)],
                 "largest": sizes[-1],
                 "void": split["void_pixels"] / pixels,
-                "shares": [
-                    {"name": label, "colour": colour, "share": count / pixels}
-                    for label, colour, count in zip(labels.names, labels.colours, split["class_pixels"], strict=True)
-                ],
+                "shares": [row for row in shares if row["share"]],
+                "named": [row for row in shares if row in largest],
+                "others": len(shares) - len(largest),
             }
         )
     return rows

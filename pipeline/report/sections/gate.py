@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from kseg.labels import display_name
 from pipeline.evaluation import gate
 from pipeline.report.run_files import Run
+
+NAME_LENGTH = 80  # characters of a requirement, in which the name of a class may stand
 
 
 def contents(run: Run) -> dict:
@@ -26,7 +29,7 @@ def requirements(scores: dict) -> list[dict]:
     config, images, mean_iou = scores["gate"], scores["images"], scores["original_size"]["mean_iou"]
     constant, baseline = scores["commonest_class"], scores["baseline"]
     gain = mean_iou - constant["mean_iou"]
-    what = f"mean_iou over “{constant['name']}” everywhere"
+    what = f"mean_iou over “{display_name(constant['name'])}” everywhere"
     rows = [(what, config["min_gain"], gain, images, gain >= config["min_gain"], "+")]
     if config["min_mean_iou"] > 0:
         rows.append(("mean_iou", config["min_mean_iou"], mean_iou, images, mean_iou >= config["min_mean_iou"], ""))
@@ -39,7 +42,7 @@ def requirements(scores: dict) -> list[dict]:
     ]
     return [
         {
-            "what": what,
+            "what": display_name(what, NAME_LENGTH),
             "required": f"{'≤' if gate.is_error(what) else '≥'} {required:{sign}g}",
             "reached": "none" if reached is None else f"{reached:{sign}.3f}",
             "images": number,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import pathlib
 
 import numpy as np
 from PIL import Image
 
 from kseg import plots
-from kseg.labels import VOID, LabelMap
+from kseg.labels import VOID, LabelMap, display_name
 from kseg.plots.overlays import VOID_COLOUR, WRONG_COLOUR
 from pipeline.report import text
+from pipeline.report.pictures import PIXELATED_BELOW, data_uri
 from pipeline.report.run_files import Run
 
 FOLDER = "ranked_images"  # below the artifact of the evaluator
-MAX_WIDTH = 640  # pixels; wider pictures are reduced
-PIXELATED_BELOW = 256  # pixels of width: smaller pictures are enlarged without smoothing
 NAMED_CLASSES = 3  # of a label map, in its alternative text
 
 
@@ -82,7 +79,10 @@ def describe_classes(label_map: np.ndarray, labels: LabelMap) -> str:
     if not pixels.any():
         return "all void"
     order = [index for index in np.argsort(-pixels, kind="stable") if pixels[index]]
-    named = [f"{text.percent(pixels[index] / label_map.size)} {labels.names[index]}" for index in order[:NAMED_CLASSES]]
+    named = [
+        f"{text.percent(pixels[index] / label_map.size)} {display_name(labels.names[index])}"
+        for index in order[:NAMED_CLASSES]
+    ]
     others = len(order) - NAMED_CLASSES
     return ", ".join(named) + (f" and {others} other class{'es' if others > 1 else ''}" if others > 0 else "")
 
@@ -103,14 +103,5 @@ def describe_errors(truth: np.ndarray, prediction: np.ndarray, labels: LabelMap)
         return "no labelled pixel is wrong"
     row, column = np.unravel_index(wrong.argmax(), wrong.shape)
     share = text.percent(wrong.sum() / matrix.sum())
-    return f"{share} of the labelled pixels are wrong, most often {labels.names[row]} taken for {labels.names[column]}"
-
-
-def data_uri(picture: Image.Image) -> str:
-    """A picture for `src`: PNG, or JPEG if it is large; reduced by an integer factor if it is too wide."""
-    picture = picture.reduce(max(1, round(picture.width / MAX_WIDTH)))
-    small = picture.width < PIXELATED_BELOW
-    stream = io.BytesIO()
-    picture.save(stream, "PNG" if small else "JPEG", **({} if small else {"quality": 88}))
-    encoded = base64.b64encode(stream.getvalue()).decode()
-    return f"data:image/{'png' if small else 'jpeg'};base64,{encoded}"
+    truth, predicted = display_name(labels.names[row]), display_name(labels.names[column])
+    return f"{share} of the labelled pixels are wrong, most often {truth} taken for {predicted}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 
+from kseg.labels import display_name
 from pipeline.report import text
 from pipeline.report.run_files import Run
 
@@ -27,7 +28,7 @@ def _tiles(run: Run) -> list[tuple[str, str]]:
     mean_iou, constant = scores["original_size"]["mean_iou"], scores["commonest_class"]
     tiles = [
         (f"{mean_iou:.3f}", f"mean IoU on {scores['split']}"),
-        (f"{mean_iou - constant['mean_iou']:+.3f}", f"over “{constant['name']}” everywhere"),
+        (f"{mean_iou - constant['mean_iou']:+.3f}", f"over “{display_name(constant['name'])}” everywhere"),
         (f"{scores['original_size']['pixel_accuracy']:.1%}", "of pixels correct"),
         (f"{run.plan['examples']['train']}", "training pairs"),
         (text.count(network["parameters"]), "parameters"),

@@ -50,9 +50,10 @@ def test_values_that_are_not_finite_are_left_out_and_every_range_has_ticks(value
 
 
 def test_the_matrix_shows_shares_of_the_true_class_and_marks_absent_classes():
-    chart = charts.matrix_cells(np.array([[3, 1, 0], [0, 0, 0], [0, 1, 999]]), LABELS)
+    matrix = np.array([[3, 1, 0], [0, 0, 0], [0, 1, 999]])
+    chart = charts.matrix_cells(matrix)
     cells = {(cell["row"], cell["column"]): cell for cell in chart["cells"]}
     assert cells.keys() == {(0, 0), (0, 1), (2, 1), (2, 2)} and chart["absent"] == [1]
     assert (cells[0, 0]["text"], cells[0, 1]["text"], cells[2, 1]["text"]) == ("75", "25", "")
     assert cells[2, 1]["share"] == pytest.approx(0.001)
-    assert chart["alt"].endswith("Predicted correctly: road 75 %, sky 100 %.")
+    assert charts.describe_matrix(matrix, LABELS).endswith("Predicted correctly: road 75 %, sky 100 %.")

@@ -4,11 +4,14 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from kseg import metrics
-from kseg.labels import LabelMap
+from kseg.labels import LabelMap, display_name
 from pipeline.report import page as report
+from pipeline.report.terminal import summarize
 
 LABELS = LabelMap(("road", "car & van", "sky"), ((120, 60, 120), (70, 0, 130), (20, 130, 250)), (0, 1, 2))
 STATISTICS = {
@@ -402,3 +405,91 @@ def test_it_names_what_lies_among_the_versions_and_is_none(tmp_path, artifacts):
         faults=["Received: models/streets/7 [it is <empty>]."],
     )
     assert "Received: models/streets/7 [it is <empty>]." in Page((tmp_path / "page.html").read_text()).text
+
+
+ODD_NAMES = (
+    *(
+        "$_$",
+        r"a$\frac$",
+        "<script>alert(1)</script>",
+        "a & b",
+        '"><u>',
+        "{{ name }}",
+        "two\nlines",
+        "n" * 200,
+        "%s",
+        "\0",
+    ),
+    *(
+        "\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}",
+        "\N{RIGHT-TO-LEFT OVERRIDE}sdrawkcab",
+        "\N{PILE OF POO}",
+        "&amp;",
+    ),
+)
+
+
+def rename_classes(artifacts, names):
+    """Gives the artifacts as many classes as there are names, each taken for the next one in a tenth of its pixels."""
+    classes = len(names)
+    matrix = 90 * np.eye(classes, dtype=int) + 10 * np.roll(np.eye(classes, dtype=int), 1, axis=1)
+    colours = tuple((index % 256, 3 * index % 256, 7 * index % 256) for index in range(classes))
+    labels = LabelMap(tuple(names), colours, tuple(range(classes)))
+    (artifacts["example_gen"] / "labels.json").write_text(labels.to_json())
+    scores = metrics.scores(matrix) | {"matrix": matrix.tolist()} | OUTLINES | {"class_boundary_f1": [0.5] * classes}
+    change(
+        artifacts["evaluator"] / "scores.json",
+        classes=list(names),
+        original_size=scores,
+        training_size=scores | CALIBRATION,
+        commonest_class={"name": names[0], "mean_iou": 0.1},
+        thresholds=[{"name": f"iou/{names[0]}", "threshold": 0.5, "score": 0.4, "images": 2, "passed": False}],
+    )
+    statistics = json.loads(json.dumps(STATISTICS))
+    for split in statistics["splits"].values():
+        split["class_pixels"] = list(range(1, classes + 1))
+    (artifacts["statistics_gen"] / "statistics.json").write_text(json.dumps(statistics))
+    return labels
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_are_text_on_the_page_and_on_the_terminal(tmp_path, artifacts, name):
+    rename_classes(artifacts, [name, "car", "sky"])
+    text, page = written(tmp_path, artifacts)
+    assert page.open == []
+    assert display_name(name) in page.text
+    assert "\0" not in re.sub(r"title=\"[^\"]*\"|<title>[^<]*", "", text)
+    assert "<script" not in text and '"><u>' not in text
+    printed = summarize(json.loads((artifacts["evaluator"] / "scores.json").read_text()))
+    assert display_name(name, 32) in printed and "\0" not in printed and len(printed.splitlines()) == 7
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(names=st.lists(st.text(min_size=1, max_size=200), min_size=3, max_size=3))
+def test_any_names_leave_the_page_well_formed(tmp_path, artifacts, names):
+    rename_classes(artifacts, names)
+    _, page = written(tmp_path, artifacts)
+    assert page.open == []
+    assert all(len(alternative) < 2000 for alternative in page.alternatives)
+
+
+def test_a_long_name_is_shortened_with_the_full_one_as_its_title(tmp_path, artifacts):
+    name = "n" * 100 + "m" * 100
+    rename_classes(artifacts, [name, "car", "sky"])
+    text, page = written(tmp_path, artifacts)
+    assert f'<bdi title="{name}">{display_name(name)}</bdi>' in text
+    assert f"<title>{name}</title>" in text  # in the chart
+    assert "\N{HORIZONTAL ELLIPSIS}" in page.text
+
+
+def test_the_page_of_255_classes_is_small_and_names_the_largest_mistakes(tmp_path, artifacts):
+    sizes = {}
+    for classes in (41, 255):
+        names = [f"class {index}" for index in range(classes)]
+        rename_classes(artifacts, names)
+        text, page = written(tmp_path, artifacts)
+        sizes[classes] = len(text)
+        assert "class 0 %" not in text and len(cells(text, "Confusion")) == 20
+        assert cells(text, "Confusion")[0] == ["class 0", "class 1", "10.0&thinsp;%"]
+        assert all(len(alternative) < 1000 for alternative in page.alternatives)
+    assert sizes[255] < 500_000

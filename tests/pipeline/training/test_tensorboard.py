@@ -8,7 +8,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from kseg.labels import LabelMap
+from kseg.labels import LabelMap, display_name
 from kseg.metrics import ConfusionMatrix
 from pipeline.settings.trainer import Trainer
 from pipeline.training import tensorboard
@@ -67,3 +67,15 @@ def test_the_iou_of_each_class_is_that_of_validation_and_an_absent_class_has_non
 def test_images_per_second_are_those_of_training(fitted):
     written = events(fitted / "train").Tensors("images_per_second")
     assert [event.step for event in written] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["$_$", "<b>", "a\nb", "\0", "n" * 200, "\N{HEBREW LETTER SHIN}", "\N{PILE OF POO}", "a/b", "%s"]
+)
+def test_the_curve_of_a_class_is_named_after_it_whatever_its_name_is(tmp_path, name):
+    labels, metric = LabelMap((name, "car"), LABELS.colours[:2], (0, 1)), ConfusionMatrix(2)
+    metric.update_state(np.array([[[0, 1]]]), np.array([[[[9.0, 0.0], [0.0, 9.0]]]], np.float32))
+    curves = tensorboard.RunCurves(tmp_path, labels, metric, batch_size=2)
+    curves.on_epoch_end(0)
+    curves.on_train_end()
+    assert set(events(tmp_path / "validation").Tags()["tensors"]) == {f"iou/{display_name(name, 80)}", "iou/car"}
