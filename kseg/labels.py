@@ -241,6 +241,10 @@ def voc_colour(index: int) -> tuple[int, int, int]:
 
 def _read_table(path) -> list[tuple[int, str, tuple[int, ...]]]:
     """Rows (value, name, colour) of a table of classes."""
+    if pathlib.Path(path).exists() and not pathlib.Path(path).is_file():  # reading a pipe would wait for its writer
+        raise ValueError(
+            f"A table of classes must be a file. Received: a folder, pipe or device [{path}]. Name a CSV file."
+        )
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))

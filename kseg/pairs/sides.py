@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import stat
 import typing
 
 from kseg.pairs.decoding import MAX_PIXELS, has_colour
@@ -79,10 +80,18 @@ def read_file(path: pathlib.Path, max_pixels: int = MAX_PIXELS) -> bytes:
     """The bytes of an image or mask file.
 
     Raises:
-        PairError: the file cannot be read, or is larger than any image of `max_pixels`.
+        PairError: it cannot be read, is no regular file, or is larger than any image of `max_pixels`.
     """
     try:
-        size, limit = os.path.getsize(path), BYTES_PER_PIXEL * max_pixels + METADATA_BYTES
+        status, limit = os.stat(path), BYTES_PER_PIXEL * max_pixels + METADATA_BYTES
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for its writer
+            raise PairError(
+                "not_a_file",
+                "An image must be a regular file. Received: a folder, pipe, socket or device",
+                printable(path),
+                "Remove it, or replace it by a file.",
+            )
+        size = status.st_size
         if size > limit:
             raise PairError(
                 "too_many_bytes",

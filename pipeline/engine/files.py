@@ -1,15 +1,20 @@
-"""Files that appear whole or not at all, JSON, and places checked before any work. Standard library only."""
+"""Files that appear whole or not at all, JSON, CSV, and places checked before any work. Standard library only."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
+import fcntl
+import io
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 import uuid
 
 _REQUIRED = object()
+_SCRATCH, _IN_USE = ".unfinished-", "in_use"
 
 
 @contextlib.contextmanager
@@ -51,6 +56,72 @@ def write_json(path: pathlib.Path, value, *, allow_nan: bool = True):
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=allow_nan))
 
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a cell begins that a spreadsheet runs as a formula (OWASP, CSV injection)."""
+
+
+def csv_cell(value):
+    """A value as a cell of CSV that no spreadsheet runs as a formula.
+
+    Text that begins with one of `FORMULA_STARTS` or with an apostrophe gets an apostrophe in front, so whoever removes the first
+    apostrophe of a cell has the text again.
+
+    Example:
+        >>> [csv_cell(value) for value in ("a.png", "=1+1", "'a", -1)]
+        ['a.png', "'=1+1", "''a", -1]
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith((*FORMULA_STARTS, "'")) else value
+
+
+def csv_writer(stream):
+    """A function that writes a row of `csv_cell`s to a text stream; text is quoted, or a semicolon would split it in some."""
+    writer = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC)
+
+    def write(row):
+        writer.writerow([csv_cell(value) for value in row])
+
+    return write
+
+
+def write_csv(path: pathlib.Path, rows):
+    """Writes a CSV file atomically, in UTF-8, with cells that no spreadsheet runs as formulas.
+
+    Args:
+        path: of the file.
+        rows: iterable of lists of text and numbers.
+    """
+    stream = io.StringIO()
+    write = csv_writer(stream)
+    for row in rows:
+        write(row)
+    write_text(path, stream.getvalue())
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: pathlib.Path):
+    """A hidden folder in `parent` for unfinished files, removed when the block ends; what killed processes left goes first.
+
+    Args:
+        parent: an existing folder, which several processes may share.
+
+    Yields:
+        The folder, of this process alone.
+    """
+    for left in parent.glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError), open(left / _IN_USE) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # fails while its process lives
+            shutil.rmtree(left, ignore_errors=True)
+    folder = parent / f".{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    with open(folder / _IN_USE, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        folder = folder.rename(parent / f"{_SCRATCH}{uuid.uuid4().hex}")  # locked before anybody looks for it
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def read_json(path: pathlib.Path, default=_REQUIRED):
     """The value in a JSON file.
 
@@ -60,8 +131,12 @@ def read_json(path: pathlib.Path, default=_REQUIRED):
 
     Raises:
         FileNotFoundError: there is no such file and no default.
-        ValueError: the file is not JSON, or not UTF-8.
+        ValueError: the file is not JSON, or not UTF-8, or a pipe, socket or device.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe would wait for its writer
+        raise ValueError(
+            f"A file of JSON must be a regular file. Received: a pipe, socket or device [{path}]. Remove it."
+        )
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import errno
 import io
 import json
 import os
 import pathlib
-import uuid
 
 import apache_beam as beam
 import numpy as np
@@ -23,17 +23,18 @@ from kseg import plots
 from kseg.labels import LabelMap
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.image_files import decode_image, prepare_image
+from kseg.pairs.sides import read_file
 from kseg.postprocess.regions import clean_label_map, find_regions
 from pipeline.engine import progress
-from pipeline.engine.files import write_bytes
+from pipeline.engine.files import scratch_folder, write_bytes
 from pipeline.examples.collecting import Collect, read_collected
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.prediction import labeller, region_files, tables
 from pipeline.prediction.model_checks import read_channels
-from pipeline.prediction.picture_files import PictureFile
-from pipeline.prediction.picture_records import Records, file_state, is_finished, record_path
+from pipeline.prediction.picture_files import RESULT_FOLDERS, PictureFile
+from pipeline.prediction.picture_records import Records, file_state, is_finished, picture_path, record_path
 
-LABEL_MAPS, OVERLAYS = "label_maps", "overlays"
+LABEL_MAPS, OVERLAYS = RESULT_FOLDERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,16 +73,17 @@ def predict(
     names = [
         (os.fsencode(picture.source.absolute()), os.fsencode(picture.key)) for picture in pictures
     ]  # not all are text
-    file = output / f".{uuid.uuid4().hex}.jsonl"
-    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
-        _ = (
-            pipeline
-            | "Name pictures" >> beam.Create(names)
-            | "Spread" >> beam.Reshuffle()
-            | "Label" >> beam.ParDo(LabelPicture(output, models, options))
-            | "Collect" >> Collect(file)
-        )
-    outcomes = read_collected(file)
+    with scratch_folder(output) as scratch:
+        file = scratch / "outcomes.jsonl"
+        with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
+            _ = (
+                pipeline
+                | "Name pictures" >> beam.Create(names)
+                | "Spread" >> beam.Reshuffle()
+                | "Label" >> beam.ParDo(LabelPicture(output, models, options))
+                | "Collect" >> Collect(file)
+            )
+        outcomes = read_collected(file)
 
     # Write the tables.
     labels = LabelMap.load(models[0] / "assets")
@@ -125,15 +127,25 @@ class LabelPicture(beam.DoFn):
             if is_finished(record_path(self._output, key), state):
                 return {"outcome": "skipped"}
             image = self._read(source)
-        except (PairError, OSError) as error:
-            fault = error.name if isinstance(error, PairError) else "unreadable_file"
-            return {"outcome": "unreadable", "path": printable(source), "fault": fault, "message": str(error)}
-        self._write(key, image, self._predict(image), {"source": printable(source), **state})
+        except PairError as error:
+            return _unreadable(source, error.name, str(error))
+        except OSError as error:
+            message = f"A picture must be readable. Received: {error.strerror} [{printable(source)}]."
+            return _unreadable(source, "unreadable_file", message)
+        label_map = self._predict(image)
+        try:
+            self._write(key, image, label_map, {"source": printable(source), **state})
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            message = f"The paths of results must not be too long. Received: {printable(self._output / key)}. Shorten --output."
+            return _unreadable(source, "path_too_long", message)
         return {"outcome": "done"}
 
     def _read(self, source) -> np.ndarray:
         """The picture (H, W, C), uint8, with the channels that the model takes."""
-        stored, _, _ = prepare_image(source.read_bytes(), self._channels, printable(source), self._options.max_pixels)
+        data = read_file(source, self._options.max_pixels)
+        stored, _, _ = prepare_image(data, self._channels, printable(source), self._options.max_pixels)
         return decode_image(stored)
 
     def _write(self, key, image, label_map, record):
@@ -142,10 +154,10 @@ class LabelPicture(beam.DoFn):
         label_map = cleaned.label_map
         picture = Image.frombytes("P", label_map.shape[::-1], label_map.tobytes())
         picture.putpalette(self._labels.palette().tobytes())
-        write_bytes(self._output / LABEL_MAPS / f"{key}.png", _encode(picture, "PNG"))
+        write_bytes(picture_path(self._output, LABEL_MAPS, key, ".png"), _encode(picture, "PNG"))
         if self._options.overlays:
             overlay = plots.overlay(image, label_map, self._labels)
-            write_bytes(self._output / OVERLAYS / f"{key}.jpg", _encode(overlay, "JPEG", quality=90))
+            write_bytes(picture_path(self._output, OVERLAYS, key, ".jpg"), _encode(overlay, "JPEG", quality=90))
         pixels = np.bincount(label_map.ravel(), minlength=self._labels.num_classes).tolist()
         record |= {"key": printable(key), "height": label_map.shape[0], "width": label_map.shape[1], "pixels": pixels}
         record["moved"] = [[*classes, count] for classes, count in cleaned.changed_pixels.items()]
@@ -160,8 +172,13 @@ class LabelPicture(beam.DoFn):
         if file_format != "geojson":
             return {"regions": regions}
         collection = {"type": "FeatureCollection", "features": regions}
-        write_bytes(self._output / region_files.FOLDER / f"{key}.geojson", json.dumps(collection).encode())
+        path = picture_path(self._output, region_files.FOLDER, key, ".geojson")
+        write_bytes(path, json.dumps(collection).encode())
         return {}
+
+
+def _unreadable(source, fault, message) -> dict:
+    return {"outcome": "unreadable", "path": printable(source), "fault": fault, "message": message}
 
 
 def _encode(picture: Image.Image, file_format: str, **options) -> bytes:

@@ -1,8 +1,8 @@
 """Finds the pictures that a command labels, and names the files written for each.
 
 Patterns, folders and files may be mixed. Outputs keep the folders of the pictures below the common folder of the patterns, so
-that pictures of the same name do not collide. Refused: inputs without pictures, two pictures with the same output, and pictures
-inside the output folder. Standard library only.
+that pictures of the same name do not collide. What an earlier run wrote into the output folder is left out. Refused: inputs
+without pictures, two pictures with the same output, and other pictures inside the output folder. Standard library only.
 """
 
 from __future__ import annotations
@@ -12,8 +12,13 @@ import glob
 import os
 import pathlib
 
+from pipeline.prediction.picture_records import file_stem
+
 SUFFIXES = (".jpg", ".jpeg", ".png")
 """Suffixes that are taken from a folder; files that a pattern or a path names may have any."""
+
+RESULT_FOLDERS = ("label_maps", "overlays")
+"""Folders in the output that hold pictures."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +47,7 @@ def picture_files(inputs: list[str], output: pathlib.Path) -> list[PictureFile]:
     found, bases = {}, []
     for text in inputs:
         base, files = _match(text)
+        files = [file for file in files if not _is_result(file, output)]
         if not files:
             raise ValueError(
                 f"`--input` must match at least one picture. Received: --input {text} [in {pathlib.Path.cwd()}]. "
@@ -67,13 +73,19 @@ def _match(text: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
         part for part in path.parts[: next(i for i, part in enumerate((*path.parts, "*")) if glob.has_magic(part))]
     ]
     files = [pathlib.Path(name) for name in glob.glob(text, recursive=True)]
-    return pathlib.Path(*fixed), [file for file in files if file.is_file()]
+    return pathlib.Path(*fixed), [file for file in files if file.exists() and not file.is_dir()]
+
+
+def _is_result(file, output) -> bool:
+    """Whether an earlier run wrote the file."""
+    folders = (output.absolute() / name for name in RESULT_FOLDERS)
+    return any(folder in file.absolute().parents for folder in folders)
 
 
 def _check(pictures, output):
     seen = {}
     for picture in pictures:
-        other = seen.setdefault(picture.key, picture.source)
+        other = seen.setdefault(file_stem(picture.key), picture.source)
         if other != picture.source:
             raise ValueError(
                 "Two pictures must not have the same output. "

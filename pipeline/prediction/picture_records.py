@@ -11,16 +11,53 @@ Standard library only.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import pathlib
 
 from pipeline.engine.files import read_json
 
 FOLDER = "records"
+MAX_NAME = 255
+"""Bytes of a file name that file systems take."""
+
+LONGEST_SUFFIX = len(".geojson")
+
+
+def file_stem(key: pathlib.PurePath) -> pathlib.PurePath:
+    """What the files written for a picture are called, without their suffix: its key, with a name that is not too long.
+
+    A name that leaves no room for a suffix is cut, and ends in ~ and 16 digits of the SHA-256 of the key.
+
+    Args:
+        key: of the picture.
+    """
+    room, name = MAX_NAME - LONGEST_SUFFIX, os.fsencode(key.name)
+    if len(name) <= room:
+        return key
+    digits = f"~{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}"
+    cut = name[: room - len(digits)]
+    while cut and (name[len(cut)] & 0xC0) == 0x80:  # within a character of UTF-8
+        cut = cut[:-1]
+    return key.with_name(os.fsdecode(cut) + digits)
+
+
+def picture_path(output: pathlib.Path, folder: str, key: pathlib.PurePath, suffix: str) -> pathlib.Path:
+    """Path of a file that is written for the picture `key`.
+
+    Args:
+        output: folder of all results.
+        folder: of files of this kind.
+        key: of the picture.
+        suffix: such as ".png".
+    """
+    stem = file_stem(key)
+    return output / folder / stem.parent / f"{stem.name}{suffix}"
 
 
 def record_path(output: pathlib.Path, key: pathlib.PurePath) -> pathlib.Path:
     """Path of the record of the picture `key`."""
-    return output / FOLDER / f"{key}.json"
+    return picture_path(output, FOLDER, key, ".json")
 
 
 def file_state(source: pathlib.Path) -> dict[str, int]:

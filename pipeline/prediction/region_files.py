@@ -11,14 +11,13 @@ No framework.
 
 from __future__ import annotations
 
-import csv
 import json
 import pathlib
 
 from kseg.labels import LabelMap
 from kseg.postprocess import outlines
 from kseg.postprocess.regions import Region
-from pipeline.engine.files import atomic
+from pipeline.engine.files import atomic, csv_writer
 
 FOLDER = "regions"  # of GeoJSON
 FORMATS = ("csv", "json", "geojson", "coco")
@@ -65,10 +64,11 @@ def write_regions(output: pathlib.Path, file_format: str, records, labels: Label
 
 
 def _write_csv(file, records, _labels):
-    table = csv.DictWriter(file, ("picture", *COLUMNS))
-    table.writeheader()
+    write = csv_writer(file)
+    write(["picture", *COLUMNS])
     for record in records:
-        table.writerows({"picture": record["key"], **row} for row in record["regions"])
+        for row in record["regions"]:
+            write([record["key"], *(row[column] for column in COLUMNS)])
 
 
 def _write_json(file, records, _labels):

@@ -1,13 +1,14 @@
-"""The tables of all pictures, written from their records as CSV. Standard library only."""
+"""The tables of all pictures, written from their records as CSV. Standard library only.
+
+Cells that a spreadsheet would run as a formula begin with an apostrophe; see `pipeline.engine.files.csv_cell`.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
 
 from kseg.labels import LabelMap
-from pipeline.engine.files import write_bytes
+from pipeline.engine.files import write_csv
 from pipeline.prediction.picture_records import Records
 
 CLASS_SHARES, CHANGED_PIXELS, UNREADABLE = "class_shares.csv", "changed_pixels.csv", "unreadable.csv"
@@ -20,7 +21,7 @@ def write_class_shares(output: pathlib.Path, records: Records, labels: LabelMap)
         size = record["height"] * record["width"]
         shares = [f"{count / size:.6f}" for count in record["pixels"]]
         rows.append([record["key"], record["height"], record["width"], *shares])
-    _write_csv(output / CLASS_SHARES, rows)
+    write_csv(output / CLASS_SHARES, rows)
 
 
 def write_changed_pixels(output: pathlib.Path, records: Records, labels: LabelMap) -> int:
@@ -30,7 +31,7 @@ def write_changed_pixels(output: pathlib.Path, records: Records, labels: LabelMa
         for record in records
         for before, after, pixels in record["moved"]
     ]
-    _write_csv(output / CHANGED_PIXELS, [["picture", "from", "to", "pixels"], *rows])
+    write_csv(output / CHANGED_PIXELS, [["picture", "from", "to", "pixels"], *rows])
     return sum(row[-1] for row in rows)
 
 
@@ -41,10 +42,4 @@ def write_unreadable(output: pathlib.Path, outcomes: list[dict]):
         for outcome in outcomes
         if outcome["outcome"] == "unreadable"
     )
-    _write_csv(output / UNREADABLE, [["path", "fault", "message"], *rows])
-
-
-def _write_csv(path: pathlib.Path, rows: list[list]):
-    stream = io.StringIO()
-    csv.writer(stream).writerows(rows)
-    write_bytes(path, stream.getvalue().encode("utf-8"))
+    write_csv(output / UNREADABLE, [["path", "fault", "message"], *rows])

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -204,6 +205,49 @@ def test_results_of_other_options_or_another_model_are_not_mixed(command, model,
         file.write("\n")
     assert command() == 2
     assert "which differs in model" in capsys.readouterr().err
+
+
+FORMULA = '=HYPERLINK("evil.example","a")'
+
+
+def test_no_name_is_run_as_a_formula_waited_for_or_too_long_for_results(command, pictures, tmp_path, monkeypatch):
+    names = [FORMULA, "+1", "-1", "@A1", "'quoted", "a;=1+1", "x" * 251, "\u00e9" * 125 + "y", "z" * 247]
+    for name in names:
+        shutil.copy(pictures / "a" / "0.png", pictures / "b" / f"{name}.png")
+    os.mkfifo(pictures / "b" / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as listening:
+        monkeypatch.chdir(pictures / "b")  # the path of a socket must be short
+        listening.bind("socket.png")
+        assert command("--overlays", "--regions", "csv") == 0
+    out = tmp_path / "out"
+    rows = {row["path"]: row["fault"] for row in table(out / "unreadable.csv")}
+    assert rows == {str(pictures / "b" / f"{name}.png"): "not_a_file" for name in ("pipe", "socket")}
+    for name in ("class_shares.csv", "regions.csv"):
+        found = {row["picture"] for row in table(out / name)}
+        assert not [text for text in found if text[0] in "=+-@\t\r"]
+        assert {f"b/{name}" for name in names} <= found
+    for kind in ("label_maps", "overlays", "records"):
+        files = list((out / kind / "b").iterdir())
+        assert len(files) == len(names) + 2 and max(len(os.fsencode(file.name)) for file in files) <= 255
+    assert command("--overlays", "--regions", "csv") == 0
+    assert len(table(out / "class_shares.csv")) == len(names) + 5
+
+
+def test_a_picture_in_the_input_folder_itself_is_no_formula_either(model, pictures, tmp_path):
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    shutil.copy(pictures / "a" / "0.png", folder / f"{FORMULA}.png")
+    arguments = ["--model", str(model), "--input", str(folder), "--output", str(tmp_path / "out")]
+    assert predict.main([*arguments, "--regions", "csv"]) == 0
+    for name in ("class_shares.csv", "regions.csv"):
+        assert {row["picture"] for row in table(tmp_path / "out" / name)} == {f"'{FORMULA}"}
+
+
+def test_results_below_the_input_folder_are_not_labelled_when_the_command_runs_again(model, pictures, capsys):
+    arguments = ["--model", str(model), "--input", str(pictures), "--output", str(pictures / "out"), "--overlays"]
+    assert predict.main(arguments) == predict.main(arguments) == 0
+    assert "0 new, 5 finished before" in capsys.readouterr().out
+    assert len(table(pictures / "out" / "class_shares.csv")) == 5
 
 
 def test_without_a_readable_picture_it_ends_with_status_2(command, tmp_path, capsys):

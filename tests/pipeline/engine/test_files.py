@@ -1,11 +1,18 @@
 """Files are written whole or not at all, and places that cannot be written are refused before any work."""
 
+import csv
+import os
 import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
 import threading
 
 import pytest
 
 from pipeline.engine import files
+from tests.conftest import ROOT
 
 
 def test_a_write_that_fails_leaves_the_earlier_file_and_nothing_else(tmp_path):
@@ -59,3 +66,49 @@ def test_places_that_cannot_be_written_are_refused_and_nothing_is_made(tmp_path)
     with pytest.raises(ValueError, match=r"Received: --output /proc/crf\.json \[.*: /proc\]\. Choose another place"):
         files.check_output_file(pathlib.Path("/proc/crf.json"), "--output")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "file"]
+
+
+TEXTS = ["a", "=1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1", "\uff1d1", "'a", "''", "a;=1", 'b"c', ""]
+
+
+def test_no_cell_of_a_table_is_a_formula_and_every_text_can_be_had_back(tmp_path):
+    files.write_csv(tmp_path / "a.csv", [["text", "number"], *([text, -number] for number, text in enumerate(TEXTS))])
+    with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    assert not [text for text, _ in rows if text.startswith(files.FORMULA_STARTS)]
+    assert [text.removeprefix("'") for text, _ in rows] == TEXTS
+    assert [int(number) for _, number in rows] == [-number for number in range(len(TEXTS))]
+    assert '"a;=1"' in (tmp_path / "a.csv").read_text(encoding="utf-8")
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_uses_is_not(tmp_path):
+    code = f"""
+        import pathlib, sys, time
+        from pipeline.engine.files import scratch_folder
+        with scratch_folder(pathlib.Path({str(tmp_path)!r})) as folder:
+            (folder / "beam-temp-x").mkdir()
+            print(folder, flush=True)
+            sys.stdin.read()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        used = pathlib.Path(process.stdout.readline().strip())
+        with files.scratch_folder(tmp_path) as folder:
+            assert set(tmp_path.iterdir()) == {used, folder}
+        assert list(tmp_path.iterdir()) == [used]
+        process.send_signal(signal.SIGKILL)
+    assert list(tmp_path.iterdir()) == [used]
+    with pytest.raises(KeyError), files.scratch_folder(tmp_path) as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    from kseg.labels import LabelMap
+    from pipeline.engine.fingerprints import external
+
+    os.mkfifo(tmp_path / "pipe")
+    for read in (files.read_json, external, LabelMap.from_csv):
+        with pytest.raises(ValueError, match=r"must be .*file.*pipe"):
+            read(tmp_path / "pipe")
