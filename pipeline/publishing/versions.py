@@ -64,14 +64,13 @@ def publish(
     """
     _make_folder(folder)
     with _locked(folder) as last_version:
-        newest = max(list_versions(folder), default=None)
-        if newest is not None and read_fingerprint(folder / str(newest)) == lineage["fingerprint"]:
-            damage = _differences(saved_model, folder / str(newest))
+        if (newest := _newest_with_fingerprint(folder, saved_model, lineage["fingerprint"])) is not None:
+            damage = _differences(saved_model, newest)
             if not damage:
-                _repair_lineage(folder / str(newest), lineage)
-                _check(check, folder / str(newest))
-                return newest
-            progress.print_message(f"{folder / str(newest)} is damaged ({shorten(damage)}): its model is pushed again.")
+                _repair_lineage(newest, lineage)
+                _check(check, newest)
+                return int(newest.name)
+            progress.print_message(f"{newest} is damaged ({shorten(damage)}): its model is pushed again.")
         _refuse_other_baseline(folder, lineage["fingerprint"], baseline)
         version = next_number(folder)
         incoming = folder / ".incoming"  # no integer, so servers ignore it; a killed pusher leaves it
@@ -87,6 +86,17 @@ def publish(
             _remove(_hide(place))
             raise
         return int(place.name)
+
+
+def _newest_with_fingerprint(folder: pathlib.Path, saved_model: pathlib.Path, fingerprint: str) -> pathlib.Path | None:
+    """The newest version if it is the model of that fingerprint; where its lineage is damaged, the bytes of its files tell."""
+    numbers = list_versions(folder)
+    if not numbers:
+        return None
+    newest = folder / str(numbers[-1])
+    found = read_fingerprint(newest)
+    unknown = found is None and (newest / LINEAGE).is_file()
+    return newest if found == fingerprint or (unknown and not _differences(saved_model, newest)) else None
 
 
 def _check(check, version: pathlib.Path):

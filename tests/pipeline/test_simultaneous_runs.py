@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import multiprocessing
+import pathlib
 import shutil
 
 import pytest
 
-from pipeline import line
+from pipeline import gc, line
 from pipeline.components.pusher import pusher  # noqa: F401  (one of COMPONENTS)
 from pipeline.engine.store import Store
 from pipeline.publishing import entries, server_process, versions
@@ -190,6 +191,39 @@ def test_two_processes_that_saw_no_baseline_end_with_the_better_model(started, q
     assert [process.exitcode for process in processes] == [0, 0]
     found = pushed_models(started.folder)
     assert found in ({1: (0.6, None)}, {1: (0.3, None), 2: (0.6, 0.3)})
+
+
+def test_two_runs_and_gc_at_once_end_with_whole_versions_and_what_they_need(started, tmp_path):
+    fork = multiprocessing.get_context("fork")
+    finish(started(0.1))
+    done = fork.Event()
+
+    def run(qualities):
+        for quality in qualities:
+            finish(started(quality, keep=2))
+
+    def collect():
+        while not done.is_set():
+            status = gc.main(
+                [f"--root={tmp_path / 'runs'}", f"--push-to={tmp_path / 'models'}", "--delete", "--delete"]
+            )
+            assert status in (0, 2)
+
+    runs = [fork.Process(target=run, args=(qualities,)) for qualities in ((0.2, 0.4, 0.6), (0.3, 0.5, 0.7))]
+    collecting = fork.Process(target=collect)
+    for process in (collecting, *runs):
+        process.start()
+    for process in runs:
+        process.join(120)
+    done.set()
+    collecting.join(60)
+    assert [process.exitcode for process in (*runs, collecting)] == [0, 0, 0]
+    assert entries.describe_faults(started.folder) == []
+    found = pushed_models(started.folder)
+    assert found[max(found)][0] == 0.7
+    for number in found:
+        artifact = pathlib.Path(entries.read_lineage(started.folder / str(number))["artifact"])
+        assert (artifact / "saved_model" / "saved_model.pb").read_text() == str(found[number][0])
 
 
 @pytest.mark.slow
