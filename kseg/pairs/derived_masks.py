@@ -102,6 +102,16 @@ class Thresholded(_Derived):
 
 
 @dataclasses.dataclass(frozen=True)
+class PureColours(_Derived):
+    """A mask of colours whose channels are 0 or 255, which compression has blurred: 255 from 128 on, else 0; see `Side`."""
+
+    def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
+        pixels, _ = decode_mask(self.mask.read(max_pixels), self.name, max_pixels)
+        pixels = pixels if pixels.ndim == 3 else np.dstack([pixels] * 3)
+        return encode(Image.fromarray(np.where(pixels >= 128, np.uint8(255), np.uint8(0))))
+
+
+@dataclasses.dataclass(frozen=True)
 class JoinedMasks:
     """One mask of 0 and another value per label, joined into one; see `Side`.
 

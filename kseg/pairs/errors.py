@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 
 class PairError(ValueError):
@@ -28,17 +29,17 @@ class SeveralReadingsError(ValueError):
 
     Attributes:
         root: of the source.
-        readings: what was recognised, by the name of its layout.
+        readings: a list of `Recognised`; the options of each select it.
     """
 
-    def __init__(self, root, readings: dict):
+    def __init__(self, root, readings: list):
         super().__init__(root, readings)
         self.root, self.readings = root, readings
 
     def __str__(self):
         rows = "".join(
-            f"\n  layout={name!r}: {reading.name}, {len(reading.listing.pairs)} pairs"
-            for name, reading in self.readings.items()
+            f"\n  {printable(reading.root)} {shlex.join(reading.options)}: {reading.name}, {len(reading.listing.pairs)} pairs"
+            for reading in self.readings
         )
         return f"A source must have one reading. Received: {len(self.readings)} [{printable(self.root)}]. Choose:{rows}"
 

@@ -19,54 +19,21 @@ import dataclasses
 import os
 import pathlib
 
-from kseg._suggestions import did_you_mean
 from kseg.labels import LabelMap
 from kseg.pairs.conventions import PLAIN, Conventions
 from kseg.pairs.decoding import MAX_PIXELS
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.folder_files import Boundary, boundary_of
 from kseg.pairs.image_files import prepare_pair
-from kseg.pairs.layouts import (
-    ade20k,
-    camvid,
-    cityscapes,
-    csv_table,
-    drive,
-    folders,
-    oxford_pet,
-    polyps,
-    stacks,
-    voc,
-)
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
+from kseg.pairs.recognisers import find_readings
 from kseg.pairs.split_names import split_of_name
 
 LAYOUTS = (
     "images/ and masks/, or JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/; "
     "or give a CSV file with the columns image and mask"
 )
-NAMED = {
-    "ade20k": ade20k.recognise,
-    "camvid": camvid.recognise,
-    "cityscapes": cityscapes.recognise,
-    "cvc-clinicdb": polyps.recognise_cvc,
-    "drive": drive.recognise,
-    "isbi2012": stacks.recognise,
-    "kvasir-seg": polyps.recognise_kvasir,
-    "oxford-pet": oxford_pet.recognise,
-    "table": csv_table.recognise,
-    "voc": voc.recognise,
-}
-"""Layouts that are recognised by names of their own, by the name that `layout` takes."""
-
-FOLDERS = {"folders": folders.recognise}
-"""Layouts that are tried where no named one answers."""
-
-ON_REQUEST = {"cityscapes-labelids": cityscapes.recognise_label_ids, "voc-aug": voc.recognise_augmented}
-"""Readings beside a usual one, which are taken only where `layout` names them."""
-
-RECOGNISERS = NAMED | FOLDERS | ON_REQUEST
 
 
 def list_pairs(
@@ -91,6 +58,8 @@ def recognise_pairs(
     root,
     *,
     layout: str | None = None,
+    images: str | None = None,
+    masks: str | None = None,
     validation_share: float = 0.1,
     test_share: float = 0.1,
     data_root: str | os.PathLike | None = None,
@@ -100,7 +69,10 @@ def recognise_pairs(
 
     Args:
         root: a folder or file in one of the layouts above.
-        layout: name of a layout in `RECOGNISERS`, where several readings lie there; None: the one that is recognised.
+        layout: name of a layout in `recognisers.RECOGNISERS`, where several readings lie there; None: the one that is
+            recognised.
+        images: pattern of the images, with `masks`, of a folder of no known layout, such as "left/**/*_rgb.png".
+        masks: pattern of the masks; what the wildcards take ties both together.
         validation_share: share of pairs assigned to validation if the source has no splits.
         test_share: share of pairs assigned to test if the source has no splits.
         data_root: folder outside which no file is opened; None: `root`, or the folder of the CSV file. Paths in the file may be
@@ -113,7 +85,7 @@ def recognise_pairs(
     Raises:
         SeveralReadingsError: the source can be read in several ways.
         PairError: the layout is unknown, a folder is missing, empty or elsewhere, or no image has a mask.
-        ValueError: `layout` is unknown, or the shares leave no pair to train on.
+        ValueError: `layout` is unknown or goes with patterns, or the shares leave no pair to train on.
     """
     root = pathlib.Path(root)
     if not (root.is_file() or root.is_dir()):
@@ -124,40 +96,14 @@ def recognise_pairs(
             "Check the path.",
         )
     boundary = boundary_of(root, data_root, follow_links)
-    readings = find_readings(root, layout, boundary)
+    readings = find_readings(root, layout, images, masks, boundary)
     if not readings:
         raise _unknown_layout(root)
     if len(readings) > 1:
         raise SeveralReadingsError(root, readings)
-    (found,) = readings.values()
+    (found,) = readings
     listing = assign_splits(_keep_inside(found.listing, boundary), validation_share, test_share)
     return dataclasses.replace(found, listing=listing)
-
-
-def find_readings(
-    root: pathlib.Path, layout: str | None = None, boundary: Boundary | None = None
-) -> dict[str, Recognised]:
-    """Every reading of a folder or file, by the name of its layout.
-
-    Args:
-        root: an existing folder or file.
-        layout: the one to try; None: all.
-        boundary: outside which no file is opened; None: the folder, or that of the file.
-
-    Raises:
-        PairError: a layout is certain, and cannot be used as a whole.
-        ValueError: `layout` is unknown.
-    """
-    if layout is not None and layout not in RECOGNISERS:
-        cure = did_you_mean(layout, RECOGNISERS, f"There are: {', '.join(RECOGNISERS)}.")
-        raise ValueError(f"`layout` must name a layout. Received: layout={layout!r}.{cure}")
-    groups = [NAMED, FOLDERS] if layout is None else [{layout: RECOGNISERS[layout]}]
-    for group in groups:
-        with (boundary or boundary_of(root)).enforced():
-            answers = {name: recognise(root) for name, recognise in group.items()}
-        if found := {name: answer for name, answer in answers.items() if answer}:
-            return found
-    return {}
 
 
 def _keep_inside(listing: Listing, boundary: Boundary) -> Listing:

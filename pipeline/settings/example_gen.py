@@ -15,6 +15,8 @@ class ExampleGen(Checked):
     # raw mask value that means void; None: every pixel has a class
     ignore_value: Annotated[int, Number(minimum=0, maximum=255, integer=True)] | None = None
     layout: Name | None = None  # of a folder or file that can be read in several ways; None: the one that is recognised
+    images: Name | None = None  # pattern of the images in a folder of no known layout, and of the masks
+    masks: Name | None = None
     mask_reading: Literal["values", "colours"] | None = (
         None  # of masks that have both; None: as is possible in all of them
     )
@@ -36,6 +38,11 @@ class ExampleGen(Checked):
 
     def __post_init__(self):
         super().__post_init__()
+        if bool(self.images) != bool(self.masks) or (self.images and self.layout):
+            raise ValueError(
+                "`images` and `masks` must be given together, without `layout`. Received: "
+                f"example_gen.images={self.images}, example_gen.masks={self.masks}, example_gen.layout={self.layout}."
+            )
         if self.validation_share + self.test_share >= 1:
             raise ValueError(
                 "`validation_share` and `test_share` must leave pairs to train on: their sum must lie below 1. Received: "

@@ -33,6 +33,18 @@ FLAGS = {  # by group of the help
         "--classes": Flag(
             "classes", "table with the columns value,name,red,green,blue", "FILE", "classes.csv in the folder"
         ),
+        "--images": Flag(
+            "example_gen.images",
+            "pattern of the images in --data, such as 'left/**/*_rgb.png'",
+            "PATTERN",
+            "recognised",
+        ),
+        "--masks": Flag(
+            "example_gen.masks",
+            "pattern of the masks; what the wildcards take ties both together",
+            "PATTERN",
+            "recognised",
+        ),
         "--layout": Flag(
             "example_gen.layout", "layout of --data, where it can be read in several ways", "LAYOUT", "recognised"
         ),

@@ -7,6 +7,7 @@ import json
 import pathlib
 import re
 
+from kseg._extras import extra
 from kseg.labels import voc_colour
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import check_file
@@ -19,7 +20,34 @@ def find_classes(root: pathlib.Path) -> Classes | None:
     for name, read in READERS.items():
         if path := file_in(root, name):
             return read(path)
-    return None
+    tables = (
+        sorted(path for path in root.iterdir() if path.suffix.lower() in (".yaml", ".yml")) if root.is_dir() else []
+    )
+    return read_yaml(tables[0]) if len(tables) == 1 else None
+
+
+def read_yaml(path: pathlib.Path) -> Classes | None:
+    """The `names` of a YAML file, as Ultralytics has them, by value; 255 is void; None if there are none."""
+    names = yaml_names(path)
+    return _classes([(v, n, voc_colour(v)) for v, n in names.items()], path, void=255) if names else None
+
+
+def yaml_names(path: pathlib.Path) -> dict[int, str]:
+    """The `names` of a YAML file by number; empty if it has none.
+
+    Raises:
+        PairError: it is no YAML, or the names are neither a list nor numbered.
+    """
+    with extra("formats"):
+        import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        names = content.get("names") if isinstance(content, dict) else None
+        numbered = enumerate(names) if isinstance(names, list) else (names or {}).items()
+        return {int(number): str(name) for number, name in numbered}
+    except (yaml.YAMLError, OSError, ValueError, AttributeError) as error:
+        raise _bad_line(path, "names as a list or by number", repr(error)) from error
 
 
 def read_colour_list(path: pathlib.Path) -> Classes:

@@ -24,12 +24,15 @@ TABLE_CURE = "Write it as UTF-8 with commas; the first line is image,mask or ima
 
 
 def recognise(root: pathlib.Path) -> Recognised | None:
-    """A file; one that is no table of pairs is refused.
+    """A file, other than those that other layouts read; one that is no table of pairs is refused.
 
     Raises:
         PairError: the file is not such a table.
     """
-    return Recognised("table of pairs", read_table(root), root) if root.is_file() else None
+    others = (".json", ".npz", ".parquet")
+    if not root.is_file() or root.suffix.lower() in others:
+        return None
+    return Recognised("table of pairs", read_table(root), root)
 
 
 def read_table(path: pathlib.Path) -> Listing:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import FolderFiles, check_file, find_files
+from kseg.pairs.folder_files import FolderFiles, check_file, find_files, walk_files
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
 
@@ -59,6 +59,11 @@ def file_in(folder: pathlib.Path, *names: str) -> pathlib.Path | None:
     if path:
         check_file(path)
     return path
+
+
+def walk(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Every file below a folder in order of path, without hidden ones and what systems leave."""
+    return [path for path in walk_files(folder) if not JUNK & {part.lower() for part in path.parts[-3:]}]
 
 
 def find_images(folder: pathlib.Path) -> FolderFiles:

@@ -62,6 +62,8 @@ class Recognised:
         root: the folder or file that is of the layout, at or below the one that was given.
         classes: the table that the layout brings, or None.
         notes: whole sentences for the log, such as which files were left out.
+        layout: name of the recogniser, or "" where patterns were given or found.
+        options: what selects this reading among several on the command line.
     """
 
     name: str
@@ -69,3 +71,5 @@ class Recognised:
     root: pathlib.Path
     classes: Classes | None = None
     notes: tuple[str, ...] = ()
+    layout: str = ""
+    options: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import collections
 import functools
 import pathlib
 import random
+import shlex
 
 import apache_beam as beam
 
@@ -67,16 +68,17 @@ def _recognise(root, config, classes) -> Recognised:
         return recognise_pairs(
             root,
             layout=config.layout,
+            images=config.images,
+            masks=config.masks,
             validation_share=config.validation_share,
             test_share=config.test_share,
             data_root=config.data_root,
             follow_links=config.follow_links,
         )
     except SeveralReadingsError as error:
-        command = _command(root, config, classes)
         rows = "\n".join(
-            f"  {command} --layout {name}  # {found.name}: {count_pairs(found.listing)}"
-            for name, found in error.readings.items()
+            f"  {_command(found.root, config, classes, found.options)}  # {found.name}: {count_pairs(found.listing)}"
+            for found in error.readings
         )
         raise ValueError(
             f"A source must have one reading. Received: {len(error.readings)} [{printable(root)}]. Choose:\n{rows}"
@@ -98,8 +100,12 @@ def _read_classes(root, found: Recognised, config, classes, boundary) -> tuple[L
     raise missing_table_error(received, scan, str(tables[0]), _command(root, config), config.ignore_value)
 
 
-def _command(root, config, classes=None) -> str:
-    return run_command(root, classes, config.data_root, config.follow_links)
+def _command(root, config, classes=None, options=()) -> str:
+    """The command that runs the line on this reading."""
+    given = {"--layout": config.layout, "--images": config.images, "--masks": config.masks}
+    options = options or [text for flag, value in given.items() if value for text in (flag, value)]
+    command = run_command(root, classes, config.data_root, config.follow_links)
+    return f"{command} {shlex.join(options)}" if options else command
 
 
 def count_pairs(listing: Listing) -> str:

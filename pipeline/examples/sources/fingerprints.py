@@ -68,12 +68,13 @@ def fingerprint_files(
 
 def _listed_files(root, boundary, layout) -> list[pathlib.Path]:
     """The file, the classes beside it, and the files of its pairs in every reading, each once."""
-    from kseg.pairs.image_folder import find_readings
+    from kseg.pairs.layouts.class_files import READERS
+    from kseg.pairs.recognisers import find_readings
 
-    readings = find_readings(root, layout, boundary).values()
+    readings = find_readings(root, layout, boundary=boundary)
     of_pairs = [file for reading in readings for pair in reading.listing.pairs for file in pair.files]
-    classes = root.parent / "classes.csv"
-    return list(dict.fromkeys([root, *([classes] if classes.is_file() else []), *of_pairs]))
+    tables = [root.parent / name for name in ("classes.csv", *READERS)]
+    return list(dict.fromkeys([root, *(table for table in tables if table.is_file()), *of_pairs]))
 
 
 def _content(file) -> str:

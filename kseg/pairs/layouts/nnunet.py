@@ -1,0 +1,73 @@
+"""nnU-Net's raw data: imagesTr/X_0000.png, labelsTr/X.png and dataset.json, for pictures of two dimensions."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from kseg.labels import voc_colour
+from kseg.pairs.errors import PairError, printable
+from kseg.pairs.layouts.class_files import read_json
+from kseg.pairs.layouts.matching import file_in, find_images, find_masks, join, keep_ending, match, subfolder
+from kseg.pairs.layouts.recognised import Classes, Recognised
+
+FOLDERS = (("imagesTr", "labelsTr", ""), ("imagesTs", "labelsTs", "test"))
+
+
+def recognise(root: pathlib.Path) -> Recognised | None:
+    """A folder with imagesTr/, labelsTr/ and dataset.json.
+
+    Raises:
+        PairError: the pictures are volumes or have several files, or dataset.json is another.
+    """
+    table = file_in(root, "dataset.json")
+    if not (table and subfolder(root, "imagesTr") and subfolder(root, "labelsTr")):
+        return None
+    content = read_json(table)
+    _check_pictures(content, subfolder(root, "imagesTr"), table)
+    listings, notes = [], []
+    for images, masks, split in FOLDERS:
+        pictures, labels = subfolder(root, images), subfolder(root, masks)
+        if pictures and labels:
+            found = keep_ending(find_images(pictures), "_0000")
+            listing = match(found, find_masks(labels), split, lambda key, labels=labels: labels / f"{key}.png")
+            listings.append(dataclasses.replace(listing, foreign_files=[]))
+        elif pictures:
+            notes.append(f"{pictures.name} has no {masks} and is left out.")
+    return Recognised("nnU-Net, raw data", join(listings), root, _classes(content, table), tuple(notes))
+
+
+def _check_pictures(content, folder, table):
+    volume = next(
+        (path for path in folder.iterdir() if path.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".mha"))), None
+    )
+    second = next(folder.glob("*_0001.*"), None)
+    if volume or second:
+        raise PairError(
+            "unsupported_format",
+            "Pictures must be one file of two dimensions each. Received: "
+            + (
+                f"volumes such as {printable(volume.name)}"
+                if volume
+                else f"several channels, such as {printable(second.name)}"
+            ),
+            printable(folder),
+            "Write the slices, or the channels together, as PNG, and list them as images/ and masks/.",
+        )
+
+
+def _classes(content, path) -> Classes:
+    try:
+        rows = sorted((int(value), str(name), voc_colour(int(value))) for name, value in content["labels"].items())
+    except AttributeError:
+        rows = []
+    except (KeyError, TypeError, ValueError) as error:
+        raise PairError(
+            "bad_json",
+            f"dataset.json must give one value for each label. Received: {error}",
+            printable(path),
+            "Regions of several values cannot be read.",
+        ) from error
+    if not rows or not all(value.isdigit() for value in map(str, (row[0] for row in rows))):
+        raise PairError("bad_json", "dataset.json must name labels. Received: none", printable(path), "Add them.")
+    return Classes(tuple(rows), path.name)

@@ -1,0 +1,210 @@
+"""Arrays of numpy that hold many pictures: one .npz, one .npz a pair, or images.npy and masks.npy.
+
+    data.npz with images (N, H, W, C) and masks (N, H, W)             also x_train and y_train, and so on
+    train/case1.npz with image (H, W, C) and label (H, W)
+    images.npy (N, H, W, C) + masks.npy (N, H, W)
+
+Folders of one .npy a picture are read like those of other pictures. One picture is read at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+from kseg.pairs.decoding import MAX_PIXELS
+from kseg.pairs.errors import PairError, printable
+from kseg.pairs.layouts.class_files import find_classes
+from kseg.pairs.layouts.label_tools import split_and_key
+from kseg.pairs.layouts.matching import file_in, subfolders, walk
+from kseg.pairs.layouts.own_folders import role_of
+from kseg.pairs.layouts.recognised import Recognised
+from kseg.pairs.listing import Listing, Pair
+from kseg.pairs.other_formats import encode_array
+from kseg.pairs.split_names import split_in_name
+
+SHORT = {"x": "image", "y": "mask"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySlice:
+    """One picture of an array, or a whole array; see `kseg.pairs.sides.Side`.
+
+    Args:
+        path: a .npy, or a .npz.
+        member: name of the array in a .npz, "" in a .npy.
+        index: along the first axis; None: the array is the picture.
+    """
+
+    path: pathlib.Path
+    member: str = ""
+    index: int | None = None
+
+    own_file = None
+
+    @property
+    def kind(self) -> str:
+        return self.path.suffix.lower().removeprefix(".")
+
+    @property
+    def name(self) -> str:
+        place = printable(self.path) + (f", {printable(self.member)}" if self.member else "")
+        return place if self.index is None else f"{place}[{self.index}]"
+
+    @property
+    def files(self) -> tuple[pathlib.Path, ...]:
+        return (self.path,)
+
+    def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
+        return encode_array(self._load(), self.name, max_pixels)
+
+    def has_colour(self) -> bool:
+        shape = array_shapes(self.path)[self.member]
+        return len(shape) - (self.index is not None) == 3 and 3 in (shape[-1], shape[-3])
+
+    def _load(self) -> np.ndarray:
+        try:
+            if not self.member:
+                array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+                return array if self.index is None else array[self.index]
+            return _read_member(self.path, self.member, self.index)
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise PairError(
+                "damaged_file", f"A file must hold arrays of numpy's. Received: {error}", self.name, "Save it again."
+            ) from error
+
+
+def _read_member(path, member, index) -> np.ndarray:
+    """An array of a .npz, or one entry along its first axis, without the rest."""
+    archive, changed = path, os.stat(path).st_mtime_ns
+    stream, start, shape, fortran, dtype = _open_member(archive, changed, member)
+    if fortran and index is not None:
+        raise ValueError(f"{member} is stored in Fortran order; save numpy.ascontiguousarray of it")
+    picture = shape if index is None else shape[1:]
+    count = int(np.prod(picture)) * dtype.itemsize
+    stream.seek(start + (index or 0) * count)
+    data = stream.read(count)
+    return np.frombuffer(data, dtype).reshape(picture, order="F" if fortran else "C")
+
+
+@functools.lru_cache(maxsize=4)
+def _open_member(path, changed, member):
+    """An open array of a .npz, which goes on where the last picture ended, since a compressed one cannot jump back."""
+    stream = zipfile.ZipFile(path).open(f"{member}.npy")  # noqa: SIM115 (stays open for the next picture)
+    shape, fortran, dtype = _header(stream)
+    return stream, stream.tell(), shape, fortran, dtype
+
+
+def _header(stream):
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    if dtype.hasobject:
+        raise ValueError("pickled objects are not read")
+    return shape, fortran, dtype
+
+
+@functools.lru_cache(maxsize=64)
+def _shapes(path, changed) -> dict[str, tuple[int, ...]]:
+    try:
+        if path.suffix.lower() == ".npy":
+            return {"": np.load(path, mmap_mode="r", allow_pickle=False).shape}
+        found = {}
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as stream:
+                    found[name.removesuffix(".npy")] = _header(stream)[0]
+        return found
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise PairError(
+            "damaged_file", f"A file must hold arrays of numpy's. Received: {error}", printable(path), "Save it again."
+        ) from error
+
+
+def array_shapes(path: pathlib.Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each array of a file by its name, "" in a .npy; only headers are read.
+
+    Raises:
+        PairError: the file holds no arrays.
+    """
+    return _shapes(path, os.stat(path).st_mtime_ns)
+
+
+def recognise(root: pathlib.Path) -> Recognised | None:
+    """A .npz of many pictures, or a folder of one .npz a pair, or one of images.npy and masks.npy.
+
+    Raises:
+        PairError: a file holds no arrays, or their lengths differ.
+    """
+    if root.is_file():
+        return _of_one_file(root) if root.suffix.lower() == ".npz" else None
+    images, masks = file_in(root, "images.npy", "x.npy", "imgs.npy"), file_in(root, "masks.npy", "y.npy", "labels.npy")
+    if images and masks:
+        places = {("image", ""): (images, ""), ("mask", ""): (masks, "")}
+        return _stacked("images.npy and masks.npy", root, places)
+    folders = (root, *subfolders(root).values())
+    if not any(path.suffix.lower() == ".npz" for folder in folders for path in folder.iterdir()):
+        return None
+    paths = [path for path in walk(root) if path.suffix.lower() == ".npz"]
+    roles = _roles(paths[0])
+    if set(roles) != {("image", ""), ("mask", "")} or len(array_shapes(paths[0])[roles["mask", ""]]) != 2:
+        return None
+    pairs = []
+    for path in paths:
+        split, key = split_and_key(root, path)
+        names = _roles(path)
+        sides = [ArraySlice(path, names.get((role, ""), role)) for role in ("image", "mask")]
+        pairs.append(Pair(key, split, *sides))
+    return Recognised("one .npz a pair", Listing(pairs, []), root, find_classes(root))
+
+
+def _of_one_file(path) -> Recognised | None:
+    places = {role: (path, member) for role, member in _roles(path).items()}
+    if not places:
+        found = ", ".join(f"{name} {shape}" for name, shape in array_shapes(path).items()) or "no arrays"
+        raise PairError(
+            "unknown_arrays",
+            f"A .npz must hold arrays called images and masks, or x and y. Received: {found}",
+            printable(path),
+            "Save them under these names.",
+        )
+    return _stacked("one .npz", path, places)
+
+
+def _stacked(name, root, places) -> Recognised:
+    pairs = []
+    for split in sorted({split for _, split in places}):
+        sides = [places.get((role, split)) for role in ("image", "mask")]
+        if None in sides:
+            continue
+        lengths = [array_shapes(path)[member][0] for path, member in sides]
+        if lengths[0] != lengths[1]:
+            raise PairError(
+                "page_mismatch",
+                f"Arrays of images and masks must have one length. Received: {lengths[0]} and {lengths[1]}",
+                ", ".join(printable(path) for path, _ in sides),
+                "Save both again from the same pairs.",
+            )
+        width = len(str(lengths[0] - 1))
+        for index in range(lengths[0]):
+            key = f"{sides[0][1] or sides[0][0].stem}/{index:0{width}}"
+            pairs.append(Pair(key, split, *(ArraySlice(path, member, index) for path, member in sides)))
+    return Recognised(name, Listing(pairs, []), root, find_classes(root if root.is_dir() else root.parent))
+
+
+def _roles(path) -> dict[tuple[str, str], str]:
+    """The arrays of a .npz by their role and split; none where a role is not clear."""
+    found = {}
+    for member in array_shapes(path):
+        split, rest = split_in_name(member) or ("", member)
+        role = SHORT.get(rest.lower()) or role_of(rest)
+        if role:
+            if (role, split) in found:
+                return {}
+            found[role, split] = member
+    return found if any(role == "mask" for role, _ in found) and any(role == "image" for role, _ in found) else {}

@@ -1,0 +1,168 @@
+"""Folders that people make themselves: imgs/ and masks/, train/images/ and train/masks/, images_train/ and labels_train/ ...
+
+A folder holds images or masks by a word in its name or in that of a folder above, and belongs to a split likewise. Every way to
+pair them that pairs at least one file is a reading; a folder with one reading needs no option.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import re
+
+from kseg.pairs.layouts.class_files import find_classes
+from kseg.pairs.layouts.matching import JUNK
+from kseg.pairs.layouts.named_files import Matched, Named, describe_affixes, list_matched, match_names
+from kseg.pairs.layouts.recognised import Recognised
+from kseg.pairs.listing import IMAGE_SUFFIXES
+from kseg.pairs.split_names import split_in_name, split_of_name
+
+IMAGE_WORDS = frozenset(
+    re.split(
+        r"\s+",
+        "image images img imgs photo photos picture pictures pic pics input inputs original originals frame frames rgb sat",
+    )
+)
+MASK_WORDS = frozenset(
+    re.split(
+        r"\s+",
+        "mask masks label labels lbl lbls labelled labeled annotation annotations annotated annot annots anno annos ann anns "
+        "gt gts truth groundtruth target targets segmentation segmentations seg segs",
+    )
+)
+MAX_DEPTH = 4
+MAX_FOLDERS = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureFolder:
+    """A folder with pictures directly in it.
+
+    Attributes:
+        path: of the folder.
+        role: "image", "mask" or "" where no name says so.
+        token: name of the folder that says the role, without the split.
+        split: train, validation, test or "".
+        context: names of the other folders, which are part of the key.
+    """
+
+    path: pathlib.Path
+    role: str
+    token: str
+    split: str
+    context: tuple[str, ...]
+
+
+def recognise(root: pathlib.Path) -> Recognised | None:
+    """A folder in which images and masks can be paired in exactly one way."""
+    found = find_own_readings(root)
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
+    """Every way to pair folders of images with folders of masks, by their tokens.
+
+    Args:
+        root: an existing folder.
+    """
+    folders = find_picture_folders(root)
+    images = _by_token(folder for folder in folders if folder.role == "image")
+    masks = _by_token(folder for folder in folders if folder.role == "mask")
+    images = images or _by_token(folder for folder in folders if not folder.role)
+    found = {}
+    for image_token, image_folders in images.items():
+        for mask_token, mask_folders in masks.items():
+            matched = match_names(_files(image_folders), _files(mask_folders))
+            if matched.pairs:
+                found[image_token, mask_token] = _recognised(root, image_token, mask_token, matched)
+    return found
+
+
+def _recognised(root, image_token, mask_token, matched: Matched) -> Recognised:
+    listing, notes = list_matched(matched), []
+    if matched.affixes.image != matched.affixes.mask:
+        notes.append(f"Images and masks belong together as {describe_affixes(matched.affixes)}.")
+    name = f"folders {image_token or 'of images'} and {mask_token}"
+    splits = {pair.split for pair in listing.pairs}
+    if "" in splits and len(splits) > 1:
+        left = sorted({pair.image.path.parent.name for pair in listing.pairs if not pair.split})
+        notes.append(f"{', '.join(left)} is of no known split and is left out.")
+        pairs = [pair for pair in listing.pairs if pair.split]
+        faults = [fault for fault in listing.faults if fault.pair.split]
+        listing = dataclasses.replace(listing, pairs=pairs, faults=faults, unused_splits=left)
+    return Recognised(name, listing, root, find_classes(root), tuple(notes))
+
+
+def find_picture_folders(root: pathlib.Path) -> list[PictureFolder]:
+    """The folders below `root` that hold pictures directly, to a depth of MAX_DEPTH."""
+    found, pending, looked = [], [(root, ())], 0
+    while pending:
+        folder, parts = pending.pop()
+        looked += 1
+        if looked > MAX_FOLDERS:
+            return []
+        has_pictures = False
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.lower() in JUNK:
+                    continue
+                if entry.is_dir() and not entry.is_symlink() and len(parts) < MAX_DEPTH:
+                    pending.append((folder / entry.name, (*parts, entry.name)))
+                has_pictures = has_pictures or os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
+        if has_pictures and parts:
+            found.append(_classify(folder, parts))
+    return sorted(found, key=lambda folder: folder.path)
+
+
+def _classify(path, parts) -> PictureFolder:
+    role, token, split, context = "", "", "", []
+    for part in parts:
+        part_split, rest = _split_and_rest(part)
+        part_role = role_of(rest)
+        if part_split and not split:
+            split = part_split
+        if part_role and not role:
+            role, token = part_role, rest
+        elif rest and not (part_split and not part_role):
+            context.append(rest)
+    return PictureFolder(path, role, token, split, tuple(context))
+
+
+def _split_and_rest(part) -> tuple[str, str]:
+    """The split that a folder's name means, and what else it says."""
+    if split := split_of_name(part):
+        return split, ""
+    if (found := split_in_name(part)) and role_of(found[1]):
+        return found
+    return "", part
+
+
+def role_of(name: str) -> str:
+    """ "image" or "mask" by a word in the name, or "".
+
+    Example:
+        >>> [role_of(name) for name in ("imgs", "Ground Truth", "images_prepped", "image_masks", "monday")]
+        ['image', 'mask', 'image', 'mask', '']
+    """
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()
+    words = set(re.findall(r"[^\W\d_]+", text))
+    return "mask" if words & MASK_WORDS else "image" if words & IMAGE_WORDS else ""
+
+
+def _by_token(folders) -> dict[str, list[PictureFolder]]:
+    found = {}
+    for folder in folders:
+        found.setdefault(folder.token, []).append(folder)
+    return found
+
+
+def _files(folders) -> list[Named]:
+    """The pictures directly in the folders."""
+    found = []
+    for folder in folders:
+        for name in sorted(os.listdir(folder.path)):
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
+                found.append(Named(folder.split, "/".join((*folder.context, stem)), folder.path / name))
+    return found

@@ -1,0 +1,262 @@
+"""Masks that are drawn from polygons when they are read. numpy and Pillow only.
+
+A label tool writes one file per picture: LabelMe and Supervisely as JSON, YOLO as text with coordinates relative to the size.
+Later shapes lie over earlier ones, as the tools show them. A shape without an area, such as a point or line, is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+import zlib
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from kseg.labels import VOID
+from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS
+from kseg.pairs.errors import PairError, printable
+from kseg.pairs.other_formats import encode
+from kseg.pairs.sides import PlainFile, Side, read_file
+
+Points = list[tuple[float, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """An area of one class.
+
+    Attributes:
+        label: name of its class.
+        outline: points (x, y) of a polygon, in pixels; empty where there is a bitmap.
+        holes: outlines of what is not part of it.
+        bitmap: truth values (h, w) of a shape that was painted, or None.
+        origin: (x, y) of the bitmap's upper left pixel.
+    """
+
+    label: str
+    outline: Points
+    holes: tuple[Points, ...] = ()
+    bitmap: np.ndarray | None = None
+    origin: tuple[int, int] = (0, 0)
+
+
+def draw_shapes(size: tuple[int, int], shapes: list[Shape], values: dict[str, int], where: str) -> np.ndarray:
+    """Draws shapes into a mask (H, W), uint8; 0 where there is none.
+
+    Args:
+        size: (height, width) in pixels.
+        shapes: in the order in which they are drawn.
+        values: of each label.
+        where: place of the shapes, for messages.
+
+    Raises:
+        PairError: a label has no value.
+
+    Example:
+        >>> draw_shapes((2, 4), [Shape("cat", [(1, 0), (2, 0), (2, 1), (1, 1)])], {"cat": 7}, "").tolist()
+        [[0, 7, 7, 0], [0, 7, 7, 0]]
+    """
+    mask = Image.new("L", (size[1], size[0]))
+    for shape in shapes:
+        if shape.label not in values:
+            raise PairError(
+                "unknown_label",
+                f"Every shape must have a label of the classes {', '.join(values)}. Received: {shape.label!r}",
+                where,
+                "Correct the label, or add it to the classes.",
+            )
+        area = Image.new("L", mask.size)
+        if shape.bitmap is not None:
+            area.paste(Image.fromarray(shape.bitmap.astype(np.uint8) * 255), shape.origin)
+        else:
+            pen = ImageDraw.Draw(area)
+            pen.polygon(shape.outline, fill=255, outline=255)
+            for hole in shape.holes:
+                pen.polygon(hole, fill=0, outline=0)
+        mask.paste(values[shape.label], mask=area)
+    return np.asarray(mask)
+
+
+@dataclasses.dataclass(frozen=True)
+class PolygonFile(PlainFile):
+    """What the file of polygons of one picture has in common for all tools; see `Side`.
+
+    Args:
+        path: the file.
+        values: value of each label.
+        image: the picture, whose size the mask has.
+    """
+
+    values: tuple[tuple[str, int], ...]
+    image: Side
+
+    kind = None
+
+    def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
+        data = read_file(self.path, max_pixels)
+        try:
+            size, shapes = self._parse(data, max_pixels)
+        except PairError:
+            raise
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, zlib.error, *DECODE_ERRORS) as error:
+            raise PairError(
+                "bad_polygons",
+                f"The polygons of a picture must be as their tool writes them. Received: {type(error).__name__} {error}",
+                self.name,
+                "Export them again.",
+            ) from error
+        if not 0 < size[0] * size[1] <= max_pixels:
+            raise PairError(
+                "too_many_pixels",
+                f"An image must have at most {max_pixels:,} pixels. Received: {size[1]}x{size[0]}",
+                self.name,
+                "Cut it into tiles, or raise example_gen.max_pixels if the memory suffices.",
+            )
+        return encode(Image.fromarray(draw_shapes(size, shapes, dict(self.values), self.name)))
+
+    def has_colour(self) -> bool:
+        return False
+
+    def _parse(self, data, max_pixels) -> tuple[tuple[int, int], list[Shape]]:
+        """(height, width) and the shapes."""
+        raise NotImplementedError
+
+
+def labelme_shapes(content: dict) -> list[Shape]:
+    """The shapes of a LabelMe file.
+
+    Raises:
+        PairError: a shape has no area.
+    """
+    return [_labelme_shape(shape) for shape in content["shapes"]]
+
+
+def _labelme_shape(shape) -> Shape:
+    points = [tuple(map(float, point)) for point in shape["points"]]
+    kind = shape.get("shape_type") or "polygon"
+    if kind == "rectangle" and len(points) >= 2:
+        (left, top), (right, bottom) = np.min(points, axis=0), np.max(points, axis=0)
+        points = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    elif kind == "circle" and len(points) == 2:
+        radius = float(np.hypot(*np.subtract(*points)))
+        angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+        points = [(points[0][0] + radius * np.cos(a), points[0][1] + radius * np.sin(a)) for a in angles]
+    elif kind == "mask":
+        bitmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape["mask"])))) > 0
+        return Shape(shape["label"], [], bitmap=bitmap, origin=(round(points[0][0]), round(points[0][1])))
+    elif kind != "polygon" or len(points) < 3:
+        raise no_area_error(f"a {kind} of {len(points)} points labelled {shape['label']!r}")
+    return Shape(shape["label"], points)
+
+
+def no_area_error(found: str, where: str = "polygons") -> PairError:
+    """The error of a shape that is a point or line."""
+    return PairError(
+        "shape_without_area",
+        f"A shape must have an area: a polygon of 3 points or more, a rectangle, circle or bitmap. Received: {found}",
+        where,
+        "Remove the shape, or draw a polygon.",
+    )
+
+
+class LabelMeFile(PolygonFile):
+    """The JSON file of LabelMe of one picture; see `PolygonFile`."""
+
+    def _parse(self, data, max_pixels):
+        content = json.loads(data)
+        size = content.get("imageHeight"), content.get("imageWidth")
+        return (size if all(size) else picture_size(self.image, max_pixels)), labelme_shapes(content)
+
+
+class SuperviselyFile(PolygonFile):
+    """The JSON file of Supervisely of one picture; see `PolygonFile`."""
+
+    def _parse(self, data, max_pixels):
+        content = json.loads(data)
+        shapes = [_supervisely_shape(entry) for entry in content["objects"]]
+        return (int(content["size"]["height"]), int(content["size"]["width"])), shapes
+
+
+def _supervisely_shape(entry) -> Shape:
+    label, kind = entry["classTitle"], entry.get("geometryType")
+    if kind == "bitmap" or (kind is None and entry.get("bitmap")):
+        stored = entry["bitmap"]
+        picture = Image.open(io.BytesIO(zlib.decompress(base64.b64decode(stored["data"]))))
+        bitmap = (
+            np.asarray(picture.convert("RGBA"))[..., 3] > 0 if "A" in picture.getbands() else np.asarray(picture) > 0
+        )
+        return Shape(label, [], bitmap=bitmap, origin=tuple(map(int, stored["origin"])))
+    points = [tuple(map(float, point)) for point in entry["points"]["exterior"]]
+    holes = tuple([tuple(map(float, point)) for point in hole] for hole in entry["points"].get("interior", []))
+    if kind == "rectangle" and len(points) == 2:
+        (left, top), (right, bottom) = points
+        points = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    elif kind not in ("polygon", None) or len(points) < 3:
+        raise no_area_error(f"a {kind} of {len(points)} points labelled {label!r}")
+    return Shape(label, points, holes)
+
+
+class YoloFile(PolygonFile):
+    """The text file of YOLO of one picture: number of the class, then x and y relative to the size; see `PolygonFile`."""
+
+    def _parse(self, data, max_pixels):
+        size = height, width = picture_size(self.image, max_pixels)
+        labels, shapes = [label for label, _ in self.values], []
+        for line in data.decode().splitlines():
+            number, *rest = line.split()
+            if len(rest) < 6:
+                raise no_area_error(f"{len(rest)} coordinates, which are a box", self.name)
+            numbers = [float(part) for part in rest]
+            points = [(x * width, y * height) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
+            shapes.append(Shape(labels[int(number)], points))
+        return size, shapes
+
+
+def picture_size(side: Side, max_pixels: int) -> tuple[int, int]:
+    """(height, width) of a picture by its header, as it is stored.
+
+    Raises:
+        PairError: it cannot be read.
+    """
+    try:
+        with Image.open(io.BytesIO(side.read(max_pixels))) as image:
+            return image.height, image.width
+    except DECODE_ERRORS as error:
+        raise PairError(
+            "damaged_file", f"A picture must be whole. Received: {error}", side.name, "Copy it again."
+        ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class NoShapes:
+    """The mask of a picture without a file of polygons, where that means that nothing is in it; see `Side`."""
+
+    image: Side
+
+    kind = None
+    own_file = None
+    files = ()
+
+    @property
+    def name(self) -> str:
+        return f"no labels of {self.image.name}"
+
+    def has_colour(self) -> bool:
+        return False
+
+    def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
+        height, width = picture_size(self.image, max_pixels)
+        return encode(Image.new("L", (width, height)))
+
+
+VOID_LABELS = {"__ignore__": VOID}
+BACKGROUND_LABELS = {"_background_": 0}
+"""Labels of LabelMe with a meaning of their own."""
+
+
+def printable_label(label) -> str:
+    """A label as text, for tables of classes."""
+    return printable(str(label)).strip() or "unnamed"

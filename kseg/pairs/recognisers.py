@@ -1,0 +1,170 @@
+"""Every layout that is recognised, by the name that `layout` takes, and the search for one in a folder and the folders in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from kseg._suggestions import did_you_mean
+from kseg.pairs.errors import PairError
+from kseg.pairs.folder_files import Boundary, boundary_of
+from kseg.pairs.layouts import (
+    ade20k,
+    aerial,
+    camvid,
+    carvana,
+    cityscapes,
+    coco,
+    csv_table,
+    drive,
+    folders,
+    hugging_face,
+    label_tools,
+    nnunet,
+    numpy_files,
+    own_folders,
+    oxford_pet,
+    patterns,
+    polyps,
+    stacks,
+    vistas,
+    voc,
+)
+from kseg.pairs.layouts.matching import subfolders
+from kseg.pairs.layouts.recognised import Recognised
+
+NAMED = {
+    "ade20k": ade20k.recognise,
+    "camvid": camvid.recognise,
+    "carvana": carvana.recognise,
+    "cityscapes": cityscapes.recognise,
+    "coco-instances": coco.recognise_instances,
+    "coco-panoptic": coco.recognise_panoptic,
+    "coco-stuff": coco.recognise_stuff,
+    "cvc-clinicdb": polyps.recognise_cvc,
+    "deepglobe": aerial.recognise_deepglobe,
+    "drive": drive.recognise,
+    "hugging-face": hugging_face.recognise_folder,
+    "isbi2012": stacks.recognise,
+    "kvasir-seg": polyps.recognise_kvasir,
+    "label-studio": label_tools.recognise_label_studio,
+    "labelme": label_tools.recognise_labelme,
+    "loveda": aerial.recognise_loveda,
+    "nnunet": nnunet.recognise,
+    "numpy": numpy_files.recognise,
+    "oxford-pet": oxford_pet.recognise,
+    "parquet": hugging_face.recognise_parquet,
+    "potsdam": aerial.recognise_potsdam,
+    "roboflow": label_tools.recognise_roboflow,
+    "supervisely": label_tools.recognise_supervisely,
+    "table": csv_table.recognise,
+    "vistas": vistas.recognise,
+    "vistas-v2": vistas.recognise_v2,
+    "voc": voc.recognise,
+    "yolo": label_tools.recognise_yolo,
+}
+"""Layouts that are recognised by names of their own."""
+
+FOLDERS = {"folders": folders.recognise}
+"""Layouts that are tried where no named one answers."""
+
+ON_REQUEST = {
+    "cityscapes-labelids": cityscapes.recognise_label_ids,
+    "potsdam-irrg": aerial.recognise_potsdam_irrg,
+    "voc-aug": voc.recognise_augmented,
+}
+"""Readings beside a usual one, which are taken only where `layout` names them."""
+
+RECOGNISERS = NAMED | FOLDERS | ON_REQUEST
+
+MAX_DEPTH = 3
+MAX_FOLDERS = 200
+"""Limits of the search below a folder that is no data set itself."""
+
+
+def find_readings(
+    root: pathlib.Path,
+    layout: str | None = None,
+    images: str | None = None,
+    masks: str | None = None,
+    boundary: Boundary | None = None,
+) -> list[Recognised]:
+    """Every reading of a folder or file, or else of the folders in it that are nearest.
+
+    Args:
+        root: an existing folder or file.
+        layout: the one to try; None: all.
+        images: pattern of the images, with `masks`: no layout is looked for then.
+        masks: pattern of the masks.
+        boundary: outside which no file is opened; None: the folder, or that of the file.
+
+    Returns:
+        Readings whose `options` select them; several where the user has to choose, none where nothing is recognised.
+
+    Raises:
+        PairError: a layout is certain, and cannot be used as a whole.
+        ValueError: `layout` is unknown, or goes with patterns, or one of the patterns is missing.
+    """
+    if images or masks:
+        if not (images and masks) or layout:
+            raise ValueError(
+                "`images` and `masks` must be given together, without `layout`. "
+                f"Received: images={images!r}, masks={masks!r}, layout={layout!r}."
+            )
+        with (boundary or boundary_of(root)).enforced():
+            return [patterns.recognise(root, images, masks)]
+    if layout is not None and layout not in RECOGNISERS:
+        cure = did_you_mean(layout, RECOGNISERS, f"There are: {', '.join(RECOGNISERS)}.")
+        raise ValueError(f"`layout` must name a layout. Received: layout={layout!r}.{cure}")
+    with (boundary or boundary_of(root)).enforced():
+        return _find(root, layout)
+
+
+def _find(root, layout) -> list[Recognised]:
+    if layout is not None:
+        return _first_level(root, {layout: RECOGNISERS[layout]})
+    if root.is_file():
+        return _try(root, NAMED)
+    if (root / "images").is_dir() and (root / "masks").is_dir():
+        return _try(root, NAMED) or _own_readings(root)
+    return _first_level(root, NAMED) or _own_readings(root) or _below(root)
+
+
+def _try(root, recognisers) -> list[Recognised]:
+    answers = {name: recognise(root) for name, recognise in recognisers.items()}
+    return [
+        dataclasses.replace(found, options=("--layout", name), layout=name) for name, found in answers.items() if found
+    ]
+
+
+def _first_level(root, recognisers) -> list[Recognised]:
+    """The readings of a folder; of the folders in it where it has none itself, and so on."""
+    level, looked = [root], 0
+    for _ in range(MAX_DEPTH + 1):
+        found = [reading for folder in level for reading in _try(folder, recognisers)]
+        looked += len(level)
+        level = [inner for folder in level for inner in subfolders(folder).values()] if not root.is_file() else []
+        if found or not level or looked + len(level) > MAX_FOLDERS:
+            return found
+    return []
+
+
+def _own_readings(root) -> list[Recognised]:
+    """The readings of folders that nobody but their names describes.
+
+    The layout images/ and masks/ is one of them, and its own recogniser knows its faults best.
+    """
+    found = own_folders.find_own_readings(root)
+    exact = (root / "images").is_dir() and ((root / "masks").is_dir() or not found)
+    if exact and len(found) < 2:
+        try:
+            return _try(root, FOLDERS)
+        except PairError as error:
+            if error.name != "missing_mask" or not found:
+                raise
+    return list(found.values())
+
+
+def _below(root) -> list[Recognised]:
+    """The own folders in the folders below, where the folder has none itself."""
+    return [reading for folder in subfolders(root).values() for reading in _own_readings(folder)]
