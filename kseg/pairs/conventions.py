@@ -2,7 +2,10 @@
 
 Masks that describe their pixels twice, by values and by colours, are read by what is possible in all of them. Where both are, and
 contradict each other, colours count if the palettes differ from file to file, since only colours survive a tool that sorts a
-palette; otherwise nobody but the owner can know. numpy and Pillow only.
+palette; otherwise nobody but the owner can know.
+
+Images of 16 bits seldom use all of them: cameras have 12 bits, reflectance ends at 10,000. The largest sample of the data set
+becomes 255, in training and in serving alike, instead of 65535, which would leave few grey levels. numpy and Pillow only.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ import dataclasses
 from collections.abc import Iterable
 
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import MAX_PIXELS, PNG
+from kseg.pairs.decoding import FULL_RANGE, MAX_PIXELS, PNG, decode_16_bits, has_16_bits, open_image
 from kseg.pairs.errors import PairError
 from kseg.pairs.listing import Pair
 from kseg.pairs.mask_files import COLOURS, VALUES, compare_readings, contradiction_error, decode_mask, find_used_colours
+from kseg.pairs.sides import Side
 
 MAX_LOOKED_AT = 64
 """Masks that are converted on reading, such as polygons, and RGB masks: so many are looked at, evenly over the data set."""
@@ -30,10 +34,12 @@ class Conventions:
     Attributes:
         mask_reading: "values" or "colours", of masks that have both; None: as each file allows, which refuses contradictions.
         reordered_masks: masks whose palette contradicts the table, and that are read by colour.
+        image_range: sample of 16-bit images that becomes 255; None: 65535, or there are no such images.
     """
 
     mask_reading: str | None = None
     reordered_masks: int = 0
+    image_range: int | None = None
 
 
 PLAIN = Conventions()
@@ -41,7 +47,12 @@ PLAIN = Conventions()
 
 
 def find_conventions(
-    pairs: Iterable[Pair], labels: LabelMap, *, mask_reading: str | None = None, max_pixels: int = MAX_PIXELS
+    pairs: Iterable[Pair],
+    labels: LabelMap,
+    *,
+    mask_reading: str | None = None,
+    image_range: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Conventions:
     """Looks at the files of a data set; decodes those alone that may leave open how they are read.
 
@@ -49,14 +60,63 @@ def find_conventions(
         pairs: of all splits.
         labels: the classes.
         mask_reading: "values" or "colours" where the owner of the data has said so.
+        image_range: sample that becomes 255 where the owner has said so.
         max_pixels: height times width above which a file is not decoded.
 
     Raises:
         PairError: values and colours of the masks contradict each other, with one palette for all; both readings are named.
     """
-    if mask_reading:
-        return Conventions(mask_reading)
-    doubtful, agreeing = _doubtful_masks(list(pairs), labels)
+    pairs = list(pairs)
+    found = Conventions(mask_reading) if mask_reading else _mask_conventions(pairs, labels, max_pixels)
+    return dataclasses.replace(found, image_range=image_range or find_image_range(pairs, max_pixels))
+
+
+def find_image_range(pairs: list[Pair], max_pixels: int = MAX_PIXELS) -> int | None:
+    """The largest sample of all 16-bit images; None if there are none, or if it is 65535 or 0.
+
+    Args:
+        pairs: of all splits.
+        max_pixels: height times width above which an image is not decoded.
+    """
+    headers = [_header(pair.image) for pair in pairs]
+    deep = [pair for pair, header in zip(pairs, headers, strict=True) if header and has_16_bits(header)]
+    converted = [pair for pair, header in zip(pairs, headers, strict=True) if header is None]
+    if any(_largest_sample(pair.image, max_pixels) for pair in _evenly(converted)):
+        deep += converted
+    return smaller_range(_largest_sample(pair.image, max_pixels) for pair in deep)
+
+
+def smaller_range(samples: Iterable[int]) -> int | None:
+    """The largest of the largest samples of images; None if it is 0 or all of 16 bits."""
+    largest = max(samples, default=0)
+    return largest if 0 < largest < FULL_RANGE else None
+
+
+def largest_sample(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> int:
+    """The largest colour or grey sample of an encoded image of 16 bits; 0 if it has 8 or is damaged."""
+    if not has_16_bits(data):
+        return 0
+    try:
+        open_image(data, where, max_pixels)
+    except PairError:  # is reported when the pair is read
+        return 0
+    return int(decode_16_bits(data).max())
+
+
+def _largest_sample(side: Side, max_pixels) -> int:
+    try:
+        return largest_sample(side.read(max_pixels), side.name, max_pixels)
+    except PairError:  # as above
+        return 0
+
+
+def _evenly(some: list[Pair]) -> list[Pair]:
+    """At most MAX_LOOKED_AT of them, evenly over the data set."""
+    return some[:: -(-len(some) // MAX_LOOKED_AT) or 1]
+
+
+def _mask_conventions(pairs, labels, max_pixels) -> Conventions:
+    doubtful, agreeing = _doubtful_masks(pairs, labels)
     masks = [mask for pair in doubtful if (mask := _used_colours(pair, max_pixels))]
     possible = [compare_readings(used, labels) for _, used, _ in masks]
     contradictions = [mask for mask, one in zip(masks, possible, strict=True) if one.contradict]
@@ -89,7 +149,7 @@ def _doubtful_masks(pairs: list[Pair], labels: LabelMap) -> tuple[list[Pair], se
     """
     doubtful, converted, colours, agreeing = [], [], [], set()
     for pair in pairs:
-        header = _header(pair)
+        header = _header(pair.mask)
         if header is None:
             converted.append(pair)
         elif header[25:26] in (b"\2", b"\6"):
@@ -104,17 +164,15 @@ def _doubtful_masks(pairs: list[Pair], labels: LabelMap) -> tuple[list[Pair], se
                 one.colours and (one.contradict or not one.values) for one in one_by_one.values()
             ):
                 doubtful.append(pair)
-    for some in (converted, colours):
-        doubtful += some[:: -(-len(some) // MAX_LOOKED_AT) or 1]
-    return doubtful, agreeing
+    return [*doubtful, *_evenly(converted), *_evenly(colours)], agreeing
 
 
-def _header(pair: Pair) -> bytes | None:
-    """The first bytes of a mask; b"" if it cannot be read or is no PNG, None if it is converted on reading."""
-    if pair.mask.kind is not None or pair.mask.own_file is None:
+def _header(side: Side) -> bytes | None:
+    """The first bytes of an image or mask; b"" if it cannot be read or is no PNG, None if it is converted on reading."""
+    if side.kind is not None or side.own_file is None:
         return None
     try:
-        with open(pair.mask.own_file, "rb") as file:
+        with open(side.own_file, "rb") as file:
             header = file.read(HEADER_BYTES)
     except OSError:  # is reported when the pair is read
         return b""

@@ -12,7 +12,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
@@ -57,6 +57,7 @@ SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # samples of a pixel, by colour type o
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 """Passes of an interlaced PNG: first column and row, column and row steps."""
 
+FULL_RANGE = 2**16 - 1
 INFLATE_BYTES = 2**20  # decompressed at a time
 
 
@@ -89,6 +90,8 @@ def open_image(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Image.I
         image.load()
     except DECODE_ERRORS as error:
         raise _damaged(error, where) from error
+    if image.mode == "CMYK" and "adobe" not in image.info:  # Pillow takes all CMYK as inverted, which Adobe's alone is
+        return ImageChops.invert(image)
     return image
 
 
@@ -160,8 +163,29 @@ def upright_transpose(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
+def has_16_bits(data: bytes) -> bool:
+    """Whether an encoded image, or its first bytes, is a PNG of 16 bits per sample."""
+    return data.startswith(PNG) and data[24:25] == b"\x10"
+
+
+def to_8_bits(samples: np.ndarray, image_range: int | None = None) -> np.ndarray:
+    """Scales samples of 16 bits to uint8.
+
+    Args:
+        samples: uint16.
+        image_range: sample that becomes 255, as larger ones do; None: the upper 8 bits, as TensorFlow reads them.
+
+    Example:
+        >>> to_8_bits(np.array([0, 2040, 4080, 65535], np.uint16), 4080).tolist()
+        [0, 128, 255, 255]
+    """
+    if image_range is None:
+        return (samples >> 8).astype(np.uint8)
+    return np.minimum((samples.astype(np.int64) * 510 + image_range) // (2 * image_range), 255).astype(np.uint8)
+
+
 def decode_16_bits(data: bytes) -> np.ndarray:
-    """Decodes a PNG of 16 bits, which `open_image` accepted before, with all of them: (H, W, C), uint16, C from 1 to 4.
+    """Decodes a PNG of 16 bits, which `open_image` accepted before: (H, W, C), uint16, without alpha, so that C is 1 or 3.
 
     Pillow itself keeps only the upper 8 bits of colours and of grey with alpha.
     """
@@ -173,13 +197,13 @@ def decode_16_bits(data: bytes) -> np.ndarray:
         image._mode, high, low = "RGBA", slice(0, None, 2), slice(1, None, 2)
         image.tile = [tile._replace(args="RGBA") for tile in image.tile]
         samples = np.asarray(image).astype(np.uint16)
-        return samples[..., high] << 8 | samples[..., low]
+        return (samples[..., high] << 8 | samples[..., low])[..., :1]
     high = np.asarray(image).astype(np.uint16)
     image = reopen_image(data)
     image.tile = [
         tile._replace(args=tile.args.replace("16B", "16L")) for tile in image.tile
     ]  # the second byte of each sample
-    return high << 8 | np.asarray(image)
+    return (high << 8 | np.asarray(image))[..., :3]
 
 
 def png_header(data: bytes) -> tuple[int, int]:

@@ -14,12 +14,26 @@ from PIL import Image
 
 from kseg.labels import LabelMap
 from kseg.pairs.conventions import PLAIN, Conventions
-from kseg.pairs.decoding import MAX_PIXELS, open_image, png_header, reopen_image, upright_transpose
+from kseg.pairs.decoding import (
+    MAX_PIXELS,
+    decode_16_bits,
+    has_16_bits,
+    open_image,
+    png_header,
+    reopen_image,
+    to_8_bits,
+    upright_transpose,
+)
 from kseg.pairs.errors import PairError
 from kseg.pairs.mask_files import read_mask
 
 ROTATED = "rotated by EXIF"
+ROTATED_ALIKE = (
+    "rotated by EXIF, size unchanged"  # so the size of the mask does not tell whether it was drawn on the rotated image
+)
 DARK = "16 bits, the upper 4 unused"
+SAME_SIZE = (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM)
+MAX_ALPHA_LEVELS = 16  # partial transparencies of a picture's alpha; a fourth band has more
 
 
 def prepare_pair(
@@ -52,16 +66,23 @@ def prepare_pair(
     Raises:
         PairError: a file is damaged, the sizes differ, or the mask has values without a class.
     """
-    image_bytes, size, reason = prepare_image(image, channels, image_path, max_pixels)
+    image_bytes, size, reason = prepare_image(image, channels, image_path, max_pixels, conventions.image_range)
     label_map = read_mask(mask, labels, mask_path, max_pixels, conventions.mask_reading)
     if label_map.shape != size:
-        rotated = ", after rotation by its EXIF" if reason == ROTATED else ""
+        rotated, cure = "", "Check that they belong together; draw the mask again, or remove the pair."
+        if reason == ROTATED:
+            rotated = ", after rotation by its EXIF"
+        if reason == ROTATED and label_map.shape == size[::-1]:
+            cure = (
+                "The mask was drawn on the pixels as stored: rotate it as the EXIF orientation says, or remove that orientation "
+                "from the image."
+            )
         raise PairError(
             "size_mismatch",
             "A mask must have the size of its image. "
             f"Received: mask {_size(label_map.shape)}, image {_size(size)}{rotated}",
             f"{mask_path}, {image_path}",
-            "Check that they belong together; draw the mask again, or remove the pair.",
+            cure,
         )
     return image_bytes, encode_png(label_map), reason
 
@@ -71,42 +92,66 @@ def _size(shape) -> str:
 
 
 def prepare_image(
-    data: bytes, channels: int, where: str, max_pixels: int = MAX_PIXELS
+    data: bytes, channels: int, where: str, max_pixels: int = MAX_PIXELS, image_range: int | None = None
 ) -> tuple[bytes, tuple[int, int], str | None]:
     """Converts an encoded image to what is stored: its own bytes if every decoder reads them alike, else a PNG.
 
-    Alpha is dropped and 16 bits are cut to the upper 8, as TensorFlow does when a model is served.
+    Alpha is dropped, and 16 bits are scaled to 8, as an exported model does when it is served.
 
     Args:
         data: a JPEG or PNG file.
         channels: 1 or 3.
         where: path of the file, for messages.
         max_pixels: height times width above which the file is refused before it is decoded.
+        image_range: sample of 16-bit images that becomes 255; None: 65535.
 
     Returns:
         The bytes, (height, width) in pixels, and the reason for a PNG or None.
 
     Raises:
-        PairError: the file is empty, of another format, damaged, animated or too large.
+        PairError: the file is empty, of another format, damaged, animated or too large, or its alpha is a picture.
     """
     image = open_image(data, where, max_pixels)
     reason = _reencoding_reason(image, data, channels)
     if reason is None:
         return data, (image.height, image.width), None
-    if reason == ROTATED:
-        image = image.transpose(upright_transpose(image))
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        reason = DARK if values.max() < 2**12 else reason
-        image = Image.fromarray((values >> 8).astype(np.uint8))
+    _refuse_picture_in_alpha(image, where)
+    if has_16_bits(data):
+        samples = decode_16_bits(data)
+        if image_range is None and reason == "16 bits" and samples.max() < 2**12:
+            reason = DARK
+        pixels = to_8_bits(samples, image_range)
+        upright = upright_transpose(image)
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        image = image if upright is None else image.transpose(upright)
+    elif (upright := upright_transpose(image)) is not None:
+        image = image.transpose(upright)
     image = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return encode_png(image), image.shape[:2], reason
 
 
+def _refuse_picture_in_alpha(image, where):
+    """Refuses an alpha channel that varies like a picture: it is another band, such as near infrared, and must not be dropped."""
+    if image.mode not in ("LA", "RGBA"):
+        return
+    levels = np.array(image.getchannel("A").histogram())
+    between = levels[1:-1]
+    if 2 * between.sum() > levels.sum() and np.count_nonzero(between) > MAX_ALPHA_LEVELS:
+        raise PairError(
+            "picture_in_alpha",
+            "Alpha must be transparency, which is 0 or 255 nearly everywhere. "
+            f"Received: {np.count_nonzero(between)} values between, at {between.sum() / levels.sum():.0%} of the pixels",
+            where,
+            "If it is another band, such as near infrared, decide which bands to keep, and save them as RGB or grey; if it is "
+            "transparency, save the image without it.",
+        )
+
+
 def _reencoding_reason(image, data, channels) -> str | None:
     """Why another decoder might read something else, or None."""
-    if upright_transpose(image) is not None:
-        return ROTATED
+    if (upright := upright_transpose(image)) is not None:
+        swaps = upright not in SAME_SIZE and image.width != image.height
+        return ROTATED if swaps else ROTATED_ALIKE
     if image.mode == "CMYK":
         return "CMYK"
     if image.format == "PNG":

@@ -176,7 +176,7 @@ def decode_mask(
     image = image if upright_transpose(image) is None else image.transpose(upright_transpose(image))
     depth, colour_type = png_header(data)
     if depth == 16 and colour_type != GREY:  # Pillow would cut the samples to their upper 8 bits
-        _require_8_bits(decode_16_bits(data)[..., : -1 if colour_type in (GREY_ALPHA, RGB_ALPHA) else None], where)
+        _require_8_bits(decode_16_bits(data), where)
     if colour_type in (RGB, RGB_ALPHA) or image.mode in ("RGB", "RGBA"):
         return np.asarray(_without_alpha(image, where).convert("RGB")), None
     image = _without_alpha(image, where)

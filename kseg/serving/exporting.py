@@ -46,6 +46,7 @@ def export(
     *,
     labels: LabelMap,
     image_size: tuple[int, int],
+    image_range: int | None = None,
     flips: Sequence[str] = (),
     rotations: Sequence[int] = (0,),
     tiles: bool = False,
@@ -61,6 +62,7 @@ def export(
         path: directory to write: a new one, an empty one, or an earlier export.
         labels: the K classes.
         image_size: (height, width) that images are fitted into before the network sees them, in pixels.
+        image_range: sample of encoded 16-bit images that becomes 255, the largest one of the training data; None: 65535.
         flips: of "horizontal" and "vertical": the flipped image is predicted too, and the probabilities are averaged.
         rotations: multiples of 90 degrees, likewise. Each combination of flip and rotation costs one more forward pass.
         tiles: whether to add the signature "tiles", which cuts images of any size into tiles of `image_size`.
@@ -83,17 +85,23 @@ def export(
     """
     # Check everything before work: tracing takes seconds to minutes.
     image_size = _check_image_size(image_size)
+    _check_image_range(image_range)
     dihedral_views(flips, rotations)  # refuses unknown ones
     _check_labels(labels)
     _check_model(model, labels.num_classes, image_size, rotations)
     path = _check_path(path)
     # Build the graph.
-    served = ServedModel(cast_to_float32(model), image_size, flips, rotations, _crf_parameters(crf))
+    served = ServedModel(cast_to_float32(model), image_size, flips, rotations, _crf_parameters(crf), image_range)
     rotations = [int(rotation) for rotation in rotations]
     # Write it with its assets, readable by others.
     with tempfile.TemporaryDirectory() as scratch:
         text = manifest.manifest_json(
-            image_size=image_size, flips=flips, rotations=rotations, tiles=bool(tiles), crf=served.crf_parameters()
+            image_size=image_size,
+            image_range=image_range,
+            flips=flips,
+            rotations=rotations,
+            tiles=bool(tiles),
+            crf=served.crf_parameters(),
         )
         served.labels = _asset(scratch, "labels.json", labels.to_json())
         served.manifest = _asset(scratch, manifest.FILE_NAME, text)
@@ -132,6 +140,13 @@ def predict_label_maps(
     check_images(images, "images", "predict_label_maps", channels=channels, dtype=np.uint8)
     outputs = served.label_map(tf.constant(images))
     return outputs["label_map"].numpy(), outputs["confidence"].numpy()
+
+
+def _check_image_range(image_range):
+    if image_range is not None and not (type(image_range) is int and 1 <= image_range <= 65535):
+        raise ValueError(
+            f"`image_range` must be a whole number in 1..65535, or None. Received: image_range={image_range!r}."
+        )
 
 
 def _asset(folder, name: str, text: str):

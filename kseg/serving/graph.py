@@ -36,6 +36,7 @@ class ServedModel(tf.Module):
         flips: views of the image that are averaged, as in `kseg.export`.
         rotations: of these views, in degrees.
         crf_parameters: arguments of the DenseCRF that refines the probabilities; None: no refinement.
+        image_range: sample of encoded 16-bit images that becomes 255; None: 65535.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class ServedModel(tf.Module):
         flips: Sequence[str] = (),
         rotations: Sequence[int] = (0,),
         crf_parameters: Mapping | None = None,
+        image_range: int | None = None,
     ):
         super().__init__()
         self._network = network
         self._image_size = tuple(image_size)
         self._channels = network.inputs[0].shape[-1]
+        self._image_range = image_range
         self._views = dihedral_views(flips, rotations)
         self._crf = _built_crf(network, crf_parameters) if crf_parameters is not None else None
         weights = [*network.variables, *(self._crf.variables if self._crf else [])]
@@ -139,8 +142,25 @@ class ServedModel(tf.Module):
 
     def _decode(self, encoded):
         """An encoded JPEG or PNG as an upright image (H, W, C), uint8, with the pixels that Pillow decodes in Beam workers."""
+
         # decode_jpeg reads PNG too; tf.io.decode_image decodes JPEG with another method, up to 6 grey levels off.
-        image = tf.io.decode_jpeg(encoded, channels=self._channels, dct_method="INTEGER_ACCURATE")
+        def decode_8_bits():
+            return tf.io.decode_jpeg(encoded, channels=self._channels, dct_method="INTEGER_ACCURATE")
+
+        def scale_16_bits():  # like kseg.pairs.decoding.to_8_bits
+            samples = tf.cast(tf.io.decode_png(encoded, channels=self._channels, dtype=tf.uint16), tf.int32)
+            scaled = (samples * 510 + self._image_range) // (2 * self._image_range)
+            return tf.cast(tf.minimum(scaled, 255), tf.uint8)
+
+        if self._image_range is None:
+            image = decode_8_bits()
+        else:  # bytes 1 to 3 and 24 of a PNG: its name, and the bits of a sample
+            is_png = tf.strings.substr(encoded, 1, 3) == "PNG"
+            image = tf.cond(
+                is_png,
+                lambda: tf.cond(tf.strings.substr(encoded, 24, 1) == b"\x10", scale_16_bits, decode_8_bits),
+                decode_8_bits,
+            )
         return apply_orientation(image, encoded)
 
     def _fit_and_pad(self, image):

@@ -1,9 +1,10 @@
 """What an export records about itself, in `assets/export.json` next to its classes. Standard library only.
 
-    {"image_size": [height, width], "flips": [], "rotations": [0], "tiles": false, "crf": null}
+    {"image_size": [height, width], "image_range": null, "flips": [], "rotations": [0], "tiles": false, "crf": null}
 
-`flips` and `rotations` are the views that are averaged; `crf` holds the parameters of the DenseCRF that refines the
-probabilities, or null. Read it before refining a model's predictions: a model that refines itself would be refined twice.
+`image_range` is the sample of 16-bit images that becomes 255, or null for 65535. `flips` and `rotations` are the views that are
+averaged; `crf` holds the parameters of the DenseCRF that refines the probabilities, or null. Read it before refining a model's
+predictions: a model that refines itself would be refined twice.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import pathlib
 from collections.abc import Sequence
 
 FILE_NAME = "export.json"
-UNKNOWN = {"image_size": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
+UNKNOWN = {"image_size": None, "image_range": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
 """The manifest of a SavedModel that has none: an export from before manifests, or one of another program."""
 
 
 def read_manifest(path) -> dict:
-    """How the SavedModel at `path` was exported: "image_size" [height, width] in pixels, "flips", "rotations", "tiles" and "crf".
+    """How the SavedModel at `path` was exported: "image_size" [height, width] in pixels, and the other fields named above.
 
     A SavedModel without a manifest gets `UNKNOWN`: no size, and no refinement as far as is known.
 
@@ -32,16 +33,23 @@ def read_manifest(path) -> dict:
     file = pathlib.Path(path) / "assets" / FILE_NAME
     if not file.is_file():
         return json.loads(json.dumps(UNKNOWN))
-    return json.loads(file.read_text(encoding="utf-8"))
+    return UNKNOWN | json.loads(file.read_text(encoding="utf-8"))
 
 
 def manifest_json(
-    *, image_size: tuple[int, int], flips: Sequence[str], rotations: Sequence[int], tiles: bool, crf: dict | None
+    *,
+    image_size: tuple[int, int],
+    image_range: int | None,
+    flips: Sequence[str],
+    rotations: Sequence[int],
+    tiles: bool,
+    crf: dict | None,
 ) -> str:
     """The text of a manifest.
 
     Args:
         image_size: (height, width) that images are fitted into, in pixels.
+        image_range: sample of 16-bit images that becomes 255; None: 65535.
         flips: views that are averaged.
         rotations: of these views, in degrees.
         tiles: whether there is a signature "tiles".
@@ -49,6 +57,7 @@ def manifest_json(
     """
     fields = {
         "image_size": list(image_size),
+        "image_range": image_range,
         "flips": list(flips),
         "rotations": list(rotations),
         "tiles": tiles,

@@ -29,8 +29,8 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
     """Writes `out/statistics.json`.
 
     It holds the names of the `classes`; `summarize` of each of the `splits` and of `all`; `unusable`, the number of quarantined
-    pairs per fault; `duplicates` and `near_duplicates` of `pipeline.validation.image_hashes`; and, as "split/key", the images
-    with `empty_masks`, entirely void, and the `tiny_images`, with a side below `config.tiny_side`.
+    pairs per fault; `image_range` of 16-bit images; `duplicates` and `near_duplicates` of `pipeline.validation.image_hashes`;
+    and, as "split/key", the images with `empty_masks`, entirely void, and `tiny_images`, with a side below `config.tiny_side`.
 
     Args:
         out: folder to write to.
@@ -51,6 +51,7 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
         near_duplicate_bits=config.near_duplicate_bits,
         tiny_side=config.tiny_side,
     )
+    statistics["image_range"] = ingestion["conventions"]["image_range"]
     write_json(out / "statistics.json", statistics)
 
 

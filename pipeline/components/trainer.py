@@ -77,6 +77,7 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name
         out / "saved_model",
         labels=labels,
         image_size=tuple(plan["image_size"]),
+        image_range=plan.get("image_range"),
         flips=config.flips,
         rotations=config.rotations,
         tiles=config.tiles,

@@ -35,8 +35,8 @@ def transform(
 ):
     """Writes the plan and the fitted pairs.
 
-    `plan.json` holds `image_size` (height, width), `channels`, `num_classes`, `class_weights` (K,) and `examples` (pairs per
-    split). `labels.json` is copied from the examples.
+    `plan.json` holds `image_size` (height, width), `channels`, `image_range` of 16-bit images, `num_classes`, `class_weights`
+    (K,) and `examples` (pairs per split). `labels.json` is copied from the examples.
 
     Args:
         out: folder to write to.
@@ -48,13 +48,15 @@ def transform(
     Raises:
         ValueError: there is no training split, or it has no labelled pixel.
     """
-    counts = read_json(statistics / "statistics.json")["splits"].get("train")
+    found = read_json(statistics / "statistics.json")
+    counts = found["splits"].get("train")
     if counts is None:
         raise ValueError(f"There must be a split to train on. Received: none [{examples}]. Name one 'train'.")
     image_size = _image_size(config.image_size, counts)
     plan = {
         "image_size": image_size,
         "channels": counts["channels"],
+        "image_range": found.get("image_range"),
         "num_classes": len(counts["class_pixels"]),
         "class_weights": class_weights(config.class_weights, counts),
         "examples": prepared.split_sizes(examples),

@@ -25,6 +25,7 @@ from kseg.pairs.errors import PairError, printable
 from kseg.pairs.image_files import decode_image, prepare_image
 from kseg.pairs.sides import read_file
 from kseg.postprocess.regions import clean_label_map, find_regions
+from kseg.serving.manifest import read_manifest
 from pipeline.engine import progress
 from pipeline.engine.files import scratch_folder, write_bytes
 from pipeline.examples.collecting import Collect, read_collected
@@ -113,6 +114,7 @@ class LabelPicture(beam.DoFn):
     def setup(self):
         self._labels = LabelMap.load(self._models[0] / "assets")
         self._channels = read_channels(self._models[0])
+        self._image_range = read_manifest(self._models[0])["image_range"]
         self._predict = self._handle.acquire(lambda: labeller.build_labeller(self._models, self._options))
 
     def process(self, names):
@@ -144,8 +146,8 @@ class LabelPicture(beam.DoFn):
 
     def _read(self, source) -> np.ndarray:
         """The picture (H, W, C), uint8, with the channels that the model takes."""
-        data = read_file(source, self._options.max_pixels)
-        stored, _, _ = prepare_image(data, self._channels, printable(source), self._options.max_pixels)
+        data, max_pixels = read_file(source, self._options.max_pixels), self._options.max_pixels
+        stored, _, _ = prepare_image(data, self._channels, printable(source), max_pixels, self._image_range)
         return decode_image(stored)
 
     def _write(self, key, image, label_map, record):

@@ -1,12 +1,14 @@
 """What `pipeline.predict` requires of SavedModels, read from their signatures without loading them.
 
-Refused: damaged files, missing signatures, and models to be averaged that take different channels. TensorFlow's protocol buffers
-are imported when called.
+Refused: damaged files, missing signatures, and models to be averaged that take different channels or scale 16 bits differently.
+TensorFlow's protocol buffers are imported when called.
 """
 
 from __future__ import annotations
 
 import pathlib
+
+from kseg.serving.manifest import read_manifest
 
 SIGNATURES = ("probabilities", "serving_default")
 
@@ -15,12 +17,19 @@ def check_models(models: list[pathlib.Path]):
     """Refuses models that cannot label pictures together.
 
     Raises:
-        ValueError: one is damaged or lacks a signature, or their channels differ.
+        ValueError: one is damaged or lacks a signature, or their channels or ranges of 16-bit images differ.
     """
     channels = {model: read_channels(model) for model in models}
     if len(set(channels.values())) > 1:
         listed = ", ".join(f"{number} [{model}]" for model, number in channels.items())
         raise ValueError(f"Models must take the same channels to be averaged. Received: {listed}.")
+    ranges = {model: read_manifest(model)["image_range"] for model in models}
+    if len(set(ranges.values())) > 1:
+        listed = ", ".join(f"{number or 65535} [{model}]" for model, number in ranges.items())
+        raise ValueError(
+            f"Models to be averaged must scale 16-bit images alike. Received: image_range {listed}. "
+            "Train them with the same example_gen.image_range."
+        )
 
 
 def read_channels(model: pathlib.Path) -> int:

@@ -20,6 +20,8 @@ class ExampleGen(Checked):
     mask_reading: Literal["values", "colours"] | None = (
         None  # of masks that have both; None: as is possible in all of them
     )
+    # sample of 16-bit images that becomes 255; None: the largest one in the data
+    image_range: Annotated[int, Number(minimum=1, maximum=65535, integer=True)] | None = None
     void_is_class: bool = False  # whether a class may be called void, ignore, unlabelled or unknown
     # folder outside which no file of `--data` is opened; None: itself, or the folder of the file
     data_root: str | None = None

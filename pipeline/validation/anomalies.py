@@ -21,6 +21,7 @@ WARNINGS = (
     "class_missing_in_train",
     "class_missing",
     "conflicting_labels",
+    "exif_orientation",
     "dark_16_bit",
     "reordered_palettes",
     "empty_masks",

@@ -1,11 +1,12 @@
 """The schema of a data set: a JSON file that people read, edit and freeze, and that later data must match.
 
     {"classes": [{"id": 0, "name": "road", "colour": [128, 64, 128], "value": 0}, ...],
-     "ignore_value": 255, "channels": 3, "formats": ["JPEG", "PNG"], "splits": ["train", "validation"],
+     "ignore_value": 255, "channels": 3, "image_range": null, "formats": ["JPEG", "PNG"], "splits": ["train", "validation"],
      "height": {"min": 360, "max": 360}, "width": {"min": 480, "max": 480}, "void_share": {"max": 0.1}}
 
-`value` is the value in mask files; only the values of classes and `ignore_value` are allowed. Keys that a frozen schema omits are
-not checked. Standard library only.
+`image_range` is the sample of 16-bit images that becomes 255; null where there are none, or where that is 65535. `value` is the
+value in mask files; only the values of classes and `ignore_value` are allowed. Keys that a frozen schema omits are not checked.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kseg._suggestions import did_you_mean
 from kseg.labels import LabelMap
 from pipeline.engine.files import read_json
 
-KEYS = ("classes", "ignore_value", "channels", "formats", "splits", "height", "width", "void_share")
+KEYS = ("classes", "ignore_value", "channels", "image_range", "formats", "splits", "height", "width", "void_share")
 VOID_STEP = 0.05
 """The inferred limit is the next multiple: a round number, with room for the next batch of masks."""
 
@@ -36,6 +37,7 @@ def infer_schema(statistics: dict, labels: LabelMap) -> dict:
         "classes": class_rows(labels),
         "ignore_value": labels.ignore_value,
         "channels": total["channels"],
+        "image_range": statistics.get("image_range"),
         "formats": list(total["formats"]),
         "splits": list(statistics["splits"]),
         "height": {side: total["height"][side] for side in ("min", "max")},
@@ -101,7 +103,7 @@ def _is_valid(key, value) -> bool:
         )
     if key in ("formats", "splits"):
         return isinstance(value, list) and all(isinstance(name, str) for name in value)
-    return _is_number(value) or (key == "ignore_value" and value is None)
+    return _is_number(value) or (key in ("ignore_value", "image_range") and value is None)
 
 
 def _is_number(value) -> bool:
@@ -122,6 +124,11 @@ def find_violations(schema: dict, statistics: dict, labels: LabelMap) -> list[tu
     found = [*_class_violations(schema, labels)]
     if "splits" in schema and not set(schema["splits"]) <= statistics["splits"].keys():
         found.append(("splits", f"`splits` {schema['splits']}", f"{list(statistics['splits'])}"))
+    if "image_range" in schema and schema["image_range"] != statistics.get("image_range"):
+        expected = (
+            f"`image_range` {schema['image_range']} (--set example_gen.image_range={schema['image_range'] or 65535})"
+        )
+        found.append(("16-bit images", expected, f"{statistics.get('image_range')}"))
     for name, split in statistics["splits"].items():
         found += [(f"split {name}", *row) for row in _split_violations(schema, split)]
     return found

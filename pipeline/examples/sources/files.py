@@ -40,7 +40,11 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
     labels, table = _read_classes(root, found, config, classes, boundary)
     channels = count_channels(listing.pairs)
     conventions = find_conventions(
-        listing.pairs, labels, mask_reading=config.mask_reading, max_pixels=config.max_pixels
+        listing.pairs,
+        labels,
+        mask_reading=config.mask_reading,
+        image_range=config.image_range,
+        max_pixels=config.max_pixels,
     )
     faulty = [fault.pair for fault in listing.faults if all(map(boundary.contains, fault.pair.files))]
     every = [*faulty, *listing.pairs]

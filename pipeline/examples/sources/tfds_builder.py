@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from kseg._suggestions import did_you_mean
 
@@ -31,6 +32,12 @@ def tfds_builder(name: str):
     if not builder.is_prepared():
         raise ValueError(
             f"The data set must be prepared, since a run downloads nothing. Received: tfds:{name} [{builder.data_dir}]. "
-            f"Run `tfds build {address}`, or set TFDS_DATA_DIR to its place."
+            f"Run\n{prepare_command(address)}\nor set TFDS_DATA_DIR to its place."
         )
     return builder
+
+
+def prepare_command(address: str) -> str:
+    """The command that downloads and prepares a data set; TFDS's own `tfds build` needs packages that it does not require."""
+    program = f"import tensorflow_datasets as tfds; tfds.builder({address!r}).download_and_prepare()"
+    return f"python -c {shlex.quote(program)}"

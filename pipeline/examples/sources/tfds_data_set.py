@@ -7,9 +7,11 @@ import functools
 import pathlib
 
 import apache_beam as beam
+import numpy as np
 
 from kseg.labels import VOID_NAMES, LabelMap, voc_colour
 from kseg.pairs.class_table import scan_masks
+from kseg.pairs.conventions import Conventions, largest_sample, smaller_range
 from kseg.pairs.image_files import prepare_pair
 from kseg.pairs.listing import split_of_key, split_thresholds
 from kseg.pairs.split_names import KNOWN, splits_of_names
@@ -56,12 +58,14 @@ def open_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -> So
         thresholds = split_thresholds(keys, config.validation_share, config.test_share)
         counts = dict(collections.Counter(split_of_key(key, thresholds) for key in keys))
     channels = features[config.image_feature].shape[-1] or 3
+    conventions = Conventions(image_range=config.image_range or _find_image_range(builder, sizes, config))
     return Source(
         labels=labels,
         channels=channels,
         counts=counts,
         elements=_TfdsElements(builder, tuple(sizes), names),
-        reader=_ReadTfds(name, labels, channels, names, splits, thresholds, config.max_pixels),
+        reader=_ReadTfds(name, labels, channels, names, splits, thresholds, config.max_pixels, conventions),
+        conventions=conventions,
         unused_splits=tuple(f"tfds:{name} {split}" for split in builder.info.splits if split not in splits),
     )
 
@@ -107,18 +111,29 @@ def _named_classes(builder, splits, config, name) -> LabelMap:
     )
 
 
+def _find_image_range(builder, splits, config) -> int | None:
+    """The range of images that TFDS declares to have 16 bits."""
+    if np.dtype(builder.info.features[config.image_feature].np_dtype) != np.uint16:
+        return None
+    stored = _stored(builder, splits, config.image_feature)
+    return smaller_range(largest_sample(data, f"tfds:{builder.name}", config.max_pixels) for data in stored)
+
+
 def _scan_masks(builder, splits, config):
     """Scans the masks in stored order."""
+    where = f"tfds:{builder.name} {config.mask_feature}"
+    stored = _stored(builder, splits, config.mask_feature)
+    return scan_masks(stored, lambda data: (data, where), sum(splits.values()), max_pixels=config.max_pixels)
+
+
+def _stored(builder, splits, feature):
+    """Yields the encoded images of one feature in stored order."""
     import tensorflow_datasets as tfds
 
-    decoders = tfds.decode.PartialDecoding({config.mask_feature}, {config.mask_feature: tfds.decode.SkipDecoding()})
-    stored = (
-        bytes(example[config.mask_feature])
-        for split in splits
-        for example in builder.as_dataset(split=split, decoders=decoders).as_numpy_iterator()
-    )
-    where = f"tfds:{builder.name} {config.mask_feature}"
-    return scan_masks(stored, lambda data: (data, where), sum(splits.values()), max_pixels=config.max_pixels)
+    decoders = tfds.decode.PartialDecoding({feature}, {feature: tfds.decode.SkipDecoding()})
+    for split in splits:
+        for example in builder.as_dataset(split=split, decoders=decoders).as_numpy_iterator():
+            yield bytes(example[feature])
 
 
 class _TfdsElements(beam.PTransform):
@@ -168,9 +183,10 @@ class _Unpack(beam.DoFn):
 class _ReadTfds(beam.DoFn):
     """Reads (split, tfds_id, image_bytes, mask_bytes); `thresholds` are given where a hash of the id assigns the split."""
 
-    def __init__(self, name, labels, channels, names, splits, thresholds, max_pixels):
+    def __init__(self, name, labels, channels, names, splits, thresholds, max_pixels, conventions):
         self._name, self._labels, self._channels = name, labels, channels
-        self._names, self._splits, self._thresholds, self._max_pixels = names, splits, thresholds, max_pixels
+        self._names, self._splits, self._thresholds = names, splits, thresholds
+        self._max_pixels, self._conventions = max_pixels, conventions
 
     def process(self, element):
         split, key, *encoded = element
@@ -180,4 +196,5 @@ class _ReadTfds(beam.DoFn):
         yield from read_outputs(functools.partial(self._read, split, key, encoded, places), row)
 
     def _read(self, split, key, encoded, places):
-        return split, key, *prepare_pair(*encoded, self._labels, self._channels, *places, self._max_pixels)
+        labels, channels, conventions = self._labels, self._channels, self._conventions
+        return split, key, *prepare_pair(*encoded, labels, channels, *places, self._max_pixels, conventions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kseg.pairs.image_files import DARK
+from kseg.pairs.image_files import DARK, ROTATED, ROTATED_ALIKE
 from kseg.pairs.split_names import KNOWN
 from pipeline.validation.anomalies import Anomaly, anomaly_at, quarantined_pair
 
@@ -64,13 +64,24 @@ def check_pictures(statistics: dict, ingestion: dict):
             "Look at a mask. If its values are right, pass --set example_gen.mask_reading=values.",
             count=reordered,
         )
+    if (turned := ingestion["reencoded"].get(ROTATED_ALIKE, 0)) and not ingestion["reencoded"].get(ROTATED):
+        yield Anomaly(
+            "warn",
+            "exif_orientation",
+            "Masks must be drawn on images as they are displayed, rotated by their EXIF orientation. "
+            f"Received: {turned} images whose masks have the same size either way",
+            "ingestion.json, reencoded",
+            "Lay a mask over its image. If they do not agree, remove the orientation from the images.",
+            count=turned,
+        )
     if dark := ingestion["reencoded"].get(DARK, 0):
         yield Anomaly(
             "warn",
             "dark_16_bit",
             f"16-bit images should use all 16 bits, since only the upper 8 are kept. Received: {dark} with no value above 4095",
             "ingestion.json, reencoded",
-            "They are nearly black now: scale their values to 0..65535, or store them with 8 bits.",
+            "They are nearly black, since another image uses more bits: if its brighter samples are faults of the sensor, pass "
+            "--set example_gen.image_range=4095.",
             count=dark,
         )
 

@@ -9,8 +9,9 @@ from kseg.pairs.conventions import Conventions, find_conventions
 from kseg.pairs.errors import PairError
 from kseg.pairs.listing import Pair
 from kseg.pairs.mask_files import read_mask
+from kseg.pairs.other_formats import side_of
 from kseg.pairs.sides import PlainFile
-from tests.kseg.pairs.encoded import encoded
+from tests.kseg.pairs.encoded import encoded, png
 
 BLACK, RED, GREEN, WHITE = (0, 0, 0), (255, 0, 0), (0, 255, 0), (255, 255, 255)
 LABELS = LabelMap(("ground", "cat", "dog"), (BLACK, RED, GREEN), (0, 1, 2))
@@ -117,3 +118,25 @@ def test_plain_masks_are_not_decoded(write, monkeypatch):
     monkeypatch.setattr("kseg.pairs.conventions.decode_mask", None)
     pairs = write(encoded(IDS), with_colours(IDS, (0, 1, 2)), encoded(Image.fromarray(IDS > 0)))
     assert find_conventions(pairs, LABELS) == Conventions()
+
+
+GREY_16 = np.arange(24, dtype=np.uint16).reshape(4, 6) * 100
+
+
+def test_the_largest_sample_of_16_bit_images_is_their_range(write):
+    pairs = write(encoded(IDS), png(GREY_16, 16, 0), png(np.dstack([GREY_16 + 7] * 3), 16, 2), b"", encoded(IDS)[:-20])
+    assert find_conventions(pairs, LABELS).image_range == 2307
+    assert find_conventions(pairs, LABELS, image_range=4095).image_range == 4095
+
+
+@pytest.mark.parametrize(
+    "image", [encoded(IDS), png(GREY_16 * 0, 16, 0), png(GREY_16 * 0 + 65535, 16, 0), b"", b"GIF8"]
+)
+def test_without_16_bits_or_with_all_of_them_there_is_no_range(write, image):
+    assert find_conventions(write(image), LABELS).image_range is None
+
+
+def test_images_that_are_converted_on_reading_have_a_range_too(tmp_path):
+    Image.fromarray(GREY_16).save(tmp_path / "image.tif")
+    side = side_of(tmp_path / "image.tif")
+    assert find_conventions([Pair("image", "train", side, side)], LABELS).image_range == 2300

@@ -32,7 +32,7 @@ def test_plain_images_keep_their_bytes(data, channels):
 
 
 def rgba():
-    return encoded(np.dstack([COLOUR, GREY]))
+    return encoded(np.dstack([COLOUR, GREY // 128 * 255]))
 
 
 def palette():
@@ -43,7 +43,7 @@ def palette():
     ("data", "channels", "reason", "expected"),
     [
         (rgba(), 3, "alpha channel", COLOUR),
-        (encoded(np.dstack([GREY, 255 - GREY])), 1, "alpha channel", GREY[..., None]),
+        (encoded(np.dstack([GREY, GREY // 128 * 255])), 1, "alpha channel", GREY[..., None]),
         (encoded(Image.fromarray(COLOUR), transparency=(1, 2, 3)), 3, "alpha channel", COLOUR),
         (palette(), 3, "palette", np.asarray(Image.open(io.BytesIO(palette())).convert("RGB"))),
         (encoded(GREY), 3, "grey among colour", np.dstack([GREY] * 3)),
@@ -77,8 +77,59 @@ def test_images_are_rotated_by_their_exif_orientation(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored, size, reason = prepare_image(encoded(COLOUR, exif=exif), 3, "here")
-    assert (size, reason) == (UPRIGHT[orientation].shape[:2], "rotated by EXIF")
+    unchanged = ", size unchanged" if orientation in (2, 3, 4) else ""
+    assert (size, reason) == (UPRIGHT[orientation].shape[:2], f"rotated by EXIF{unchanged}")
     np.testing.assert_array_equal(decode_image(stored), UPRIGHT[orientation])
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_square_image_has_the_same_size_when_it_is_rotated(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    _, _, reason = prepare_image(encoded(COLOUR[:16], exif=exif), 3, "here")
+    assert reason == "rotated by EXIF, size unchanged"
+
+
+def test_a_mask_drawn_on_the_pixels_as_stored_is_refused_as_such():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    message = r"Received: mask 3x2, image 2x3, after rotation by its EXIF \[m, i\]\. The mask was drawn on the pixels as stored"
+    with pytest.raises(PairError, match=message):
+        prepare_pair(encoded(np.dstack([VALUES] * 3), exif=exif), encoded(VALUES), LABELS, 3, "i", "m")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("colour", [False, True])
+def test_16_bits_are_scaled_by_their_range_without_losing_levels(colour, alpha, channels):
+    pixels = COLOUR if colour else GREY[..., None]
+    opaque = np.full((*GREY.shape, 1), 65535)
+    samples = np.concatenate([pixels.astype(int) * 39, *([opaque] if alpha else [])], axis=-1)
+    kind = {(False, False): 0, (True, False): 2, (False, True): 4, (True, True): 6}[colour, alpha]
+    stored, _, _ = prepare_image(png(samples, 16, kind), channels, "here", image_range=255 * 39)
+    expected = Image.fromarray(pixels if colour else pixels[..., 0]).convert("L" if channels == 1 else "RGB")
+    np.testing.assert_array_equal(decode_image(stored).squeeze(), np.asarray(expected))
+
+
+def test_samples_above_the_range_are_white():
+    stored, _, _ = prepare_image(png(np.array([[0, 50, 100, 101, 65535]]), 16, 0), 1, "here", image_range=100)
+    assert decode_image(stored)[..., 0].tolist() == [[0, 128, 255, 255, 255]]
+
+
+def test_a_rotated_image_of_16_bits_is_scaled_and_rotated():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.fromarray(GREY.astype(np.uint16) * 2)
+    stored, _, _ = prepare_image(encoded(image, exif=exif), 1, "here", image_range=510)
+    np.testing.assert_array_equal(decode_image(stored)[..., 0], np.rot90(GREY, -1))
+
+
+@pytest.mark.parametrize("bands", [COLOUR, GREY[..., None]], ids=["RGB", "grey"])
+def test_alpha_that_varies_like_a_picture_is_refused(bands):
+    with pytest.raises(
+        PairError, match=r"Received: 254 values between, at 99% of the pixels \[i\]\. If it is another band"
+    ):
+        prepare_image(encoded(np.dstack([bands, GREY])), 3, "i")
 
 
 def test_16_bits_of_which_only_12_are_used_are_reported_as_dark():
@@ -93,6 +144,14 @@ def test_a_cmyk_jpeg_is_converted_to_rgb():
     stored, _, reason = prepare_image(encoded(red, "JPEG", quality=100), 3, "here")
     assert reason == "CMYK"
     assert np.abs(decode_image(stored).astype(int) - (255, 0, 0)).max() <= 3
+
+
+def test_a_cmyk_jpeg_of_no_adobe_program_is_not_inverted():
+    data = encoded(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=100)
+    start = data.index(b"\xff\xee")
+    plain = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
+    stored, _, _ = prepare_image(plain, 3, "here")  # Pillow stored the inverse, and the marker that says so is gone
+    assert np.abs(decode_image(stored).astype(int) - (0, 0, 0)).max() <= 3
 
 
 def test_a_mask_of_another_size_is_refused_with_both_paths_and_sizes():

@@ -16,8 +16,11 @@ from PIL import Image
 import kseg
 from kseg import inference
 from kseg.labels import LabelMap
+from kseg.pairs.image_files import decode_image, prepare_image
 from kseg.serving import exporting as serving
 from kseg.serving import manifest
+from kseg.serving.graph import ServedModel
+from tests.kseg.pairs.encoded import png
 
 LABELS = LabelMap(("ground", "car", "sky"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
 SIZE = (24, 32)
@@ -150,6 +153,32 @@ def test_a_photograph_taken_sideways_is_rotated_before_it_is_labelled(signatures
     expected = signatures[3]["serving_default"](image=tf.constant(upright[None]))["label_map"][0]
     assert expected.shape == (60, 40)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(outputs))), expected)
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(1, 0), (1, 4), (3, 0), (3, 2), (3, 6)])
+def test_16_bits_are_scaled_in_the_graph_as_in_ingestion_and_8_bits_are_left_alone(models, channels, kind):
+    served = ServedModel(models[channels], SIZE, image_range=9945)
+    samples = scene(30, 44, 3 if kind in (2, 6) else 1).astype(int) * 39
+    samples = np.dstack([samples, np.full((30, 44), 65535)]) if kind in (4, 6) else samples
+    files = [png(samples, 16, kind), encoded(scene(30, 44), "JPEG"), encoded(scene(30, 44, 1), "PNG")]
+    for file in files[: 3 if channels == 3 else 1]:
+        stored, _, _ = prepare_image(file, channels, "here", image_range=9945)
+        np.testing.assert_array_equal(tf.function(served._decode)(tf.constant(file)), decode_image(stored))
+    assert decode_image(prepare_image(files[0], channels, "here", image_range=9945)[0]).max() > 200
+
+
+def test_the_range_of_16_bits_is_exported(models, tmp_path):
+    serving.export(models[1], tmp_path / "1", labels=LABELS, image_size=SIZE, image_range=9945)
+    assert manifest.read_manifest(tmp_path / "1")["image_range"] == 9945
+    loaded, image = tf.saved_model.load(tmp_path / "1").signatures, scene(30, 44, 1)
+    outputs = loaded["serve_bytes"](image_bytes=tf.constant([png(image.astype(int) * 39, 16, 0)]))["label_map_bytes"]
+    expected = loaded["serving_default"](image=tf.constant(image[None]))["label_map"][0]
+    np.testing.assert_array_equal(tf.io.decode_png(outputs[0])[..., 0], expected)
+    for wrong in (0, 65536, 9.5, True):
+        with pytest.raises(
+            ValueError, match=r"`image_range` must be a whole number in 1\.\.65535, or None\. Received: "
+        ):
+            serving.export(models[1], tmp_path / "2", labels=LABELS, image_size=SIZE, image_range=wrong)
 
 
 def test_colour_files_reach_a_network_for_grey_images_as_grey(signatures):
@@ -321,7 +350,7 @@ def test_an_unknown_view_is_refused(models, tmp_path):
 
 
 def test_the_manifest_records_how_the_model_was_exported(exported, turned, refined, refined_by_default):
-    plain = {"image_size": [24, 32], "flips": [], "rotations": [0], "tiles": False, "crf": None}
+    plain = {"image_size": [24, 32], "image_range": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
     assert manifest.read_manifest(exported[3]) == plain
     assert manifest.read_manifest(turned) == plain | {
         "flips": ["horizontal", "vertical"],
@@ -337,7 +366,7 @@ def test_the_manifest_records_how_the_model_was_exported(exported, turned, refin
 
 
 def test_an_export_without_a_manifest_counts_as_unrefined(tmp_path):
-    unknown = {"image_size": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
+    unknown = {"image_size": None, "image_range": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
     assert manifest.read_manifest(tmp_path) == unknown
 
 

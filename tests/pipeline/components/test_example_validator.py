@@ -52,7 +52,7 @@ def validate(tmp_path):
             "unused_masks": [],
             "foreign_files": [],
             "unused_splits": [],
-            "conventions": {"mask_reading": None, "reordered_masks": 0},
+            "conventions": {"mask_reading": None, "reordered_masks": 0, "image_range": None},
             "reencoded": {},
         }
         (folders["examples"] / "labels.json").write_text(labels.to_json())
@@ -207,7 +207,7 @@ def test_other_files_and_poor_pictures_are_warnings_with_their_count(validate):
         "unused_masks": [f"/m/{number}.png" for number in range(7)],
         "foreign_files": ["/i/notes.txt"],
         "unused_splits": ["tfds:pets unlabelled"],
-        "conventions": {"mask_reading": "colours", "reordered_masks": 5},
+        "conventions": {"mask_reading": "colours", "reordered_masks": 5, "image_range": None},
         "reencoded": {"16 bits, the upper 4 unused": 3, "16 bits": 1},
     }
     found = validate(GOOD, ingestion=ingestion, findings={"empty_masks": ["train/1"], "tiny_images": ["train/2"]})
@@ -224,6 +224,20 @@ def test_other_files_and_poor_pictures_are_warnings_with_their_count(validate):
     assert {anomaly["severity"] for anomaly in found["anomalies"]} == {"warn"}
     assert by_name["unused_masks"]["where"] == "/m/0.png, /m/1.png, /m/2.png, /m/3.png, /m/4.png, ... (7 in all)"
     assert "Received: 3 with no value above 4095" in by_name["dark_16_bit"]["what"]
+
+
+@pytest.mark.parametrize(
+    ("reencoded", "warned"),
+    [
+        ({"rotated by EXIF, size unchanged": 3}, True),
+        ({"rotated by EXIF, size unchanged": 3, "rotated by EXIF": 1}, False),  # whose mask has the rotated size
+        ({"rotated by EXIF": 1}, False),
+    ],
+)
+def test_exif_orientation_is_a_warning_unless_a_mask_shows_that_masks_are_drawn_upright(validate, reencoded, warned):
+    ingestion = {"unused_masks": [], "foreign_files": [], "unused_splits": [], "reencoded": reencoded}
+    names = [anomaly["name"] for anomaly in validate(GOOD, ingestion=ingestion)["anomalies"]]
+    assert names == ["exif_orientation"] * warned
 
 
 def copies(count, split="validation", of="train", same_labels=True):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kseg.labels import LabelMap
 from kseg.pairs import resizing
@@ -40,6 +41,19 @@ def stored(directory) -> dict[str, tuple[bytes, bytes]]:
     paths = [str(path) for paths in prepared.shard_paths(directory).values() for path in paths]
     records = (prepared.from_record(record.numpy()) for record in tf.data.TFRecordDataset(paths))
     return {key: (image_bytes, label_map_bytes) for key, image_bytes, label_map_bytes in records}
+
+
+def test_the_range_of_16_bit_images_is_planned_for_the_export(prepare, photos):
+    for path in (photos / "images").rglob("*.png"):
+        grey = np.asarray(Image.open(path).convert("L")).astype(np.uint16)
+        grey[0, 0] = 255
+        Image.fromarray(grey * 16).save(path)
+    examples, _, plan = prepare(photos, 9)
+    assert (plan["image_range"], plan["channels"]) == (4080, 1)
+    image_bytes, _ = stored(examples)["07"]
+    np.testing.assert_array_equal(
+        decode_image(image_bytes)[..., 0], np.asarray(Image.open(photos / "images/val/07.png")) // 16
+    )
 
 
 def test_pairs_are_fitted_with_their_aspect_ratio_kept_and_the_plan_counts_them(prepare, photos):

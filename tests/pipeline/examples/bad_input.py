@@ -29,6 +29,7 @@ IDS = np.select([MASK == 5, MASK == 200, MASK == VOID], [1, 2, 255], 0).astype(n
 PAINTED = np.array([(90, 90, 90), (220, 60, 50), (50, 90, 220)] + [(0, 0, 0)] * 253, np.uint8)[IDS]
 
 IMAGE_FILE, MASK_FILE = encoded(COLOUR), encoded(MASK)
+CUT_OUT = np.where(MASK == 5, 255, np.where(MASK == 200, 128, 0)).astype(np.uint8)
 JPEG_FILE = encoded(COLOUR, "JPEG", quality=95)
 NOISE = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 NOISE_JPEG, NOISE_PNG = encoded(NOISE, "JPEG"), encoded(NOISE)
@@ -182,6 +183,8 @@ def nested(image, mask):
 
 
 PAIRS = [
+    BadPair("near_infrared_as_alpha", "picture_in_alpha", image=encoded(np.dstack([COLOUR, GREY]))),
+    BadPair("near_infrared_with_grey", "picture_in_alpha", image=encoded(np.dstack([GREY, GREY]))),
     # damaged files
     BadPair("image_of_0_bytes", "empty_file", image=b""),
     BadPair("mask_of_0_bytes", "empty_file", mask=b""),
@@ -269,8 +272,10 @@ PAIRS = [
         reason="16 bits, the upper 4 unused",
         shows=np.zeros_like(COLOUR),
     ),
-    BadPair("alpha", image=encoded(np.dstack([COLOUR, GREY])), reason="alpha channel"),
-    BadPair("grey_alpha", image=encoded(np.dstack([GREY, GREY])), reason="alpha channel", shows=np.dstack([GREY] * 3)),
+    BadPair("alpha", image=encoded(np.dstack([COLOUR, CUT_OUT])), reason="alpha channel"),
+    BadPair(
+        "grey_alpha", image=encoded(np.dstack([GREY, CUT_OUT])), reason="alpha channel", shows=np.dstack([GREY] * 3)
+    ),
     BadPair(
         "transparent_colour", image=encoded(Image.fromarray(COLOUR), transparency=(0, 112, 255)), reason="alpha channel"
     ),
@@ -294,8 +299,8 @@ PAIRS = [
     BadPair("bmp", image=encoded(COLOUR, "BMP"), suffix=".bmp", reason="BMP"),
     BadPair("gif_mask", mask=encoded(Image.fromarray(PAINTED).quantize(8), "GIF"), mask_suffix=".gif"),
     BadPair("grey", image=encoded(GREY), reason="grey among colour", shows=np.dstack([GREY] * 3)),
-    BadPair("exif_2", image=turned(2), reason="rotated by EXIF", shows=COLOUR[:, ::-1]),
-    BadPair("exif_3", image=turned(3), reason="rotated by EXIF", shows=COLOUR[::-1, ::-1]),
+    BadPair("exif_2", image=turned(2), reason="rotated by EXIF, size unchanged", shows=COLOUR[:, ::-1]),
+    BadPair("exif_3", image=turned(3), reason="rotated by EXIF, size unchanged", shows=COLOUR[::-1, ::-1]),
     BadPair(
         "exif_6",
         image=turned(6),

@@ -1,7 +1,11 @@
 """TFDS data sets as a source, on a small one that is prepared here."""
 
 import json
+import os
+import shlex
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from kseg.labels import LabelMap
 from kseg.pairs.image_files import decode_image
 from pipeline import run
 from pipeline.components.example_gen import example_gen
+from pipeline.examples.sources.tfds_builder import prepare_command
 from pipeline.settings.example_gen import ExampleGen
 
 SPLITS = {
@@ -17,6 +22,7 @@ SPLITS = {
     "void": {"train": 40},
     "nameless": {"train": 40},
     "renamed": {"training": 4, "dev": 2, "unlabelled": 3},
+    "deep": {"train": 3, "test": 1},
     "twice": {"train2014": 2, "train2017": 2},
     "unknown": {"night": 2, "day": 2},
 }
@@ -47,12 +53,16 @@ def data_dir(tmp_path_factory):
                 mask = tfds.features.LabeledImage(labels=["nothing", "pet", "ground", last], **mask)
             else:
                 mask = tfds.features.Image(**mask)
+            deep = {"shape": (None, None, 3), "dtype": np.uint16, "encoding_format": "png"}
             features = {
-                "image": tfds.features.Image(encoding_format="jpeg"),
+                "image": tfds.features.Image(**deep if self._is_deep() else {"encoding_format": "jpeg"}),
                 "segmentation_mask": mask,
                 "label": tfds.features.ClassLabel(num_classes=2),
             }
             return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+        def _is_deep(self):
+            return self.builder_config.name == "deep"
 
         def _split_generators(self, dl_manager):
             splits = SPLITS[self.builder_config.name]
@@ -61,6 +71,7 @@ def data_dir(tmp_path_factory):
         def _generate_examples(self, count):
             for number in range(count):
                 image, mask = drawn(number)
+                image = image * np.uint16(39) if self._is_deep() else image
                 yield number, {"image": image, "segmentation_mask": mask, "label": 0}
 
     folder = tmp_path_factory.mktemp("tfds")
@@ -136,6 +147,17 @@ def test_splits_of_other_usual_names_are_kept_and_others_are_named(ingest, tmp_p
     assert ingestion["unused_splits"] == ["tfds:tiny_pets:renamed unlabelled"]
 
 
+def test_images_of_16_bits_are_scaled_by_their_range(ingest, tmp_path):
+    import tensorflow_datasets as tfds
+
+    table = tmp_path / "classes.csv"
+    table.write_text("value,name,red,green,blue\n1,pet,9,9,9\n2,ground,8,8,8\n3,border,7,7,7\n")
+    out, ingestion = ingest("tfds:tiny_pets:deep", table)
+    assert ingestion["conventions"]["image_range"] == 255 * 39
+    stored = tfds.builder_from_directory(out).as_dataset(split="test").as_numpy_iterator()
+    np.testing.assert_array_equal(next(stored)["image"], drawn(0)[0])
+
+
 def test_pairs_of_a_tfds_data_set_are_quarantined_by_their_id(ingest, tmp_path):
     table = tmp_path / "classes.csv"
     table.write_text("value,name,red,green,blue\n1,pet,9,9,9\n")
@@ -153,7 +175,7 @@ def test_pairs_of_a_tfds_data_set_are_quarantined_by_their_id(ingest, tmp_path):
         (
             "tfds:oxford_iiit_pet",
             {},
-            r"must be prepared, since a run downloads nothing.*Run `tfds build oxford_iiit_pet`",
+            r"(?s)must be prepared, since a run downloads nothing.*Run\npython -c .*oxford_iiit_pet.*\nor set TFDS_DATA_DIR",
         ),
         (
             "tfds:tiny_pets:nameless",
@@ -181,3 +203,28 @@ def test_pairs_of_a_tfds_data_set_are_quarantined_by_their_id(ingest, tmp_path):
 def test_unusable_tfds_data_sets_are_refused(ingest, source, settings, message):
     with pytest.raises(ValueError, match=message):
         ingest(source, **settings)
+
+
+@pytest.mark.slow
+def test_the_command_that_prepares_a_data_set_gets_as_far_as_its_download(tmp_path):
+    command = shlex.split(prepare_command("oxford_iiit_pet"))
+    nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "TFDS_DATA_DIR": str(tmp_path)}
+    assert command[0] == "python"
+    process = subprocess.Popen(
+        [sys.executable, *command[1:]],
+        env=os.environ | nowhere,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    lines = []
+    try:
+        for line in process.stderr:  # it tries again for minutes
+            lines.append(line)
+            if "images.tar.gz" in line or "Error" in line.split(":")[0]:
+                break
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    assert "NewConnectionError" in lines[-1] and "images.tar.gz" in lines[-1], "".join(lines)

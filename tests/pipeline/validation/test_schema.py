@@ -22,6 +22,7 @@ SCHEMA = {
     ],
     "ignore_value": 7,
     "channels": 1,
+    "image_range": None,
     "formats": ["PNG"],
     "splits": ["train", "test"],
     "height": {"min": 4, "max": 9},
@@ -39,6 +40,10 @@ def test_data_match_the_schema_inferred_from_them():
     ("changes", "found"),
     [
         ({"channels": 3}, ("split train", "`channels` 3", "1")),
+        (
+            {"image_range": 4095},
+            ("16-bit images", "`image_range` 4095 (--set example_gen.image_range=4095)", "None"),
+        ),
         ({"formats": ["JPEG"]}, ("split train", "`formats` JPEG", "PNG 3")),
         ({"height": {"max": 8}}, ("split train", "`height` max 8", "min 4, max 9")),
         ({"width": {"min": 7}}, ("split train", "`width` min 7", "min 6, max 6")),
