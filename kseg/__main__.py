@@ -38,7 +38,11 @@ PACKAGES = (
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns its exit status, or 2 where there is no such command or the extra is missing."""
-    name, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    return importlib.import_module("pipeline.engine.console").run_command(_dispatch, argv)
+
+
+def _dispatch(argv: list[str]) -> int:
+    name, *rest = argv or ["--help"]
     if name in ("-h", "--help", "help"):
         print(_help())
         return 0

@@ -16,7 +16,6 @@ from pipeline.engine.fingerprints import Artifact, Untracked, external
 from pipeline.engine.loading import component
 from pipeline.engine.store import Store
 from pipeline.evaluation import gate
-from pipeline.examples.sources.fingerprints import source_artifact
 from pipeline.publishing import entries, versions
 from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
@@ -84,7 +83,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     """
     beam = Untracked(beam_options)
     c = config
-    source = source_artifact(config.data, c.example_gen)
+    source = _source(config)
     classes = {"classes": external(config.classes)} if config.classes else {}
     examples = store.run(component("example_gen"), c.example_gen, source=source, **classes, beam_options=beam)
     yield "example_gen", examples
@@ -168,6 +167,13 @@ def _note_anomalies(name: str, folder: pathlib.Path):
     """Prints the anomalies of the data, whether the component ran or was cached."""
     if text := summarize_anomalies(folder):
         progress.print_status(name, text)
+
+
+def _source(config) -> Artifact:
+    """The data as an input; reading a folder imports numpy, which `--help` does not need."""
+    from pipeline.examples.sources.fingerprints import source_artifact
+
+    return source_artifact(config.data, config.example_gen)
 
 
 def _class_names(examples: pathlib.Path) -> list[str]:

@@ -52,6 +52,7 @@ def _run(argv: list[str], prog: str) -> int:
     config, stages = request.config, request.stages
     if request.rollback:
         return roll_back(config)
+    _check_outside_data(config, "--root", config.root, pathlib.Path(config.root))
     if not stages.explain:
         check_output_folder(config.root, "--root")
     if stages.whole and (config.trainer.strategy != "multiworker" or machines.this_machine().is_chief):
@@ -62,12 +63,18 @@ def _run(argv: list[str], prog: str) -> int:
 
 def _check_push_to(config: settings.Config):
     """Refuses a place where no version can be published, before any work."""
-    folder, data = pathlib.Path(config.push_to, config.name), pathlib.Path(config.data)
+    folder = pathlib.Path(config.push_to, config.name)
     check_output_folder(folder, "--push-to")
     versions.next_number(folder)
+    _check_outside_data(config, "--push-to", config.push_to, folder)
+
+
+def _check_outside_data(config: settings.Config, flag: str, given: str, folder: pathlib.Path):
+    """Refuses results inside the data folder: they would be taken for data, and change while they are read."""
+    data = pathlib.Path(config.data)
     if config.data != "streets" and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
         raise ValueError(
-            f"--push-to must lie outside the data, which would change with each push. Received: --push-to {config.push_to} in "
+            f"{flag} must lie outside the data, which would change with each run. Received: {flag} {given} in "
             f"--data {config.data}. Choose a folder elsewhere, or move images and masks into a folder of their own."
         )
 

@@ -16,7 +16,7 @@ import sys
 
 from pipeline.engine.arguments import Parser, add_option
 from pipeline.engine.console import imports, run_command
-from pipeline.engine.files import check_output_file, write_json
+from pipeline.engine.files import check_output_file, read_json, write_json
 from pipeline.publishing.versions import find_saved_model
 from pipeline.settings.refinements import check_unrefined
 
@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None, prog: str = PROG) -> int:
 def _tune(argv: list[str], prog: str) -> int:
     arguments, _ = build_parser(prog).parse(argv)
     output, data = pathlib.Path(arguments.output), pathlib.Path(arguments.data)
-    check_output_file(output, "--output")
+    check_output_file(arguments.output, "--output")
+    _check_replaceable(output)
     model = find_saved_model(arguments.model)
     check_unrefined(model, "Tune a model exported without it: with trainer.crf=none, or by kseg.export.")
     with imports():
@@ -53,12 +54,31 @@ def _tune(argv: list[str], prog: str) -> int:
         iterations=arguments.iterations,
         seed=arguments.seed,
     )
-    write_json(output, result)
+    try:
+        write_json(output, result)
+    except OSError:  # the place was checked, but a search takes hours
+        print(json.dumps(result, indent=1))
+        raise
     print(f"best of {len(result['trials'])} trials: {json.dumps(result['settings'])}")
     for name, gain in result["report"].items():
         print(f"{name:12}{gain['without']:.4f} -> {gain['with']:.4f}  {_describe(gain)}")
     print(f"on {result['images']['report']} images that were not searched; see {output}")
     return 0
+
+
+def _check_replaceable(output: pathlib.Path):
+    """Refuses to replace a file that is no result of this command, as a mistyped name may be."""
+    if not output.exists() or not output.stat().st_size:
+        return
+    try:
+        found = read_json(output)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "settings" not in found:
+        raise ValueError(
+            "`--output` must be a new file or a result of this command, which is replaced. "
+            f"Received: --output {output}, which holds something else. Choose another name, or remove it."
+        )
 
 
 def _describe(gain: dict) -> str:

@@ -34,9 +34,10 @@ def run_command(work, argv: list[str] | None, *, after_interrupt: str = "") -> i
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with interrupts_kept():
-            status = work(sys.argv[1:] if argv is None else argv)
-            sys.stdout.flush()
-            return status
+            try:
+                return work(sys.argv[1:] if argv is None else argv)
+            finally:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         return exit_interrupted(after_interrupt)
     except BrokenPipeError:
@@ -138,21 +139,39 @@ def exit_interrupted(message: str) -> int:
 
 def raised_by_us(error: BaseException) -> bool:
     """Whether our own code raised the error, in which case its message is written for the user."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = pathlib.Path(__file__).resolve().parents[2]
-    return bool(frames) and any(ours / package in pathlib.Path(frames[-1].filename).parents for package in FIRST_PARTY)
+    return _is_ours(_files_of(error)[-1:])
+
+
+def _called_by_us(error: BaseException) -> bool:
+    """Whether our own code called what raised the error, directly or through Python's library, such as pathlib."""
+    library = os.path.dirname(os.__file__)
+    files = _files_of(error)
+    while files and (files[-1].startswith("<") or os.path.dirname(files[-1]).startswith(library)):
+        if "site-packages" in files[-1]:
+            break
+        files.pop()
+    return _is_ours(files[-1:])
+
+
+def _files_of(error) -> list[str]:
+    return [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+
+
+def _is_ours(files) -> bool:
+    root = pathlib.Path(__file__).resolve().parents[2]
+    return any(root / package in pathlib.Path(file).parents for file in files for package in FIRST_PARTY)
 
 
 def user_message(error: Exception) -> str | None:
     """The message for the user; None where the error is a fault of the program, which needs a traceback.
 
-    Messages for the user have the errors that our own code raises about values and files, packages that are not installed, and
-    faults of the disk in whatever library they come up.
+    Messages for the user have the errors that our own code raises about values and files, what the system answers about a file
+    that our code uses, packages that are not installed, and faults of the disk in whatever library they come up.
     """
     ours = raised_by_us(error)
     if ours and isinstance(error, ValueError) and len(_chain(error)) == 1:  # also where it quotes a fault of the disk
         return str(error)
-    if message := disk_fault_message(error):
+    if message := disk_fault_message(error) or file_message(error):
         return message
     if not ours:
         return None
@@ -164,28 +183,69 @@ def user_message(error: Exception) -> str | None:
 
 
 _FULL, _CLOSED = (errno.ENOSPC, errno.EDQUOT), (errno.EROFS, errno.EACCES, errno.EPERM)
+_KEPT = "Then run the same command again: what is finished is kept."
 
 
 def disk_fault_message(error: BaseException) -> str | None:
-    """The message for the user whose disk is full or not writable; None for any other error.
+    """The message for the user whose disk is full, or whose files and folders are closed; None for any other error.
 
     h5py, TensorFlow and Beam raise errors of their own types, which quote the system's message or were caused by one that does.
     """
-    chain = _chain(error)
-    for numbers, message in (
-        (
-            _FULL,
-            "There must be room on the disk. Received: {}. Make some: `python -m pipeline.gc` lists what no model needs. ",
-        ),
-        (
-            _CLOSED,
-            "Folders must be writable. Received: {}. Choose other ones with --root and --push-to, or ask who owns them. ",
-        ),
-    ):
-        for one in chain:
+    for numbers, describe in ((_FULL, _full_message), (_CLOSED, _closed_message)):
+        for one in _chain(error):
             number = next((n for n in numbers if getattr(one, "errno", None) == n or os.strerror(n) in str(one)), None)
             if number is not None:
-                place = f" [{one.filename}]" if getattr(one, "filename", None) else ""
-                kept = "Then run the same command again: what is finished is kept."
-                return message.format(os.strerror(number) + place) + kept
+                return f"{describe(number, getattr(one, 'filename', None))} {_KEPT}"
     return None
+
+
+def _full_message(number, place) -> str:
+    cure = "Make some: `python -m pipeline.gc` lists what no model needs."
+    return f"There must be room on the disk. Received: {_answer(number, place)}. {cure}"
+
+
+def _closed_message(number, place) -> str:
+    """What must be allowed: reading where a file or folder is there, writing where it is to be made."""
+    answer = _answer(number, place)
+    if number == errno.EROFS or not _is_there(place):
+        cure = "Choose other ones with --root, --push-to or --output, or ask who owns them."
+        return f"Folders must be writable. Received: {answer}. {cure}"
+    cure = "Change the permissions of the file or of its folder, or ask who owns them."
+    return f"Files must be readable, and results also writable. Received: {answer}. {cure}"
+
+
+def _is_there(place) -> bool:
+    try:
+        return place is not None and bool(os.stat(place))
+    except PermissionError:  # a folder above is closed
+        return True
+    except (OSError, TypeError, ValueError):
+        return False
+
+
+_FILE_MESSAGES = {
+    errno.ENOENT: ("Files that a command uses must exist.", "Check the path."),
+    errno.ENOTDIR: ("What stands before a / in a path must be a folder.", "Choose another place."),
+    errno.EISDIR: ("A file must not be a folder.", "Name a file in it."),
+    errno.ENAMETOOLONG: ("Names must have at most 255 bytes, and paths 4095.", "Choose a shorter name."),
+    errno.ELOOP: ("Links must lead to a file or folder.", "Remove the link."),
+    errno.EIO: ("The disk must work.", "Copy the file to another disk."),
+    errno.EMFILE: ("Enough files must be allowed to be open at once.", "Raise the limit with `ulimit -n`."),
+    errno.ESTALE: ("Files must stay while they are used.", "Give the same command again."),
+}
+
+
+def file_message(error: BaseException) -> str | None:
+    """The message for the user about a file that our own code uses, from the system's answer; None for any other error."""
+    if not isinstance(error, OSError) or error.errno is None or error.filename is None or not _called_by_us(error):
+        return None
+    requirement, cure = _FILE_MESSAGES.get(error.errno, ("The system must be able to use the file.", "Check the file."))
+    return f"{requirement} Received: {_answer(error.errno, error.filename)}. {cure}"
+
+
+def _answer(number, place) -> str:
+    """The system's words, and the place."""
+    if place is None:
+        return os.strerror(number)
+    text = os.fsencode(place).decode("utf-8", "backslashreplace") if isinstance(place, str | bytes) else str(place)
+    return f"{os.strerror(number)} [{text}]"

@@ -13,6 +13,9 @@ import shutil
 import tempfile
 import uuid
 
+MAX_NAME = 255
+"""Bytes of a file name that file systems take."""
+
 _REQUIRED = object()
 _SCRATCH, _IN_USE = ".unfinished-", "in_use"
 
@@ -156,7 +159,9 @@ def check_output_folder(place: str | os.PathLike, flag: str):
         ValueError: a file lies there or above, or the nearest folder that exists cannot be written to.
     """
     path = pathlib.Path(place)
-    _check_nearest_folder(path, f"`{flag}` must be a folder that can be written. Received: {flag} {place}")
+    message = f"`{flag}` must be a folder that can be written. Received: {flag} {place}"
+    _check_names(path, message)
+    _check_nearest_folder(path, message)
 
 
 def check_output_file(place: str | os.PathLike, flag: str):
@@ -171,9 +176,18 @@ def check_output_file(place: str | os.PathLike, flag: str):
     """
     path = pathlib.Path(place)
     message = f"`{flag}` must be a file that can be written. Received: {flag} {place}"
-    if path.is_dir():
+    _check_names(path, message)
+    if path.is_dir() or os.fspath(place).endswith("/"):
         raise ValueError(f"{message} [it is a folder]. Name a file in it.")
+    if path.exists() and not path.is_file():  # a rename would replace the device itself
+        raise ValueError(f"{message} [it is a pipe, socket or device]. Name a file.")
     _check_nearest_folder(path.parent, message)
+
+
+def _check_names(path: pathlib.Path, message: str):
+    """Refuses names that no file can have."""
+    if any(len(os.fsencode(part)) > MAX_NAME for part in path.parts):
+        raise ValueError(f"{message} [a name of more than {MAX_NAME} bytes]. Choose a shorter one.")
 
 
 def _check_nearest_folder(path: pathlib.Path, message: str):

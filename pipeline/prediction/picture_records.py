@@ -15,12 +15,9 @@ import hashlib
 import os
 import pathlib
 
-from pipeline.engine.files import read_json
+from pipeline.engine.files import MAX_NAME, read_json
 
 FOLDER = "records"
-MAX_NAME = 255
-"""Bytes of a file name that file systems take."""
-
 LONGEST_SUFFIX = len(".geojson")
 
 

@@ -1,8 +1,10 @@
 """All commands turn errors and Ctrl-C into the same messages and exit statuses, before any work where they can."""
 
 import importlib
+import os
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -72,6 +74,46 @@ def test_outputs_that_cannot_be_written_are_refused_before_anything_else(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("predict", ["--model", "m", "--input", "x", "--output", "/dev/null/x/y"], "[/dev/null is not a folder]"),
+        ("predict", ["--model", "m", "--input", "x", "--output", "x" * 256], "[a name of more than 255 bytes]"),
+        ("tune_crf", ["--model", "m", "--data", "d", "--output", "/dev/null/x.json"], "[/dev/null is not a folder]"),
+        ("tune_crf", ["--model", "m", "--data", "d", "--output", "/dev/null"], "[it is a pipe, socket or device]"),
+        ("tune_crf", ["--model", "m", "--data", "d", "--output", "new/"], "[it is a folder]"),
+        ("tune_crf", ["--model", "m", "--data", "d", "--output", "x" * 251 + ".json"], "of more than 255 bytes]"),
+        ("tune_crf", ["--model", "m", "--data", "d", "--output", "photo.jpg"], "which holds something else."),
+        ("tune_crf", ["--model", "m", "--data", "d", "--output", "other.json"], "which holds something else."),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_by_name(name, arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
+    (tmp_path / "other.json").write_text("[1]")
+    assert command(name).main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: `--") and message in error and error.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.jpg", "other.json"}
+
+
+@pytest.mark.parametrize(
+    ("flag", "place"),
+    [("--root", "{}/runs"), ("--root", "{}"), ("--root", "{}/images/../x/y"), ("--push-to", "{}/models")],
+)
+@pytest.mark.parametrize("linked", [False, True])
+def test_results_inside_the_data_are_refused_at_the_start(flag, place, linked, photos, tmp_path, monkeypatch, capsys):
+    (tmp_path / "link").symlink_to(photos)
+    monkeypatch.chdir(photos)
+    places = {"--root": str(tmp_path / "root"), "--push-to": str(tmp_path / "models")}
+    places[flag] = place.format(tmp_path / "link" if linked else ".")
+    before = sorted(photos.rglob("*"))
+    arguments = ["--data", ".", "--name", "x", *(text for item in places.items() for text in item)]
+    assert command("run").main(arguments) == 2
+    assert f"error: {flag} must lie outside the data" in capsys.readouterr().err
+    assert sorted(photos.rglob("*")) == before
+
+
 def test_what_explain_reads_need_not_be_writable(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
@@ -112,3 +154,100 @@ def test_an_error_with_a_status_of_its_own_ends_with_it(capsys, monkeypatch):
     monkeypatch.setattr(console, "raised_by_us", lambda error: True)
     assert console.run_command(work, []) == 4
     assert capsys.readouterr().err == "error: gone\n"
+
+
+def answer_of(code: str, *, user: int | None = None) -> subprocess.CompletedProcess:
+    """What a process prints that runs `code` as `work` of a command, as another user where one is given."""
+    lines = [
+        "import os, pathlib, shutil, sys",
+        "from pipeline.engine.console import run_command",
+        f"{'pass' if user is None else f'os.setuid({user})'}",
+        "def work(_):",
+        textwrap.indent(textwrap.dedent(code), "    "),
+        "sys.exit(run_command(work, []))",
+    ]
+    program = compile("\n".join(lines), str(ROOT / "pipeline" / "made_up.py"), "exec")  # as if it were of the pipeline
+    assert program
+    text = f"exec(compile({chr(10).join(lines)!r}, {str(ROOT / 'pipeline' / 'made_up.py')!r}, 'exec'))"
+    return subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("open('{}/nowhere')", "must exist. Received: No such file or directory [{}/nowhere]. Check the path."),
+        ("pathlib.Path('{}/file/x').mkdir()", "must be a folder. Received: Not a directory [{}/file/x]."),
+        ("pathlib.Path('{}/nowhere').read_text()", "Received: No such file or directory [{}/nowhere]."),
+        ("shutil.copyfile('{}/nowhere', '{}/x')", "Received: No such file or directory [{}/nowhere]."),
+        ("pathlib.Path('{}').write_text('')", "must not be a folder. Received: Is a directory [{}]."),
+        ("open('{}/' + 'x' * 256, 'w')", "at most 255 bytes, and paths 4095. Received: File name too long [{}/xxx"),
+        ("open('{}/loop')", "Received: Too many levels of symbolic links [{}/loop]. Remove the link."),
+    ],
+)
+def test_what_the_system_answers_about_a_file_names_the_file_and_a_cure(code, message, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    done = answer_of(code.replace("{}", str(tmp_path)))
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    assert message.replace("{}", str(tmp_path)) in done.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs the right to become another user")
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "open('{}/closed')",
+            "Files must be readable, and results also writable. Received: Permission denied [{}/closed].",
+        ),
+        (
+            "open('{}/folder/x')",
+            "Files must be readable, and results also writable. Received: Permission denied [{}/folder/x].",
+        ),
+        (
+            "open('{}/new', 'w')",
+            "Folders must be writable. Received: Permission denied [{}/new]. Choose other ones with",
+        ),
+    ],
+)
+def test_permissions_that_are_missing_are_those_that_the_message_names(code, message, tmp_path):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    (tmp_path / "closed").write_text("")
+    (tmp_path / "closed").chmod(0)
+    (tmp_path / "folder").mkdir(mode=0o700)
+    (tmp_path / "folder" / "x").write_text("")
+    done = answer_of(code.replace("{}", str(tmp_path)), user=65534)
+    assert done.returncode == 2 and message.replace("{}", str(tmp_path)) in done.stderr, done.stderr
+
+
+def test_a_file_that_a_library_of_others_lacks_has_a_traceback():
+    try:
+        exec(compile("open('/nowhere')", "/elsewhere/site-packages/x.py", "exec"))
+    except OSError as error:
+        assert console.user_message(error) is None or "Received: No such file" not in console.user_message(error)
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version", "run", "completion"])
+def test_the_command_kseg_ends_with_130_after_ctrl_c(argument, monkeypatch, capsys):
+    from kseg import __main__ as kseg_command
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    for name in ("_help", "_missing_packages", "_complete"):
+        monkeypatch.setattr(kseg_command, name, interrupted)
+    monkeypatch.setattr("builtins.print", interrupted) if argument == "--version" else None
+    with monkeypatch.context() as context:
+        context.setattr(console, "exit_interrupted", lambda message: 130)
+        assert kseg_command.main([argument]) == 130
+
+
+@pytest.mark.parametrize("arguments", [["run", "--help"], ["--help"], ["completion", "bash"]])
+def test_a_reader_that_leaves_the_command_kseg_gets_no_traceback(arguments):
+    code = f"import sys\nfrom kseg.__main__ import main\nsys.exit(main({arguments!r}))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert done.returncode in (0, 141) and done.stderr == ""  # argparse may swallow it
