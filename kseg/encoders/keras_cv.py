@@ -10,6 +10,7 @@ from __future__ import annotations
 import keras
 
 from kseg._extras import extra
+from kseg.encoders.weight_files import load
 from kseg.layers import ReflectionPadding2D
 
 RESNETS = {"resnet18_v2": (2, 2, 2, 2), "resnet50_v2": (3, 4, 6, 3), "resnet101_v2": (3, 4, 23, 3)}
@@ -35,14 +36,15 @@ def encoder(name: str, image, *, weights=None, trainable: bool = True) -> list:
         the next multiple of 32.
 
     Raises:
-        ValueError: there is no encoder of that name.
+        FileNotFoundError: there is no such file of weights.
+        ValueError: there is no encoder of that name, or the file does not hold its weights.
         ImportError: keras-cv is not installed.
     """
     if name not in RESNETS | DARKNETS:
         raise ValueError(f"`name` must be one of {', '.join(RESNETS | DARKNETS)}. Received: name={name!r}.")
     backbone = _backbone(name, image.shape[-1])
     if weights is not None:
-        backbone.load_weights(weights)
+        load(backbone, weights)
     levels = backbone.pyramid_level_inputs
     outputs = [backbone.get_layer(levels[level]).output for level in sorted(levels)]
     model = keras.Model(backbone.input, outputs, name=name)

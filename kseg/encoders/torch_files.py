@@ -13,10 +13,13 @@ import dataclasses
 import math
 import pathlib
 import pickle
+import pickletools
 import struct
 
 import numpy as np
 
+MAX_MEMO = 1_000_000
+"""Entries of a pickle's memo; a state dict of a thousand tensors has about ten thousand."""
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 STORAGES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
@@ -42,6 +45,8 @@ def read_state_dict(path) -> dict[str, np.ndarray]:
     """
     path = pathlib.Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a regular file")
         with open(path, "rb") as file:
             tensors, keys = _header(file)
             size = path.stat().st_size
@@ -121,17 +126,30 @@ def _tensor(storage, offset, shape, strides, *_):
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
+def _load(file):
+    """The next object of the file, after a look at its opcodes.
+
+    A memo is a list as long as its largest index: a few bytes could claim all memory.
+    """
+    start = file.tell()
+    for opcode, argument, _ in pickletools.genops(file):
+        if "PUT" in opcode.name and argument is not None and not 0 <= int(argument) <= MAX_MEMO:
+            raise ValueError(f"a memo of {argument} entries")
+    file.seek(start)
+    return _Unpickler(file).load()
+
+
 def _header(file) -> tuple[dict[str, _Tensor], list[str]]:
     """The state dict, and the keys of the storages in the order in which their values follow."""
     if file.read(4) == b"PK\x03\x04":
         raise ValueError("a zip archive, as PyTorch writes since 1.6")
     file.seek(0)
-    if (magic := _Unpickler(file).load()) != MAGIC:
+    if (magic := _load(file)) != MAGIC:
         raise ValueError(f"the magic number {magic!r:.40}")
-    if (protocol := _Unpickler(file).load()) != PROTOCOL:
+    if (protocol := _load(file)) != PROTOCOL:
         raise ValueError(f"the protocol {protocol!r:.40}")
-    _Unpickler(file).load()  # byte order and sizes of the writer's system; values are always little-endian
-    state, keys = _Unpickler(file).load(), _Unpickler(file).load()
+    _load(file)  # byte order and sizes of the writer's system; values are always little-endian
+    state, keys = _load(file), _load(file)
     if not isinstance(state, dict) or not isinstance(keys, list):
         raise ValueError(f"{type(state).__name__} instead of a state dict")
     for name, value in state.items():
