@@ -11,6 +11,7 @@ import pathlib
 
 from pipeline import machines
 from pipeline.engine import progress
+from pipeline.engine.file_digests import FileDigests
 from pipeline.engine.files import read_json
 from pipeline.engine.fingerprints import Artifact, Untracked, external
 from pipeline.engine.loading import component
@@ -44,6 +45,7 @@ class Stages:
     last: str = COMPONENTS[-1]  # those after it do not run
     forced: tuple[str, ...] = ()  # run again even if they are finished
     explain: bool = False  # run nothing, report what would run and why
+    verify: bool = False  # read all data and results anew
 
     @property
     def whole(self) -> bool:
@@ -58,7 +60,8 @@ def run(config: settings.Config, beam_options: list[str], stages: Stages) -> dic
         ValueError: a component before `stages.first` is not finished, or one refuses its inputs.
     """
     before = COMPONENTS[: COMPONENTS.index(stages.first)]
-    store, artifacts = Store(config.root, forced=stages.forced, required=before, explain=stages.explain), {}
+    store = Store(config.root, forced=stages.forced, required=before, explain=stages.explain, verify=stages.verify)
+    artifacts = {}
     for name, artifact in compute(config, beam_options, store):
         artifacts[name] = artifact.path
         if name == "example_validator" and name not in before and not stages.explain:
@@ -83,7 +86,8 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     """
     beam = Untracked(beam_options)
     c = config
-    source = _source(config)
+    digests = FileDigests(config.root, anew=store.verify, write=not store.explain)
+    source = _source(config, digests)
     classes = {"classes": external(config.classes)} if config.classes else {}
     examples = store.run(component("example_gen"), c.example_gen, source=source, **classes, beam_options=beam)
     yield "example_gen", examples
@@ -169,11 +173,13 @@ def _note_anomalies(name: str, folder: pathlib.Path):
         progress.print_status(name, text)
 
 
-def _source(config) -> Artifact:
-    """The data as an input; reading a folder imports numpy, which `--help` does not need."""
+def _source(config, digests: FileDigests) -> Artifact:
+    """The data as an input; nothing that reads files is imported for generated ones."""
+    if config.data == "streets":
+        return Artifact(config.data, config.data)
     from pipeline.examples.sources.fingerprints import source_artifact
 
-    return source_artifact(config.data, config.example_gen)
+    return source_artifact(config.data, config.example_gen, digests)
 
 
 def _class_names(examples: pathlib.Path) -> list[str]:

@@ -141,7 +141,7 @@ def parse_stages(arguments: argparse.Namespace) -> line.Stages:
     last = arguments.only or arguments.until or line.COMPONENTS[-1]
     if line.COMPONENTS.index(first) > line.COMPONENTS.index(last):
         raise ValueError(f"--from must not come after --until. Received: --from {first} --until {last}.")
-    return line.Stages(first, last, tuple(arguments.force), arguments.explain)
+    return line.Stages(first, last, tuple(arguments.force), arguments.explain, arguments.verify)
 
 
 def build_parser(prog: str = PROG) -> Parser:

@@ -10,11 +10,13 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import pathlib
 import sys
 from collections.abc import Callable
 
 from pipeline.engine import code_digests
+from pipeline.engine.contents import file_digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Artifact:
 
     path: pathlib.Path
     fingerprint: str
-    rehash: Callable[[], str] | None = None  # of external data, which others may change while a component reads them
+    rehash: Callable[[], str] | None = dataclasses.field(default=None, compare=False)
+    """The fingerprint of external data as they are now, since others may change them while a component reads them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,5 @@ def _hash_files(path: pathlib.Path) -> str:
     digest = hashlib.sha256()
     for file in files:
         name = file.relative_to(path).as_posix() if file != path else ""
-        with open(file, "rb") as stream:
-            digest.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+        digest.update(os.fsencode(f"{name}\0{file_digest(file)}\n"))
     return digest.hexdigest()

@@ -1,8 +1,9 @@
 """Where results lie: each component is computed once per recipe and published by one rename.
 
 An artifact is the directory `root/<component>/<first 16 digits of the recipe's SHA-256>` (`pipeline.engine.fingerprints`); it is
-complete by construction, since it gets that name only after the last file was written. `recipe.json` inside is the lineage:
-follow `inputs`. Standard library only.
+complete by construction, since it gets that name only after the last file was written. Inside, `recipe.json` is the lineage:
+follow `inputs`; `contents.json` lists the files, by which damage is found later (`pipeline.engine.contents`); `made_from.json`
+says by one digest what each input held. Standard library only.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ import pathlib
 import shutil
 
 from pipeline.engine import explain, progress
+from pipeline.engine.ancestry import RECIPE
+from pipeline.engine.contents import MANIFEST, damage, file_digest, write_manifest
+from pipeline.engine.files import read_json
 from pipeline.engine.fingerprints import Artifact, describe
+
+MADE_FROM = "made_from.json"
+"""In an artifact: the digest of the manifest of each input when the component read it."""
+
+NAMED = 3
+"""Damaged files that are named where there are more."""
 
 SCRATCH, IN_USE = ".scratch", "in_use"
 """Below `root`: where components work, and in it the file that every run locks, so that nothing it needs is removed."""
@@ -30,23 +40,30 @@ class Store:
         required: names of components that must be finished, and are not computed.
         explain: compute and write nothing; report of each component whether it would run, and why. A fingerprint is that of a
             recipe, so it is known before the result exists.
+        verify: compare the digests of every result that counts as finished, not only of those that are about to be read.
 
     Raises:
         ValueError: `root` is the address of a remote file system.
     """
 
-    def __init__(self, root, *, forced=(), required=(), explain=False):
+    def __init__(self, root, *, forced=(), required=(), explain=False, verify=False):
         if "://" in str(root):
             raise ValueError(
                 f"`root` must be a local folder, since results are published by rename. Received: root={root}. "
                 "Choose a local --root, and copy the finished folder."
             )
         self.root = pathlib.Path(root)
-        self.forced, self.required, self.explain = frozenset(forced), frozenset(required), explain
+        self.forced, self.required = frozenset(forced), frozenset(required)
+        self.explain, self.verify = explain, verify
         self._in_use = None
+        self._runs = {}  # arguments of `_finish` by fingerprint, to make a result again that turns out to be damaged
+        self._sound = set()  # fingerprints of results whose digests were compared in this process
 
     def run(self, component, config, *, choices=None, resume=False, valid=None, **inputs) -> Artifact:
         """Returns the artifact of `component(out, config, **inputs)`, made now or earlier.
+
+        An earlier result counts as long as it is undamaged and was made from the results that its inputs are now. Sizes are
+        compared in every run, digests where another component is about to read the result. A damaged one is named and made again.
 
         Args:
             component: function that writes only below `out` and reads only its inputs.
@@ -57,32 +74,51 @@ class Store:
             **inputs: `Artifact`s, passed as paths; `Untracked`s, passed as their values and not hashed.
 
         Raises:
-            ValueError: the component is `required` and not finished, or external data changed while it read them.
+            ValueError: the component is `required` and not finished, external data changed while it read them, or an input that
+                cannot be made again is damaged.
             FileNotFoundError: an input vanished while it worked.
         """
         name = component.__name__
         recipe, fingerprint = describe(component, config, choices, inputs)
-        final = self.root / name / fingerprint[:16]
+        artifact = Artifact(self.root / name / fingerprint[:16], fingerprint)
         if self.explain or name in self.required:
-            self._report(name, json.loads(recipe), final, valid)
-            return Artifact(final, fingerprint)
-        scratch = self._enter(name, fingerprint)
+            self._report(name, json.loads(recipe), artifact.path, inputs, valid)
+            return artifact
+        run = component, config, recipe, artifact, inputs, resume, valid
+        self._finish(*run, digests=self.verify)
+        self._runs[fingerprint] = run
+        return artifact
+
+    def _finish(self, component, config, recipe, artifact, inputs, resume, valid, *, digests, silent=False):
+        """Computes the result unless it is finished and sound."""
+        name, final = component.__name__, artifact.path
+        scratch = self._enter(name, artifact.fingerprint, resume)
         with _locked(scratch.with_suffix(".lock")):
-            if final.is_dir() and name not in self.forced and (valid is None or valid(final)):
-                progress.print_status(name, f"cached  {final}")
-                return Artifact(final, fingerprint)
             if not resume:
                 shutil.rmtree(scratch, ignore_errors=True)
+            if final.is_dir() and (silent or name not in self.forced):
+                fault = self._fault(final, inputs, valid, digests)
+                if not fault:
+                    if not silent:
+                        progress.print_status(name, f"cached  {final}")
+                    if digests:
+                        self._sound.add(artifact.fingerprint)
+                    return
+                progress.print_status(name, f"will run: {fault}")
+            self._check_inputs(name, inputs)
             scratch.mkdir(exist_ok=True)
             try:
+                made_from = self._made_from(inputs)
                 _call(component, scratch, config, inputs)
-                (scratch / "recipe.json").write_text(recipe, encoding="utf-8")
+                (scratch / RECIPE).write_text(recipe, encoding="utf-8")
+                (scratch / MADE_FROM).write_text(json.dumps(made_from, indent=1, sort_keys=True), encoding="utf-8")
+                write_manifest(scratch)
             except BaseException:
                 if not resume:  # leave nothing behind, least of all on a full disk
                     shutil.rmtree(scratch, ignore_errors=True)
                 raise
             _publish(scratch, final)
-        return Artifact(final, fingerprint)
+            self._sound = {artifact.fingerprint}  # what was made from an earlier result is sound no more
 
     def join(self, component, config, *, choices=None, **inputs):
         """Takes part in what another machine runs with these arguments, unless it is finished; keeps no result.
@@ -96,36 +132,98 @@ class Store:
         name = component.__name__
         _, fingerprint = describe(component, config, choices, inputs)
         final = self.root / name / fingerprint[:16]
-        if name in self.required or (final.is_dir() and name not in self.forced):
+        if final.is_dir() and name not in self.forced and not self._fault(final, inputs, None, self.verify):
             progress.print_status(name, f"cached  {final}")
             return
-        _call(component, self._enter(name, fingerprint), config, inputs)
+        _call(component, self._enter(name, fingerprint, resume=True), config, inputs)
 
-    def _report(self, name, recipe, final, valid):
+    def _report(self, name, recipe, final, inputs, valid):
         """Says whether the component would run, and why; refuses to go on without it where it is required."""
-        reason = self._reason_to_run(name, recipe, final, valid)
+        reason = self._reason_to_run(name, recipe, final, inputs, valid)
         if reason and not self.explain:
             raise ValueError(
                 f"What comes before must be finished. Received: {name} is not: {reason}. Run up to it with --until {name}."
             )
         progress.print_status(name, f"will run: {reason}" if reason else f"cached  {final}")
 
-    def _enter(self, name, fingerprint) -> pathlib.Path:
+    def _reason_to_run(self, name, recipe, final, inputs, valid) -> str:
+        """Why the component would run; empty where it is finished."""
+        if not final.is_dir():
+            return "; ".join(explain.reasons(recipe, final.parent))
+        if name in self.forced:
+            return "it is forced"
+        return self._fault(final, inputs, valid, self.verify)
+
+    def _fault(self, final, inputs, valid, digests) -> str:
+        """Why a finished result does not count; empty where it does."""
+        if not (final / MANIFEST).is_file():
+            return f"its result has no {MANIFEST} to be checked by [{final}]"
+        if damaged := damage(final, digests=digests):
+            return f"its result is damaged: {_shorten(damaged)} [{final}]"
+        made_from = read_json(final / MADE_FROM, {})
+        if others := [name for name, digest in self._made_from(inputs).items() if made_from.get(name) != digest]:
+            return f"{', '.join(others)} had other contents when it ran"
+        return "" if valid is None or valid(final) else "what it left outside is gone"
+
+    def _made_from(self, inputs) -> dict[str, str]:
+        """Digest of what each input holds that is a result of this store: one recipe may give other bytes another time."""
+        manifests = {name: value.path / MANIFEST for name, value in inputs.items() if self._is_ours(value)}
+        return {name: file_digest(manifest) for name, manifest in manifests.items() if manifest.is_file()}
+
+    def _is_ours(self, value) -> bool:
+        return isinstance(value, Artifact) and self.root in pathlib.Path(value.path).parents
+
+    def _check_inputs(self, name, inputs):
+        """Compares the digests of what the component is about to read, and makes damaged results again.
+
+        Raises:
+            ValueError: a damaged one was not made by this process.
+        """
+        for value in inputs.values():
+            if not isinstance(value, Artifact) or value.rehash or value.fingerprint in self._sound:
+                continue
+            if run := self._runs.get(value.fingerprint):
+                self._finish(*run, digests=True, silent=True)
+                continue
+            folder = pathlib.Path(
+                value.path
+            )  # of an earlier run, or a pushed version; some from before there were manifests
+            damaged = damage(folder) if (folder / MANIFEST).is_file() else []
+            if damaged:
+                cure = (
+                    f"Make it again with --until {folder.parent.name} --verify"
+                    if self._is_ours(value)
+                    else "Restore it"
+                )
+                raise ValueError(
+                    f"What a component reads must be as it was written. Received: {_shorten(damaged)} [{folder}], which {name} "
+                    f"reads. {cure}, or remove that folder."
+                )
+            self._sound.add(value.fingerprint)
+
+    def _enter(self, name, fingerprint, resume) -> pathlib.Path:
         """Where the component works; from now on the store is in use, after waiting for whoever clears it."""
         scratch = self.root / SCRATCH / name / fingerprint[:16]
         scratch.parent.mkdir(parents=True, exist_ok=True)
         if self._in_use is None:
             self._in_use = open(self.root / SCRATCH / IN_USE, "w")  # noqa: SIM115  (closed with the store)
             fcntl.flock(self._in_use, fcntl.LOCK_SH)
+        if not resume:
+            _remove_leftovers(scratch.parent)
         return scratch
 
-    def _reason_to_run(self, name, recipe, final, valid) -> str:
-        """Why the component would run; empty where it is finished."""
-        if not final.is_dir():
-            return "; ".join(explain.reasons(recipe, final.parent))
-        if name in self.forced:
-            return "it is forced"
-        return "" if valid is None or valid(final) else "what it left outside is gone"
+
+def _shorten(found: list[str]) -> str:
+    """The first phrases, and how many there are beyond them."""
+    more = [f"and {len(found) - NAMED} more files"] if len(found) > NAMED else []
+    return "; ".join([*found[:NAMED], *more])
+
+
+def _remove_leftovers(folder: pathlib.Path):
+    """Removes what killed runs left in the scratch folder of a component: all that nobody has locked."""
+    for left in (path for path in folder.iterdir() if path.is_dir()):
+        with contextlib.suppress(BlockingIOError), _locked(left.with_suffix(".lock"), fcntl.LOCK_NB):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _call(component, out, config, inputs):
@@ -155,12 +253,20 @@ def _refusing_changed(name, inputs):
         _refuse_vanished(name, present, error)
         raise
     _refuse_vanished(name, present, None)
-    for value in present:
-        if value.rehash and value.rehash() != value.fingerprint:
+    for value in inputs.values():
+        if isinstance(value, Artifact) and value.rehash and _now(value) != value.fingerprint:
             raise ValueError(
                 f"Data must not change while they are read. Received: other files or contents after {name} [{value.path}]. "
                 "Give the same command again when nobody writes there."
             )
+
+
+def _now(value: Artifact) -> str | None:
+    """The fingerprint of external data as they are now; None where they are no such data any more."""
+    try:
+        return value.rehash()
+    except (ValueError, OSError):
+        return None
 
 
 def _refuse_vanished(name, present, cause):
@@ -173,8 +279,8 @@ def _refuse_vanished(name, present, cause):
 
 
 @contextlib.contextmanager
-def _locked(path):
+def _locked(path, flags=0):
     """Holds an exclusive lock on `path`; a second run of the same recipe waits here and then finds the result."""
     with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX | flags)
         yield

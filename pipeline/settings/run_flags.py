@@ -156,6 +156,11 @@ def _add_stages(group, components: tuple[str, ...]):
     add_component("--force", "compute this one although it is finished; repeatable", action="append", default=[])
     group.add_argument("--explain", action="store_true", help="run nothing; print what would run, and why")
     group.add_argument(
+        "--verify",
+        action="store_true",
+        help="read every file of the data and of finished results anew, and compare their digests",
+    )
+    group.add_argument(
         "--rollback",
         action="store_true",
         help="run nothing; move the newest version of PUSH_TO/NAME away, so that the one before it is served",

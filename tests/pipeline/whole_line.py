@@ -15,6 +15,8 @@ import sys
 import time
 import zipfile
 
+from pipeline.engine.contents import MANIFEST
+from pipeline.engine.store import MADE_FROM
 from pipeline.line import COMPONENTS
 from tests.conftest import ROOT
 
@@ -94,13 +96,13 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
 
     All bytes count, except what tells when, where or how fast: dates and addresses of Python objects in a `.keras` archive, the
     random UUID in a SavedModel's fingerprint.pb and names in its graph, the keys of `MEASURED`, TensorBoard's logs, a pusher's
-    absolute target.
+    absolute target, and the digests of all these.
     """
     found = {}
     for name in COMPONENTS:
         for path in sorted((folder / "runs" / name).glob("*/**/*")):
             inside = path.relative_to(folder / "runs" / name)
-            if path.is_dir() or inside.parts[1] == "logs" or path.name == "fingerprint.pb":
+            if path.is_dir() or inside.parts[1] == "logs" or path.name in ("fingerprint.pb", MANIFEST, MADE_FROM):
                 continue
             if name == "pusher":
                 inside = inside.relative_to(inside.parts[0])
@@ -108,7 +110,7 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
                     continue
             found[f"{name}/{inside}"] = hashlib.sha256(_comparable_bytes(path, folder)).hexdigest()[:12]
     for path in sorted((folder / "models").glob("*/[0-9]*/**/*")):
-        if path.is_file() and path.name != "fingerprint.pb":
+        if path.is_file() and path.name not in ("fingerprint.pb", MANIFEST):
             found[str(path.relative_to(folder))] = hashlib.sha256(_comparable_bytes(path, folder)).hexdigest()[:12]
     return found
 

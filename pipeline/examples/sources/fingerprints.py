@@ -1,91 +1,128 @@
 """What stands for a source in a recipe: of files, their names and the bytes of all that the source may open.
 
-No file outside the boundary of the data is opened. A file that cannot be used counts by its fault, so the run goes on and
-quarantines it. Standard library, until a table of pairs has to be read.
+Two rules cover every layout. A folder is read with all that lies below it, links within its boundary followed, hidden files
+aside. Of a file, such as a table, each pair in any reading names its files, and the classes may lie beside it. What must not or
+cannot be opened counts by its name, so the run goes on and quarantines it. No Beam, since every run looks at the files.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
 import pathlib
+import typing
+from collections.abc import Iterator
 
-from kseg.pairs.folder_files import boundary_of, find_file_error, walk_files
-from pipeline.engine.fingerprints import Artifact, external
+from kseg.pairs.folder_files import Boundary, boundary_of
+from pipeline.engine.file_digests import FileDigests
+from pipeline.engine.fingerprints import Artifact
 from pipeline.settings.example_gen import ExampleGen
 
 
-def source_artifact(data: str, config: ExampleGen) -> Artifact:
-    """The data as an input: generated streets by their name, all others by their content, TFDS data sets included.
+class SourceFiles(typing.NamedTuple):
+    """The files that enter the examples: images, masks, tables of pairs and of classes; some more than once.
+
+    Attributes:
+        opened: those that the source may open, whose bytes count.
+        closed: those whose names alone count.
+    """
+
+    opened: list[os.PathLike | str]
+    closed: list[os.PathLike | str]
+
+
+def source_artifact(data: str, config: ExampleGen, digests: FileDigests) -> Artifact:
+    """The data as an input, known by its files.
 
     Args:
-        data: a folder or CSV file of pairs, "tfds:<name>[:<configuration>]", or "streets".
-        config: which files may be opened.
+        data: a folder or file of pairs, or "tfds:<name>[:<configuration>]".
+        config: layout, and which files may be opened.
+        digests: of files, remembered between runs.
 
     Raises:
         FileNotFoundError: there is nothing at `data`.
-        ValueError: TFDS has not prepared the data set, a table cannot be read, or the boundary is wrong.
+        ValueError: TFDS has not prepared the data set, or the boundary is wrong.
     """
-    if data == "streets":
-        return Artifact(data, data)
-    if data.startswith("tfds:"):
-        from pipeline.examples.sources.tfds_builder import tfds_builder
-
-        return Artifact(data, external(tfds_builder(data.removeprefix("tfds:")).data_dir).fingerprint)
-    path = pathlib.Path(data)
+    path, boundary = _place(data, config)
     if not path.exists():
         raise FileNotFoundError(f"The data must exist. Received: {path}. Check the path that was given.")
-    fingerprint = functools.partial(
-        fingerprint_files, path, config.layout, data_root=config.data_root, follow_links=config.follow_links
-    )
-    return Artifact(path, fingerprint(), rehash=fingerprint)
+
+    def fingerprint():
+        return digests.combined(*source_files(path, boundary, config), path)
+
+    return Artifact(data, fingerprint(), rehash=fingerprint)
 
 
-def fingerprint_files(
-    root: pathlib.Path, layout: str | None = None, *, data_root: str | None = None, follow_links: bool = False
-) -> str:
-    """The SHA-256 of a folder's files, or of a file, those of the pairs that it lists, and the classes beside it.
+def _place(data: str, config: ExampleGen) -> tuple[pathlib.Path, Boundary]:
+    """The folder or file that the data lie at, and where files of theirs may lie."""
+    if not data.startswith("tfds:"):
+        return pathlib.Path(data), boundary_of(pathlib.Path(data), config.data_root, config.follow_links)
+    from pipeline.examples.sources.tfds_builder import tfds_builder
+
+    path = pathlib.Path(tfds_builder(data.removeprefix("tfds:")).data_dir)
+    return path, Boundary(path, follow_links=True)
+
+
+def source_files(place: pathlib.Path, boundary: Boundary, config: ExampleGen) -> SourceFiles:
+    """Finds the files that enter the examples.
+
+    Of a source that cannot be used as a whole, these are the files that lie there; example_gen says what is wrong with it.
 
     Args:
-        root: folder or file.
-        layout: as of `kseg.pairs.image_folder.recognise_pairs`, likewise the others.
-        data_root: folder outside which no file is opened.
-        follow_links: whether links may lead out of it.
-
-    Raises:
-        PairError: the file cannot be read, or `data_root` is not around the data.
+        place: folder or file.
+        boundary: outside which no file is opened.
+        config: layout, or patterns of images and masks.
     """
-    boundary = boundary_of(root, data_root, follow_links)
-    digest = hashlib.sha256()
-    with boundary.enforced():
-        for file in walk_files(root) if root.is_dir() else _listed_files(root, boundary, layout):
-            content = _content(file) if file != root else _file_digest(file)
-            name = os.path.relpath(file, root if root.is_dir() else root.parent)
-            digest.update(os.fsencode(f"{name}\0{content}\n"))
-    return digest.hexdigest()
+    if place.is_dir():
+        found = list(_walk(os.fspath(place), (), boundary))
+    else:
+        listed = dict.fromkeys([place, *_tables_beside(place), *_listed(place, boundary, config)])
+        found = [(file, file == place or boundary.contains(file)) for file in listed]
+    return SourceFiles(
+        [file for file, may_open in found if may_open], [file for file, may_open in found if not may_open]
+    )
 
 
-def _listed_files(root, boundary, layout) -> list[pathlib.Path]:
-    """The file, the classes beside it, and the files of its pairs in every reading, each once."""
+def _tables_beside(file: pathlib.Path) -> list[pathlib.Path]:
+    """Where tables of classes may lie beside a file of pairs."""
     from kseg.pairs.layouts.class_files import READERS
+
+    return [file.with_name(name) for name in ("classes.csv", *READERS)]
+
+
+def _listed(file, boundary, config) -> Iterator[pathlib.Path]:
+    """The files of every pair that a file lists, in any reading, unusable pairs included."""
     from kseg.pairs.recognisers import find_readings
 
-    readings = find_readings(root, layout, boundary=boundary)
-    of_pairs = [file for reading in readings for pair in reading.listing.pairs for file in pair.files]
-    tables = [root.parent / name for name in ("classes.csv", *READERS)]
-    return list(dict.fromkeys([root, *(table for table in tables if table.is_file()), *of_pairs]))
-
-
-def _content(file) -> str:
-    if error := find_file_error(file):
-        return error.name
     try:
-        return _file_digest(file)
-    except PermissionError:
-        return "unreadable_file"
+        readings = find_readings(file, config.layout, config.images, config.masks, boundary)
+    except ValueError:
+        return
+    for listing in (reading.listing for reading in readings):
+        for pair in (*listing.pairs, *(fault.pair for fault in listing.faults)):
+            yield from pair.files
 
 
-def _file_digest(file) -> str:
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _walk(folder: str, above: tuple[str, ...], boundary: Boundary) -> Iterator[tuple[str, bool]]:
+    """The files that `walk_files` of `kseg.pairs.folder_files` finds, in no order, without a path object or a look at each.
+
+    Yields:
+        Path, and whether it may be opened.
+    """
+    real = os.path.realpath(folder)
+    if above and (real in above or os.path.join(above[-1], "").startswith(os.path.join(real, ""))):
+        yield folder, False  # a link to a folder above
+        return
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        yield folder, False
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_symlink() and not boundary.contains(entry.path):
+            yield entry.path, False
+        elif entry.is_dir():
+            yield from _walk(entry.path, (*above, real), boundary)
+        else:
+            yield entry.path, True

@@ -213,3 +213,168 @@ def test_a_result_of_data_that_changed_meanwhile_is_not_kept(tmp_path, what):
 def test_a_remote_root_is_refused():
     with pytest.raises(ValueError, match=r"`root` must be a local folder.*gs://bucket"):
         Store("gs://bucket/runs")
+
+
+def chain(root, *, fails=None, **options):
+    """Runs data -> model -> scores and note; returns the artifacts and the components that ran; the one that `fails` raises.
+
+    `model` is as irreproducible as training: it holds another number each time.
+    """
+    ran, store = [], Store(root, **options)
+
+    def data(out, config):
+        ran.append("data")
+        (out / "shard").write_bytes(b"0123456789")
+
+    def model(out, config, *, data):
+        ran.append("model")
+        assert (data / "shard").read_bytes() == b"0123456789"
+        (out / "variables").mkdir()
+        (out / "variables" / "weights").write_bytes(os.urandom(16))
+
+    def scores(out, config, *, model):
+        ran.append("scores")
+        weights = (model / "variables" / "weights").read_bytes()
+        (out / "scores.json").write_text(json.dumps({"of": weights.hex()}))
+        if fails == "scores":
+            raise KeyboardInterrupt
+
+    def note(out, config, *, model, scores):
+        ran.append("note")
+        weights = (model / "variables" / "weights").read_bytes()
+        assert json.loads((scores / "scores.json").read_text()) == {"of": weights.hex()}
+
+    def compute():
+        yield store.run(data, Config())
+        yield store.run(model, Config(), data=made[0])
+        yield store.run(scores, Config(), model=made[1])
+        yield store.run(note, Config(), model=made[1], scores=made[2])
+
+    made = []
+    for artifact in compute():
+        made.append(artifact)
+    return [artifact.path for artifact in made], ran
+
+
+def spoil(path, how):
+    if how == "deleted":
+        path.unlink()
+    else:
+        path.write_bytes({"cut": path.read_bytes()[:4], "zeroed": bytes(path.stat().st_size)}[how])
+
+
+@pytest.mark.parametrize("how", ["cut", "deleted"])
+def test_a_cached_result_of_another_size_is_named_and_made_again(tmp_path, capsys, how):
+    (data, *_), ran = chain(tmp_path)
+    assert ran == ["data", "model", "scores", "note"] and chain(tmp_path)[1] == []
+    spoil(data / "shard", how)
+    capsys.readouterr()
+    assert chain(tmp_path)[1] == ["data"]  # what follows is kept, since the bytes are the same again
+    fault = {"cut": "4 bytes instead of 10", "deleted": "missing"}[how]
+    assert f"data                will run: its result is damaged: shard: {fault} [{data}]" in capsys.readouterr().out
+    assert (data / "shard").read_bytes() == b"0123456789"
+
+
+def test_bytes_are_compared_before_a_component_reads_them(tmp_path, capsys):
+    (data, *_), _ = chain(tmp_path)
+    spoil(data / "shard", "zeroed")
+    assert chain(tmp_path)[1] == []  # nobody reads it
+    capsys.readouterr()
+    assert chain(tmp_path, forced=["model"])[1] == ["data", "model", "scores", "note"]
+    assert "data                will run: its result is damaged: shard: other bytes" in capsys.readouterr().out
+
+
+def test_verify_compares_the_bytes_of_every_result(tmp_path, capsys):
+    (data, model, *_), _ = chain(tmp_path)
+    spoil(data / "shard", "zeroed")
+    spoil(model / "variables" / "weights", "zeroed")
+    assert chain(tmp_path, verify=True, explain=True)[1] == []
+    assert capsys.readouterr().out.count("will run: its result is damaged") == 2
+    assert chain(tmp_path, verify=True)[1] == ["data", "model", "scores", "note"]
+    assert chain(tmp_path, verify=True)[1] == []
+
+
+def test_what_was_made_from_an_earlier_result_is_made_again(tmp_path, capsys):
+    chain(tmp_path)
+    capsys.readouterr()
+    assert chain(tmp_path, forced=["model"])[1] == ["model", "scores", "note"]
+    assert "scores              will run: model had other contents when it ran" in capsys.readouterr().out
+    assert chain(tmp_path)[1] == []
+
+
+def test_a_result_found_damaged_late_remakes_what_was_already_taken_for_finished(tmp_path):
+    (_, model, *_), _ = chain(tmp_path)
+    spoil(model / "variables" / "weights", "zeroed")
+    assert chain(tmp_path, forced=["note"])[1] == ["model", "scores", "note"]  # `note` compares scores with weights
+
+
+def test_a_repair_that_was_interrupted_is_taken_up_by_the_next_run(tmp_path):
+    (_, model, scores, _), _ = chain(tmp_path)
+    spoil(model / "variables" / "weights", "cut")
+    with pytest.raises(KeyboardInterrupt):
+        chain(tmp_path, fails="scores")
+    assert (model / "variables" / "weights").stat().st_size == 16 and scores.is_dir()
+    assert chain(tmp_path)[1] == ["scores", "note"]
+
+
+def test_scores_that_were_edited_by_hand_do_not_count(tmp_path, capsys):
+    (_, _, scores, _), _ = chain(tmp_path)
+    forged = (scores / "scores.json").read_text()
+    forged = forged.replace(forged[8:12], "ffff")
+    (scores / "scores.json").write_text(forged)
+    capsys.readouterr()
+    assert chain(tmp_path, forced=["note"])[1] == ["scores", "note"]
+    assert "its result is damaged: scores.json: other bytes than were written" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", ["cut", "zeroed"])
+def test_a_damaged_result_that_is_not_to_be_computed_is_refused(tmp_path, how):
+    (data, *_), _ = chain(tmp_path)
+    spoil(data / "shard", how)
+    with pytest.raises(
+        ValueError, match=r"shard: .*Run up to it with --until data|shard: .*Make it again with --until data"
+    ):
+        chain(tmp_path, required=["data"], forced=["model"])
+
+
+def test_a_damaged_folder_that_no_store_made_is_refused(tmp_path):
+    from pipeline.engine.contents import write_manifest
+
+    pushed = tmp_path / "models" / "1"
+    pushed.mkdir(parents=True)
+    (pushed / "graph").write_bytes(b"1")
+    store = Store(tmp_path / "runs")
+    store.run(write_value, Config(0), baseline=Artifact(pushed, "abc"))  # from before there were manifests
+    write_manifest(pushed)
+    store.run(write_value, Config(1), baseline=Artifact(pushed, "abc"))
+    spoil(pushed / "graph", "zeroed")
+    with pytest.raises(ValueError, match=r"must be as it was written\. Received: graph: other bytes .*/models/1\]"):
+        Store(tmp_path / "runs").run(write_value, Config(2), baseline=Artifact(pushed, "abc"))
+
+
+def test_a_result_from_before_there_were_manifests_is_made_again(tmp_path, capsys):
+    (data, *_), _ = chain(tmp_path)
+    (data / "contents.json").unlink()
+    capsys.readouterr()
+    assert chain(tmp_path)[1] == ["data"]
+    assert "will run: its result has no contents.json to be checked by" in capsys.readouterr().out
+
+
+def test_what_killed_runs_left_goes_when_the_component_is_next_looked_at(tmp_path):
+    Store(tmp_path).run(write_value, Config())
+    Store(tmp_path).run(write_value, Config(2), resume=True)
+    folder = tmp_path / ".scratch" / "write_value"
+    lefts = [folder / "0123456789abcdef", *(path.with_suffix("") for path in folder.glob("*.lock"))]
+    for left in lefts:
+        (left / "beam-temp-rows-1").mkdir(parents=True)
+    Store(tmp_path).run(write_value, Config(2), resume=True)
+    assert all(left.is_dir() for left in lefts)  # it resumes from them
+
+    def at_work(out, config):
+        (out / "mine").touch()
+        Store(tmp_path).run(write_value, Config())  # another run meanwhile
+        assert (out / "mine").is_file()
+
+    at_work.__name__ = "write_value"
+    Store(tmp_path).run(at_work, Config(3))
+    assert not any(left.exists() for left in lefts)

@@ -1,0 +1,193 @@
+"""Everything that a source reads enters the recipe: whichever file changes, appears or goes, the examples are made again."""
+
+import os
+import pathlib
+import sys
+import time
+
+import pytest
+
+from kseg.pairs.folder_files import boundary_of
+from pipeline.engine import file_digests
+from pipeline.engine.file_digests import FileDigests
+from pipeline.examples.sources.fingerprints import source_artifact, source_files
+from pipeline.examples.sources.opening import open_source
+from pipeline.settings.example_gen import ExampleGen
+
+_opened: set[str] | None = None
+
+
+def _record(event, arguments):
+    if _opened is not None and event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
+        _opened.add(os.path.realpath(os.fsdecode(arguments[0])))
+
+
+sys.addaudithook(_record)
+
+
+def split_folders(photos):
+    return photos
+
+
+def one_folder(photos):
+    for kind in ("images", "masks"):
+        for split in ("train", "val", "test"):
+            for path in (photos / kind / split).iterdir():
+                path.rename(photos / kind / path.name)
+            (photos / kind / split).rmdir()
+    return photos
+
+
+def links(photos):
+    """Folders and a file of it lie elsewhere."""
+    elsewhere = photos.with_name("elsewhere")
+    elsewhere.mkdir()
+    for name in ("images/train", "masks/val", "masks/test/08.png", "classes.csv"):
+        place = elsewhere / name.replace("/", "_")
+        (photos / name).rename(place)
+        (photos / name).symlink_to(place)
+    return photos
+
+
+def voc(photos):
+    folder = photos.with_name("voc")
+    lists = folder / "ImageSets" / "Segmentation"
+    for place in (lists, folder / "JPEGImages", folder / "SegmentationClass"):
+        place.mkdir(parents=True)
+    (photos / "classes.csv").rename(folder / "classes.csv")
+    for split in ("train", "val", "test"):
+        names = sorted(path.name for path in (photos / "images" / split).iterdir())
+        (lists / f"{split}.txt").write_text("".join(f"{name.removesuffix('.png')}\n" for name in names))
+        for name in names:
+            (photos / "images" / split / name).rename(folder / "JPEGImages" / name)
+            (photos / "masks" / split / name).rename(folder / "SegmentationClass" / name)
+    return folder
+
+
+def table(photos):
+    pairs = sorted(path.relative_to(photos / "images") for path in (photos / "images").rglob("*.png"))
+    rows = [f"images/{pair},masks/{pair},{pair.parts[0]}\n" for pair in pairs]
+    (photos / "pairs.csv").write_text("".join(["image,mask,split\n", *rows, "images/gone.png,masks/gone.png,train\n"]))
+    return photos / "pairs.csv"
+
+
+LAYOUTS = (split_folders, one_folder, links, voc, table)
+
+
+@pytest.fixture(params=LAYOUTS, ids=lambda layout: layout.__name__)
+def source(request, photos) -> pathlib.Path:
+    """A source of each layout, with `--data`'s value."""
+    return request.param(photos)
+
+
+def fingerprint(source, tmp_path) -> str:
+    """Of the source as a new run finds it."""
+    return source_artifact(str(source), ExampleGen(follow_links=True), FileDigests(tmp_path / "runs")).fingerprint
+
+
+def opened_files(source, follow_links=True) -> list[str]:
+    return [
+        os.fspath(file) for file in source_files(source, boundary_of(source, None, follow_links), ExampleGen()).opened
+    ]
+
+
+def read_all(source) -> set[str]:
+    """The files that are opened to list and to read every pair; real paths."""
+    global _opened
+    _opened = set()
+    try:
+        opened = open_source(source, ExampleGen(ignore_value=9, follow_links=True), None)
+        for image, mask in opened.sides.values():
+            image.has_colour()
+            [side.read() for side in (image, mask) if all(map(os.path.isfile, side.files))]
+        return {file for file in _opened if os.path.isfile(file)}
+    finally:
+        _opened = None
+
+
+def test_every_file_that_is_opened_is_one_of_the_source(source, tmp_path):
+    exposed = set(map(os.path.realpath, opened_files(source)))
+    opened = {file for file in read_all(source) if file.startswith(os.path.realpath(tmp_path))}
+    assert len(opened) >= 21  # 10 pairs, classes
+    assert opened <= exposed
+
+
+def test_any_file_that_changes_or_goes_changes_the_recipe_and_its_return_changes_it_back(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(file_digests, "RECENT", 0)
+    before = fingerprint(source, tmp_path)
+    files = sorted(file for file in read_all(source) if file.startswith(os.path.realpath(tmp_path)))
+    for file in map(pathlib.Path, files):
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        changed = fingerprint(source, tmp_path)
+        file.unlink()
+        gone = fingerprint(source, tmp_path) if file != source else None
+        file.write_bytes(content)
+        assert len({before, changed, gone}) == 3, file
+    assert fingerprint(source, tmp_path) == before
+
+
+def test_a_pair_that_is_added_changes_the_recipe(source, tmp_path):
+    before = fingerprint(source, tmp_path)
+    if source.is_file():
+        for kind in ("images", "masks"):
+            (source.parent / kind / "gone.png").write_bytes(b"of the row that had no files")
+    else:
+        folder = next(path.parent for path in sorted(source.rglob("*0.png")))
+        (folder / "new.png").write_bytes(b"new")
+    assert fingerprint(source, tmp_path) != before
+
+
+def test_equal_files_elsewhere_are_the_same_data(source, tmp_path):
+    before = fingerprint(source, tmp_path)
+    folder = source if source.is_dir() else source.parent
+    folder.rename(tmp_path / "moved")
+    moved = tmp_path / "moved" if source == folder else tmp_path / "moved" / source.name
+    assert fingerprint(moved, tmp_path) == before
+
+
+def test_a_table_is_not_taken_for_another_folders_pictures(photos, tmp_path):
+    import shutil
+
+    first = table(photos)
+    shutil.copytree(photos, tmp_path / "other")
+    (tmp_path / "other" / "masks" / "train" / "00.png").write_bytes(b"another mask")
+    assert fingerprint(first, tmp_path) != fingerprint(tmp_path / "other" / "pairs.csv", tmp_path)
+
+
+def test_a_link_to_a_folder_above_ends_the_search(photos, tmp_path):
+    before = fingerprint(photos, tmp_path)
+    (photos / "images" / "loop").symlink_to(tmp_path)
+    (photos / "masks" / "train" / "loop").symlink_to(photos)
+    found = source_files(photos, boundary_of(photos, None, True), ExampleGen())
+    loops = [str(photos / "images" / "loop"), str(photos / "masks" / "train" / "loop")]
+    assert len(found.opened) == 21 and sorted(found.closed) == loops
+    assert fingerprint(photos, tmp_path) != before
+
+
+def test_a_file_that_must_not_be_opened_counts_by_its_name_alone(photos, tmp_path):
+    (tmp_path / "secret.png").write_bytes(b"1")
+    (photos / "images" / "train" / "secret.png").symlink_to(tmp_path / "secret.png")
+    pairs = photos / "pairs.csv"
+    pairs.write_text("image,mask\nimages/train/00.png,masks/train/00.png\n../secret.png,../secret.png\n")
+    for source, outside in ((photos, "images/train/secret.png"), (pairs, "../secret.png")):
+        found = source_files(source, boundary_of(source), ExampleGen())
+        assert [os.path.relpath(file, photos) for file in found.closed] == [outside]
+        assert not [file for file in found.opened if "secret" in os.path.realpath(file)]
+        before = source_artifact(str(source), ExampleGen(), FileDigests(tmp_path / "runs")).fingerprint
+        (tmp_path / "secret.png").write_bytes(b"22")
+        assert source_artifact(str(source), ExampleGen(), FileDigests(tmp_path / "runs")).fingerprint == before
+
+
+@pytest.mark.slow
+def test_a_second_look_at_100_000_files_takes_seconds(tmp_path, monkeypatch):
+    for kind in ("images", "masks"):
+        (tmp_path / "many" / kind).mkdir(parents=True)
+        for number in range(50_000):
+            (tmp_path / "many" / kind / f"{number}.png").write_bytes(b"%d" % number)
+    monkeypatch.setattr(file_digests, "RECENT", 0)
+    first = fingerprint(tmp_path / "many", tmp_path)
+    monkeypatch.setattr(file_digests, "file_digest", None)  # nothing is read
+    start = time.process_time()
+    assert fingerprint(tmp_path / "many", tmp_path) == first
+    assert time.process_time() - start < 10
