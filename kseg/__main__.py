@@ -13,6 +13,10 @@ import sys
 from kseg._suggestions import did_you_mean
 
 COMMANDS = {
+    "inspect": (
+        "pipeline.inspect",
+        "look at data before training: classes, anomalies, a picture of pairs, the command",
+    ),
     "run": ("pipeline.run", "train: from a folder of image and mask pairs to a model that is served"),
     "predict": ("pipeline.predict", "label pictures with a pushed model"),
     "tune-crf": ("pipeline.tune_crf", "search parameters of DenseCRF for a pushed model"),
@@ -33,7 +37,7 @@ PACKAGES = (
     "tensorboard",
     "tensorflow_datasets",
 )
-"""Of the extra `pipeline`, without which `run`, `predict` and `tune-crf` fail sooner or later."""
+"""Of the extra `pipeline`, without which all but `lineage` and `gc` fail sooner or later."""
 
 
 def main(argv: list[str] | None = None) -> int:

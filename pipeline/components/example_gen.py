@@ -8,7 +8,6 @@ refused before Beam starts, one without a usable pair after it. Beam; TensorFlow
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 
 import apache_beam as beam
@@ -21,7 +20,7 @@ from pipeline.examples.quarantine import copy_quarantined
 from pipeline.examples.records import WriteExamples
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.examples.sources.opening import open_source
-from pipeline.examples.sources.source import Source, describe_source
+from pipeline.examples.sources.source import Source, describe_source, ingestion_record
 from pipeline.settings.example_gen import ExampleGen
 from pipeline.validation.anomalies import describe_kinds, quarantined_pair
 
@@ -66,15 +65,7 @@ def example_gen(
         )
         _ = read.quarantined | "Collect quarantined" >> Collect(quarantined)
     rows = [*opened.faults, *read_collected(quarantined)]
-    ingestion = {
-        "channels": opened.channels,
-        "reencoded": dict(read_collected(reencoded)),
-        "quarantined": sorted(rows, key=lambda row: (row["split"], row["key"], row["where"])),
-        "unused_masks": list(opened.unused_masks),
-        "foreign_files": list(opened.foreign_files),
-        "unused_splits": list(opened.unused_splits),
-        "conventions": dataclasses.asdict(opened.conventions),
-    }
+    ingestion = ingestion_record(opened, dict(read_collected(reencoded)), rows)
     _write_metadata(out, opened, ingestion, config.max_pixels)
 
 

@@ -26,7 +26,13 @@ def script(shell: str, program: str, commands: dict[str, tuple[str, argparse.Arg
         commands: what each command does, and its parser, or None where it has no options.
     """
     described = {name: (meaning, options(parser) if parser else []) for name, (meaning, parser) in commands.items()}
-    return SHELLS[shell](program, described)
+    taking_files = {name for name, (_, parser) in commands.items() if parser and _takes_files(parser)}
+    return SHELLS[shell](program, described, taking_files)
+
+
+def _takes_files(parser: argparse.ArgumentParser) -> bool:
+    """Whether a command has arguments that are no options; all of them are places."""
+    return any(not action.option_strings for action in parser._actions)
 
 
 def options(parser: argparse.ArgumentParser) -> list[Option]:
@@ -44,7 +50,7 @@ def options(parser: argparse.ArgumentParser) -> list[Option]:
     ]
 
 
-def _bash(program: str, commands: dict[str, tuple[str, list[Option]]]) -> str:
+def _bash(program: str, commands: dict[str, tuple[str, list[Option]]], taking_files: set[str]) -> str:
     values, flags = [], []
     for name, (_, listed) in commands.items():
         for option in listed:
@@ -55,6 +61,8 @@ def _bash(program: str, commands: dict[str, tuple[str, list[Option]]]) -> str:
         flags.append(
             f'        {name}) COMPREPLY=($(compgen -W {shlex.quote(" ".join(o.flag for o in listed))} -- "$current")) ;;'
         )
+    patterns = " | ".join(f'"{name} "[!-]* | "{name} "' for name in sorted(taking_files))
+    places = [f'    case "$command $current" in {patterns}) return ;; esac  # -o default completes files']
     return "\n".join(
         [
             f"# bash completion of {program}: source <({program} completion bash)",
@@ -76,6 +84,7 @@ def _bash(program: str, commands: dict[str, tuple[str, list[Option]]]) -> str:
             '        case "${COMPREPLY[0]}" in *=) compopt -o nospace 2> /dev/null ;; esac',
             "    fi",
             '    [ "${#COMPREPLY[@]}" -eq 0 ] || return 0',
+            *(places if taking_files else []),
             '    case "$command" in',
             *flags,
             "    esac",
@@ -86,13 +95,13 @@ def _bash(program: str, commands: dict[str, tuple[str, list[Option]]]) -> str:
     )
 
 
-def _zsh(program: str, commands) -> str:
+def _zsh(program: str, commands, taking_files) -> str:
     return "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n" + _bash(
-        program, commands
+        program, commands, taking_files
     )
 
 
-def _fish(program: str, commands: dict[str, tuple[str, list[Option]]]) -> str:
+def _fish(program: str, commands: dict[str, tuple[str, list[Option]]], _) -> str:
     rows = [f"# fish completion of {program}: {program} completion fish | source"]
     for name, (meaning, listed) in commands.items():
         rows.append(f"complete -c {program} -f -n __fish_use_subcommand -a {name} -d {_fish_quote(meaning)}")

@@ -115,20 +115,25 @@ def build_parser(prog: str, components: tuple[str, ...]) -> Parser:
     for title, flags in FLAGS.items():
         group = parser.add_argument_group(title)
         for name, flag in flags.items():
-            bare = {"nargs": "?", "const": "true"} if folder[flag.setting] is False else {}
-            add_option(
-                group,
-                name,
-                flag.meaning,
-                dest=flag.setting,
-                metavar=flag.metavar,
-                shown=flag.default or _default(flag.setting, streets, folder),
-                values=_choices(flag.setting),
-                **bare,
-            )
+            add_flag(group, name, flag, shown=flag.default or _default(flag.setting, streets, folder))
     _add_configuration(parser.add_argument_group("all settings"), tuple(folder))
     _add_stages(parser.add_argument_group("stages"), components)
     return parser
+
+
+def add_flag(group, name: str, flag: Flag, *, shown: str | None = None):
+    """Adds one of FLAGS to a group of a parser, under the name of its setting.
+
+    Args:
+        group: argument group of a `Parser`.
+        name: "--epochs".
+        flag: what it sets.
+        shown: text of the default in the help.
+    """
+    folder = settings.flatten(CONFIGS["folder"]())
+    bare = {"nargs": "?", "const": "true"} if folder[flag.setting] is False else {}
+    values = _choices(flag.setting)
+    add_option(group, name, flag.meaning, dest=flag.setting, metavar=flag.metavar, shown=shown, values=values, **bare)
 
 
 def _add_configuration(group, names: tuple[str, ...]):

@@ -17,6 +17,8 @@ LABELS = {"stop": "stop", "quarantine": "quarantined", "warn": "warning"}
 """Severities, the most severe first, and their words on a console."""
 
 WARNINGS = (
+    "shifted_masks",
+    "mismatched_masks",
     "duplicates_across_splits",
     "class_missing_in_train",
     "class_missing",

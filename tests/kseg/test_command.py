@@ -22,7 +22,7 @@ def in_process(*arguments: str, code: str = "") -> subprocess.CompletedProcess:
 def test_alone_it_lists_the_commands_without_importing_a_framework(arguments):
     done = in_process(*arguments)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]"
-    for name in ("run", "predict", "tune-crf", "lineage", "gc", "completion"):
+    for name in ("inspect", "run", "predict", "tune-crf", "lineage", "gc", "completion"):
         assert sum(line.startswith(f"  {name} ") for line in done.stdout.splitlines()) == 1
 
 
@@ -80,7 +80,7 @@ def scripts():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("", {"run", "predict", "tune-crf", "lineage", "gc", "completion"}),
+        ("", {"inspect", "run", "predict", "tune-crf", "lineage", "gc", "completion"}),
         ("pre", {"predict"}),
         ("run --mod", {"--model"}),
         ("run --model f", {"fcn8s", "fcn16s", "fcn32s"}),
@@ -92,6 +92,10 @@ def scripts():
         ("predict --regions ", {"csv", "json", "geojson", "coco"}),
         ("run --data setup.p", {"setup.py"}),
         ("gc --del", {"--delete"}),
+        ("inspect --sh", {"--show"}),
+        ("inspect --show ki", {"kitty"}),
+        ("inspect setup.p", set()),  # nothing of ours, so bash completes files
+        ("inspect ", set()),
     ],
 )
 def test_bash_completes_commands_options_and_values(words, expected, scripts):

@@ -64,6 +64,25 @@ def describe_source(source: Source) -> list[str]:
     return [f"{source.layout}: {format_counts(source.counts)}, {classes}", *source.notes]
 
 
+def ingestion_record(source: Source, reencoded: dict[str, int], quarantined: list[dict]) -> dict:
+    """What ingestion.json holds of a source, apart from the numbers of pairs that were stored.
+
+    Args:
+        source: that was read.
+        reencoded: images by the reason why they become PNGs.
+        quarantined: rows of `quarantine_row`, those of `source.faults` included.
+    """
+    return {
+        "channels": source.channels,
+        "reencoded": reencoded,
+        "quarantined": sorted(quarantined, key=lambda row: (row["split"], row["key"], row["where"])),
+        "unused_masks": list(source.unused_masks),
+        "foreign_files": list(source.foreign_files),
+        "unused_splits": list(source.unused_splits),
+        "conventions": dataclasses.asdict(source.conventions),
+    }
+
+
 def format_counts(counts: dict[str, int]) -> str:
     """The number of pairs of each split as text.
 
