@@ -75,10 +75,9 @@ def _check_path(path):
         return
     path = pathlib.Path(path)
     if not (path / "saved_model.pb").is_file():
-        versions = [
-            int(version.parent.name) for version in path.glob("*/saved_model.pb") if version.parent.name.isdecimal()
-        ]
-        cure = f" Name a version, such as {path / str(max(versions))}." if versions else ""
+        versions = [found.parent for found in path.glob("*/saved_model.pb") if found.parent.name.isdecimal()]
+        newest = max(versions, key=lambda version: int(version.name), default=None)
+        cure = f" Name a version, such as {newest}." if newest else ""
         raise FileNotFoundError(
             f"`path` must be the folder of a SavedModel, with saved_model.pb. Received: path={str(path)!r}.{cure}"
         )

@@ -61,8 +61,8 @@ def evaluator(
         beam_options: Beam's command line.
 
     Raises:
-        ValueError: the data set has no such split, the split has no labelled pixel, a threshold or refinement does not exist, or
-            the model already refines its predictions by the DenseCRF that is to be scored.
+        ValueError: the data set has no such split, the split has no labelled pixel, a threshold or refinement does not exist, the
+            model already refines its predictions by the DenseCRF that is to be scored, or the baseline does not load.
     """
     # Check the settings against the data and the models, before anything is predicted.
     labels = LabelMap.load(examples)
@@ -143,13 +143,36 @@ def _choose_split(setting: str, examples: pathlib.Path) -> tuple[str, int]:
 
 
 def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...]) -> str | None:
-    """Why the pushed version cannot be compared on these data; None if it can."""
+    """Why the pushed version cannot be compared on these data; None if it can.
+
+    Raises:
+        ValueError: it does not load. To pass it over would let any model pass.
+    """
     if not (baseline / "assets" / "labels.json").is_file():
         return f"Its classes are unknown: {baseline} has no assets/labels.json."
-    theirs = LabelMap.load(baseline / "assets").names
+    try:
+        theirs = LabelMap.load(baseline / "assets").names
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"Its classes are unknown: {baseline / 'assets' / 'labels.json'} is damaged."
     if theirs != names:
         return f"Its classes are {', '.join(theirs)}; the data have {', '.join(names)}."
+    if "serve_bytes" not in _load(baseline).signatures:
+        return f"It has no signature serve_bytes: {baseline} was not exported by kseg."
     return None
+
+
+def _load(baseline: pathlib.Path):
+    """The pushed version, as the workers will load it."""
+    import tensorflow as tf
+
+    try:
+        return tf.saved_model.load(str(baseline))
+    except (OSError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
+        first = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise ValueError(
+            f"The newest pushed version must load, to be compared with. Received: {first[0][:200]} [{baseline}]. Remove it, or "
+            "move it elsewhere: then the version before it is compared with. With evaluator.margin=none there is no comparison."
+        ) from None
 
 
 def _check_labelled(matrix: np.ndarray, split: str, examples: pathlib.Path):

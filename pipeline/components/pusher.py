@@ -55,7 +55,7 @@ def pusher(
         for reason in verdict["reasons"] or ["The model is not blessed."]
     ]
     folder = pathlib.Path(target).resolve() / name
-    moved_out = entries.find_rolled_back(folder, fingerprint)
+    moved_out = entries.find_rolled_back(folder, fingerprint, model / "saved_model")
     if moved_out:
         reasons.append(
             f"A model that was rolled back must not be pushed again. Received: the model of {moved_out}. Remove that folder to "

@@ -146,8 +146,35 @@ def newest_other_version(folder: pathlib.Path, candidate: str) -> pathlib.Path |
     return next((place for place in places if read_fingerprint(place) != candidate and not model_damage(place)), None)
 
 
-def find_rolled_back(folder: pathlib.Path, candidate: str) -> pathlib.Path | None:
-    """Returns the folder of the rolled-back version with the fingerprint `candidate`, or None."""
-    return next(
-        (place for place in sorted(folder.glob(f"{ROLLED_BACK}*")) if read_fingerprint(place) == candidate), None
-    )
+def find_rolled_back(
+    folder: pathlib.Path, candidate: str, saved_model: pathlib.Path | None = None
+) -> pathlib.Path | None:
+    """Returns the folder of the rolled-back version that is the model `candidate`, or None.
+
+    Args:
+        folder: of the model.
+        candidate: fingerprint.
+        saved_model: its files, which tell where the lineage of a version is damaged.
+    """
+    places = sorted(folder.glob(f"{ROLLED_BACK}*"))
+    return next((place for place in places if is_model(place, candidate, saved_model)), None)
+
+
+def is_model(version: pathlib.Path, candidate: str, saved_model: pathlib.Path | None = None) -> bool:
+    """Whether a version is a model, by its lineage; where that is damaged, by the files of `saved_model`."""
+    fingerprint = read_fingerprint(version)
+    if fingerprint or saved_model is None or not (version / LINEAGE).is_file():
+        return fingerprint == candidate
+    return not differences(saved_model, version)
+
+
+def differences(original: pathlib.Path, copy: pathlib.Path) -> list[str]:
+    """Returns the files of a folder that are missing or have other bytes in its copy, a phrase each."""
+    found = []
+    for path in sorted(path for path in original.rglob("*") if path.is_file()):
+        name = path.relative_to(original)
+        if not (copy / name).is_file():
+            found.append(f"{name}: missing")
+        elif contents.file_digest(copy / name) != contents.file_digest(path):
+            found.append(f"{name}: other bytes")
+    return found

@@ -21,7 +21,9 @@ from pipeline.publishing.entries import (
     HIGHEST,
     LINEAGE,
     ROLLED_BACK,
+    differences,
     identify,
+    is_model,
     list_entries,
     list_versions,
     model_damage,
@@ -64,8 +66,9 @@ def publish(
     """
     _make_folder(folder)
     with _locked(folder) as last_version:
-        if (newest := _newest_with_fingerprint(folder, saved_model, lineage["fingerprint"])) is not None:
-            damage = _differences(saved_model, newest)
+        newest = folder / str(max(list_versions(folder), default=0))
+        if is_model(newest, lineage["fingerprint"], saved_model):
+            damage = differences(saved_model, newest)
             if not damage:
                 _repair_lineage(newest, lineage)
                 _check(check, newest)
@@ -86,17 +89,6 @@ def publish(
             _remove(_hide(place))
             raise
         return int(place.name)
-
-
-def _newest_with_fingerprint(folder: pathlib.Path, saved_model: pathlib.Path, fingerprint: str) -> pathlib.Path | None:
-    """The newest version if it is the model of that fingerprint; where its lineage is damaged, the bytes of its files tell."""
-    numbers = list_versions(folder)
-    if not numbers:
-        return None
-    newest = folder / str(numbers[-1])
-    found = read_fingerprint(newest)
-    unknown = found is None and (newest / LINEAGE).is_file()
-    return newest if found == fingerprint or (unknown and not _differences(saved_model, newest)) else None
 
 
 def _check(check, version: pathlib.Path):
@@ -123,23 +115,11 @@ def _copy(saved_model: pathlib.Path, incoming: pathlib.Path, lineage: dict):
     _describe(incoming, lineage)
     _make_readable(incoming)
     _write_through(incoming)
-    if differences := _differences(saved_model, incoming):
+    if faults := differences(saved_model, incoming):
         raise ValueError(
-            f"A copy must equal its original. Received: {shorten(differences)} [{incoming} of {saved_model}]. Check the disk, "
+            f"A copy must equal its original. Received: {shorten(faults)} [{incoming} of {saved_model}]. Check the disk, "
             "then give the same command again."
         )
-
-
-def _differences(original: pathlib.Path, copy: pathlib.Path) -> list[str]:
-    """The files of a folder that are missing or have other bytes in its copy, a phrase each."""
-    found = []
-    for path in sorted(path for path in original.rglob("*") if path.is_file()):
-        name = path.relative_to(original)
-        if not (copy / name).is_file():
-            found.append(f"{name}: missing")
-        elif contents.file_digest(copy / name) != contents.file_digest(path):
-            found.append(f"{name}: other bytes")
-    return found
 
 
 def _repair_lineage(version: pathlib.Path, lineage: dict):
@@ -356,7 +336,7 @@ def find_saved_model(place: str) -> pathlib.Path:
     """Returns the folder of a SavedModel: the newest version of a pushed model, or `place` itself.
 
     Raises:
-        ValueError: there is none, or kseg did not export it.
+        ValueError: there is none, kseg did not export it, or its files are not those that were pushed.
     """
     folder = pathlib.Path(place)
     pushed = list_versions(folder)
@@ -370,5 +350,10 @@ def find_saved_model(place: str) -> pathlib.Path:
         raise ValueError(
             "`--model` must hold the names of its classes. "
             f"Received: {found} without assets/labels.json. Export it with kseg.export."
+        )
+    if damage := model_damage(found):
+        raise ValueError(
+            f"`--model` must be as it was pushed. Received: {found} [{shorten(damage)}]. The run that pushed it pushes it again; "
+            "or name another version."
         )
     return found

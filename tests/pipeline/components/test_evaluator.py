@@ -7,6 +7,7 @@ import pytest
 
 from kseg import metrics
 from pipeline.components.evaluator import constant_prediction_matrix, evaluator
+from pipeline.engine.console import user_message
 from pipeline.settings.evaluator import Evaluator
 from tests.pipeline.conftest import IMAGE_SIZE, LABELS, nearest_colour
 
@@ -212,6 +213,7 @@ def test_a_model_that_is_worse_than_the_pushed_one_is_not_blessed(evaluate, push
             "Its classes are ground, right, left; the data have ground, left, right.",
         ),
         (lambda folder: (folder / "assets" / "labels.json").unlink(), "Its classes are unknown: "),
+        (lambda folder: (folder / "assets" / "labels.json").write_text('{"names": ["gr'), "Its classes are unknown: "),
     ],
 )
 def test_a_version_with_other_classes_is_not_compared_and_the_scores_give_the_reason(
@@ -286,4 +288,21 @@ def test_an_unknown_refinement_is_refused_before_anything_is_predicted(evaluate,
         ValueError, match=r"`refinements` must be among flips.*evaluator\.refinements=flip\. Did you mean 'flips'\?"
     ):
         evaluate(refinements=("flip",))
+    assert not (tmp_path / "scores.json").exists()
+
+
+@pytest.mark.parametrize(
+    "damaged", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"]
+)
+@pytest.mark.parametrize("content", [b"", b"junk", None])
+def test_a_baseline_that_does_not_load_is_refused_rather_than_passed_over(
+    evaluate, finished, tmp_path, damaged, content
+):
+    baseline = shutil.copytree(finished.trainer / "saved_model", tmp_path / "models" / "3")
+    (baseline / damaged).unlink() if content is None else (baseline / damaged).write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"must load, to be compared with\. Received: .* \[.*models/3\]\. Remove it"
+    ) as raised:
+        evaluate(baseline=baseline)
+    assert user_message(raised.value) == str(raised.value)
     assert not (tmp_path / "scores.json").exists()

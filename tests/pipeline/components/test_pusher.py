@@ -173,6 +173,18 @@ def test_a_model_that_was_rolled_back_is_not_pushed_again_until_its_folder_is_re
     assert push(fingerprint="b2")[1]["version"] == 3
 
 
+@pytest.mark.parametrize("content", [b"", b'{"fingerp', b"[]"])
+def test_a_model_that_was_rolled_back_is_known_by_its_files_where_its_lineage_is_damaged(push, content):
+    push(), (push.model / "saved_model" / "saved_model.pb").write_bytes(b"other graph")
+    push(fingerprint="b2")
+    moved_out, _ = roll_back(push.target / "streets")
+    (moved_out / LINEAGE).write_bytes(content)
+    record = push(fingerprint="b2")[1]
+    assert (record["pushed"], record["moved_out"]) == (False, str(moved_out))
+    (push.model / "saved_model" / "saved_model.pb").write_bytes(b"a third graph")
+    assert push(fingerprint="c3")[1]["version"] == 3
+
+
 def test_a_refusal_for_scores_is_checked_again_once_the_model_was_rolled_back(push):
     push(), push(fingerprint="b2")
     out, _ = push(fingerprint="b2", scores={"blessed": False, "reasons": ["too low"]})

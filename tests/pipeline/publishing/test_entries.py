@@ -212,3 +212,15 @@ def test_what_a_server_adds_is_no_damage(folder):
         "variables/variables.index",
         entries.LINEAGE.as_posix(),
     }
+
+
+def test_a_damaged_version_is_not_predicted_with(folder):
+    for number in ("1", "2"):
+        (folder / number / "assets").mkdir()
+        (folder / number / "assets" / "labels.json").write_text("{}")
+    assert versions.find_saved_model(str(folder)) == folder / "2"
+    what = cut(folder / "2")
+    with pytest.raises(ValueError, match="`--model` must be as it was pushed") as raised:
+        versions.find_saved_model(str(folder))
+    assert f"Received: {folder / '2'} [{what}]" in str(raised.value)
+    assert versions.find_saved_model(str(folder / "1")) == folder / "1"
