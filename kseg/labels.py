@@ -12,8 +12,11 @@ import dataclasses
 import json
 import pathlib
 import unicodedata
+from collections.abc import Iterable
 
 import numpy as np
+
+from kseg._spreadsheets import read_rows
 
 VOID = 255
 """Id of void (unlabelled) pixels in every ingested label map; Keras calls it `ignore_class`."""
@@ -59,9 +62,10 @@ class LabelMap:
         values: K raw mask values in 0..255; class id i is stored as `values[i]` in the source's mask files.
         ignore_value: raw mask value that means void, or None if every pixel has a class.
         void_colour: colour of void.
+        other_values: (value, id) of further raw mask values; the id is that of a class, or 255 for void.
 
     Raises:
-        ValueError: lengths differ, a value repeats or lies outside 0..255, there is no class, or a name is no text.
+        ValueError: lengths differ, a value repeats or lies outside 0..255, an id or name is none, or there is no class.
 
     Example:
         >>> labels = LabelMap(("membrane", "cell"), ((0, 0, 0), (255, 255, 255)), (0, 255))
@@ -74,6 +78,7 @@ class LabelMap:
     values: tuple[int, ...]
     ignore_value: int | None = None
     void_colour: tuple[int, int, int] = (0, 0, 0)
+    other_values: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self):
         if not 1 <= len(self.names) <= VOID or not len(self.names) == len(self.colours) == len(self.values):
@@ -81,7 +86,12 @@ class LabelMap:
                 f"`names`, `colours` and `values` must have one length, 1 to {VOID}. Received: lengths "
                 f"{len(self.names)}, {len(self.colours)}, {len(self.values)}."
             )
-        taken = [*self.values, *([] if self.ignore_value is None else [self.ignore_value])]
+        if any(not (0 <= number < len(self.names) or number == VOID) for _, number in self.other_values):
+            raise ValueError(
+                f"`other_values` must be pairs of a value and the id of a class, or {VOID} for void. Received: "
+                f"other_values={self.other_values}."
+            )
+        taken = self.known_values
         if len(set(taken)) != len(taken) or not all(0 <= value <= 255 for value in taken):
             raise ValueError(
                 "Mask values must lie in 0..255 and differ from each other and from `ignore_value`. "
@@ -100,33 +110,74 @@ class LabelMap:
         return len(self.names)
 
     @classmethod
+    def from_rows(
+        cls, rows: Iterable[tuple[int, str, tuple[int, int, int]]], void_values: Iterable[int] = ()
+    ) -> LabelMap:
+        """The classes of a table's rows. Rows of one name are one class of several values.
+
+        Args:
+            rows: (value, name, colour) in the order of the ids.
+            void_values: raw values of void; the first is `ignore_value`. Rows of these values, and rows of the same names, are
+                void; the first of them sets its colour.
+
+        Raises:
+            ValueError: rows of one name have different colours, or the classes are not valid.
+
+        Example:
+            >>> rows = [(0, "road", (9, 9, 9)), (1, "road", (9, 9, 9)), (2, "car", (0, 0, 9)), (3, "void", (0, 0, 0))]
+            >>> labels = LabelMap.from_rows(rows, void_values=[3])
+            >>> labels.names, labels.to_ids(np.array([[0, 1, 2, 3]], np.uint8)).tolist()
+            (('road', 'car'), [[0, 0, 1, 255]])
+        """
+        rows, void_values = list(rows), list(dict.fromkeys(void_values))
+        void_names = {name for value, name, _ in rows if value in void_values}
+        by_name: dict[str, list] = {}
+        for row in rows:
+            by_name.setdefault(row[1], []).append(row)
+        for name, same in by_name.items():
+            if name not in void_names and len({colour for _, _, colour in same}) > 1:
+                raise ValueError(
+                    "Rows of one name are one class, and must have one colour. Received: "
+                    + "; ".join(f"{value},{name},{','.join(map(str, colour))}" for value, _, colour in same)
+                    + "."
+                )
+        classes = [same for name, same in by_name.items() if name not in void_names]
+        void = [row for row in rows if row[1] in void_names]
+        more = [(value, number) for number, same in enumerate(classes) for value, _, _ in same[1:]]
+        more_void = [*void_values[1:], *(value for value, _, _ in void if value not in void_values)]
+        return cls(
+            names=tuple(same[0][1] for same in classes),
+            colours=tuple(same[0][2] for same in classes),
+            values=tuple(same[0][0] for same in classes),
+            ignore_value=void_values[0] if void_values else None,
+            void_colour=void[0][2] if void else (0, 0, 0),
+            other_values=(*more, *((value, VOID) for value in more_void)),
+        )
+
+    @classmethod
     def from_csv(cls, path, ignore_value: int | None = None, *, void_is_class: bool = False) -> LabelMap:
-        """Reads a table with the columns value, name, red, green, blue. Other columns are ignored.
+        """Reads a table with the columns value, name, red, green, blue, in any order. Other columns are ignored.
+
+        Rows of one name are one class of several values; a value may be a range, such as 128-255.
 
         Args:
             path: the CSV file.
-            ignore_value: raw value of void. Its row, if there is one, sets the colour of void and is not a class.
+            ignore_value: raw value of void. Its row, if there is one, sets the colour of void and is not a class; neither are
+                rows of the same name.
             void_is_class: whether another row may have one of the names in `VOID_NAMES`.
 
         Raises:
             UndeclaredVoidError: a class has a name that means void.
-            ValueError: a column is missing or a cell is not a number.
+            ValueError: a column is missing, a cell is not a number, or rows of one name have different colours.
         """
         table = _read_table(path)
-        classes = [row for row in table if row[0] != ignore_value]
-        void_colours = [colour for value, _, colour in table if value == ignore_value]
-        if not void_is_class:
-            for value, name, _ in classes:
-                if name.lower() in VOID_NAMES:
-                    raise UndeclaredVoidError(value, name, path)
+        void_values = [] if ignore_value is None else [ignore_value]
+        void_names = {name for value, name, _ in table if value in void_values}
+        for value, name, _ in table:
+            if name.lower() in VOID_NAMES and name not in void_names and not void_is_class:
+                raise UndeclaredVoidError(value, name, path)
         try:
-            return cls(
-                names=tuple(name for _, name, _ in classes),
-                colours=tuple(colour for _, _, colour in classes),
-                values=tuple(value for value, _, _ in classes),
-                ignore_value=ignore_value,
-                void_colour=void_colours[0] if void_colours else (0, 0, 0),
-            )
+            return cls.from_rows(table, void_values)
         except ValueError as error:
             raise ValueError(f"{str(error).removesuffix('.')} [{path}]. Correct the table.") from error
 
@@ -139,6 +190,7 @@ class LabelMap:
         """Reads what `to_json` wrote."""
         fields = json.loads(text)
         fields["colours"] = tuple(tuple(colour) for colour in fields["colours"])
+        fields["other_values"] = tuple(map(tuple, fields.get("other_values", ())))
         for name in ("names", "values", "void_colour"):
             fields[name] = tuple(fields[name])
         return cls(**fields)
@@ -151,7 +203,14 @@ class LabelMap:
     @property
     def known_values(self) -> tuple[int, ...]:
         """Raw values of the classes, and of void if there is one."""
-        return self.values if self.ignore_value is None else (*self.values, self.ignore_value)
+        void = () if self.ignore_value is None else (self.ignore_value,)
+        return (*self.values, *void, *(value for value, _ in self.other_values))
+
+    @property
+    def ids_by_value(self) -> dict[int, int]:
+        """Class ids by raw value, 255 for void."""
+        ids = {value: number for number, value in enumerate(self.values)} | dict(self.other_values)
+        return ids if self.ignore_value is None else ids | {self.ignore_value: VOID}
 
     def unknown_values(self, mask: np.ndarray) -> dict[int, int]:
         """Counts the pixels of raw values in a mask (H, W), uint8, that are neither a class nor void."""
@@ -176,9 +235,7 @@ class LabelMap:
                 "Add them to classes.csv, or pass the void value with --ignore-value."
             )
         table = np.zeros(256, np.uint8)
-        table[list(self.values)] = np.arange(self.num_classes)
-        if self.ignore_value is not None:
-            table[self.ignore_value] = VOID
+        table[list(self.ids_by_value)] = list(self.ids_by_value.values())
         return table[mask]
 
     def palette(self) -> np.ndarray:
@@ -246,8 +303,7 @@ def _read_table(path) -> list[tuple[int, str, tuple[int, ...]]]:
             f"A table of classes must be a file. Received: a folder, pipe or device [{path}]. Name a CSV file."
         )
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_rows(path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
             f"A table of classes must be UTF-8 text with commas. Received: {path} [{error}]. Save it as such."
@@ -259,8 +315,27 @@ def _read_table(path) -> list[tuple[int, str, tuple[int, ...]]]:
             f"Received: {path} without {', '.join(missing)}. Add them."
         )
     try:
-        return [(int(r["value"]), (r["name"] or "").strip(), tuple(int(r[c]) for c in COLUMNS[2:])) for r in rows]
-    except (TypeError, ValueError) as error:
+        return [
+            (value, row["name"] or "", tuple(int(row[column]) for column in COLUMNS[2:]))
+            for row in rows
+            for value in parse_values(row["value"])
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             f"value, red, green and blue must be whole numbers. Received: {path} [{error}]. Correct the table."
         ) from error
+
+
+def parse_values(text: str) -> range:
+    """The values of a cell: a whole number, or a range such as 128-255, both ends included.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    first, dash, last = text.strip().partition("-")
+    if not dash or not first:
+        return range(int(text), int(text) + 1)
+    values = range(int(first), int(last) + 1)
+    if not values or values[-1] > 255:
+        raise ValueError(f"a range must go up, within 0-255: {text.strip()}")
+    return values

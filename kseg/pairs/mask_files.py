@@ -113,7 +113,7 @@ def compare_readings(used: dict[int, tuple[int, int, int] | None], labels: Label
         >>> compare_readings({0: (255, 0, 0), 1: (0, 0, 0)}, labels)
         PossibleReadings(values=True, colours=True, contradict=True)
     """
-    of_value, of_colour = _ids_by_value(labels), _ids_by_colour(labels) or {}
+    of_value, of_colour = labels.ids_by_value, _ids_by_colour(labels) or {}
     by_value = [of_value.get(value) for value in used]
     by_colour = [of_colour.get(colour) for colour in used.values()]
     values, colours = None not in by_value, None not in by_colour and len(set(used.values())) == len(used)
@@ -122,7 +122,7 @@ def compare_readings(used: dict[int, tuple[int, int, int] | None], labels: Label
 
 def contradiction_error(used: dict[int, tuple[int, int, int] | None], labels: LabelMap, where: str) -> PairError:
     """The error that values and colours of a mask mean different classes, with both readings of one value."""
-    of_value, of_colour = _ids_by_value(labels), _ids_by_colour(labels) or {}
+    of_value, of_colour = labels.ids_by_value, _ids_by_colour(labels) or {}
     names = {**dict(enumerate(labels.names)), VOID: "void"}
     value, colour = next((v, c) for v, c in used.items() if of_value.get(v) != of_colour.get(c))
     return PairError(
@@ -133,11 +133,6 @@ def contradiction_error(used: dict[int, tuple[int, int, int] | None], labels: La
         f"Look at a mask. If its colours are right, pass --set example_gen.mask_reading={COLOURS}; if they only happen to be "
         f"those of the table, pass --set example_gen.mask_reading={VALUES}, or change them in classes.csv.",
     )
-
-
-def _ids_by_value(labels) -> dict[int, int]:
-    ids = {value: number for number, value in enumerate(labels.values)}
-    return ids if labels.ignore_value is None else ids | {labels.ignore_value: VOID}
 
 
 def _ids_by_colour(labels) -> dict[tuple, int] | None:
@@ -306,7 +301,7 @@ def _cure_of_colours(pixels, unknown, labels) -> str:
         channel = ("red", "green", "blue")[used[0]]
         return f"Only the {channel} channel is used: if it holds class values, save it alone as a grey PNG."
     if (0, 0, 0) in unknown and labels.ignore_value is None:
-        free = next(value for value in range(VOID, -1, -1) if value not in labels.values)
+        free = next(value for value in range(VOID, -1, -1) if value not in labels.known_values)
         others = "" if len(unknown) == 1 else " Add the other colours to classes.csv."
         return (
             f"If black means void, pixels without a label, pass --ignore-value {free}, which no class has; if it is a class, add "

@@ -49,8 +49,11 @@ def infer_schema(statistics: dict, labels: LabelMap) -> dict:
 def class_rows(labels: LabelMap) -> list[dict]:
     """The classes in the form of a schema."""
     rows = zip(labels.names, labels.colours, labels.values, strict=True)
+    others = {}
+    for value, class_id in labels.other_values:
+        others.setdefault(class_id, {"other_values": []})["other_values"].append(value)
     return [
-        {"id": number, "name": name, "colour": list(colour), "value": value}
+        {"id": number, "name": name, "colour": list(colour), "value": value} | others.get(number, {})
         for number, (name, colour, value) in enumerate(rows)
     ]
 
@@ -139,14 +142,17 @@ def _class_violations(schema, labels):
         yield "classes", f"`ignore_value` {schema['ignore_value']}", f"{labels.ignore_value}"
     if "classes" not in schema:
         return
-    expected = [{key: row[key] for key in ("name", "colour", "value") if key in row} for row in schema["classes"]]
+    expected = [
+        {key: row[key] for key in ("name", "colour", "value", "other_values") if key in row}
+        for row in schema["classes"]
+    ]
     received = class_rows(labels)
     if len(expected) != len(received):
         yield "classes", f"{len(expected)} classes", f"{len(received)}: {', '.join(labels.names)}"
         return
     for number, (row, own) in enumerate(zip(expected, received, strict=True)):
-        if different := [key for key in row if row[key] != own[key]]:
-            yield f"class {number}", *(_join({key: values[key] for key in different}) for values in (row, own))
+        if different := [key for key in row if row[key] != own.get(key)]:
+            yield f"class {number}", *(_join({key: values.get(key) for key in different}) for values in (row, own))
 
 
 def _split_violations(schema, split):

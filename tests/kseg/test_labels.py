@@ -125,3 +125,49 @@ def test_any_name_survives_a_table(name, tmp_path):
     with open(tmp_path / "classes.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["value", "name", "red", "green", "blue"], [0, name, 1, 2, 3]])
     assert LabelMap.from_csv(tmp_path / "classes.csv").names == (name,)
+
+
+def test_the_columns_of_a_table_may_stand_in_any_order_and_case(tmp_path):
+    path = tmp_path / "classes.csv"
+    path.write_text("Red; Green; blue; NAME; Value\n1; 2; 3; Sky; 0\n4; 5; 6; Road; 7\n")
+    assert LabelMap.from_csv(path) == LabelMap(("Sky", "Road"), ((1, 2, 3), (4, 5, 6)), (0, 7))
+
+
+def test_rows_of_one_name_are_one_class_and_void_may_have_several_values(tmp_path):
+    path = tmp_path / "classes.csv"
+    path.write_text(
+        "value,name,red,green,blue\n0,road,1,2,3\n1,car,4,5,6\n2,road,1,2,3\n3-5,sky,7,8,9\n9,void,0,0,0\n255,void,9,9,9\n"
+    )
+    labels = LabelMap.from_csv(path, ignore_value=255)
+    assert (labels.names, labels.values, labels.ignore_value) == (("road", "car", "sky"), (0, 1, 3), 255)
+    mask = np.array([[0, 1, 2, 3, 4, 5, 9, 255]], np.uint8)
+    assert labels.to_ids(mask).tolist() == [[0, 1, 0, 2, 2, 2, VOID, VOID]]
+    assert labels.unknown_values(np.array([[2, 4, 6]], np.uint8)) == {6: 1}
+    assert LabelMap.from_json(labels.to_json()) == labels
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("0,road,1,2,3\n1,road,4,5,6\n", "must have one colour. Received: 0,road,1,2,3; 1,road,4,5,6"),
+        ("0,road,1,2,3\n0-4,car,4,5,6\n", "differ from each other"),
+        ("0,road,1,2,3\n9-4,car,4,5,6\n", "a range must go up, within 0-255: 9-4"),
+        ("0,road,1,2,3\n4-300,car,4,5,6\n", "a range must go up, within 0-255: 4-300"),
+        ("0,road,1,2,3\n4-x,car,4,5,6\n", "must be whole numbers"),
+    ],
+)
+def test_rows_that_contradict_each_other_are_refused(tmp_path, rows, message):
+    path = tmp_path / "classes.csv"
+    path.write_text("value,name,red,green,blue\n" + rows)
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        LabelMap.from_csv(path)
+
+
+def test_classes_without_further_values_are_read_from_older_files():
+    old = '{"names": ["a"], "colours": [[1, 2, 3]], "values": [4], "ignore_value": null, "void_colour": [0, 0, 0]}'
+    assert LabelMap.from_json(old) == LabelMap(("a",), ((1, 2, 3),), (4,))
+
+
+def test_a_further_value_of_no_class_is_refused():
+    with pytest.raises(ValueError, match=r"Received: other_values=\(\(5, 1\),\)"):
+        LabelMap(("a",), ((1, 2, 3),), (4,), other_values=((5, 1),))

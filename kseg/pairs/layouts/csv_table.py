@@ -10,6 +10,7 @@ import csv
 import os
 import pathlib
 
+from kseg._spreadsheets import read_rows
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import Boundary, enforced_boundary, file_key, find_file_error, find_suffix_error
 from kseg.pairs.layouts.recognised import Recognised
@@ -82,8 +83,7 @@ def _rows(path) -> list[dict]:
             "Pass a folder of pairs or a table; unpack archives first.",
         )
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_rows(path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise PairError("bad_table", f"{HEADER}Received: {error}", printable(path), TABLE_CURE) from error
     missing = [column for column in ("image", "mask") if not rows or column not in rows[0]]

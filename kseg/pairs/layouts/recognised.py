@@ -30,26 +30,18 @@ class Classes:
     def label_map(self, ignore_value: int | None = None, *, void_is_class: bool = False) -> LabelMap:
         """The classes as `LabelMap`.
 
-        A row whose name means void is void without being declared, since the layout itself says so.
+        Rows whose name means void are void without being declared, since the layout itself says so.
 
         Args:
             ignore_value: raw value of void, stronger than the layout's.
             void_is_class: whether a row whose name means void is a class.
 
         Raises:
-            ValueError: two rows have one value, or a colour is none.
+            ValueError: two rows have one value, or one name and two colours, or a colour is none.
         """
         void = self.void if ignore_value is None else ignore_value
-        if void is None and not void_is_class:
-            void = next((value for value, name, _ in self.rows if name.lower() in VOID_NAMES), None)
-        classes = [row for row in self.rows if row[0] != void]
-        return LabelMap(
-            names=tuple(name for _, name, _ in classes),
-            colours=tuple(colour for _, _, colour in classes),
-            values=tuple(value for value, _, _ in classes),
-            ignore_value=void,
-            void_colour=next((colour for value, _, colour in self.rows if value == void), (0, 0, 0)),
-        )
+        named = [] if void_is_class else [value for value, name, _ in self.rows if name.lower() in VOID_NAMES]
+        return LabelMap.from_rows(self.rows, [*([] if void is None else [void]), *named])
 
 
 @dataclasses.dataclass(frozen=True)

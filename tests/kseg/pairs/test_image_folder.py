@@ -217,6 +217,24 @@ def test_splits_of_a_table_may_have_other_usual_names_and_several_of_one(photos)
     assert (counts, listing.faults) == ({"train": 5, "validation": 3, "test": 2}, [])
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("image;mask;split\nimages/val/06.png;masks/val/06.png;val\n", "utf-8"),
+        ("image\tmask\tsplit\nimages/val/06.png\tmasks/val/06.png\tval\n", "utf-8"),
+        ("image, mask, split\nimages/val/06.png, masks/val/06.png, val\n", "utf-8-sig"),
+        ("Split,Image,MASK\nVal,images/val/06.png,masks/val/06.png\n", "utf-8"),
+        ("image,mask,split\r\nimages/val/06.png,masks/val/06.png,val\r\n\r\n", "utf-16"),
+        ('"image" , "mask","split"\n"images/val/06.png", "masks/val/06.png","val"\n', "utf-8"),
+    ],
+    ids=["semicolons", "tabs", "spaces", "order and case", "UTF-16", "quotes"],
+)
+def test_tables_of_spreadsheets_are_read(photos, text, encoding):
+    (photos / "pairs.csv").write_bytes(text.encode(encoding))
+    listing = list_pairs(photos / "pairs.csv")
+    assert (summary(listing.pairs), listing.faults) == ({"validation": ["images/val/06"]}, [])
+
+
 def test_an_unusable_row_keeps_its_split_and_one_of_an_unknown_split_has_none(photos):
     (photos / "pairs.csv").write_text(
         "image,mask,split\nimages/gone.png,masks/gone.png, Valid\nimages/val/06.png,masks/val/06.png,night\n"
