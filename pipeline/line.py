@@ -197,7 +197,7 @@ def _baseline(config, model: Artifact) -> dict[str, Artifact]:
     if config.evaluator.margin is None:
         return {}
     version = entries.newest_other_version(pathlib.Path(config.push_to, config.name), model.fingerprint)
-    return {} if version is None else {"baseline": Artifact(version, entries.identify(version))}
+    return {} if version is None else {"baseline": entries.identify(version)}
 
 
 def _still_pushed(path) -> bool:

@@ -15,7 +15,7 @@ import re
 from pipeline.engine import contents
 from pipeline.engine.contents import MANIFEST
 from pipeline.engine.files import read_json
-from pipeline.engine.fingerprints import external
+from pipeline.engine.fingerprints import Artifact, external
 
 LINEAGE = pathlib.PurePath("assets.extra", "lineage.json")
 """File in a pushed version that holds its lineage; TensorFlow Serving ignores `assets.extra/`."""
@@ -125,9 +125,11 @@ def read_fingerprint(version: pathlib.Path) -> str | None:
     return fingerprint if isinstance(fingerprint, str) and fingerprint else None
 
 
-def identify(version: pathlib.Path) -> str:
-    """Returns the fingerprint of the model in the folder of a version, or the digest of its files where no lineage tells."""
-    return read_fingerprint(version) or external(version).fingerprint
+def identify(version: pathlib.Path) -> Artifact:
+    """Returns a version as an input, known by its fingerprint; by the bytes of its files where its description is damaged."""
+    fingerprint = read_fingerprint(version)
+    described = not (version / MANIFEST).is_file() or not contents.damage(version)
+    return Artifact(version, fingerprint) if fingerprint and described else external(version)
 
 
 def model_damage(version: pathlib.Path) -> list[str]:

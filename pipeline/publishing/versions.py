@@ -57,7 +57,7 @@ def publish(
         saved_model: folder to copy.
         folder: of the model, made when missing.
         lineage: content of `LINEAGE`; its "fingerprint" is that of the model.
-        baseline: `identify` of the version that the model was compared with; None: there was none.
+        baseline: fingerprint by `identify` of the version that the model was compared with; None: there was none.
         check: called with the folder of the version, which already has its number; the version is removed if it raises.
 
     Raises:
@@ -101,7 +101,7 @@ def _refuse_other_baseline(folder: pathlib.Path, candidate: str, baseline: str |
     if baseline == ANY_BASELINE:
         return
     newest = newest_other_version(folder, candidate)
-    if (newest and identify(newest)) != baseline:
+    if (newest and identify(newest).fingerprint) != baseline:
         raise BaselineChanged(
             "A model must be compared with the newest pushed version. Received: "
             f"{f'version {newest.name}' if newest else 'no version'} [{folder}], which is not what it was compared with. "

@@ -70,7 +70,7 @@ def started(tmp_path, monkeypatch):
     monkeypatch.setattr(line, "component", COMPONENTS.__getitem__)
     monkeypatch.setattr(server_process, "check_loads", lambda version: None)
 
-    def start(quality, keep=9, first="example_gen"):
+    def start(quality, keep=9, first="example_gen", forced=()):
         config = Config(data="streets", name="streets", root=str(tmp_path / "runs"), push_to=str(tmp_path / "models"))
         config = dataclasses.replace(
             config,
@@ -78,7 +78,7 @@ def started(tmp_path, monkeypatch):
             pusher=dataclasses.replace(config.pusher, keep=keep),
         )
         required = line.COMPONENTS[: line.COMPONENTS.index(first)]
-        return line.compute(config, [], Store(tmp_path / "runs", required=required))
+        return line.compute(config, [], Store(tmp_path / "runs", required=required, forced=forced))
 
     start.folder = tmp_path / "models" / "streets"
     return start
@@ -171,6 +171,35 @@ def test_a_baseline_that_vanishes_for_good_is_compared_with_no_more(started, mon
     monkeypatch.setitem(globals(), "during_evaluation", lambda: shutil.rmtree(started.folder / "1", ignore_errors=True))
     assert finish(started(0.2))[1]["version"] == 2
     assert pushed_models(started.folder) == {2: (0.2, None)}
+
+
+@pytest.mark.parametrize("file", ["contents.json", str(entries.LINEAGE)])
+def test_a_baseline_whose_description_is_damaged_is_compared_with_all_the_same(started, file):
+    finish(started(0.6))
+    (started.folder / "1" / file).write_bytes(b"{")
+    assert finish(started(0.3))[1]["pushed"] is False
+    assert finish(started(0.9))[1]["version"] == 2
+    assert entries.read_lineage(started.folder / "2")["scores"]["compared_with"] == 0.6
+
+
+def test_a_damaged_version_is_passed_over_for_the_one_before_it(started, capsys):
+    finish(started(0.3)), finish(started(0.6))
+    (started.folder / "2" / "saved_model.pb").write_text("0.1")
+    assert finish(started(0.2))[1]["pushed"] is False
+    assert (
+        f"Received: {started.folder / '2'} [saved_model.pb: other bytes than were written]." in capsys.readouterr().out
+    )
+    assert finish(started(0.4))[1]["version"] == 3
+    assert entries.read_lineage(started.folder / "3")["scores"]["compared_with"] == 0.3
+
+
+def test_scores_that_were_edited_by_hand_bless_nothing(started, tmp_path):
+    finish(started(0.6)), finish(started(0.3))
+    (scores,) = (file for file in tmp_path.glob("runs/evaluator/*/scores.json") if '"worse"' in file.read_text())
+    scores.write_text(json.dumps(json.loads(scores.read_text()) | {"blessed": True, "reasons": []}))
+    assert finish(started(0.3, forced=("pusher",)))[1]["pushed"] is False
+    assert pushed_models(started.folder) == {1: (0.6, None)}
+    assert '"worse"' in scores.read_text()
 
 
 @pytest.mark.parametrize("qualities", [(0.3, 0.6), (0.6, 0.3)])
