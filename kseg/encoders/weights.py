@@ -24,7 +24,8 @@ def fill(encoder: keras.Model, weights, donor=None) -> None:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: there are no ImageNet weights for this encoder; the file is none of these, or damaged; or it lacks a layer, has it in another shape, or holds a value that is not finite.
+        ValueError: there are no ImageNet weights for this encoder; the file is none of these, or damaged; or it lacks a
+            layer, has it in another shape, or holds a value that is not finite.
     """
     if isinstance(weights, dict):
         named, weights = weights, "the weights by layer name"
