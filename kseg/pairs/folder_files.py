@@ -48,10 +48,12 @@ class Boundary:
     Args:
         folder: may itself be a link, which counts as the place that it leads to.
         follow_links: whether links inside the folder may lead out of it.
+        given: the file that the user named, which may be opened wherever it is; or None.
     """
 
     folder: pathlib.Path
     follow_links: bool = False
+    given: pathlib.Path | None = None
 
     @functools.cached_property
     def _places(self) -> tuple[str, str]:
@@ -61,9 +63,9 @@ class Boundary:
     def contains(self, path: pathlib.Path) -> bool:
         """Whether a path may be opened, or would be if there were something."""
         named, real = self._places
-        return _is_below(os.path.realpath(path), real) or (
-            self.follow_links and _is_below(os.path.abspath(path), named)
-        )
+        if path == self.given or _is_below(os.path.realpath(path), real):
+            return True
+        return self.follow_links and _is_below(os.path.abspath(path), named)
 
     def find_error(self, path: pathlib.Path) -> PairError | None:
         """The reason why a path must not be opened, or None."""
@@ -134,9 +136,10 @@ def boundary_of(root: pathlib.Path, data_root: str | os.PathLike | None = None, 
     Raises:
         PairError: `data_root` is no folder, or does not hold the folder `root`.
     """
+    given = None if root.is_dir() else root
     if data_root is None:
-        return Boundary(root if root.is_dir() else root.parent, follow_links)
-    boundary = Boundary(pathlib.Path(data_root), follow_links)
+        return Boundary(root.parent if given else root, follow_links, given)
+    boundary = Boundary(pathlib.Path(data_root), follow_links, given)
     if not boundary.folder.is_dir():
         raise PairError(
             "no_data_root",

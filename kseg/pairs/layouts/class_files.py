@@ -41,6 +41,7 @@ def yaml_names(path: pathlib.Path) -> dict[int, str]:
     with extra("formats"):
         import yaml
 
+    check_file(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         names = content.get("names") if isinstance(content, dict) else None

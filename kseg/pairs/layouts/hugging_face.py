@@ -22,7 +22,7 @@ from PIL import Image
 from kseg._extras import extra
 from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import find_file_error
+from kseg.pairs.folder_files import Boundary, check_file, find_file_error
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.matching import file_in, read_lines, subfolders
 from kseg.pairs.layouts.own_folders import role_of
@@ -65,9 +65,10 @@ class ParquetCell:
     def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
         cell = _read_group(self.path, os.stat(self.path).st_mtime_ns, self.group, self.column)[self.row].as_py()
         if isinstance(cell, dict):
-            data, place = cell.get("bytes"), cell.get("path")
-            if data is None and place and (self.path.parent / place).is_file():
-                return read_file(self.path.parent / place, max_pixels)
+            data, place, folder = cell.get("bytes"), cell.get("path"), self.path.parent
+            if data is None and place and (folder / place).is_file():
+                Boundary(folder).check(folder / place)
+                return read_file(folder / place, max_pixels)
             cell = data
         if not isinstance(cell, bytes):
             raise PairError(
@@ -134,6 +135,7 @@ def _columns(path) -> tuple[str, str]:
     with extra("formats"):
         from pyarrow import ArrowException, parquet, types
 
+    check_file(path)
     try:
         schema = parquet.read_schema(path)
     except (OSError, ArrowException) as error:
@@ -164,6 +166,7 @@ def _columns(path) -> tuple[str, str]:
 def _group_sizes(path, columns) -> list[int]:
     from pyarrow import ArrowException, parquet
 
+    check_file(path)
     try:
         file = parquet.ParquetFile(path)
         missing = set(columns) - set(file.schema_arrow.names)

@@ -19,6 +19,7 @@ import numpy as np
 
 from kseg.pairs.decoding import MAX_PIXELS
 from kseg.pairs.errors import PairError, printable
+from kseg.pairs.folder_files import check_file
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.label_tools import split_and_key
 from kseg.pairs.layouts.matching import file_in, subfolders, walk
@@ -130,8 +131,9 @@ def array_shapes(path: pathlib.Path) -> dict[str, tuple[int, ...]]:
     """The shape of each array of a file by its name, "" in a .npy; only headers are read.
 
     Raises:
-        PairError: the file holds no arrays.
+        PairError: the file holds no arrays, or must not be opened.
     """
+    check_file(path)
     return _shapes(path, os.stat(path).st_mtime_ns)
 
 
