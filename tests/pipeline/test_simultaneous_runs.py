@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import gc, line
 from pipeline.components.pusher import pusher  # noqa: F401  (one of COMPONENTS)
+from pipeline.engine import code_digests
 from pipeline.engine.store import Store
 from pipeline.publishing import entries, server_process, versions
 from pipeline.settings.config import Config
@@ -68,6 +69,7 @@ COMPONENTS = {name: globals()[name] for name in line.COMPONENTS}
 def started(tmp_path, monkeypatch):
     """`started(quality)` starts a line of small stand-ins, store and pusher being real; yields its components as they finish."""
     monkeypatch.setattr(line, "component", COMPONENTS.__getitem__)
+    monkeypatch.setattr(code_digests, "code", lambda module, choices: ({}, {}))  # the same throughout, and slow to find
     monkeypatch.setattr(server_process, "check_loads", lambda version: None)
 
     def start(quality, keep=9, first="example_gen", forced=()):
