@@ -197,8 +197,19 @@ class LabelMap:
 
     @classmethod
     def load(cls, directory) -> LabelMap:
-        """Reads `labels.json` of a prepared data set or an exported model's assets."""
-        return cls.from_json((pathlib.Path(directory) / "labels.json").read_text(encoding="utf-8"))
+        """Reads `labels.json` of a prepared data set or an exported model's assets.
+
+        Raises:
+            ValueError: the file is cut off, or holds something else.
+        """
+        file = pathlib.Path(directory) / "labels.json"
+        try:
+            return cls.from_json(file.read_text(encoding="utf-8"))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(
+                f"labels.json must hold the classes as kseg wrote them. Received: {error} [{file}]. Bring it back from a copy, "
+                "or prepare the data or export the model again."
+            ) from None
 
     @property
     def known_values(self) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """python -m pipeline.lineage savedmodels/NAME/VERSION: the data, settings, code, packages and scores of a pushed model.
 
-Reads the one file that was pushed with the model, so it works without the store. Standard library only.
+Reads what was pushed with the model, so it works without the store, and holds all files against the list that was pushed with
+them: damage is named, and a damaged lineage is not repeated. Standard library only.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import sys
 
 from pipeline.engine.arguments import Parser
 from pipeline.engine.console import run_command
+from pipeline.engine.contents import MANIFEST, damage
 from pipeline.engine.files import read_json
-from pipeline.publishing.versions import LINEAGE
+from pipeline.publishing.entries import LINEAGE
 
 PROG = "python -m pipeline.lineage"
 
 
 def main(argv: list[str] | None = None, prog: str = PROG) -> int:
-    """Prints the lineage; returns the exit status: 0 done, 2 where there is none, 130 interrupted."""
+    """Prints the lineage; returns the exit status: 0 done, 2 where there is none or a file is damaged, 130 interrupted."""
     return run_command(functools.partial(_print, prog=prog), argv)
 
 
@@ -28,6 +30,8 @@ def _print(argv: list[str], prog: str) -> int:
     arguments, _ = build_parser(prog).parse(argv)
     found = lineage(arguments.version)
     print(json.dumps(found, indent=1) if arguments.json else text(found))
+    if found["damage"]:
+        raise _damage_error(arguments.version, found["damage"])
     return 0
 
 
@@ -47,17 +51,39 @@ def lineage(version: pathlib.Path) -> dict:
 
     Returns:
         "model" (fingerprint), "artifact" (its folder in the store), "data", "settings", "code" and "inputs" by component,
-        "versions" of packages, "scores" and "parent": the version that it was compared with, {"version", "fingerprint"}, or None.
+        "versions" of packages, "scores", "parent": the version that it was compared with, {"version", "fingerprint"}, or None,
+        and "damage": a phrase for each file that is not as it was pushed, or None where no list of files was pushed.
 
     Raises:
-        ValueError: there is no lineage.
+        ValueError: there is no lineage, or it is damaged itself.
     """
-    pushed = read_json(version / LINEAGE, None)
+    cure = "Roll back, or remove that folder: the next run pushes the model again."
+    pushed = read_json(version / LINEAGE, {}, cure=cure)
     if not pushed:
         raise ValueError(
             f"A pushed version must hold its lineage. Received: no {LINEAGE} [{version}]. Name the folder of one version that "
             "the pipeline pushed, such as savedmodels/streets/1."
         )
+    damaged = damage(version) if (version / MANIFEST).is_file() else None
+    if damaged and any(phrase.startswith(f"{LINEAGE}: ") for phrase in damaged):
+        raise _damage_error(version, damaged)
+    try:
+        return _read(pushed) | {"damage": damaged}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"A lineage must be as it was pushed. Received: one without {error} [{version / LINEAGE}]. {cure}"
+        ) from error
+
+
+def _damage_error(version: pathlib.Path, damaged: list[str]) -> ValueError:
+    return ValueError(
+        f"A pushed version must be as it was pushed. Received: {'; '.join(damaged)} [{version}]. Give the command that pushed it "
+        "again, which pushes it anew, or roll back with --rollback."
+    )
+
+
+def _read(pushed: dict) -> dict:
+    """The lineage in the words of `lineage`."""
     recipes = pushed.get("ancestry") or {"trainer": pushed["recipe"]}
     scores = pushed["scores"]
     parent = scores.get("baseline")
@@ -102,6 +128,8 @@ def text(found: dict) -> str:
         rows.append(("", f"iou {name} {'absent' if value is None else f'{value:.4f}'}"))
     parent = found["parent"]
     rows.append(("parent", f"version {parent['version']}, {parent['fingerprint']}" if parent else "none"))
+    files = ["not checked: no list of them was pushed"] if found["damage"] is None else found["damage"]
+    rows += [("files", phrase) for phrase in files or ["as they were pushed"]]
     shown, last = [], None
     for head, row in rows:
         shown.append(f"{'' if head == last else head:10}{row}")

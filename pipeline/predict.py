@@ -79,7 +79,7 @@ def _predict(argv: list[str], prog: str) -> int:
 
 def _check_classes(models: list[pathlib.Path]):
     """Refuses to average models whose classes differ."""
-    names = [read_json(model / "assets" / "labels.json")["names"] for model in models]
+    names = [read_json(model / "assets" / "labels.json", keys=("names",))["names"] for model in models]
     other = next((number for number, found in enumerate(names) if found != names[0]), None)
     if other is not None:
         raise ValueError(

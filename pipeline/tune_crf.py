@@ -71,14 +71,12 @@ def _check_replaceable(output: pathlib.Path):
     if not output.exists() or not output.stat().st_size:
         return
     try:
-        found = read_json(output)
+        read_json(output, keys=("settings",))
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or "settings" not in found:
         raise ValueError(
             "`--output` must be a new file or a result of this command, which is replaced. "
             f"Received: --output {output}, which holds something else. Choose another name, or remove it."
-        )
+        ) from None
 
 
 def _describe(gain: dict) -> str:

@@ -26,6 +26,9 @@ def read_manifest(path) -> dict:
     Args:
         path: folder of a SavedModel.
 
+    Raises:
+        ValueError: the manifest is cut off, or holds something else.
+
     Example:
         >>> read_manifest("a SavedModel of another program")["rotations"]
         [0]
@@ -33,7 +36,13 @@ def read_manifest(path) -> dict:
     file = pathlib.Path(path) / "assets" / FILE_NAME
     if not file.is_file():
         return json.loads(json.dumps(UNKNOWN))
-    return UNKNOWN | json.loads(file.read_text(encoding="utf-8"))
+    try:
+        return UNKNOWN | json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{FILE_NAME} must hold the manifest as kseg wrote it. Received: {error} [{file}]. Bring it back from a copy, or "
+            "export the model again."
+        ) from None
 
 
 def manifest_json(

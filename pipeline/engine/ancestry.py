@@ -11,6 +11,22 @@ COMPARED = ("baseline", "previous")
 """Inputs that an artifact was only compared with: another model, the statistics of other data. They did not lead to it."""
 
 
+def read_recipe(folder: pathlib.Path) -> dict:
+    """The recipe of an artifact; empty where no store made the folder.
+
+    Raises:
+        ValueError: it is cut off, or no recipe.
+    """
+    recipe = read_json(folder / RECIPE, {})
+    tables = (recipe.get(part, {}) for part in ("config", "inputs", "code", "packages"))
+    if not all(isinstance(table, dict) for table in tables) or not isinstance(recipe.get("component", ""), str):
+        raise ValueError(
+            "A recipe must be as a component left it. Received: something else in place of its tables "
+            f"[{folder / RECIPE}]. Remove that folder: the next run makes it again."
+        )
+    return recipe
+
+
 def walk(*artifacts: pathlib.Path):
     """The artifacts and everything in their stores that led to them, each once.
 
@@ -23,7 +39,7 @@ def walk(*artifacts: pathlib.Path):
     waiting, seen = list(artifacts), set()
     while waiting:
         folder = waiting.pop(0)
-        recipe = {} if folder in seen else read_json(folder / RECIPE, {})
+        recipe = {} if folder in seen else read_recipe(folder)
         seen.add(folder)
         if "inputs" in recipe:
             yield folder, recipe

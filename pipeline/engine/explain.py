@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import pathlib
 
-from pipeline.engine.files import read_json
+from pipeline.engine.ancestry import read_recipe
 
 PARTS = {"config": "setting", "packages": "package", "inputs": "input", "code": "code of"}
 """Parts of a recipe that are tables, and what an entry of each is called; inputs and code are known by their digests alone."""
@@ -33,7 +33,7 @@ def reasons(recipe: dict, folder: pathlib.Path) -> list[str]:
     paths = sorted(folder.glob("*/recipe.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     if not paths:
         return ["there is no earlier result"]
-    return _shorten(min((changes(recipe, read_json(path)) for path in paths), key=len))
+    return _shorten(min((changes(recipe, read_recipe(path.parent)) for path in paths), key=len))
 
 
 def changes(recipe: dict, before: dict) -> list[str]:

@@ -125,27 +125,38 @@ def scratch_folder(parent: pathlib.Path):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def read_json(path: pathlib.Path, default=_REQUIRED):
-    """The value in a JSON file.
+REMOVE = "Remove it, or bring it back from a copy, then give the same command again."
+
+
+def read_json(path: pathlib.Path, default=_REQUIRED, *, keys: tuple[str, ...] = (), cure: str = REMOVE):
+    """The table in a JSON file; what the pipeline writes is a table everywhere.
 
     Args:
         path: file of UTF-8.
         default: returned where there is no such file.
+        keys: that the table must have.
+        cure: what the user can do where the file is cut off or something else.
 
     Raises:
         FileNotFoundError: there is no such file and no default.
-        ValueError: the file is not JSON, or not UTF-8, or a pipe, socket or device.
+        ValueError: it is no regular file, cut off, not JSON or not UTF-8, or it is no table with these keys.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe would wait for its writer
         raise ValueError(
             f"A file of JSON must be a regular file. Received: a pipe, socket or device [{path}]. Remove it."
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         if default is _REQUIRED:
             raise
         return default
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"A file of JSON must be whole. Received: {error} [{path}]. {cure}") from None
+    missing = [key for key in keys if key not in value] if isinstance(value, dict) else ["table"]
+    if missing:
+        raise ValueError(f"A file of JSON must hold a table. Received: no {', '.join(missing)} in it [{path}]. {cure}")
+    return value
 
 
 def check_output_folder(place: str | os.PathLike, flag: str):

@@ -70,7 +70,7 @@ def is_finished(path: pathlib.Path, state: dict[str, int]) -> bool:
         path: of its record.
         state: from `file_state`.
     """
-    record = read_json(path, None)
+    record = read_json(path, None, keys=tuple(state))
     return record is not None and all(record[name] == value for name, value in state.items())
 
 

@@ -37,7 +37,9 @@ class Stopwatch(keras.callbacks.Callback):
     def __init__(self, path: pathlib.Path, logs: str):
         super().__init__()
         self.path = path
-        self.record = read_json(path, {"started": utc_now(), "seconds": 0.0, "logs": logs})
+        self.record = read_json(
+            path, {"started": utc_now(), "seconds": 0.0, "logs": logs}, keys=("started", "seconds", "logs")
+        )
         self._seconds_before = self.record["seconds"]
         self._start = time.monotonic()
 

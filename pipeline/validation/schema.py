@@ -76,14 +76,7 @@ def read_schema(path: pathlib.Path) -> dict:
     Raises:
         ValueError: it is not a JSON object, has an unknown key, or a value of the wrong kind.
     """
-    try:
-        schema = read_json(path)
-    except ValueError as error:  # of JSON and of UTF-8
-        raise ValueError(
-            f"A schema must be JSON. Received: {error} [{path}]. Start from runs/schema_gen/*/schema.json."
-        ) from error
-    if not isinstance(schema, dict):
-        raise ValueError(f"A schema must be a JSON object. Received: {type(schema).__name__} [{path}].")
+    schema = read_json(path, cure="Start from runs/schema_gen/*/schema.json.")
     for key, value in schema.items():
         if key not in KEYS:
             cure = did_you_mean(key, KEYS, f"Its keys are: {', '.join(KEYS)}.")

@@ -171,3 +171,12 @@ def test_classes_without_further_values_are_read_from_older_files():
 def test_a_further_value_of_no_class_is_refused():
     with pytest.raises(ValueError, match=r"Received: other_values=\(\(5, 1\),\)"):
         LabelMap(("a",), ((1, 2, 3),), (4,), other_values=((5, 1),))
+
+
+@pytest.mark.parametrize(
+    "text", ["", '{"names": ["a"', "[]", "null", "{}", "\0\0", '{"names": 3, "colours": 4, "values": 5}']
+)
+def test_a_file_of_classes_that_is_cut_off_or_junk_is_named(tmp_path, text):
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(ValueError, match=r"^labels\.json must hold the classes .* \[/.*labels\.json\]\. Bring it back"):
+        LabelMap.load(tmp_path)

@@ -18,7 +18,8 @@ def ran(photos, tmp_path, capsys):
         shown = {}
         for text in printed.out.splitlines():
             name, *words = text.split() or [""]
-            if words and words[0] in ("cached", "done", "will") and not text.startswith(" "):  # not what it says meanwhile
+            became = words and words[0] in ("cached", "done", "will")  # or it says something meanwhile
+            if became and not text.startswith(" "):
                 shown.setdefault(name, " ".join(words))
         return status, shown, printed.err
 

@@ -108,7 +108,7 @@ def test_the_lineage_of_a_model_names_data_settings_code_versions_scores_and_par
     assert "          iou tree absent\n" in text
     assert f"parent    version 1, {first['model'].fingerprint}\n" in text
     assert lineage.main([str(tmp_path / "savedmodels" / "photos" / "2"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == found
+    assert json.loads(capsys.readouterr().out) == found and found["damage"] == []
 
 
 def test_a_folder_without_a_lineage_is_named(tmp_path, capsys):
@@ -116,6 +116,48 @@ def test_a_folder_without_a_lineage_is_named(tmp_path, capsys):
     assert f"error: A pushed version must hold its lineage. Received: no {lineage.LINEAGE} [{tmp_path}]" in (
         capsys.readouterr().err
     )
+
+
+def show(version, capsys):
+    capsys.readouterr()
+    status = lineage.main([str(version)])
+    return status, capsys.readouterr()
+
+
+def test_damage_of_a_pushed_model_is_named_and_the_rest_is_shown(push, tmp_path, capsys):
+    push()
+    version = tmp_path / "savedmodels" / "photos" / "1"
+    graph = version / "saved_model.pb"
+    assert show(version, capsys)[1].out.endswith("files     as they were pushed\n")
+    for content, fault in ((b"other", "other bytes than were written"), (b"cut", "3 bytes instead of 5")):
+        graph.write_bytes(content)
+        status, shown = show(version, capsys)
+        assert status == 2 and f"files     saved_model.pb: {fault}\n" in shown.out and "mean_iou 0.4000" in shown.out
+        assert f"Received: saved_model.pb: {fault} [{version}]" in shown.err
+    (version / "contents.json").unlink()  # as versions from before there were manifests
+    status, shown = show(version, capsys)
+    assert status == 0 and shown.out.endswith("files     not checked: no list of them was pushed\n")
+
+
+def test_forged_scores_are_not_repeated(push, tmp_path, capsys):
+    push()
+    file = tmp_path / "savedmodels" / "photos" / "1" / lineage.LINEAGE
+    file.write_text(file.read_text().replace('"mean_iou": 0.4', '"mean_iou": 0.9'))
+    status, shown = show(file.parents[1], capsys)
+    assert status == 2 and shown.out == "" and "assets.extra/lineage.json: other bytes than were written" in shown.err
+
+
+@pytest.mark.parametrize(
+    "text", ["", '{"fingerprint": "a', "\0\0", "[]", "null", "{}", '{"fingerprint": "a", "scores": 3}']
+)
+def test_a_lineage_that_is_cut_off_or_junk_is_named(push, tmp_path, capsys, text):
+    push()
+    version = tmp_path / "savedmodels" / "photos" / "1"
+    (version / "contents.json").unlink()
+    (version / lineage.LINEAGE).write_text(text)
+    status, shown = show(version, capsys)
+    assert status == 2 and shown.out == "" and shown.err.startswith("error: A ")
+    assert "lineage.json" in shown.err and str(version) in shown.err
 
 
 def run_gc(tmp_path, capsys, *more):

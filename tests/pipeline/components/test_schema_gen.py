@@ -47,8 +47,8 @@ def test_a_frozen_schema_is_copied_unchanged(generate, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"A schema must be JSON\. Received: .*frozen\.json\]\. Start from runs/schema_gen"),
-        ("[]", r"must be a JSON object\. Received: list"),
+        ("{", r"A file of JSON must be whole\. Received: .*frozen\.json\]\. Start from runs/schema_gen"),
+        ("[]", r"must hold a table\. Received: no table in it \[.*frozen\.json\]"),
         ('{"chanels": 3}', r"Unknown key of a schema\. Received: 'chanels' .*Did you mean 'channels'\?"),
         ('{"zebra": 3}', r"Received: 'zebra' .*Its keys are: classes, ignore_value"),
         (
@@ -59,7 +59,7 @@ def test_a_frozen_schema_is_copied_unchanged(generate, tmp_path):
         ('{"width": {"max": true}}', r"`width` of a schema"),
         ('{"classes": [{"name": "a"}]}', r"`classes` of a schema"),
         ('{"formats": "PNG"}', r"`formats` of a schema"),
-        ("\xff", r"must be JSON"),
+        ("\xff", r"must be whole\. Received: 'utf-8' codec"),
     ],
 )
 def test_a_file_that_is_not_a_schema_is_refused_with_its_path(generate, tmp_path, text, message):

@@ -50,6 +50,22 @@ def test_a_missing_file_is_its_default_or_an_error(tmp_path):
         files.read_json(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize("text", [b"", b'{"a": [1, 2', b'{"a": 1}}', b"\xff\xfe", bytes(100), b"[" * 100_000])
+def test_a_file_that_is_cut_off_or_junk_is_named_with_a_cure(tmp_path, text):
+    (tmp_path / "a.json").write_bytes(text)
+    with pytest.raises(
+        ValueError, match=r"^A file of JSON must be whole\. Received: .* \[/.*/a\.json\]\. Remove it, or"
+    ):
+        files.read_json(tmp_path / "a.json", {})
+
+
+@pytest.mark.parametrize(("text", "lacks"), [("[]", "table"), ("3", "table"), ("null", "table"), ('{"a": 1}', "b, c")])
+def test_a_file_of_something_else_is_named_with_a_cure(tmp_path, text, lacks):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"Received: no {lacks} in it \[/.*/a\.json\]\. Mend it\.$"):
+        files.read_json(tmp_path / "a.json", keys=("a", "b", "c"), cure="Mend it.")
+
+
 def test_places_that_cannot_be_written_are_refused_and_nothing_is_made(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere" / "deep")
