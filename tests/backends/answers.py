@@ -25,16 +25,16 @@ class NoTensorFlow:
 if BACKEND != "tensorflow":
     sys.meta_path.insert(0, NoTensorFlow())
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT), str(ROOT / "tests" / "kseg")]
+sys.path.append(str(ROOT))
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
-from test_encoders import KERAS, OWN  # noqa: E402
-from test_networks import NETWORKS, OTHERS, inputs  # noqa: E402
 
 import kseg  # noqa: E402
 from kseg import encoders, losses, metrics  # noqa: E402
+from tests.kseg.encoders.test_encoders import KERAS, OWN  # noqa: E402
+from tests.kseg.models.test_networks import NETWORKS, OTHERS, inputs  # noqa: E402
 
 K = 5
 SIZE = (45, 38)
