@@ -11,6 +11,8 @@ import warnings
 from PIL import Image
 
 from kseg.pairs.decoding import DECODE_ERRORS, PNG, png_header, upright_transpose
+from kseg.pairs.folder_files import OTHER_IMAGE_SUFFIXES
+from kseg.pairs.listing import IMAGE_SUFFIXES
 
 SECONDS = 4.0
 SWAPPED = (Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270)
@@ -77,7 +79,7 @@ def read_headers(sides, seconds: float = SECONDS) -> Headers:
 def _read_header(side) -> tuple[str, tuple[int, int] | None, bool]:
     """Kind, (width, height) as displayed or None, and whether the EXIF orientation turns it."""
     if side.own_file is None:
-        return side.kind or "not a file of its own", None, False
+        return side.kind or "part of a file", None, False
     try:
         with open(side.own_file, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of very large pictures, which reading refuses
@@ -86,7 +88,9 @@ def _read_header(side) -> tuple[str, tuple[int, int] | None, bool]:
             picture = Image.open(file)
             transpose = upright_transpose(picture)
     except (*DECODE_ERRORS, Image.DecompressionBombError):
-        return f"{side.own_file.suffix or 'no suffix'}, no readable header", None, False
+        kind = side.own_file.suffix[1:] or "no suffix"
+        is_picture = side.own_file.suffix.lower() in {*IMAGE_SUFFIXES, *OTHER_IMAGE_SUFFIXES} - {".npy"}
+        return side.kind or (f"{kind} without a readable header" if is_picture else kind), None, False
     size = picture.size[::-1] if transpose in SWAPPED else picture.size
     return _describe(picture, start), size, transpose is not None
 

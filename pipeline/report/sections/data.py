@@ -1,10 +1,11 @@
-"""The data: splits, sizes, shares of the classes, and what is wrong with them."""
+"""The data: splits, sizes, shares of the classes, and what is wrong with them, with pictures of what was quarantined."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from kseg.labels import LabelMap
+from pipeline.report.quarantined import group_by_reason
 from pipeline.report.run_files import Run
 
 NAMED_CLASSES = 20  # of a split, in its alternative text
@@ -17,8 +18,9 @@ def contents(run: Run) -> dict:
         "splits": _splits(run.statistics, run.labels),
         "classes": [{"name": name, "colour": colour} for name, colour in zip(names, colours, strict=True)],
         "reencoded": run.ingestion["reencoded"],
-        "quarantined": run.ingestion["quarantined"],
-        "anomalies": run.anomalies["anomalies"],
+        "quarantined": len(run.ingestion["quarantined"]),
+        "reasons": group_by_reason(run.ingestion["quarantined"], run.artifacts["example_gen"] / "quarantine"),
+        "anomalies": [row for row in run.anomalies["anomalies"] if row["severity"] != "quarantine"],
     }
 
 

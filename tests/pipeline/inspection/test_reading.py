@@ -84,7 +84,7 @@ def test_headers_tell_sizes_kinds_and_turned_images(source, photos):
     found = read_headers(source.sides.values())
     assert (found.read, found.total, found.turned) == (10, 10, 1)
     assert found.sizes[20, 30] == 1 and found.sizes.total() == 9
-    assert found.images == {"PNG, RGB, 8 bits": 8, "PNG, grey, 16 bits": 1, ".png, no readable header": 1}
+    assert found.images == {"PNG, RGB, 8 bits": 8, "PNG, grey, 16 bits": 1, "png without a readable header": 1}
     assert found.masks == {"PNG, grey, 8 bits": 10}
 
 
