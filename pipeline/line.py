@@ -20,6 +20,7 @@ from pipeline.evaluation import gate
 from pipeline.publishing import entries, versions
 from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
+from pipeline.settings.example_gen import describes_classes
 from pipeline.settings.trainer import choices, crf_choice
 from pipeline.validation.anomalies import summarize_anomalies
 
@@ -88,8 +89,12 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     c = config
     digests = FileDigests(config.root, anew=store.verify, write=not store.explain)
     source = _source(config, digests)
-    classes = {"classes": external(config.classes)} if config.classes else {}
-    examples = store.run(component("example_gen"), c.example_gen, source=source, **classes, beam_options=beam)
+    ingestion, classes = c.example_gen, {}
+    if config.classes and describes_classes(config.classes):
+        ingestion = dataclasses.replace(ingestion, classes=config.classes)
+    elif config.classes:
+        classes = {"classes": external(config.classes)}
+    examples = store.run(component("example_gen"), ingestion, source=source, **classes, beam_options=beam)
     yield "example_gen", examples
     if not store.explain:
         gate.check_thresholds(c.evaluator.thresholds, _class_names(examples.path))

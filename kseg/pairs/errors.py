@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 
+LOSSY_CURE = (
+    "Export the mask again as PNG; converting the JPEG would keep its wrong values. A grey JPEG of few levels can be read with "
+    "ranges: --classes 'background=0-127,object=128-255'."
+)
+"""Of a JPEG mask."""
+
 
 class PairError(ValueError):
     """A pair of files that cannot be used.

@@ -16,7 +16,7 @@ import pathlib
 import stat
 import unicodedata
 
-from kseg.pairs.errors import PairError, printable
+from kseg.pairs.errors import LOSSY_CURE, PairError, printable
 from kseg.pairs.listing import IMAGE_SUFFIXES
 
 OTHER_IMAGE_SUFFIXES = {
@@ -207,6 +207,13 @@ def find_files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> FolderFiles:
     return found
 
 
+def keep_lossy_masks(found: FolderFiles) -> FolderFiles:
+    """The files with JPEG masks among the readable ones: the table of classes decides whether they are."""
+    lossy = {key: path for key, (path, error) in found.faults.items() if error.name == "lossy_mask"}
+    faults = {key: fault for key, fault in found.faults.items() if key not in lossy}
+    return dataclasses.replace(found, files=found.files | lossy, faults=faults)
+
+
 def walk_files(folder: pathlib.Path):
     """Yields every file below `folder` in order of path, following links within the boundary.
 
@@ -330,7 +337,7 @@ def find_suffix_error(path: pathlib.Path, suffixes: tuple[str, ...], what: str) 
             "lossy_mask",
             "A mask must be PNG. Received: JPEG, which changes values at every edge",
             printable(path),
-            "Export the mask again as PNG; converting the JPEG would keep its wrong values.",
+            LOSSY_CURE,
         )
     return PairError(
         "unsupported_format",

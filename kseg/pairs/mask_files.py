@@ -16,7 +16,7 @@ import numpy as np
 
 from kseg.labels import VOID, LabelMap
 from kseg.pairs.decoding import JPEG, MAX_PIXELS, decode_16_bits, open_image, png_header, upright_transpose
-from kseg.pairs.errors import PairError
+from kseg.pairs.errors import LOSSY_CURE, PairError
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6  # colour types of PNG
 MAX_LISTED = 8  # values in a message; more unknown values come from a brush or a resize, not from a missing class
@@ -30,6 +30,7 @@ EDGES_CURE = (
 )
 
 
+MAX_CHROMA = 48  # difference of channels that compression makes in a grey picture
 VALUES, COLOURS = "values", "colours"
 EDGE_SHARE = 0.9  # of the pixels of a value that lie between their neighbours, from which it comes from smoothed edges
 
@@ -43,7 +44,7 @@ def read_mask(
     have the value 255 and not 1.
 
     Args:
-        data: a PNG file.
+        data: a PNG file; a grey JPEG where the classes have all values 0..255.
         labels: the classes.
         where: path of the file, for messages.
         max_pixels: height times width above which the file is refused before it is decoded.
@@ -53,6 +54,8 @@ def read_mask(
         PairError: the file is not a PNG, is damaged or too large, a value or colour has no class, or both ways of reading it are
             possible, differ, and `reading` is None.
     """
+    if data.startswith(JPEG) and len(labels.ids_by_value) == 256:  # ranges of values, which a lossy grey level stays in
+        return labels.to_ids(_decode_lossy_levels(data, where, max_pixels))
     pixels, palette = decode_mask(data, where, max_pixels)
     if png_header(data) == (1, GREY) and 255 in labels.known_values and 1 not in labels.known_values:
         pixels = pixels * np.uint8(255)
@@ -165,7 +168,7 @@ def decode_mask(
             "lossy_mask",
             "A mask must be PNG. Received: JPEG, which changes values at every edge",
             where,
-            "Export the mask again as PNG; converting the JPEG would keep its wrong values.",
+            LOSSY_CURE,
         )
     image = open_image(data, where, max_pixels)
     image = image if upright_transpose(image) is None else image.transpose(upright_transpose(image))
@@ -188,6 +191,23 @@ def decode_mask(
     palette = image.getpalette() if image.mode == "P" else None
     colours = [tuple(palette[start : start + 3]) for start in range(0, len(palette), 3)] if palette else None
     return values.astype(np.uint8), colours
+
+
+def _decode_lossy_levels(data, where, max_pixels) -> np.ndarray:
+    """The grey levels (H, W), uint8, of a JPEG mask, which must not have colours."""
+    image = open_image(data, where, max_pixels)
+    image = image if upright_transpose(image) is None else image.transpose(upright_transpose(image))
+    if image.mode != "L":
+        channels = np.asarray(image.convert("RGB")).astype(np.int16)
+        coloured = (channels.max(-1) - channels.min(-1) > MAX_CHROMA).mean()
+        if coloured > 0.01:
+            raise PairError(
+                "lossy_mask",
+                f"A JPEG mask read by ranges of values must be grey. Received: colours at {coloured:.0%} of the pixels",
+                where,
+                "Export the mask again as PNG.",
+            )
+    return np.asarray(image.convert("L"))
 
 
 def pack_colours(pixels: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ class Config:
         "streets"
     )
     data: Annotated[str, Place(pattern=".*")] = "streets"  # folder or CSV of pairs, "tfds:<name>", or "streets"
-    classes: Annotated[str, Place()] | None = None  # classes.csv; None: the one in the data folder
+    classes: Annotated[str, Place()] | None = None  # file or text; None: classes.csv in the data folder
     schema: Annotated[str, Place()] | None = None  # a frozen schema.json; None: inferred
     root: Annotated[str, Place()] = "runs"
     push_to: Annotated[str, Place()] = "savedmodels"

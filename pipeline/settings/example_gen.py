@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Annotated, Literal
 
-from pipeline.settings.values import Checked, Count, Fraction, Name, Number, Pixels, PositiveInt, Seed, Side
+from pipeline.settings.values import Checked, Count, Fraction, Name, Number, Pixels, PositiveInt, Seed, Side, Text
+
+CLASS_TABLES = ("ade20k", "camvid", "camvid11", "cityscapes", "cityscapes-labelids", "voc")
+"""Tables of classes that are known by name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,12 +18,13 @@ class ExampleGen(Checked):
 
     # raw mask value that means void; None: every pixel has a class
     ignore_value: Annotated[int, Number(minimum=0, maximum=255, integer=True)] | None = None
+    # classes by name or as text; None: those of a file
+    classes: Annotated[str, Text("a table's name or name=values,name=values", 4000)] | None = None
     layout: Name | None = None  # of a folder or file that can be read in several ways; None: the one that is recognised
     images: Name | None = None  # pattern of the images in a folder of no known layout, and of the masks
     masks: Name | None = None
-    mask_reading: Literal["values", "colours"] | None = (
-        None  # of masks that have both; None: as is possible in all of them
-    )
+    # which of the two counts in masks that have both; None: what is possible in all of them
+    mask_reading: Literal["values", "colours"] | None = None
     # sample of 16-bit images that becomes 255; None: the largest one in the data
     image_range: Annotated[int, Number(minimum=1, maximum=65535, integer=True)] | None = None
     void_is_class: bool = False  # whether a class may be called void, ignore, unlabelled or unknown
@@ -56,3 +61,8 @@ class ExampleGen(Checked):
                 "`streets_size` must not have more pixels than `max_pixels`. Received: "
                 f"example_gen.streets_size={height},{width}, example_gen.max_pixels={self.max_pixels}."
             )
+
+
+def describes_classes(text: str) -> bool:
+    """Whether `--classes` gives classes by name or as text; a file of such a name comes first."""
+    return (text in CLASS_TABLES or "=" in text) and not os.path.exists(text)

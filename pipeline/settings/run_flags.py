@@ -31,7 +31,10 @@ FLAGS = {  # by group of the help
             "data", "folder or file of image and mask pairs, tfds:NAME, or streets (generated)", "PLACE", "streets"
         ),
         "--classes": Flag(
-            "classes", "table with the columns value,name,red,green,blue", "FILE", "classes.csv in the folder"
+            "classes",
+            "table with the columns value,name,red,green,blue; or voc, cityscapes, ... or name=values,name=values",
+            "FILE",
+            "classes.csv in the folder",
         ),
         "--images": Flag(
             "example_gen.images",

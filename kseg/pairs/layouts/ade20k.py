@@ -10,7 +10,28 @@ from kseg.pairs.layouts.matching import file_in, find_images, find_masks, join, 
 from kseg.pairs.layouts.recognised import Classes, Recognised
 
 SPLITS = {"training": "train", "validation": "validation"}
-COUNT = 150
+_TEXT = """
+wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk, person, earth, door, table,
+mountain, plant, curtain, chair, car, water, painting, sofa, shelf, house, sea, mirror, rug, field, armchair, seat, fence,
+desk, rock, wardrobe, lamp, bathtub, railing, cushion, base, box, column, signboard, chest of drawers, counter, sand, sink,
+skyscraper, fireplace, refrigerator, grandstand, path, stairs, runway, case, pool table, pillow, screen door, stairway,
+river, bridge, bookcase, blind, coffee table, toilet, flower, book, hill, bench, countertop, stove, palm, kitchen island,
+computer, swivel chair, boat, bar, arcade machine, hovel, bus, towel, light, truck, tower, chandelier, awning, streetlight,
+booth, television receiver, airplane, dirt track, apparel, pole, land, bannister, escalator, ottoman, bottle, buffet, poster,
+stage, van, ship, fountain, conveyer belt, canopy, washer, plaything, swimming pool, stool, barrel, basket, waterfall, tent,
+bag, minibike, cradle, oven, ball, food, step, tank, trade name, microwave, pot, animal, bicycle, lake, dishwasher, screen,
+blanket, sculpture, hood, sconce, vase, traffic light, tray, ashcan, fan, pier, crt screen, plate, monitor, bulletin board,
+shower, radiator, glass, clock, flag
+"""
+NAMES = tuple(name.strip() for name in _TEXT.split(","))
+"""The first synonym of each of the 150 classes in objectInfo150.txt of the scene parsing benchmark, in its order."""
+
+COUNT = len(NAMES)
+TABLE = Classes(
+    ((0, "other", (0, 0, 0)), *((value, name, voc_colour(value)) for value, name in enumerate(NAMES, start=1))),
+    "ADE20K (objectInfo150.txt)",
+    void=0,
+)
 
 
 def recognise(root: pathlib.Path) -> Recognised | None:
@@ -27,12 +48,14 @@ def recognise(root: pathlib.Path) -> Recognised | None:
 
 
 def _classes(root) -> Classes:
-    """The names of objectInfo150.txt, which comes with the data; numbers where it is missing."""
-    table, names = file_in(root, "objectInfo150.txt", "objectInfo150.csv"), {}
+    """The names of objectInfo150.txt, where it comes with the data; else those of `TABLE`."""
+    table = file_in(root, "objectInfo150.txt", "objectInfo150.csv")
+    names = dict(enumerate(NAMES, start=1))
     for line in read_lines(table) if table else []:
-        cells = re.split(r"\t+|,", line)
-        if cells[0].isdigit():
-            names[int(cells[0])] = cells[-1].split(",")[0].split(";")[0].strip()
-    rows = [(value, names.get(value, f"class {value}"), voc_colour(value)) for value in range(1, COUNT + 1)]
-    source = table.name if table else "ADE20K, without the names of objectInfo150.txt"
-    return Classes(((0, "other", (0, 0, 0)), *rows), source, void=0)
+        number, last = re.match(r"\d*", line)[0], line.rpartition("\t" if "\t" in line else ",")[2]
+        if number:
+            names[int(number)] = re.split("[,;]", last)[0].strip()  # the first synonym
+    if not table:
+        return TABLE
+    rows = [(value, names[value], voc_colour(value)) for value in range(1, COUNT + 1)]
+    return Classes(((0, "other", (0, 0, 0)), *rows), table.name, void=0)

@@ -47,6 +47,17 @@ LABEL_IDS = (*((label, value) for value, (label, _, _) in CLASSES.items()), *((v
 """What the label ids become."""
 
 
+LABEL_ID_TABLE = Classes(
+    (
+        *((label, name, colour) for label, name, colour in CLASSES.values()),
+        *((label, "void", (0, 0, 0)) for label, value in LABEL_IDS if value == VOID),
+    ),
+    "Cityscapes label ids (cityscapesscripts/helpers/labels.py)",
+    VOID,
+)
+"""The same classes for masks of label ids, whose other values are void."""
+
+
 def recognise(root: pathlib.Path) -> Recognised | None:
     """A folder with leftImg8bit/ and gtFine/: train ids where there are any, else label ids."""
     return recognise_train_ids(root) or recognise_label_ids(root)

@@ -12,7 +12,14 @@ import pathlib
 
 from kseg._spreadsheets import read_rows
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import Boundary, enforced_boundary, file_key, find_file_error, find_suffix_error
+from kseg.pairs.folder_files import (
+    JPEG_SUFFIXES,
+    Boundary,
+    enforced_boundary,
+    file_key,
+    find_file_error,
+    find_suffix_error,
+)
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, UNKNOWN_SPLIT, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
@@ -106,7 +113,7 @@ def _pair(row, folder, where) -> Pair:
         )
     boundary = enforced_boundary() or Boundary(folder)
     image, mask = (_resolve(cell, folder, boundary, where) for cell in cells)
-    for what, path, suffixes in (("image", image, IMAGE_SUFFIXES), ("mask", mask, MASK_SUFFIXES)):
+    for what, path, suffixes in (("image", image, IMAGE_SUFFIXES), ("mask", mask, (*MASK_SUFFIXES, *JPEG_SUFFIXES))):
         error = find_file_error(path) or find_suffix_error(path, suffixes, f"The {what} of a pair")
         if error and error.name == "missing_file" and "\\" in str(path):
             error = _backslash_error(path)

@@ -15,7 +15,7 @@ import os
 import pathlib
 
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import FolderFiles, check_inside, find_files, walk_files
+from kseg.pairs.folder_files import FolderFiles, check_inside, find_files, keep_lossy_masks, walk_files
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
@@ -134,7 +134,7 @@ def _split_by_file_names(listing: Listing) -> Listing:
 def _match(image_folder, mask_folder, split) -> Listing:
     """The pairs whose image and mask have the same key."""
     images = _require_files(image_folder, IMAGE_SUFFIXES)
-    masks = _require_files(mask_folder, MASK_SUFFIXES)
+    masks = keep_lossy_masks(_require_files(mask_folder, MASK_SUFFIXES))
     pairs, faults = [], []
     for key, (image, error) in images.faults.items():
         faults.append(Fault(_pair(key, split, image, mask_folder / f"{key}.png"), error))

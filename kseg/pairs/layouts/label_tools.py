@@ -338,7 +338,7 @@ def recognise_roboflow(root: pathlib.Path) -> Recognised | None:
     folders = [folder for folder in (root, *subfolders(root).values()) if file_in(folder, "_classes.csv")]
     listings, tables = [], {}
     for folder in folders:
-        tables[_roboflow_classes(file_in(folder, "_classes.csv"))] = folder
+        tables[read_roboflow_classes(file_in(folder, "_classes.csv"))] = folder
         every = find_images(folder)
         masks = keep_ending(every, "_mask")
         masks = dataclasses.replace(
@@ -364,7 +364,12 @@ def recognise_roboflow(root: pathlib.Path) -> Recognised | None:
     return Recognised("Roboflow, semantic masks", join(listings), root, next(iter(tables)))
 
 
-def _roboflow_classes(path) -> Classes:
+def read_roboflow_classes(path) -> Classes:
+    """Values and names, as _classes.csv of Roboflow.
+
+    Raises:
+        PairError: a row is another.
+    """
     rows = list(csv.reader(read_lines(path), skipinitialspace=True))
     try:
         found = tuple((int(value), name.strip(), voc_colour(int(value))) for value, name, *_ in rows[1:])

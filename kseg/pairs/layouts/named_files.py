@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import find_file_error
 from kseg.pairs.layouts.matching import Affixes, find_affixes
-from kseg.pairs.listing import MASK_SUFFIXES, Fault, Listing, Pair
+from kseg.pairs.listing import Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
 
 NO_SPLIT = "-"
@@ -95,7 +95,7 @@ def list_matched(matched: Matched) -> Listing:
     pairs, faults, seen = [], [], collections.Counter((image.split, image.key) for image, _ in matched.pairs)
     for image, mask in matched.pairs:
         pair = Pair(image.key, image.split, side_of(image.path), side_of(mask.path))
-        error = find_file_error(image.path) or find_file_error(mask.path) or _mask_format_error(mask.path)
+        error = find_file_error(image.path) or find_file_error(mask.path)
         if seen[image.split, image.key] > 1:
             error = error or _same_key_error(image)
         if error:
@@ -126,17 +126,6 @@ def _same_key_error(image) -> PairError:
         "File names must differ without their suffix, since masks are found by it. Received: two of one stem",
         printable(image.path),
         "Rename or remove one of them.",
-    )
-
-
-def _mask_format_error(path) -> PairError | None:
-    if path.suffix.lower() in MASK_SUFFIXES:
-        return None
-    return PairError(
-        "lossy_mask",
-        f"A mask must end in {', '.join(MASK_SUFFIXES)}. Received: {path.suffix}; JPEG changes values at every edge",
-        printable(path),
-        "Export the mask again as PNG; converting the JPEG would keep its wrong values.",
     )
 
 

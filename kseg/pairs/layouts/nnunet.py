@@ -56,6 +56,15 @@ def _check_pictures(content, folder, table):
         )
 
 
+def read_classes(path: pathlib.Path) -> Classes:
+    """The labels of dataset.json.
+
+    Raises:
+        PairError: it is no JSON, or gives no value for a label.
+    """
+    return _classes(read_json(path), path)
+
+
 def _classes(content, path) -> Classes:
     try:
         rows = sorted((int(value), str(name), voc_colour(int(value))) for name, value in content["labels"].items())

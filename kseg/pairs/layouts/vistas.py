@@ -34,10 +34,10 @@ def _recognise(root, place, table) -> Recognised | None:
         return None
     if subfolder(root, "testing"):
         notes.append("testing is left out: its labels are not published.")
-    return Recognised(f"Mapillary Vistas, {place}", join(listings), root, _classes(config), tuple(notes))
+    return Recognised(f"Mapillary Vistas, {place}", join(listings), root, read_classes(config), tuple(notes))
 
 
-def _classes(path) -> Classes:
+def read_classes(path) -> Classes:
     """The table of a configuration; the label Unlabeled is void."""
     try:
         labels = read_json(path)["labels"]

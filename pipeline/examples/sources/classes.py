@@ -10,22 +10,26 @@ import shlex
 
 from kseg.labels import LabelMap, UndeclaredVoidError
 from kseg.pairs.class_table import MaskScan, ProposedRow, format_table, propose_classes
+from kseg.pairs.layouts.class_tables import described_classes, read_known_file
 from pipeline.settings.example_gen import ExampleGen
 
 MANY = 64  # values, above which the masks are more probably smoothed than that there are so many classes
 
 
-def read_classes(table: pathlib.Path, config: ExampleGen, command: str) -> LabelMap:
+def read_classes(table: pathlib.Path | str, config: ExampleGen, command: str) -> LabelMap:
     """Reads a table of classes.
 
     Args:
-        table: the CSV file.
+        table: a file, or a text of `described_classes`.
         config: void value, and whether a class may be called void.
         command: that runs the line on this source, to be completed in messages.
 
     Raises:
         ValueError: the table is wrong, or a class has a name that means void; the message gives both commands.
     """
+    known = described_classes(table) if isinstance(table, str) else read_known_file(table)
+    if known:
+        return known.label_map(config.ignore_value, void_is_class=config.void_is_class)
     try:
         return LabelMap.from_csv(table, config.ignore_value, void_is_class=config.void_is_class)
     except UndeclaredVoidError as error:

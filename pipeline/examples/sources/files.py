@@ -16,6 +16,7 @@ from kseg.pairs.conventions import find_conventions
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.folder_files import boundary_of
 from kseg.pairs.image_folder import count_channels, read_pair, recognise_pairs
+from kseg.pairs.layouts.class_tables import find_classes
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Listing, Pair
 from pipeline.examples.sources.classes import missing_table_error, read_classes, run_command
@@ -93,13 +94,14 @@ def _read_classes(root, found: Recognised, config, classes, boundary) -> tuple[L
     """The classes, and where they are from: --classes, classes.csv, or the layout itself."""
     places = [root, found.root]
     tables = [(place if place.is_dir() else place.parent) / "classes.csv" for place in places]
-    table = classes or next((table for table in tables if table.is_file()), None)
+    table = classes or config.classes or next((table for table in tables if table.is_file()), None)
     if table:
-        if classes is None:
+        if table in tables and classes is None:
             boundary.check(table)
-        return read_classes(table, config, _command(root, config, classes)), printable(table.name)
-    if found.classes:
-        return found.classes.label_map(config.ignore_value, void_is_class=config.void_is_class), found.classes.source
+        source = printable(table.name) if isinstance(table, pathlib.Path) else table
+        return read_classes(table, config, _command(root, config, classes)), source
+    if own := found.classes or find_classes(found.root):
+        return own.label_map(config.ignore_value, void_is_class=config.void_is_class), own.source
     received, scan = f"no {tables[0]} and no --classes", _scan_masks(found.listing, config.max_pixels)
     raise missing_table_error(received, scan, str(tables[0]), _command(root, config), config.ignore_value)
 
@@ -108,7 +110,7 @@ def _command(root, config, classes=None, options=()) -> str:
     """The command that runs the line on this reading."""
     given = {"--layout": config.layout, "--images": config.images, "--masks": config.masks}
     options = options or [text for flag, value in given.items() if value for text in (flag, value)]
-    command = run_command(root, classes, config.data_root, config.follow_links)
+    command = run_command(root, classes or config.classes, config.data_root, config.follow_links)
     return f"{command} {shlex.join(options)}" if options else command
 
 

@@ -23,6 +23,7 @@ def open_streets(config: ExampleGen, classes: pathlib.Path | None) -> Source:
     Raises:
         ValueError: classes or a void value are given, though the streets have their own.
     """
+    classes = classes or config.classes
     if classes is not None or config.ignore_value is not None:
         raise ValueError(
             "The generated streets have their own classes and void. Received: "

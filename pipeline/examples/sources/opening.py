@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 from pipeline.examples.sources.files import open_files
 from pipeline.examples.sources.generated_streets import open_streets
 from pipeline.examples.sources.source import Source
 from pipeline.examples.sources.tfds_data_set import open_tfds
-from pipeline.settings.example_gen import ExampleGen
+from pipeline.settings.example_gen import ExampleGen, describes_classes
 
 
 def open_source(data: pathlib.Path | str, config: ExampleGen, classes: pathlib.Path | None) -> Source:
@@ -17,11 +18,13 @@ def open_source(data: pathlib.Path | str, config: ExampleGen, classes: pathlib.P
     Args:
         data: a folder or file of pairs, "tfds:<name>[:<configuration>]", or "streets".
         config: settings of example_gen.
-        classes: table of classes, where the user gave one.
+        classes: table of classes where the user gave one, or a text that `config.classes` takes.
 
     Raises:
         ValueError: the source cannot be used as a whole, or its classes are unknown.
     """
+    if classes is not None and describes_classes(str(classes)):
+        config, classes = dataclasses.replace(config, classes=str(classes)), None
     if str(data) == "streets":
         return open_streets(config, classes)
     if str(data).startswith("tfds:"):

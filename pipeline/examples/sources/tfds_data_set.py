@@ -48,6 +48,7 @@ def open_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -> So
             )
     splits = _known_splits(builder, name)
     sizes = {split: builder.info.splits[split].num_examples for split in splits}
+    classes = classes or config.classes
     if classes:
         labels = read_classes(classes, config, run_command(f"tfds:{name}", classes))
     else:

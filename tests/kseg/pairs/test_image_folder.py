@@ -253,6 +253,16 @@ def test_paths_in_a_table_are_relative_to_it(photos):
     assert (pair.key, pair.split, pair.mask.path) == ("images/val/06", "train", photos / "masks" / "val" / "06.png")
 
 
+def test_jpeg_masks_are_pairs_whose_reading_the_classes_decide(photos):
+    for path in (photos / "masks").rglob("*.png"):
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+    listing = list_pairs(photos)
+    assert (summary(listing.pairs), listing.faults) == (SPLITS, [])
+    (photos / "pairs.csv").write_text("image,mask\nimages/val/06.png,masks/val/06.jpg\n")
+    assert len(list_pairs(photos / "pairs.csv").pairs) == 1
+
+
 def test_unused_masks_and_foreign_files_are_listed_separately(photos):
     (photos / "images" / "train" / "03.png").unlink()
     (photos / "images" / "train" / "notes.txt").write_text("")

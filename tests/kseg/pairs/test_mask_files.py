@@ -171,3 +171,27 @@ def test_a_transparent_colour_must_not_hide_anything(mask):
         read_mask(encoded(Image.fromarray(mask), transparency=transparent), TWO, "m")
     unused = 7 if mask.ndim == 2 else (7, 7, 7)
     np.testing.assert_array_equal(read_mask(encoded(Image.fromarray(mask), transparency=unused), TWO, "m"), RIVER)
+
+
+RANGES = LabelMap.from_rows(
+    [(value, "cat" if value > 127 else "ground", (0, 0, 200 * (value > 127))) for value in range(256)]
+)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_ranges_of_values_read_a_grey_jpeg(mode):
+    data = encoded(Image.fromarray(RIVER * 255).convert(mode), "JPEG", quality=90)
+    np.testing.assert_array_equal(read_mask(data, RANGES, "m"), RIVER)
+
+
+def test_a_jpeg_of_colours_is_refused_by_ranges_and_any_jpeg_without_them():
+    red = encoded(TWO.colour(RIVER), "JPEG")
+    with pytest.raises(PairError, match=r"must be grey\. Received: colours at 28% of the pixels"):
+        read_mask(red, RANGES, "m")
+    with pytest.raises(PairError, match=r"with ranges: --classes 'background=0-127,object=128-255'") as raised:
+        read_mask(encoded(RIVER * 255, "JPEG"), TWO, "m")
+    assert raised.value.name == "lossy_mask"
+
+
+def test_ranges_read_smoothed_png_too():
+    np.testing.assert_array_equal(read_mask(enlarged(RIVER * 255), RANGES, "m"), RIVER)

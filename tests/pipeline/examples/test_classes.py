@@ -1,5 +1,6 @@
 """Data without a table of classes: the message holds one to save, and the command that then runs."""
 
+import json
 import re
 import shlex
 import shutil
@@ -99,6 +100,34 @@ def test_without_a_probable_void_value_the_message_says_how_to_declare_one(unnam
 def test_many_values_are_said_to_come_from_smoothed_edges(unnamed, refused):
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(8, 32)).save(unnamed / "masks" / "train" / "00.png")
     assert "Are these 256 classes? Anti-aliased or resized edges" in refused(unnamed, "--ignore-value", "9")
+
+
+def test_the_classes_of_the_message_about_jpeg_masks_read_them(unnamed, tmp_path, refused):
+    for path in (unnamed / "masks").rglob("*.png"):
+        Image.fromarray((np.asarray(Image.open(path)) == 200) * np.uint8(255)).save(
+            path.with_suffix(".jpg"), quality=95
+        )
+        path.unlink()
+    given = shlex.split(re.search(r"--classes '.*?'", refused(unnamed)).group())
+    assert run.main(["--data", str(unnamed), "--root", str(tmp_path / "runs"), *UNTIL, *given]) == 0
+    (folder,) = (tmp_path / "runs" / "example_gen").glob("*")
+    assert json.loads((folder / "ingestion.json").read_text())["pairs"] == {"test": 2, "train": 6, "validation": 2}
+    assert LabelMap.load(folder).names == ("background", "object")
+    assert run.main(["--data", str(unnamed), "--root", str(tmp_path / "runs"), *UNTIL, *given, "--explain"]) == 0
+
+
+@pytest.mark.parametrize(("text", "message"), [("vok=", "Classes must be a file, name=values"), ("vok", "vok")])
+def test_other_classes_are_refused(unnamed, refused, text, message):
+    assert message in refused(unnamed, "--classes", text)
+
+
+def test_a_table_of_a_label_tool_in_the_folder_is_used(unnamed, tmp_path, capsys):
+    (unnamed / "labelmap.txt").write_text("ground:90,90,90::\nvoid:0,0,0::\n")
+    for path in (unnamed / "masks").rglob("*.png"):
+        Image.fromarray((np.asarray(Image.open(path)) == 200).astype(np.uint8)).save(path)
+    assert run.main(["--data", str(unnamed), "--root", str(tmp_path / "runs"), *UNTIL]) == 0
+    (folder,) = (tmp_path / "runs" / "example_gen").glob("*")
+    assert (LabelMap.load(folder).names, LabelMap.load(folder).ignore_value) == (("ground",), 1)
 
 
 def test_jpeg_masks_are_refused_as_such(unnamed, refused):
