@@ -118,6 +118,13 @@ def _keep_inside(listing: Listing, boundary: Boundary) -> Listing:
 
 
 def _unknown_layout(root) -> PairError:
+    if root.is_file():
+        return PairError(
+            "unknown_layout",
+            f"A file of pairs must be a table, COCO, Parquet or numpy's. Received: a {root.suffix or 'file'} of other content",
+            printable(root),
+            "Pass a folder of images and masks, or a table of them as CSV.",
+        )
     names = sorted(entry.name for entry in root.iterdir())
     found = ", ".join(names[:8]) or "nothing"
     swapped = [name for name in names if split_of_name(name) and (root / name / "images").is_dir()]

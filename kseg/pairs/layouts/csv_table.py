@@ -80,14 +80,33 @@ def _paths(row, folder):
     return tuple(side_of(folder / printable(row.get(column) or "")) for column in ("image", "mask"))
 
 
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+TABLES = (".tsv", ".txt", ".xlsx", ".xls", ".ods", ".feather", ".arrow", ".jsonl", ".xml", ".yaml", ".yml")
+ARRAYS = (".h5", ".hdf5", ".mat", ".pkl", ".pickle", ".pt", ".pth")
+
+
+def _other_file_cure(suffix) -> str:
+    """What to do with a file that lists no pairs, by its suffix in lower case."""
+    if suffix in ARCHIVES:
+        return "Unpack it, and pass the folder."
+    if suffix in TABLES:
+        return "Save the pairs as CSV with the columns image and mask, or pass the folder of the data set."
+    if suffix in ARRAYS:
+        return "Save its arrays by numpy.savez as images and masks, or as PNG files in images/ and masks/."
+    if suffix in (*IMAGE_SUFFIXES, ".npy"):
+        return "Pass the folder that holds the images and the masks."
+    return "Pass a folder of images and masks, or a file that lists them."
+
+
 def _rows(path) -> list[dict]:
     """The rows as dictionaries by column; surplus cells of a row are under None."""
     if path.suffix.lower() != ".csv":
         raise PairError(
             "bad_table",
-            "A table of pairs must end in .csv. Received: another file",
+            f"A file of pairs must be a table (.csv), COCO (.json), Parquet (.parquet) or numpy's (.npz). "
+            f"Received: {path.suffix or 'no suffix'}",
             printable(path),
-            "Pass a folder of pairs or a table; unpack archives first.",
+            _other_file_cure(path.suffix.lower()),
         )
     try:
         rows = read_rows(path)

@@ -1,6 +1,7 @@
 """Listing the pairs of a folder or table, and the faults of files that do not form pairs."""
 
 import hashlib
+import re
 import shutil
 
 import numpy as np
@@ -344,3 +345,53 @@ def test_the_tfds_builder_prepares_the_same_pairs(photos, tmp_path):
         np.testing.assert_array_equal(
             example["label_map"][..., 0], labels.to_ids(np.asarray(Image.open(pair.mask.path)))
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("photos.zip", "Unpack it, and pass the folder."),
+        ("photos.tar.gz", "Unpack it, and pass the folder."),
+        ("pairs.xlsx", "Save the pairs as CSV"),
+        ("pairs.tsv", "Save the pairs as CSV"),
+        ("arrays.h5", "Save its arrays by numpy.savez"),
+        ("photo.JPG", "Pass the folder that holds the images and the masks."),
+        ("stack.tif", "Pass the folder that holds the images and the masks."),
+        ("images.npy", "Pass the folder that holds the images and the masks."),
+        ("film.mp4", "Pass a folder of images and masks, or a file that lists them."),
+        ("pairs", "Pass a folder of images and masks, or a file that lists them."),
+    ],
+)
+def test_a_file_that_lists_no_pairs_is_refused_with_what_to_do_with_it(name, cure, tmp_path):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(PairError, match=re.escape(f"[{tmp_path / name}]. {cure}")) as raised:
+        list_pairs(tmp_path / name)
+    assert raised.value.name == "bad_table"
+
+
+@pytest.mark.parametrize("name", ["pairs.parquet", "pairs.npz", "pairs.json"])
+def test_a_file_that_another_layout_reads_is_no_archive(name, tmp_path):
+    for content in (b"", b"x", b"[]", b'{"a": 1}'):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(PairError) as raised:
+            list_pairs(tmp_path / name)
+        assert "rchive" not in str(raised.value) and name in raised.value.where
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "cure"),
+    [
+        ("images\\train\\00.png,masks\\train\\00.png", "missing_file", "Replace each \\ by /."),
+        ("C:\\photos\\00.png,C:\\photos\\00m.png", "missing_file", "Replace each \\ by /."),
+        ("..\\secret.png,..\\secret.png", "missing_file", "Replace each \\ by /."),
+        ("images/train/00.png,mask.jpg", "lossy_mask", "Export the mask again as PNG"),
+        ("image.heic,masks/train/00.png", "unsupported_format", "Convert it to PNG."),
+        ("classes.csv,masks/train/00.png", "unsupported_format", "Name an image, or convert it to PNG if it is one."),
+    ],
+)
+def test_a_row_is_refused_for_what_is_wrong_with_it(row, name, cure, photos):
+    (photos / "pairs.csv").write_text(f"image,mask\n{row}\nimages/train/01.png,masks/train/01.png\n")
+    for file in ("mask.jpg", "image.heic"):
+        (photos / file).write_bytes(b"x")
+    (fault,) = list_pairs(photos / "pairs.csv").faults
+    assert fault.error.name == name and fault.error.cure.startswith(cure)

@@ -452,7 +452,7 @@ SOURCES = {  # name -> (a function that spoils a good folder and may return anot
         r"The data must be a folder or a file\. Received: neither \[.*photos\]\. Check the path",
     ),
     "a_pipe": (piped, r"must be a folder or a file.*pipe\]"),
-    "an_archive": (unpacked_not, r"must end in \.csv.*photos\.zip\]\. .*unpack archives first"),
+    "an_archive": (unpacked_not, r"must be a table .*\.zip \[.*photos\.zip\]\. Unpack it, and pass the folder\."),
     "of_another_layout": (
         renamed("images", "imgs"),
         r"must hold images/ and masks/, .*Received: classes\.csv, imgs, masks \[.*photos\]\. Move the folders",

@@ -29,11 +29,11 @@ sys.addaudithook(_record)  # cannot be removed, hence the switch OPENED
 
 
 def one_of_each_kind(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The first file of each suffix in each folder."""
+    """The first file of each suffix at each depth."""
     kinds = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts:
-            kinds.setdefault((path.parent, path.suffix), path)
+            kinds.setdefault((len(path.parts), path.suffix), path)
     return list(kinds.values())
 
 
