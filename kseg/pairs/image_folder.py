@@ -103,7 +103,9 @@ def recognise_pairs(
         raise SeveralReadingsError(root, readings)
     (found,) = readings
     listing = assign_splits(_keep_inside(found.listing, boundary), validation_share, test_share)
-    return dataclasses.replace(found, listing=listing)
+    by_hash = any(not pair.split for pair in found.listing.pairs)
+    notes = (*found.notes, *(("No splits are given, so a hash of each key assigns them.",) if by_hash else ()))
+    return dataclasses.replace(found, listing=listing, notes=notes)
 
 
 def _keep_inside(listing: Listing, boundary: Boundary) -> Listing:

@@ -127,7 +127,8 @@ def _find(root, layout) -> list[Recognised]:
         return _try(root, NAMED)
     if (root / "images").is_dir() and (root / "masks").is_dir():
         return _try(root, NAMED) or _own_readings(root)
-    return _first_level(root, NAMED) or _own_readings(root) or _below(root)
+    inner = _without_outer_folders(root)
+    return _first_level(root, NAMED) or _own_readings(inner) or _below(inner)
 
 
 def _try(root, recognisers) -> list[Recognised]:
@@ -147,6 +148,16 @@ def _first_level(root, recognisers) -> list[Recognised]:
         if found or not level or looked + len(level) > MAX_FOLDERS:
             return found
     return []
+
+
+def _without_outer_folders(root) -> pathlib.Path:
+    """The folder below those that hold nothing but one folder and texts, as archives unpack."""
+    for _ in range(MAX_DEPTH):
+        inner = list(subfolders(root).values())
+        if len(inner) != 1 or own_folders.says_something(inner[0].name) or own_folders.has_pictures(root):
+            break
+        (root,) = inner
+    return root
 
 
 def _own_readings(root) -> list[Recognised]:

@@ -41,6 +41,7 @@ FAILING = {
     "postprocess": "import kseg; kseg.regions",
     "plots": "import kseg; kseg.plots.curves({'loss': [1.0, 2.0]})",
     "data": "import kseg.streets.builder",
+    "formats": "import pathlib; from kseg.pairs.layouts.class_files import yaml_names; yaml_names(pathlib.Path('data.yaml'))",
 }
 
 
@@ -76,7 +77,7 @@ def imported_under_extra(path: pathlib.Path):
 
 def test_every_extra_that_an_import_names_installs_the_package():
     found = {pair for path in (ROOT / "kseg").rglob("*.py") for pair in imported_under_extra(path)}
-    assert {name for name, _ in found} == {"data", "encoders", "metrics", "plots", "postprocess"}
+    assert {name for name, _ in found} == {"data", "encoders", "formats", "metrics", "plots", "postprocess"}
     for name, package in found:
         (wanted, *_) = importlib.metadata.packages_distributions()[package]
         listed = {distribution(requirement) for requirement in extras()[name]}
@@ -96,7 +97,7 @@ def test_nothing_but_the_small_install_is_imported_without_naming_an_extra():
 
 def run(code: str, *arguments: str) -> subprocess.CompletedProcess:
     missing = {"scipy", "skimage", "matplotlib", "tensorflow_datasets", "simplejpeg", "keras_cv", "apache_beam"}
-    missing |= {"tensorboard", "jinja2", "google_crc32c"}
+    missing |= {"tensorboard", "jinja2", "google_crc32c", "pyarrow", "pycocotools", "yaml"}
     return subprocess.run(
         [sys.executable, "-c", ALONE % missing + code, *arguments],
         cwd=ROOT,

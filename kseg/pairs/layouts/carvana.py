@@ -16,9 +16,9 @@ def recognise(root: pathlib.Path) -> Recognised | None:
     """A folder with train/ and train_masks/ of files *_mask.gif."""
     masks = subfolder(root, "train_masks/train_masks", "train_masks")
     images = next((folder for name in reversed(IMAGES) if (folder := subfolder(root, name))), None)
-    if not (masks and images and next(masks.glob("*_mask.gif"), None)):
+    found = find_masks(masks, ending="_mask") if masks and images else None
+    if found is None or not any(path.suffix.lower() == ".gif" for path in found.files.values()):
         return None
-    found = find_masks(masks, ending="_mask")
     listing = match(find_images(images), found, "", lambda key: masks / f"{key}_mask.gif")
     notes = tuple(f"{name} has no masks and is left out." for name in ("test", "test_hq") if subfolder(root, name))
     return Recognised("Carvana", dataclasses.replace(listing, foreign_files=[]), root, TABLE, notes)

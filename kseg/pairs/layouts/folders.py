@@ -16,6 +16,7 @@ import pathlib
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import FolderFiles, check_inside, find_files, keep_lossy_masks, walk_files
+from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
@@ -31,7 +32,9 @@ def recognise(root: pathlib.Path) -> Recognised | None:
     Raises:
         PairError: a folder is missing, empty or of an unknown split, or no image has a mask.
     """
-    return Recognised("images/ and masks/", list_folders(root), root) if (root / "images").is_dir() else None
+    if not (root / "images").is_dir():
+        return None
+    return Recognised("images/ and masks/", list_folders(root), root, find_classes(root))
 
 
 def list_folders(root: pathlib.Path) -> Listing:

@@ -22,14 +22,13 @@ from PIL import Image
 from kseg._extras import extra
 from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import Boundary, check_file, find_file_error
+from kseg.pairs.folder_files import check_file, find_file_error
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.matching import file_in, read_lines, subfolders
 from kseg.pairs.layouts.own_folders import role_of
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import GREY_MODES, side_of
-from kseg.pairs.sides import read_file
 from kseg.pairs.split_names import split_of_name
 
 SHARD = re.compile(r"[-_]\d+(-of-\d+)?$")
@@ -64,15 +63,13 @@ class ParquetCell:
 
     def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
         cell = _read_group(self.path, os.stat(self.path).st_mtime_ns, self.group, self.column)[self.row].as_py()
-        if isinstance(cell, dict):
-            data, place, folder = cell.get("bytes"), cell.get("path"), self.path.parent
-            if data is None and place and (folder / place).is_file():
-                Boundary(folder).check(folder / place)
-                return read_file(folder / place, max_pixels)
-            cell = data
+        cell = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(cell, bytes):
             raise PairError(
-                "empty_file", "A cell must hold an encoded picture. Received: none", self.name, "Write the file again."
+                "empty_file",
+                "A cell must hold an encoded picture. Received: none, or a path",
+                self.name,
+                "Write the file again with the pictures in it.",
             )
         return cell
 

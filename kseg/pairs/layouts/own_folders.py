@@ -61,22 +61,51 @@ def recognise(root: pathlib.Path) -> Recognised | None:
 
 
 def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
-    """Every way to pair folders of images with folders of masks, by their tokens.
+    """Every way to pair images with masks, by the tokens of their folders.
+
+    Where no folder holds masks, files whose names begin or end with such a word are the masks of the others beside them.
 
     Args:
         root: an existing folder.
     """
     folders = find_picture_folders(root)
-    images = _by_token(folder for folder in folders if folder.role == "image")
     masks = _by_token(folder for folder in folders if folder.role == "mask")
-    images = images or _by_token(folder for folder in folders if not folder.role)
+    if masks:
+        images = _by_token(folder for folder in folders if folder.role == "image")
+        images = images or _by_token(folder for folder in folders if not folder.role)
+    else:
+        every = _files(folders)
+        images = {"": [file for file in every if not _is_mask_file(file.path)]}
+        masks = {"masks beside them": [file for file in every if _is_mask_file(file.path)]}
     found = {}
-    for image_token, image_folders in images.items():
-        for mask_token, mask_folders in masks.items():
-            matched = match_names(_files(image_folders), _files(mask_folders))
+    for image_token, image_files in images.items():
+        for mask_token, mask_files in masks.items():
+            matched = match_names(image_files, mask_files)
             if matched.pairs:
                 found[image_token, mask_token] = _recognised(root, image_token, mask_token, matched)
     return found
+
+
+def _is_mask_file(path) -> bool:
+    """Whether the first or last word of a file's name is one of masks."""
+    words = re.findall(r"[^\W\d_]+", path.stem.casefold())
+    return bool(words) and bool({words[0], words[-1]} & MASK_WORDS)
+
+
+def says_something(name: str) -> bool:
+    """Whether the name of a folder says a role or a split."""
+    split, rest = _split_and_rest(name)
+    return bool(split or role_of(rest))
+
+
+def has_pictures(folder: pathlib.Path) -> bool:
+    """Whether pictures lie directly in a folder."""
+    with os.scandir(folder) as entries:
+        return any(_is_picture(entry.name) for entry in entries)
+
+
+def _is_picture(name) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def _recognised(root, image_token, mask_token, matched: Matched) -> Recognised:
@@ -109,8 +138,8 @@ def find_picture_folders(root: pathlib.Path) -> list[PictureFolder]:
                     continue
                 if entry.is_dir() and not entry.is_symlink() and len(parts) < MAX_DEPTH:
                     pending.append((folder / entry.name, (*parts, entry.name)))
-                has_pictures = has_pictures or os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
-        if has_pictures and parts:
+                has_pictures = has_pictures or _is_picture(entry.name)
+        if has_pictures:
             found.append(_classify(folder, parts))
     return sorted(found, key=lambda folder: folder.path)
 
@@ -150,10 +179,11 @@ def role_of(name: str) -> str:
     return "mask" if words & MASK_WORDS else "image" if words & IMAGE_WORDS else ""
 
 
-def _by_token(folders) -> dict[str, list[PictureFolder]]:
+def _by_token(folders) -> dict[str, list[Named]]:
+    """The pictures of folders by the token of these."""
     found = {}
     for folder in folders:
-        found.setdefault(folder.token, []).append(folder)
+        found.setdefault(folder.token, []).extend(_files([folder]))
     return found
 
 
@@ -161,8 +191,7 @@ def _files(folders) -> list[Named]:
     """The pictures directly in the folders."""
     found = []
     for folder in folders:
-        for name in sorted(os.listdir(folder.path)):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
-                found.append(Named(folder.split, "/".join((*folder.context, stem)), folder.path / name))
+        for name in sorted(filter(_is_picture, os.listdir(folder.path))):
+            key = "/".join((*folder.context, os.path.splitext(name)[0]))
+            found.append(Named(folder.split, key, folder.path / name))
     return found

@@ -53,7 +53,7 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
         labels=labels,
         channels=channels,
         counts=dict(collections.Counter(pair.split for pair in listing.pairs)),
-        elements=Elements(listing.pairs),
+        elements=Elements(listing.pairs, _shared_place if any(map(_shared_place, listing.pairs)) else None),
         reader=_ReadFiles(labels, channels, config.max_pixels, conventions),
         faults=tuple(_row(fault.pair, fault.error) for fault in listing.faults),
         sides={(pair.split, printable(pair.key)): (pair.image, pair.mask) for pair in every},
@@ -129,6 +129,11 @@ def _scan_masks(listing: Listing, max_pixels: int) -> MaskScan:
         return pair.mask.read(max_pixels), pair.mask.name
 
     return scan_masks(pairs, read, len(pairs), max_pixels=max_pixels)
+
+
+def _shared_place(pair: Pair):
+    """What a pair is read from together with others: a stack, a table's row group, or an array; None for a file of its own."""
+    return None if pair.image.own_file else (pair.image.files, getattr(pair.image, "group", None))
 
 
 def _row(pair: Pair, error: PairError) -> dict[str, str]:

@@ -16,6 +16,9 @@ from kseg.pairs.errors import PairError, printable
 from kseg.pairs.sides import Side
 from pipeline.engine import progress
 
+MAX_NEIGHBOURS = 128
+"""Elements of one file that stay together; more would keep the other workers waiting."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -118,15 +121,46 @@ def read_outputs(read, row):
 
 
 class Elements(beam.PTransform):
-    """A list as a collection, spread over the workers."""
+    """A list as a collection, spread over the workers.
 
-    def __init__(self, elements):
+    Args:
+        elements: to spread.
+        place: of an element; neighbours of one place stay together in order, since they are read from one file. None, or a place
+            that is None, lets elements go their own ways.
+    """
+
+    def __init__(self, elements, place=None):
         super().__init__()
-        self._elements = elements
+        self._elements, self._place = elements, place
 
     def stream(self) -> list:
         """The elements without Beam."""
         return self._elements
 
     def expand(self, pipeline):
-        return pipeline | "Name pairs" >> beam.Create(self._elements) | "Spread" >> beam.Reshuffle()
+        if not self._place:
+            return pipeline | "Name pairs" >> beam.Create(self._elements) | "Spread" >> beam.Reshuffle()
+        return (
+            pipeline
+            | "Name pairs" >> beam.Create(batch_neighbours(self._elements, self._place))
+            | "Spread" >> beam.Reshuffle()
+            | "Unpack" >> beam.FlatMap(list)
+        )
+
+
+def batch_neighbours(elements: list, place) -> list[list]:
+    """Elements in lists of at most MAX_NEIGHBOURS of one place, in order.
+
+    Example:
+        >>> batch_neighbours(["a1", "a2", "b1"], lambda element: element[0])
+        [['a1', 'a2'], ['b1']]
+    """
+    batches, last = [], None
+    for element in elements:
+        here = place(element)
+        if here is not None and here == last and len(batches[-1]) < MAX_NEIGHBOURS:
+            batches[-1].append(element)
+        else:
+            batches.append([element])
+        last = here
+    return batches

@@ -1,0 +1,280 @@
+"""Layouts without a replica, and what lies around a data set: each small folder is written here, with its pixels by hand."""
+
+import collections
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kseg.labels import LabelMap
+from kseg.pairs.image_files import decode_image
+from kseg.pairs.image_folder import read_pair, recognise_pairs
+from kseg.pairs.recognisers import find_readings
+
+SIZE = (6, 8)  # height, width
+NAMES = ("a", "b", "c", "d")
+TWO = LabelMap(("a", "b"), ((0, 0, 0), (255, 0, 0)), (0, 1))
+
+
+def picture(path: pathlib.Path, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(len(str(path))).integers(0, 256, (*SIZE, 3), np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+
+
+def mask(path: pathlib.Path, left, right, **options):
+    """A mask whose columns 0 to 4 have the first value or colour, the other 3 the second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.empty((*SIZE, *np.shape(left)), np.uint8)
+    pixels[:, :5], pixels[:, 5:] = left, right
+    Image.fromarray(pixels).save(path, **options)
+
+
+def text(path: pathlib.Path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def camvid_of_segnet(root):
+    for split in ("train", "val", "test"):
+        for name in NAMES:
+            picture(root / split / f"{name}.png")
+            mask(root / f"{split}annot" / f"{name}.png", 3, 11)
+        text(root / f"{split}.txt", f"/SegNet/CamVid/{split}/a.png /SegNet/CamVid/{split}annot/a.png\n")
+    return "camvid", {"train": 4, "validation": 4, "test": 4}, (3, 255)
+
+
+def carvana(root):
+    for name in NAMES:
+        picture(root / "train" / f"{name}_01.jpg")
+        mask(root / "train_masks" / f"{name}_01_mask.gif", 0, 255)
+    picture(root / "test" / "e_01.jpg")
+    text(root / "train_masks.csv", "img,rle_mask\n")
+    return "carvana", 4, (0, 1)
+
+
+def deepglobe_land_cover(root):
+    for name in "1234":
+        picture(root / "train" / f"{name}_sat.jpg")
+        mask(root / "train" / f"{name}_mask.png", (3, 250, 254), (2, 0, 9))
+    picture(root / "valid" / "9_sat.jpg")
+    text(root / "class_dict.csv", "name,r,g,b\nurban_land,0,255,255\nwater,0,0,255\nunknown,0,0,0\n")
+    return "deepglobe", 4, (0, 255)
+
+
+def deepglobe_roads(root):
+    for name in "1234":
+        picture(root / "road" / "train" / f"{name}_sat.jpg")
+        mask(root / "road" / "train" / f"{name}_mask.png", (0, 0, 0), (255, 255, 255))
+    return "deepglobe", 4, (0, 1)
+
+
+def loveda(root):
+    for split in ("Train", "Val"):
+        for scene in ("Urban", "Rural"):
+            for name in "12":
+                picture(root / split / scene / "images_png" / f"{name}.png")
+                mask(root / split / scene / "masks_png" / f"{name}.png", 0, 7)
+    picture(root / "Test" / "Urban" / "images_png" / "9.png")
+    return "loveda", {"train": 4, "validation": 4}, (255, 6)
+
+
+def potsdam(root):
+    for name in NAMES:
+        for folder, bands in (("2_Ortho_RGB", "RGB"), ("3_Ortho_IRRG", "IRRG")):
+            picture(root / folder / f"top_potsdam_2_1{name}_{bands}.tif", compression="tiff_lzw")
+        mask(root / "5_Labels_all" / f"top_potsdam_2_1{name}_label.tif", (255, 255, 255), (255, 255, 0))
+        text(root / "1_DSM" / f"dsm_{name}.tfw", "1")
+    return "potsdam", 4, (0, 4)
+
+
+def vistas(root):
+    labels = [
+        {"name": "nature--sky", "readable": "Sky", "color": [1, 2, 3]},
+        {"name": "void--unlabeled", "readable": "Unlabeled", "color": [0, 0, 0]},
+    ]
+    for split in ("training", "validation"):
+        for name in NAMES:
+            picture(root / split / "images" / f"{name}.jpg")
+            mask(root / split / "v1.2" / "labels" / f"{name}.png", 0, 1)
+    picture(root / "testing" / "images" / "x.jpg")
+    text(root / "config_v1.2.json", {"labels": labels})
+    return "vistas", {"train": 4, "validation": 4}, (0, 255)
+
+
+def nnunet(root):
+    for name in NAMES:
+        picture(root / "imagesTr" / f"case_{name}_0000.png")
+        mask(root / "labelsTr" / f"case_{name}.png", 0, 2)
+    picture(root / "imagesTs" / "case_x_0000.png")
+    labels = {"background": 0, "cell": 1, "ignore": 2}
+    text(root / "dataset.json", {"channel_names": {"0": "rgb"}, "labels": labels, "file_ending": ".png"})
+    return "nnunet", 4, (0, 255)
+
+
+def roboflow_masks(root):
+    for split, names in (("train", NAMES), ("valid", "xy")):
+        for name in names:
+            picture(root / split / f"{name}_jpg.rf.0123.jpg")
+            mask(root / split / f"{name}_jpg.rf.0123_mask.png", 0, 1)
+        text(root / split / "_classes.csv", "Pixel Value, Class\n0, background\n1, cat\n")
+    text(root / "README.roboflow.txt", "x")
+    return "roboflow", {"train": 4, "validation": 2}, (0, 1)
+
+
+def square(x, y, w, h):
+    return [x, y, x + w, y, x + w, y + h, x, y + h]
+
+
+def roboflow_coco(root):
+    for split, names in (("train", NAMES), ("valid", "xy")):
+        images = [
+            {"id": n, "file_name": f"{name}.jpg", "height": SIZE[0], "width": SIZE[1]} for n, name in enumerate(names)
+        ]
+        for image in images:
+            picture(root / split / image["file_name"])
+        annotations = [
+            {"id": n, "image_id": n, "category_id": 1, "iscrowd": 0, "segmentation": [square(5, 0, 3, 6)]}
+            for n in range(len(names))
+        ]
+        categories = [
+            {"id": 0, "name": "cats", "supercategory": "none"},
+            {"id": 1, "name": "cat", "supercategory": "cats"},
+        ]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        text(root / split / "_annotations.coco.json", content)
+    return "coco-instances", {"train": 4, "validation": 2}, (0, 1)
+
+
+def yolo(root):
+    for split, names in (("train", NAMES), ("val", "xy")):
+        for name in names:
+            picture(root / "images" / split / f"{name}.jpg")
+            text(root / "labels" / split / f"{name}.txt", "1 0.625 0 1 0 1 1 0.625 1\n")
+    text(root / "data.yaml", "path: .\ntrain: images/train\nval: images/val\nnames:\n  0: dog\n  1: cat\n")
+    return "yolo", {"train": 4, "validation": 2}, (0, 2)
+
+
+def ultralytics_masks(root):
+    for split, names in (("train", NAMES), ("val", "xy")):
+        for name in names:
+            picture(root / "images" / split / f"{name}.jpg")
+            mask(root / "masks" / split / f"{name}.png", 1, 255)
+    text(root / "data.yaml", "names:\n  0: dog\n  1: cat\n")
+    return "folders", {"train": 4, "validation": 2}, (1, 255)
+
+
+def one_npz_a_pair(root):
+    for split in ("train", "test"):
+        (root / split).mkdir()
+        for name in NAMES:
+            label = np.zeros(SIZE, np.int64)
+            label[:, 5:] = 1
+            np.savez_compressed(root / split / f"{name}.npz", image=np.zeros((*SIZE, 3), np.uint8), label=label)
+    return "numpy", {"train": 4, "test": 4}, (0, 1)
+
+
+def stacked_npy(root):
+    masks = np.zeros((4, *SIZE, 1), bool)
+    masks[:, :, 5:] = True
+    np.save(root / "images.npy", np.zeros((4, *SIZE), np.uint8))
+    np.save(root / "masks.npy", masks)
+    return "numpy", 4, (0, 1)
+
+
+def same_folder(root):
+    for name in NAMES:
+        picture(root / f"{name}.jpg")
+        mask(root / f"{name}_mask.png", 0, 1)
+    return "", 4, (0, 1)
+
+
+def no_words(root):
+    for name in NAMES:
+        picture(root / "left" / f"{name}.jpg")
+        mask(root / "left_gt" / f"{name}.png", 0, 1)
+    return "", 4, (0, 1)
+
+
+BUILDERS = [
+    camvid_of_segnet,
+    carvana,
+    deepglobe_land_cover,
+    deepglobe_roads,
+    loveda,
+    nnunet,
+    no_words,
+    one_npz_a_pair,
+    potsdam,
+    roboflow_coco,
+    roboflow_masks,
+    same_folder,
+    stacked_npy,
+    ultralytics_masks,
+    vistas,
+    yolo,
+]
+
+
+def litter(root):
+    """What systems, archives and people leave in and around data sets."""
+    for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+            (folder / name).write_bytes(b"\0")
+        first = next((path for path in folder.iterdir() if path.suffix in (".png", ".jpg")), None)
+        if first:
+            (folder / f"._{first.name}").write_bytes(b"\0\5\26\7Mac OS X")
+    for name in ("README.md", "LICENSE", "license.txt"):
+        (root / name).write_text("x")
+    (root / "__MACOSX" / "images").mkdir(parents=True)
+    (root / "__MACOSX" / "images" / "._a.png").write_bytes(b"\0\5\26\7")
+
+
+def capitals(root):
+    for path in root.rglob("*"):
+        if path.suffix in (".png", ".jpg", ".tif", ".gif"):
+            path.rename(path.with_suffix(path.suffix.upper()))
+
+
+def check(root, layout, counts, ids):
+    found = recognise_pairs(root)
+    assert found.layout == layout
+    assert found.listing.faults == []
+    by_split = collections.Counter(pair.split for pair in found.listing.pairs)
+    assert by_split == counts if isinstance(counts, dict) else by_split.total() == counts
+    labels = found.classes.label_map() if found.classes else TWO
+    for pair in found.listing.pairs:
+        _, label_map, _ = read_pair(pair, labels)
+        stored = decode_image(label_map)[..., 0]
+        assert (stored[:, :5] == ids[0]).all() and (stored[:, 5:] == ids[1]).all()
+    return found
+
+
+@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+def test_a_layout_is_recognised_with_its_pixels(build, tmp_path):
+    check(tmp_path, *build(tmp_path))
+
+
+@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+def test_one_recogniser_alone_answers(build, tmp_path):
+    layout, *_ = build(tmp_path)
+    assert [reading.layout for reading in find_readings(tmp_path)] == [layout]
+
+
+@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+def test_an_outer_folder_and_what_systems_leave_change_nothing(build, tmp_path):
+    inner = tmp_path / "outer" / "data"
+    inner.mkdir(parents=True)
+    expected = build(inner)
+    litter(inner)
+    litter(tmp_path)
+    assert check(tmp_path, *expected).root.is_relative_to(inner)
+
+
+@pytest.mark.parametrize("build", [b for b in BUILDERS if b not in (roboflow_coco,)], ids=lambda build: build.__name__)
+def test_suffixes_may_have_capitals(build, tmp_path):
+    expected = build(tmp_path)
+    capitals(tmp_path)
+    check(tmp_path, *expected)
