@@ -201,7 +201,8 @@ def _baseline(config, model: Artifact) -> dict[str, Artifact]:
     """The newest pushed version that is another model, to compare with; empty where there is none or no margin is set."""
     if config.evaluator.margin is None:
         return {}
-    version = entries.newest_other_version(pathlib.Path(config.push_to, config.name), model.fingerprint)
+    folder = pathlib.Path(config.push_to, config.name)
+    version = entries.newest_other_version(folder, model.fingerprint, model.path / "saved_model")
     return {} if version is None else {"baseline": entries.identify(version)}
 
 

@@ -142,10 +142,23 @@ def model_damage(version: pathlib.Path) -> list[str]:
     return [phrase for phrase in contents.damage(version) if not phrase.startswith(about_itself)]
 
 
-def newest_other_version(folder: pathlib.Path, candidate: str) -> pathlib.Path | None:
-    """Returns the newest version that is not damaged and whose fingerprint is not `candidate`, or None."""
-    places = (folder / str(number) for number in reversed(list_versions(folder)))
-    return next((place for place in places if read_fingerprint(place) != candidate and not model_damage(place)), None)
+def newest_other_version(
+    folder: pathlib.Path, candidate: str, saved_model: pathlib.Path | None = None
+) -> pathlib.Path | None:
+    """Returns the newest version that is another model than the candidate and is not damaged, or None.
+
+    Args:
+        folder: of the model.
+        candidate: its fingerprint.
+        saved_model: its files. A version of the same fingerprint with other files counts as another model: one recipe may give
+            other weights when it is computed again.
+    """
+    for number in reversed(list_versions(folder)):
+        place = folder / str(number)
+        same = read_fingerprint(place) == candidate and (saved_model is None or not differences(saved_model, place))
+        if not same and not model_damage(place):
+            return place
+    return None
 
 
 def find_rolled_back(

@@ -36,7 +36,6 @@ from pipeline.publishing.entries import (
 ANY_BASELINE = "any"
 """Of `publish`: the model need not have been compared with the newest other version."""
 
-
 LAST_VERSION = ".last_version"
 """File that holds the highest number so far, and is locked while versions change."""
 
@@ -51,7 +50,7 @@ def publish(
     """Publishes a copy of `saved_model` in `folder`, which may lie on another file system; returns its version.
 
     Nothing is copied where the newest version has the same fingerprint and files: a run that was killed after the push does not
-    push twice.
+    push twice. With other files it is damaged, or the model was trained again.
 
     Args:
         saved_model: folder to copy.
@@ -68,13 +67,14 @@ def publish(
     with _locked(folder) as last_version:
         newest = folder / str(max(list_versions(folder), default=0))
         if is_model(newest, lineage["fingerprint"], saved_model):
-            damage = differences(saved_model, newest)
-            if not damage:
+            if not differences(saved_model, newest):
                 _repair_lineage(newest, lineage)
                 _check(check, newest)
                 return int(newest.name)
-            progress.print_message(f"{newest} is damaged ({shorten(damage)}): its model is pushed again.")
-        _refuse_other_baseline(folder, lineage["fingerprint"], baseline)
+            damage = model_damage(newest)
+            why = f"is damaged ({shorten(damage)})" if damage else "has other files than the model has now"
+            progress.print_message(f"{newest} {why}: the model is pushed again.")
+        _refuse_other_baseline(folder, lineage["fingerprint"], saved_model, baseline)
         version = next_number(folder)
         incoming = folder / ".incoming"  # no integer, so servers ignore it; a killed pusher leaves it
         _remove(incoming)
@@ -96,11 +96,11 @@ def _check(check, version: pathlib.Path):
         check(version)
 
 
-def _refuse_other_baseline(folder: pathlib.Path, candidate: str, baseline: str | None):
+def _refuse_other_baseline(folder: pathlib.Path, candidate: str, saved_model: pathlib.Path, baseline: str | None):
     """Refuses a candidate that was compared with another version than the newest, or with none although there is one."""
     if baseline == ANY_BASELINE:
         return
-    newest = newest_other_version(folder, candidate)
+    newest = newest_other_version(folder, candidate, saved_model)
     if (newest and identify(newest).fingerprint) != baseline:
         raise BaselineChanged(
             "A model must be compared with the newest pushed version. Received: "

@@ -18,6 +18,8 @@ from tests.pipeline import whole_line
 
 during_evaluation = None
 """Called by the evaluator before it reads the baseline."""
+again = None
+"""What the same training gives another time, as on a GPU."""
 
 
 def example_gen(out, config, **inputs):
@@ -42,9 +44,9 @@ def transform(out, config, **inputs):
 
 
 def trainer(out, config, **inputs):
-    """A model that is as good as its learning rate."""
+    """A model that is as good as its learning rate, or when it is trained `again`, as that."""
     (out / "saved_model").mkdir()
-    (out / "saved_model" / "saved_model.pb").write_text(str(config.learning_rate))
+    (out / "saved_model" / "saved_model.pb").write_text(str(again or config.learning_rate))
 
 
 def evaluator(out, config, *, model, baseline=None, **inputs):
@@ -193,6 +195,17 @@ def test_a_damaged_version_is_passed_over_for_the_one_before_it(started, capsys)
     )
     assert finish(started(0.4))[1]["version"] == 3
     assert entries.read_lineage(started.folder / "3")["scores"]["compared_with"] == 0.3
+
+
+@pytest.mark.parametrize(("quality", "pushed"), [(0.3, False), (0.7, True)])
+def test_a_model_that_the_same_training_gives_anew_is_compared_with_the_pushed_one(
+    started, monkeypatch, quality, pushed
+):
+    finish(started(0.6))
+    monkeypatch.setitem(globals(), "again", quality)
+    for forced in (("trainer",), ()):
+        assert finish(started(0.6, forced=forced))[1]["pushed"] is pushed
+        assert pushed_models(started.folder) == ({1: (0.6, None), 2: (0.7, 0.6)} if pushed else {1: (0.6, None)})
 
 
 def test_scores_that_were_edited_by_hand_bless_nothing(started, tmp_path):
