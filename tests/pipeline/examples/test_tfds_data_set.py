@@ -14,6 +14,8 @@ from kseg.labels import LabelMap
 from kseg.pairs.image_files import decode_image
 from pipeline import run
 from pipeline.components.example_gen import example_gen
+from pipeline.engine.file_digests import FileDigests
+from pipeline.examples.sources.fingerprints import source_artifact
 from pipeline.examples.sources.tfds_builder import prepare_command
 from pipeline.settings.example_gen import ExampleGen
 
@@ -109,6 +111,20 @@ def test_a_tfds_data_set_is_identified_by_its_content_not_by_its_name_or_place(m
     shard = next((tmp_path / "elsewhere" / "tiny_pets" / "named").rglob("*train.tfrecord*"))
     shard.write_bytes(shard.read_bytes() + b" ")
     assert explained(tmp_path / "elsewhere") == "example_gen         will run: input source changed"
+
+
+def test_every_file_of_a_prepared_data_set_counts_also_while_it_is_read(monkeypatch, data_dir, tmp_path):
+    shutil.copytree(data_dir, tmp_path / "place")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "place"))
+    artifact = source_artifact("tfds:tiny_pets:named", ExampleGen(), FileDigests(tmp_path / "runs"))
+    files = [path for path in (tmp_path / "place" / "tiny_pets" / "named").rglob("*") if path.is_file()]
+    assert len(files) >= 4
+    for file in files:
+        content = file.read_bytes()
+        file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        assert artifact.rehash() != artifact.fingerprint, file
+        file.write_bytes(content)
+        assert artifact.rehash() == artifact.fingerprint
 
 
 def test_a_tfds_data_set_keeps_its_bytes_splits_and_names(ingest, data_dir):
