@@ -6,7 +6,19 @@ import dataclasses
 import os
 from typing import Annotated, Literal
 
-from pipeline.settings.values import Checked, Count, Fraction, Name, Number, Pixels, PositiveInt, Seed, Side, Text
+from pipeline.settings.values import (
+    Checked,
+    Count,
+    Fraction,
+    Name,
+    Number,
+    Pixels,
+    Place,
+    PositiveInt,
+    Seed,
+    Side,
+    Text,
+)
 
 CLASS_TABLES = ("ade20k", "camvid", "camvid11", "cityscapes", "cityscapes-labelids", "voc")
 """Tables of classes that are known by name."""
@@ -29,7 +41,7 @@ class ExampleGen(Checked):
     image_range: Annotated[int, Number(minimum=1, maximum=65535, integer=True)] | None = None
     void_is_class: bool = False  # whether a class may be called void, ignore, unlabelled or unknown
     # folder outside which no file of `--data` is opened; None: itself, or the folder of the file
-    data_root: str | None = None
+    data_root: Annotated[str, Place()] | None = None
     follow_links: bool = False  # whether links in the data may lead out of that folder
     max_pixels: Pixels = 50_000_000  # of one image; larger ones are quarantined without decoding
     validation_share: Fraction = 0.1  # of a source without splits, by a hash of each key

@@ -27,6 +27,11 @@ BUILT_IN = {
 """By name; each names its source."""
 
 
+COMMON = ("dataset.json", "config.json", "data.yaml")
+FOUND = (*READERS, "_classes.csv", *COMMON)
+"""Names of the files that are looked for beside pairs."""
+
+
 def described_classes(text: str) -> Classes:
     """The classes that a name or a list of names and values describes.
 
@@ -83,11 +88,15 @@ def find_classes(root: pathlib.Path) -> Classes | None:
     """The table that lies in a folder under one of the names that data sets and label tools use, or None.
 
     Raises:
-        PairError: there is such a file, and its content is another.
+        PairError: there is such a file, and its content is another, unless other programs use its name, too.
     """
-    for name in (*READERS, "_classes.csv", "dataset.json", "config.json", "data.yaml"):
+    for name in FOUND:
         if path := file_in(root, name):
-            return read_known_file(path)
+            try:
+                return read_known_file(path)
+            except PairError:
+                if name not in COMMON:
+                    raise
     return None
 
 

@@ -100,7 +100,9 @@ def _read_classes(root, found: Recognised, config, classes, boundary) -> tuple[L
             boundary.check(table)
         source = printable(table.name) if isinstance(table, pathlib.Path) else table
         return read_classes(table, config, _command(root, config, classes)), source
-    if own := found.classes or find_classes(found.root):
+    with boundary.enforced():
+        own = found.classes or find_classes(found.root if found.root.is_dir() else found.root.parent)
+    if own:
         return own.label_map(config.ignore_value, void_is_class=config.void_is_class), own.source
     received, scan = f"no {tables[0]} and no --classes", _scan_masks(found.listing, config.max_pixels)
     raise missing_table_error(received, scan, str(tables[0]), _command(root, config), config.ignore_value)

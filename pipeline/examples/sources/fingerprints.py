@@ -84,9 +84,9 @@ def source_files(place: pathlib.Path, boundary: Boundary, config: ExampleGen) ->
 
 def _tables_beside(file: pathlib.Path) -> list[pathlib.Path]:
     """Where tables of classes may lie beside a file of pairs."""
-    from kseg.pairs.layouts.class_files import READERS
+    from kseg.pairs.layouts.class_tables import FOUND
 
-    return [file.with_name(name) for name in ("classes.csv", *READERS)]
+    return [file.with_name(name) for name in ("classes.csv", *FOUND)]
 
 
 def _listed(file, boundary, config) -> Iterator[pathlib.Path]:

@@ -41,6 +41,14 @@ def test_such_a_file_is_found_in_its_folder(tmp_path, name):
     assert find_classes(tmp_path.parent) is None
 
 
+@pytest.mark.parametrize("name", ["config.json", "dataset.json", "data.yaml"])
+def test_a_file_of_another_program_is_no_table_unless_it_is_named(tmp_path, name):
+    (tmp_path / name).write_text('{"epochs": 3}')
+    assert find_classes(tmp_path) is None
+    with pytest.raises(PairError):
+        read_known_file(tmp_path / name)
+
+
 def test_another_file_is_left_to_the_reader_of_classes_csv(tmp_path):
     assert read_known_file(tmp_path / "classes.csv") is None
 

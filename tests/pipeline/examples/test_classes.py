@@ -121,6 +121,22 @@ def test_other_classes_are_refused(unnamed, refused, text, message):
     assert message in refused(unnamed, "--classes", text)
 
 
+def test_a_table_of_a_label_tool_beside_a_table_of_pairs_is_used_and_enters_the_recipe(unnamed, tmp_path, capsys):
+    table, arguments = to_table(unnamed), ["--root", str(tmp_path / "runs"), *UNTIL, "--ignore-value", "9"]
+    for name in ("ground", "soil"):
+        names = {0: name, 5: "left", 200: "right"}
+        (unnamed / "data.yaml").write_text(json.dumps({"names": names}))  # JSON is YAML
+        assert run.main(["--data", str(table), *arguments]) == 0
+    folders = (tmp_path / "runs" / "example_gen").glob("*")
+    assert sorted(LabelMap.load(folder).names[0] for folder in folders) == ["ground", "soil"]
+
+
+def test_a_table_of_a_label_tool_outside_the_folder_is_not_opened(unnamed, tmp_path, refused):
+    (tmp_path / "labelmap.txt").write_text("ground:90,90,90::\n")
+    (unnamed / "labelmap.txt").symlink_to(tmp_path / "labelmap.txt")
+    assert "Links must not lead out of" in refused(unnamed)
+
+
 def test_a_table_of_a_label_tool_in_the_folder_is_used(unnamed, tmp_path, capsys):
     (unnamed / "labelmap.txt").write_text("ground:90,90,90::\nvoid:0,0,0::\n")
     for path in (unnamed / "masks").rglob("*.png"):
