@@ -65,7 +65,7 @@ def run(config: settings.Config, beam_options: list[str], stages: Stages) -> dic
     artifacts = {}
     for name, artifact in compute(config, beam_options, store):
         artifacts[name] = artifact.path
-        if name == "example_validator" and name not in before and not stages.explain:
+        if name in ("example_validator", "transform") and name not in before and not stages.explain:
             _note_anomalies(name, artifact.path)
         if name == stages.last:
             break

@@ -29,9 +29,18 @@ def apply_orientation(image: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
         (H, W, C), or (W, H, C) if the camera was held sideways.
     """
     value = read_orientation(encoded)
-    image = tf.cond(value >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    image = tf.cond(value >= 5, lambda: _transposed(image), lambda: image)
     image = tf.cond(_is_one_of(value, 2, 3, 6, 7), lambda: tf.reverse(image, [1]), lambda: image)
     return tf.cond(_is_one_of(value, 3, 4, 7, 8), lambda: tf.reverse(image, [0]), lambda: image)
+
+
+def _transposed(image):
+    """(H, W, C) to (W, H, C), pixel by pixel: where `tf.transpose` meets uint8, TensorFlow prints an error of oneDNN (2.21)."""
+    height, width, channels = tf.unstack(tf.shape(image))
+    order = tf.range(height) * width + tf.range(width)[:, None]
+    return tf.ensure_shape(
+        tf.gather(tf.reshape(image, (height * width, channels)), order), (None, None, image.shape[-1])
+    )
 
 
 def read_orientation(encoded: tf.Tensor) -> tf.Tensor:

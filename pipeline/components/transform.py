@@ -6,6 +6,7 @@ and Pillow in Beam workers, no TensorFlow.
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import shutil
 
@@ -20,6 +21,8 @@ from pipeline.examples import prepared
 from pipeline.examples.records import ReadSplits, WriteExamples
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.settings.transform import Transform
+from pipeline.validation import anomalies
+from pipeline.validation.checks.working_size import check_working_size
 
 LONGER_SIDE = 240
 """Limit of the default training size, which two cores train on in minutes."""
@@ -36,7 +39,8 @@ def transform(
     """Writes the plan and the fitted pairs.
 
     `plan.json` holds `image_size` (height, width), `channels`, `image_range` of 16-bit images, `num_classes`, `class_weights`
-    (K,) and `examples` (pairs per split). `labels.json` is copied from the examples.
+    (K,) and `examples` (pairs per split). `labels.json` is copied from the examples;
+    `anomalies.json` holds warnings about the size, as that of example_validator.
 
     Args:
         out: folder to write to.
@@ -73,6 +77,8 @@ def transform(
     prepared.write_metadata(out, plan["channels"], f"Image and mask pairs fitted into {image_size[1]}x{image_size[0]}.")
     shutil.copyfile(examples / "labels.json", out / "labels.json")
     write_json(out / "plan.json", plan, allow_nan=False)
+    narrow = [dataclasses.asdict(anomaly) for anomaly in check_working_size(found["splits"], image_size)]
+    write_json(out / anomalies.FILE, {"anomalies": narrow})
 
 
 def _image_size(given: tuple[int, int] | None, counts: dict) -> tuple[int, int]:

@@ -21,6 +21,8 @@ FILES = {
     "pushed": ("pusher", "pushed.json"),
 }
 
+NONE = {"anomalies": []}  # of artifacts from before transform looked for any
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -52,4 +54,5 @@ class Run:
     def read(cls, name: str, artifacts: dict[str, pathlib.Path], faults: Sequence[str] = ()) -> Run:
         """Reads the files of all components."""
         files = {key: read_json(artifacts[component] / file) for key, (component, file) in FILES.items()}
+        files["anomalies"]["anomalies"] += read_json(artifacts["transform"] / "anomalies.json", NONE)["anomalies"]
         return cls(name, artifacts, LabelMap.load(artifacts["example_gen"]), faults, **files)

@@ -94,3 +94,15 @@ def test_corrupted_bytes_never_raise(oriented):
         for place in generator.integers(0, 160, 4):
             changed[place] = generator.integers(256)
         assert 1 <= oriented(bytes(changed[: generator.integers(len(changed))])) <= 8
+
+
+def test_no_operation_that_onednn_complains_about_is_in_the_graph():
+    """oneDNN prints "supports DT_UINT8 only on platforms with AVX-512" about a transpose of uint8, in the middle of a run."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((), tf.string)])
+    def apply(image, encoded):
+        return apply_orientation(image, encoded)
+
+    graph = apply.get_concrete_function().graph.as_graph_def()
+    operations = [node.op for function in graph.library.function for node in function.node_def]
+    assert "Gather" in " ".join(operations) and not [name for name in operations if "Transpose" in name]

@@ -16,6 +16,7 @@ from pipeline.examples import prepared
 from pipeline.settings.example_gen import ExampleGen
 from pipeline.settings.statistics_gen import StatisticsGen
 from pipeline.settings.transform import Transform
+from pipeline.validation.anomalies import summarize_anomalies
 
 
 @pytest.fixture
@@ -96,6 +97,7 @@ def test_the_longer_side_of_the_default_size_is_at_most_240(tmp_path, photos, he
         "width": {"median": width},
         "channels": 3,
         "class_pixels": [1, 1, 1],
+        "sizes": {f"{width}x{height}": 6},
         "class_image_pixels": [9, 9, 9],
     }
     (tmp_path / "statistics.json").write_text(json.dumps({"splits": {"train": counts}}))
@@ -126,3 +128,9 @@ def test_the_rule_none_weighs_every_class_1():
 def test_a_training_split_without_labels_is_refused():
     with pytest.raises(ValueError, match=r"need labelled pixels\. Received: none in train, 5 void"):
         class_weights("none", COUNTS | {"class_pixels": [0, 0, 0]})
+
+
+def test_images_that_become_narrow_are_a_warning_on_the_console(prepare, photos):
+    _, out, _ = prepare(photos, 9, image_size=(12, 16))
+    assert "1 warning" in (text := summarize_anomalies(out))
+    assert "narrow_at_training_size (10): An image should keep a shorter side of at least 32 pixels" in text

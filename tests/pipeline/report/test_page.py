@@ -1,3 +1,4 @@
+import dataclasses
 import html.parser
 import json
 import re
@@ -12,6 +13,7 @@ from kseg import metrics
 from kseg.labels import LabelMap, display_name
 from pipeline.report import page as report
 from pipeline.report.terminal import summarize
+from pipeline.validation.checks.working_size import check_working_size
 
 LABELS = LabelMap(("road", "car & van", "sky"), ((120, 60, 120), (70, 0, 130), (20, 130, 250)), (0, 1, 2))
 STATISTICS = {
@@ -493,3 +495,10 @@ def test_the_page_of_255_classes_is_small_and_names_the_largest_mistakes(tmp_pat
         assert cells(text, "Confusion")[0] == ["class 0", "class 1", "10.0&thinsp;%"]
         assert all(len(alternative) < 1000 for alternative in page.alternatives)
     assert sizes[255] < 500_000
+
+
+def test_warnings_about_the_size_of_training_are_shown_like_those_about_the_data(tmp_path, artifacts):
+    (found,) = check_working_size({"train": {"sizes": {"4000x100": 5}}}, (6, 240))
+    (artifacts["transform"] / "anomalies.json").write_text(json.dumps({"anomalies": [dataclasses.asdict(found)]}))
+    page = written(tmp_path, artifacts)[1]
+    assert "down to 240x6" in page.text and "or cut long images such as 4000x100 into pieces." in page.text
