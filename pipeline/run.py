@@ -52,6 +52,8 @@ def _run(argv: list[str], prog: str) -> int:
     config, stages = request.config, request.stages
     if request.rollback:
         return roll_back(config)
+    if config.schema and not pathlib.Path(config.schema).is_file():
+        raise ValueError(f"--schema must be a file. Received: --schema {config.schema}. Check the path.")
     _check_outside_data(config, "--root", config.root, pathlib.Path(config.root))
     if not stages.explain:
         check_output_folder(config.root, "--root")

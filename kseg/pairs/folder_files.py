@@ -238,7 +238,7 @@ def walk_files(folder: pathlib.Path):
             real, parent = os.path.realpath(path), os.path.realpath(path.parent)
             loops = real in above or os.path.commonpath([real, parent]) == real
             leads_out = boundary and not boundary.contains(path)
-            if loops or leads_out or not os.access(path, os.R_OK | os.X_OK):
+            if loops or leads_out or not may_list(path):
                 yield path
                 continue
             above = (*above, real)
@@ -250,6 +250,11 @@ def file_key(path: pathlib.Path, folder: pathlib.Path) -> str:
     """The path below `folder` without its suffix; NFC, since a Mac writes `\u00e9` as two characters."""
     key = unicodedata.normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
     return os.fsencode(key).decode("utf-8", "backslashreplace")  # a name that is not UTF-8 becomes a fault
+
+
+def may_list(folder: pathlib.Path) -> bool:
+    """Whether the permissions of a folder allow to see what is in it; `walk_files` finds a closed one, and says so."""
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def check_inside(path: pathlib.Path):
@@ -293,7 +298,7 @@ def find_file_error(path: pathlib.Path) -> PairError | None:
             printable(path),
             "Add the file, or remove the pair.",
         )
-    if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
+    if stat.S_ISDIR(mode) and not may_list(path):
         return PairError(
             "unreadable_folder",
             "Folders of a data set must be readable. Received: Permission denied",

@@ -211,7 +211,9 @@ def _closed_message(number, place) -> str:
         cure = "Choose other ones with --root, --push-to or --output, or ask who owns them."
         return f"Folders must be writable. Received: {answer}. {cure}"
     cure = "Change the permissions of the file or of its folder, or ask who owns them."
-    return f"Files must be readable, and results also writable. Received: {answer}. {cure}"
+    allowed = os.access(place, os.R_OK | os.X_OK if os.path.isdir(place) else os.R_OK)
+    requirement = "Files must be readable, and results writable" if allowed else "Files must be readable"
+    return f"{requirement}. Received: {answer}. {cure}"
 
 
 def _is_there(place) -> bool:

@@ -1,5 +1,6 @@
 """The command line of pipeline.run: what it reads and refuses, and that help imports nothing heavy."""
 
+import os
 import subprocess
 import sys
 
@@ -112,6 +113,18 @@ def test_rollback_trains_nothing_and_prints_what_is_served_now(tmp_path, capsys)
     assert run.main(arguments) == 2
     assert "Received: versions [1]" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["nowhere", "pipe", "folder"])
+@pytest.mark.parametrize("flag", ["--schema", "--classes", "--data"])
+def test_an_input_that_is_no_file_is_refused_before_any_work(flag, name, photos, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    places = ["--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "models"), "--until", "example_gen"]
+    assert run.main(["--data", str(photos), *places, flag, str(tmp_path / name)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and str(tmp_path / name) in error and error.count("\n") == 1
+    assert not list((tmp_path / "runs").glob("[!.]*"))
 
 
 def test_a_missing_folder_is_named(tmp_path, capsys):

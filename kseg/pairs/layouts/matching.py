@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import FolderFiles, check_file, find_files, walk_files
+from kseg.pairs.folder_files import FolderFiles, check_file, find_files, may_list, walk_files
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
 
@@ -26,7 +26,7 @@ MOST = 0.5  # share of the names that have an affix
 
 def subfolders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """The folders in a folder by their name in lower case, without hidden ones and what systems leave."""
-    if not folder.is_dir():
+    if not (folder.is_dir() and may_list(folder)):
         return {}
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.is_dir()]
@@ -51,7 +51,7 @@ def file_in(folder: pathlib.Path, *names: str) -> pathlib.Path | None:
     Raises:
         PairError: it lies outside the boundary of the data.
     """
-    if not folder.is_dir():
+    if not (folder.is_dir() and may_list(folder)):
         return None
     found = {name.lower(): name for name in sorted(os.listdir(folder), reverse=True)}
     paths = (folder / found[name.lower()] for name in names if name.lower() in found)

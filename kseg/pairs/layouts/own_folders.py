@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 
+from kseg.pairs.folder_files import may_list
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.matching import JUNK
 from kseg.pairs.layouts.named_files import Matched, Named, describe_affixes, list_matched, match_names
@@ -132,6 +133,8 @@ def find_picture_folders(root: pathlib.Path) -> list[PictureFolder]:
         if looked > MAX_FOLDERS:
             return []
         has_pictures = False
+        if not may_list(folder):
+            continue
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name.lower() in JUNK:

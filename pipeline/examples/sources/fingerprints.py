@@ -45,6 +45,10 @@ def source_artifact(data: str, config: ExampleGen, digests: FileDigests) -> Arti
     path, boundary = _place(data, config)
     if not path.exists():
         raise FileNotFoundError(f"The data must exist. Received: {path}. Check the path that was given.")
+    if not (path.is_file() or path.is_dir()):
+        raise ValueError(
+            f"The data must be a folder or a file. Received: a pipe, socket or device [{path}]. Check the path."
+        )
 
     def fingerprint():
         return digests.combined(*source_files(path, boundary, config), path)

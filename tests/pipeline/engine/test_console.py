@@ -198,11 +198,11 @@ def test_what_the_system_answers_about_a_file_names_the_file_and_a_cure(code, me
     [
         (
             "open('{}/closed')",
-            "Files must be readable, and results also writable. Received: Permission denied [{}/closed].",
+            "Files must be readable. Received: Permission denied [{}/closed].",
         ),
         (
             "open('{}/folder/x')",
-            "Files must be readable, and results also writable. Received: Permission denied [{}/folder/x].",
+            "Files must be readable. Received: Permission denied [{}/folder/x].",
         ),
         (
             "open('{}/new', 'w')",

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from pipeline import run
 from pipeline.examples.quarantine import copy_quarantined
+from tests.conftest import ROOT
 
 MARK = b"KEEP-THIS-PRIVATE"
 OPENED: list | None = None
@@ -224,3 +226,37 @@ def test_the_fingerprint_covers_what_links_and_tables_lead_to(layout, photos, tm
     before = look(moved / source.relative_to(photos)).fingerprint
     shutil.copytree(moved, tmp_path / "copied", symlinks=True)
     assert look(tmp_path / "copied" / source.relative_to(photos)).fingerprint == before
+
+
+WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", sys.executable, "-c"]
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root, and setpriv to give up its rights"
+)
+def test_what_cannot_be_read_is_set_aside_and_the_rest_is_listed(photos, tmp_path):
+    (photos / "images" / "train" / "00.png").chmod(0)
+    (photos / "images" / "train" / "closed").mkdir(mode=0)
+    program = f"""if True:
+        import json, pathlib
+        from kseg.labels import LabelMap
+        from kseg.pairs.errors import PairError
+        from kseg.pairs.image_folder import read_pair, recognise_pairs
+        from pipeline.engine.file_digests import FileDigests
+        from pipeline.examples.sources.fingerprints import source_artifact
+        from pipeline.settings.example_gen import ExampleGen
+        photos = pathlib.Path({str(photos)!r})
+        artifact = source_artifact(str(photos), ExampleGen(), FileDigests({str(tmp_path / "root")!r}))
+        assert artifact.fingerprint == artifact.rehash()
+        listing, labels = recognise_pairs(photos).listing, LabelMap.from_csv(photos / "classes.csv", 9)
+        found = {{fault.pair.key: fault.error.name for fault in listing.faults}}
+        for pair in listing.pairs:
+            try:
+                read_pair(pair, labels)
+            except PairError as error:
+                found[pair.key] = error.name
+        print(json.dumps([found, len(listing.pairs)]))
+    """
+    done = subprocess.run([*WITHOUT_RIGHTS, program], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [{"closed": "unreadable_folder", "00": "unreadable_file"}, 10]
