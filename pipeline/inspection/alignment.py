@@ -64,7 +64,8 @@ def outline(image: np.ndarray, label_map: np.ndarray) -> Outline:
     grey = np.asarray(picture.resize((GRID, GRID), Image.Resampling.BOX), np.float32)
     ids = np.asarray(Image.fromarray(label_map).resize((GRID, GRID), Image.Resampling.NEAREST))
     gradient = np.hypot(np.diff(grey, axis=1)[:-1], np.diff(grey, axis=0)[:, :-1])
-    ranks = gradient.ravel().argsort(kind="stable").argsort() / (gradient.size - 1)
+    ranks = np.empty(gradient.size)
+    ranks[gradient.argsort(axis=None, kind="stable")] = np.linspace(0, 1, gradient.size)
     edges = (ids[:-1, :-1] != ids[:-1, 1:]) | (ids[:-1, :-1] != ids[1:, :-1])
     return Outline(ranks.reshape(gradient.shape).astype(np.float16), edges)
 

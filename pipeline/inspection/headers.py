@@ -86,7 +86,10 @@ def _read_header(side) -> tuple[str, tuple[int, int] | None, bool]:
             start = file.read(32)
             file.seek(0)
             picture = Image.open(file)
-            transpose = upright_transpose(picture)
+            known = (
+                picture.format != "PNG" or "exif" in picture.info
+            )  # else Pillow decodes a PNG to look behind its pixels
+            transpose = upright_transpose(picture) if known else None
     except (*DECODE_ERRORS, Image.DecompressionBombError):
         kind = side.own_file.suffix[1:] or "no suffix"
         is_picture = side.own_file.suffix.lower() in {*IMAGE_SUFFIXES, *OTHER_IMAGE_SUFFIXES} - {".npy"}

@@ -94,3 +94,8 @@ def test_copies_of_image_files_are_found_without_decoding(source, photos):
     rows = {(row["split"], row["key"]): row for row in find_copies(source.sides)}
     assert rows["train", "00"]["pixels"] == rows["validation", "07"]["pixels"]
     assert len({row["pixels"] for row in rows.values()}) == len(rows) - 1
+
+
+def test_headers_are_read_without_decoding(source, photos, monkeypatch):
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *_: pytest.fail("pixels were decoded"))
+    assert read_headers(source.sides.values()).sizes.total() == 10
