@@ -12,7 +12,7 @@ import pytest
 
 from kseg.labels import LabelMap
 from kseg.pairs.image_files import decode_image
-from pipeline import run
+from pipeline import inspect, run
 from pipeline.components.example_gen import example_gen
 from pipeline.engine.file_digests import FileDigests
 from pipeline.examples.sources.fingerprints import source_artifact
@@ -244,3 +244,21 @@ def test_the_command_that_prepares_a_data_set_gets_as_far_as_its_download(tmp_pa
         process.wait()
         process.stderr.close()
     assert "NewConnectionError" in lines[-1] and "images.tar.gz" in lines[-1], "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("config", "stop", "pairs"),
+    [
+        ("named", "duplicates_across_splits", {"train": 5, "test": 2}),  # both begin with `drawn(0)`
+        ("nameless", "no_class_table", {"train": 32, "validation": 4, "test": 4}),
+    ],
+)
+def test_a_tfds_data_set_can_be_inspected(config, stop, pairs, monkeypatch, data_dir, tmp_path, capsys):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+    monkeypatch.chdir(tmp_path)
+    assert inspect.main([f"tfds:tiny_pets:{config}", "--json", "--limit", "4"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert {split: row["pairs"] for split, row in found["splits"].items()} == pairs
+    assert found["pairs"] == {"total": sum(pairs.values()), "read": sum(pairs.values()), "quarantined": 0}
+    assert [row["name"] for row in found["anomalies"] if row["severity"] == "stop"] == [stop]
+    assert len(found["shown"]) == 4 and (tmp_path / found["contact_sheet"]).is_file()
