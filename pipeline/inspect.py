@@ -72,6 +72,8 @@ def _print_findings(arguments: argparse.Namespace, prog: str) -> int:
         schema=pathlib.Path(config.schema) if config.schema else None,
         report=_report if sys.stderr.isatty() else None,
     )
+    if sys.stderr.isatty():
+        _clear()
     void = proposal.void if proposal else None
     findings = {"data": str(config.data), **found.findings, "contact_sheet": None, "shown": []}
     findings["command"] = _command(arguments, prog, void)
@@ -211,11 +213,13 @@ def _has_colours() -> bool:
 
 
 def _report(read: int, total: int):
-    """Keeps the number of pairs on one line of a terminal, until all are read."""
-    if read % 16 == 0 or read == total:
+    """Keeps the number of pairs on one line of a terminal; `_clear` removes it."""
+    if read % 8 == 0:
         print(f"\r{f'{read} of {total} pairs read':40}", end="\r", file=sys.stderr, flush=True)
-    if read == total:
-        print(f"{'':40}", end="\r", file=sys.stderr, flush=True)
+
+
+def _clear():
+    print(f"\r{'':40}", end="\r", file=sys.stderr, flush=True)
 
 
 def _data_flags() -> dict[str, run_flags.Flag]:

@@ -1,10 +1,11 @@
-"""The findings as text for a terminal. Standard library only."""
+"""The findings as text for a terminal."""
 
 from __future__ import annotations
 
 import shutil
 import textwrap
 
+from kseg.labels import display_name
 from pipeline.validation.anomalies import LABELS, Anomaly, describe_kinds
 
 LABEL = 12  # columns of the words on the left
@@ -102,26 +103,29 @@ def _classes(findings) -> str:
 
 
 def _class_table(findings, width, colours) -> list[str]:
+    """A row for each class, or for the most common ones of very many."""
     rows = findings["classes"]
+    if len(rows) > MAX_CLASSES:
+        rows = sorted(filter(lambda row: row["share"], rows), key=lambda row: -row["share"])[:MAX_CLASSES]
     largest = max((row["share"] for row in rows), default=0) or 1
-    longest = max(len(row["name"]) for row in rows[:MAX_CLASSES])
     swatch = 3 if colours else 0
     room = width - LABEL - swatch - NUMBERS
-    name_width = max(5, min(longest, room - BAR // 2))
+    names = [display_name(row["name"], max(5, room - BAR // 2)) for row in rows]
+    name_width = max(5, *map(len, names)) if names else 5
     bar = max(0, min(BAR, room - name_width))
     lines = [
         f"{'':{LABEL + swatch}}{'id':>3} {'value':>5}  {'class':{name_width}} {'pixels':>8} {'images':>7} {'train':>6}"
     ]
-    for row in rows[:MAX_CLASSES]:
+    for name, row in zip(names, rows, strict=True):
         patch = "\x1b[48;2;{};{};{}m  \x1b[0m ".format(*row["colour"]) if colours else ""
-        name = row["name"] if len(row["name"]) <= name_width else f"{row['name'][: name_width - 3]}..."
         line = (
             f"{'':{LABEL}}{patch}{row['id']:3} {row['value']:5}  {name:{name_width}} {_percent(row['share']):>8} "
             f"{row['images']:7} {row['train_images']:6}  {'#' * round(bar * row['share'] / largest)}"
         )
         lines.append(line.rstrip())
-    if len(rows) > MAX_CLASSES:
-        lines.append(f"{'':{LABEL}}{len(rows) - MAX_CLASSES} more; --json lists all")
+    if hidden := len(findings["classes"]) - len(rows):
+        absent = sum(not row["share"] for row in findings["classes"])
+        lines.append(f"{'':{LABEL + swatch}}{hidden} more, of which {absent} do not occur; --json lists all")
     return lines
 
 
