@@ -31,6 +31,7 @@ from kseg.pairs.layouts.recognised import Classes, Recognised
 from kseg.pairs.listing import Fault, Listing, Pair
 from kseg.pairs.mask_files import decode_mask, pack_colours
 from kseg.pairs.other_formats import encode, side_of
+from kseg.pairs.polygons import picture_size
 from kseg.pairs.split_names import split_in_name, split_of_name
 
 ROBOFLOW = "_annotations.coco.json"
@@ -280,8 +281,7 @@ def recognise_instances(root: pathlib.Path) -> Recognised | None:
         crowds += sum(bool(a.get("iscrowd")) for annotations in index.annotations.values() for a in annotations)
         for entry in index.images:
             image = _find_picture(file, entry)
-            size = entry.get("height"), entry.get("width")
-            mask = CocoMask(file.path, entry["id"], size, values)
+            mask = CocoMask(file.path, entry["id"], _size(entry, image), values)
             _add(pairs, faults, file, entry, image, mask)
     rows = [(0, "background", (0, 0, 0)), *_rows(categories)]
     notes = (f"{crowds} crowds are void, and so are pixels of two categories; pixels of none are background.",)
@@ -376,6 +376,17 @@ def _rows(categories) -> list[tuple]:
         (number, category["name"], tuple(category["color"]) if category.get("color") else voc_colour(number))
         for number, category in enumerate(categories, 1)
     ]
+
+
+def _size(entry, image) -> tuple[int, int]:
+    """(height, width) as the file states it, or else of the picture."""
+    stated = entry.get("height"), entry.get("width")
+    if all(isinstance(number, int) and number > 0 for number in stated):
+        return stated
+    try:
+        return picture_size(side_of(image), MAX_PIXELS) if image else (0, 0)
+    except PairError:  # is reported when the picture is read
+        return (0, 0)
 
 
 def _find_picture(file: AnnotationFile, entry) -> pathlib.Path | None:

@@ -51,9 +51,12 @@ def list_folders(root: pathlib.Path) -> Listing:
     if not any(split_of_name(folder.name) for folder in folders):
         _refuse_unknown_splits(entries, folders)
         return _split_by_file_names(_match(images, masks, ""))
-    listings, used = [], set()
+    listings, used, unused = [], set(), []
     for folder, split in _split_folders(folders).items():
         mask_folder = _mask_folder(masks, folder, split)
+        if split == "test" and masks.is_dir() and not mask_folder.is_dir():  # masks of test sets are often kept back
+            unused.append(printable(folder))
+            continue
         used.add(mask_folder.name)
         listings.append(_match(folder, mask_folder, split))
     foreign = [entry for entry in entries if entry not in folders]
@@ -63,6 +66,7 @@ def list_folders(root: pathlib.Path) -> Listing:
         faults=[fault for listing in listings for fault in listing.faults],
         unused_masks=[path for listing in listings for path in listing.unused_masks],
         foreign_files=[*foreign, *(path for listing in listings for path in listing.foreign_files)],
+        unused_splits=unused,
     )
 
 

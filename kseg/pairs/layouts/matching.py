@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 import os
 import pathlib
 import re
@@ -22,6 +23,7 @@ JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 """What systems leave in folders, in lower case."""
 
 MOST = 0.5  # share of the names that have an affix
+NEARLY_ALL = 0.8  # share of the images, or of the masks, that affixes have to pair
 
 
 def subfolders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -181,8 +183,8 @@ def _core(stem, prefix, suffix) -> str | None:
 def find_affixes(images: Iterable[str], masks: Iterable[str]) -> Affixes | None:
     """The affixes by which names of images and masks belong together, or None.
 
-    They must give every image a mask of its own, or every mask an image of its own. Of several that do, those count that take
-    off least; if they pair the names differently, there is no answer.
+    They must give nearly every image a mask of its own, or nearly every mask an image of its own. Those count that pair most,
+    then those that take off least; if such pair the names differently, there is no answer.
 
     Args:
         images: names without suffix, with "/" between folders.
@@ -195,17 +197,15 @@ def find_affixes(images: Iterable[str], masks: Iterable[str]) -> Affixes | None:
         Affixes(image=('', '_rgb'), mask=('gt_', ''))
     """
     images, masks = list(images), list(masks)
-    best, answers = None, {}
+    best, answers = (math.ceil(NEARLY_ALL * min(len(images), len(masks))), -math.inf), {}
     for image_affixes in _affixes(images):
         for mask_affixes in _affixes(masks):
             affixes = Affixes(image_affixes, mask_affixes)
             pairing = _pairing(images, masks, affixes)
-            if pairing is None:
-                continue
-            taken = len("".join((*image_affixes, *mask_affixes)))
-            if best is None or taken < best:
-                best, answers = taken, {}
-            if taken == best:
+            rank = len(pairing), -len("".join((*image_affixes, *mask_affixes)))
+            if pairing and rank >= best:
+                answers = answers if rank == best else {}
+                best = rank
                 answers.setdefault(pairing, affixes)
     return next(iter(answers.values())) if len(answers) == 1 else None
 
@@ -228,32 +228,12 @@ def _affixes(stems) -> list[tuple[str, str]]:
     return [(prefix, suffix) for prefix in common(prefixes) for suffix in common(suffixes)]
 
 
-def _pairing(images, masks, affixes) -> frozenset | None:
-    """The pairs of names that share a part, if that pairs every image or every mask, one to one."""
-    of_mask = {}
-    for mask in masks:
-        core = affixes.mask_core(mask)
-        if core is not None and of_mask.setdefault(core, mask) != mask:
-            return None
-    of_image = {}
-    for image in images:
-        core = affixes.image_core(image)
-        if core is not None and of_image.setdefault(core, image) != image:
-            return None
-    shared = of_mask.keys() & of_image.keys()
-    if not shared or len(shared) < min(len(images), len(masks)):
-        return None
-    return frozenset((of_image[core], of_mask[core]) for core in shared)
-
-
-def strip_affixes(files: FolderFiles, core: Callable[[str], str | None]) -> FolderFiles:
-    """The files by the part of their key that images and masks share; others are foreign."""
-    kept, faults, foreign = {}, {}, list(files.foreign)
-    for source, target in ((files.files, kept), (files.faults, faults)):
-        for key, value in source.items():
-            name = core(key)
-            if name is None or name in kept:
-                foreign.append(value[0] if isinstance(value, tuple) else value)
-            else:
-                target[name] = value
-    return FolderFiles(kept, faults, foreign)
+def _pairing(images, masks, affixes) -> frozenset:
+    """The pairs of names that share a part; none if two images or two masks have the same."""
+    of_mask, of_image = {}, {}
+    for names, core_of, found in ((masks, affixes.mask_core, of_mask), (images, affixes.image_core, of_image)):
+        for name in names:
+            core = core_of(name)
+            if core is not None and found.setdefault(core, name) != name:
+                return frozenset()
+    return frozenset((of_image[core], of_mask[core]) for core in of_mask.keys() & of_image.keys())

@@ -78,7 +78,9 @@ def match_names(images: list[Named], masks: list[Named]) -> Matched:
 def _match(images, masks, address, affixes) -> Matched:
     by_core = {}
     for mask in masks:
-        by_core.setdefault(affixes.mask_core(address(mask)), mask)
+        core = affixes.mask_core(address(mask))
+        if core is not None:
+            by_core.setdefault(core, mask)
     pairs, left, used = [], [], set()
     for image in images:
         mask = by_core.get(affixes.image_core(address(image)))

@@ -7,10 +7,12 @@ pair them that pairs at least one file is a reading; a folder with one reading n
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import re
 
+from kseg.pairs.errors import printable
 from kseg.pairs.folder_files import may_list
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.matching import JUNK
@@ -83,8 +85,42 @@ def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
         for mask_token, mask_files in masks.items():
             matched = match_names(image_files, mask_files)
             if matched.pairs:
-                found[image_token, mask_token] = _recognised(root, image_token, mask_token, matched)
+                reading = _recognised(root, image_token, mask_token, matched)
+                patterns = [
+                    pattern_of(root, [file.path.parent for file in files]) for files in (image_files, mask_files)
+                ]
+                options = ("--images", patterns[0], "--masks", patterns[1])
+                found[image_token, mask_token] = dataclasses.replace(reading, options=options)
     return found
+
+
+def pattern_of(root: pathlib.Path, folders: list[pathlib.Path]) -> str:
+    """A pattern of the files in some folders, for `layouts.patterns`.
+
+    Example:
+        >>> pattern_of(pathlib.Path("d"), [pathlib.Path("d/train/imgs_1"), pathlib.Path("d/val/imgs_2")])
+        '*/imgs_*/*'
+    """
+    places = sorted({folder.relative_to(root).parts for folder in folders})
+    if len({len(parts) for parts in places}) > 1:
+        start = _shared_start(places)
+        return "/".join((*start, "**", "*"))
+    return "/".join((*(_common(names) for names in zip(*places, strict=True)), "*"))
+
+
+def _common(names) -> str:
+    """The names as one, with * for that in which they differ."""
+    if len(set(names)) == 1:
+        return names[0]
+    start = "".join(_shared_start(names))
+    end = "".join(_shared_start([name[len(start) :][::-1] for name in names]))[::-1]
+    return f"{start}*{end}"
+
+
+def _shared_start(sequences) -> list:
+    """What sequences have in common from the first item on."""
+    same = itertools.takewhile(lambda items: len(set(items)) == 1, zip(*sequences, strict=False))
+    return [items[0] for items in same]
 
 
 def _is_mask_file(path) -> bool:
@@ -115,11 +151,14 @@ def _recognised(root, image_token, mask_token, matched: Matched) -> Recognised:
         notes.append(f"Images and masks belong together as {describe_affixes(matched.affixes)}.")
     name = f"folders {image_token or 'of images'} and {mask_token}"
     splits = {pair.split for pair in listing.pairs}
-    if "" in splits and len(splits) > 1:
-        left = sorted({pair.image.path.parent.name for pair in listing.pairs if not pair.split})
-        notes.append(f"{', '.join(left)} is of no known split and is left out.")
-        pairs = [pair for pair in listing.pairs if pair.split]
-        faults = [fault for fault in listing.faults if fault.pair.split]
+    every = [*listing.pairs, *(fault.pair for fault in listing.faults)]
+    unused = {pair.split for pair in every} - splits
+    unused |= {""} if len(splits) > 1 else set()
+    left = sorted({printable(pair.image.path.parent) for pair in every if pair.split in unused})
+    if left:
+        notes.append(f"{', '.join(left)}: no masks, or no known split; left out.")
+        pairs = [pair for pair in listing.pairs if pair.split not in unused]
+        faults = [fault for fault in listing.faults if fault.pair.split not in unused]
         listing = dataclasses.replace(listing, pairs=pairs, faults=faults, unused_splits=left)
     return Recognised(name, listing, root, find_classes(root), tuple(notes))
 

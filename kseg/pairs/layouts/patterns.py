@@ -95,6 +95,8 @@ def _named(match, path, root) -> Named:
             split = split_of_name(part)
         elif part:
             parts.append(part)
+    if not split:  # that of a folder which the pattern spells out
+        split = next(filter(None, map(split_of_name, path.relative_to(root).parent.parts)), "")
     key = "/".join(parts) or file_key(path, root)
     suffix = path.suffix
     return Named(split, key.removesuffix(suffix) if suffix else key, path)

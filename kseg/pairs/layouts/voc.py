@@ -94,7 +94,12 @@ def list_voc(root: pathlib.Path, masks: str = "SegmentationClass", train: str = 
     found = _splits_of_lists(lists, others) | ({larger: "train"} if larger in paths else {})
     names = {path: _read_names(path) for path in found}
     pairs, faults = {}, []
+    without_masks = [
+        path for path, split in found.items() if split == "test" and not _any_mask(root, masks, names[path])
+    ]
     for path, split in found.items():
+        if path in without_masks:
+            continue
         for number, key in enumerate(names[path], start=1):
             pair = _voc_pair(root, masks, split, key)
             error = _voc_error(pair, (split, key) in pairs, f"{printable(path)}, name {number}")
@@ -103,7 +108,12 @@ def list_voc(root: pathlib.Path, masks: str = "SegmentationClass", train: str = 
             else:
                 pairs[split, key] = pair
     unused = _lists_of_others(set(paths) - found.keys(), {key for path in found for key in names[path]})
-    return Listing(list(pairs.values()), faults, unused_splits=unused)
+    return Listing(list(pairs.values()), faults, unused_splits=[*map(printable, without_masks), *unused])
+
+
+def _any_mask(root, masks, names) -> bool:
+    """Whether a name of a list has a mask; those of test sets are often kept back."""
+    return any(_voc_pair(root, masks, "", name).mask.path.is_file() for name in names if "\0" not in name)
 
 
 def _lists_of_others(paths, listed) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from kseg.labels import LabelMap
+from kseg.pairs.errors import PairError, SeveralReadingsError
 from kseg.pairs.image_files import decode_image
 from kseg.pairs.image_folder import read_pair, recognise_pairs
 from kseg.pairs.recognisers import find_readings
@@ -278,3 +279,120 @@ def test_suffixes_may_have_capitals(build, tmp_path):
     expected = build(tmp_path)
     capitals(tmp_path)
     check(tmp_path, *expected)
+
+
+def test_two_patterns_read_any_folder(tmp_path):
+    for split in ("train", "val"):
+        for name in NAMES:
+            picture(tmp_path / "left" / split / "scene1" / f"{name}_rgb.png")
+            mask(tmp_path / "gt" / split / "scene1" / f"{name}_label.tif", 0, 1)
+    found = recognise_pairs(tmp_path, images="left/**/*_rgb.png", masks="gt/**/*_label.tif")
+    assert [(pair.split, pair.key) for pair in found.listing.pairs[:2]] == [
+        ("train", "scene1/a"),
+        ("train", "scene1/b"),
+    ]
+    assert collections.Counter(pair.split for pair in found.listing.pairs) == {"train": 4, "validation": 4}
+    assert found.listing.pairs[5].mask.path == tmp_path / "gt" / "val" / "scene1" / "b_label.tif"
+
+
+def test_a_suffix_that_pairs_everything_needs_no_pattern_of_its_own(tmp_path):
+    for name in NAMES:
+        picture(tmp_path / "p" / f"shot_{name}.jpg")
+        mask(tmp_path / "q" / f"{name}-seg.png", 0, 1)
+    found = recognise_pairs(tmp_path, images="p", masks="q")
+    assert len(found.listing.pairs) == 4
+    assert "Images and masks belong together as shot_X and X-seg." in found.notes
+
+
+def test_patterns_that_pair_nothing_show_what_their_wildcards_take(tmp_path):
+    for name in NAMES:
+        picture(tmp_path / "p" / f"{name}.jpg")
+        mask(tmp_path / "q" / f"{name}{name}9.png", 0, 1)
+    with pytest.raises(PairError, match=r"Received: images for a, b, c, masks for aa9, bb9, cc9 \["):
+        recognise_pairs(tmp_path, images="p/*.jpg", masks="q/*.png")
+    with pytest.raises(PairError, match=r"Received: none for 'r/\*\.png' .*There are: p, q"):
+        recognise_pairs(tmp_path, images="p/*.jpg", masks="r/*.png")
+    with pytest.raises(PairError, match="must stay inside the data"):
+        recognise_pairs(tmp_path, images="../*.jpg", masks="q/*.png")
+    with pytest.raises(ValueError, match="must be given together"):
+        recognise_pairs(tmp_path, images="p/*.jpg")
+
+
+def test_a_missing_mask_is_a_fault_with_the_nearest_names_and_the_others_are_read(tmp_path):
+    for number in range(12):
+        picture(tmp_path / "imgs" / f"{number:03}.png")
+        if number != 7:
+            mask(tmp_path / "masks" / f"{number:03}_mask.png", 0, 1)
+    mask(tmp_path / "masks" / "0077_mask.png", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert (len(found.listing.pairs), found.listing.unused_masks) == (11, [tmp_path / "masks" / "0077_mask.png"])
+    (fault,) = found.listing.faults
+    assert (fault.pair.key, fault.error.name) == ("007", "missing_mask") and "0077_mask" in fault.error.what
+
+
+def test_own_folders_of_two_kinds_of_masks_are_two_readings_each_with_its_command(tmp_path):
+    for name in NAMES:
+        picture(tmp_path / "train" / "imgs" / f"{name}.jpg")
+        mask(tmp_path / "train" / "labels" / f"{name}.png", 0, 1)
+        mask(tmp_path / "train" / "annotations" / f"{name}.png", 1, 0)
+    with pytest.raises(SeveralReadingsError) as raised:
+        recognise_pairs(tmp_path)
+    chosen = {}
+    for reading in raised.value.readings:
+        flags = dict(zip(reading.options[::2], reading.options[1::2], strict=True))
+        again = recognise_pairs(reading.root, images=flags["--images"], masks=flags["--masks"])
+        assert [(p.split, p.mask.path) for p in again.listing.pairs] == [
+            (p.split, p.mask.path) for p in reading.listing.pairs
+        ]
+        chosen[again.listing.pairs[0].mask.path.parent.name] = len(again.listing.pairs)
+    assert chosen == {"labels": 4, "annotations": 4}
+
+
+@pytest.mark.parametrize("words", [("images", "masks"), ("imgs", "labels")])
+def test_a_test_split_without_masks_is_left_out_by_name(words, tmp_path):
+    for split, names in (("train", NAMES), ("val", "xy"), ("test", "z")):
+        for name in names:
+            picture(tmp_path / words[0] / split / f"{name}.png")
+            if split != "test":
+                mask(tmp_path / words[1] / split / f"{name}.png", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert found.listing.faults == [] and len(found.listing.pairs) == 6
+    assert found.listing.unused_splits == [str(tmp_path / words[0] / "test")]
+
+
+def test_a_list_of_a_test_set_without_masks_is_left_out_by_name(tmp_path):
+    for name in NAMES:
+        picture(tmp_path / "JPEGImages" / f"{name}.jpg")
+    for name in "abc":
+        mask(tmp_path / "SegmentationClass" / f"{name}.png", 0, 1)
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    for split, names in (("train", "ab"), ("val", "c"), ("test", "d")):
+        text(lists / f"{split}.txt", "".join(f"{name}\n" for name in names))
+    found = recognise_pairs(tmp_path)
+    assert (found.listing.faults, found.listing.unused_splits) == ([], [str(lists / "test.txt")])
+
+
+def test_a_broken_file_of_polygons_is_a_fault_of_its_pair(tmp_path):
+    shape = {"label": "cat", "points": [[1, 1], [4, 1], [4, 4]], "shape_type": "polygon"}
+    for name in NAMES:
+        picture(tmp_path / f"{name}.jpg")
+        shapes = [shape] if name != "c" else [{"label": "cat", "points": [[1, 1]], "shape_type": "point"}]
+        content = {"shapes": shapes, "imagePath": f"{name}.jpg", "imageHeight": SIZE[0], "imageWidth": SIZE[1]}
+        text(tmp_path / f"{name}.json", content if name != "b" else '{"shapes": [')
+    found = recognise_pairs(tmp_path, validation_share=0, test_share=0)
+    assert (found.layout, [pair.key for pair in found.listing.pairs]) == ("labelme", list(NAMES))
+    faults = {}
+    for pair in found.listing.pairs:
+        try:
+            read_pair(pair, found.classes.label_map())
+        except PairError as error:
+            faults[pair.key] = error.name
+    assert faults == {"b": "bad_polygons", "c": "shape_without_area"}
+
+
+def test_pictures_of_a_compressed_array_are_read_in_any_order(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (20, *SIZE, 3), np.uint8)
+    np.savez_compressed(tmp_path / "data.npz", x_train=images, y_train=images[..., 0] // 128)
+    pairs = recognise_pairs(tmp_path / "data.npz").listing.pairs
+    for pair in pairs[::-1] + pairs[::3]:
+        np.testing.assert_array_equal(decode_image(pair.image.read()), images[int(pair.key.rpartition("/")[2])])
