@@ -18,7 +18,7 @@ import tempfile
 import typing
 
 from pipeline.engine.arguments import Parser, add_option
-from pipeline.engine.console import imports, run_command
+from pipeline.engine.console import imports, run_command, user_message
 from pipeline.engine.files import atomic, check_output_file
 from pipeline.settings import config as settings
 from pipeline.settings import run_flags
@@ -46,9 +46,9 @@ def _inspect(argv: list[str], prog: str) -> int:
     arguments, _ = build_parser(prog).parse(argv)
     try:
         return _print_findings(arguments, prog)
-    except ValueError as error:
-        if arguments.json:
-            print(json.dumps({"data": arguments.data, "status": UNREADABLE, "error": str(error)}, indent=1))
+    except Exception as error:
+        if arguments.json and (message := user_message(error)):
+            print(json.dumps({"data": arguments.data, "status": UNREADABLE, "error": message}, indent=1))
         raise
 
 

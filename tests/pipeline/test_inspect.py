@@ -1,5 +1,6 @@
 """The command inspect: what it prints and writes, its exit statuses, and that it agrees with the line."""
 
+import errno
 import itertools
 import json
 import re
@@ -173,6 +174,16 @@ def test_unreadable_data_give_status_2_a_message_and_no_picture(inspect, photos,
     found = json.loads(out)
     assert (status, found["status"], found["data"]) == (2, 2, str(photos)) and message in found["error"]
     assert not list((tmp_path / "here").iterdir())
+
+
+def test_a_fault_of_the_disk_is_in_the_json_too(inspect, photos, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(photos))
+
+    monkeypatch.setattr("kseg.pairs.image_folder.find_readings", refuse)
+    status, out, err = inspect(photos, "--json")
+    found = json.loads(out)
+    assert (status, found["status"]) == (2, 2) and err == f"error: {found['error']}\n" and str(photos) in err
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,20 @@ def test_data_lineage_and_settings_are_shown_and_text_from_the_data_is_escaped(t
     assert all(str(folder) in page.text for folder in artifacts.values())
 
 
+def test_quarantined_pairs_have_one_row_per_reason_and_are_no_anomalies_once_more(tmp_path, artifacts):
+    ingestion = json.loads((artifacts["example_gen"] / "ingestion.json").read_text())
+    (row,) = ingestion["quarantined"]
+    ingestion["quarantined"] = [{**row, "key": f"k{number}", "where": f"{number}.png"} for number in range(30)]
+    (artifacts["example_gen"] / "ingestion.json").write_text(json.dumps(ingestion))
+    anomaly = {"severity": "quarantine", **{key: row[key] for key in ("name", "what", "cure")}, "where": "9.png"}
+    found = {"anomalies": [anomaly, {**anomaly, "severity": "warn", "what": "Something else"}]}
+    (artifacts["example_validator"] / "anomalies.json").write_text(json.dumps(found))
+    report.write(tmp_path / "page.html", name="streets", artifacts=artifacts)
+    page = Page((tmp_path / "page.html").read_text())
+    assert page.text.count("The image is truncated") == 1 and page.text.count("Something else") == 1
+    assert "Quarantined: 30" in page.text and "26 more" in page.text and "k29" in page.text
+
+
 def test_each_split_is_shown_with_its_sizes_by_area_and_the_share_of_void(tmp_path, artifacts):
     text = written(tmp_path, artifacts)[0]
     rows = re.findall(r"<tr><td>(?:train|test)</td>.*?</tr>", text)
