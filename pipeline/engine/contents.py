@@ -80,3 +80,16 @@ def file_digest(path: pathlib.Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_states(folder: pathlib.Path) -> dict[str, tuple[int, ...]]:
+    """What the file system says of every file below `folder`: size, time of change and inode, by path.
+
+    While it is the same, no file was changed by a program; a failing disk changes files without it. Empty while another process
+    replaces the folder.
+    """
+    try:
+        states = [(path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    except FileNotFoundError:
+        return {}
+    return {path.relative_to(folder).as_posix(): (at.st_size, at.st_ctime_ns, at.st_ino) for path, at in states}

@@ -17,8 +17,8 @@ import shutil
 
 from pipeline.engine import explain, progress
 from pipeline.engine.ancestry import RECIPE
-from pipeline.engine.contents import MANIFEST, damage, file_digest, write_manifest
-from pipeline.engine.files import read_json
+from pipeline.engine.contents import MANIFEST, damage, file_digest, file_states, write_manifest
+from pipeline.engine.files import read_json, write_json, write_text
 from pipeline.engine.fingerprints import Artifact, describe
 
 MADE_FROM = "made_from.json"
@@ -57,7 +57,7 @@ class Store:
         self.explain, self.verify = explain, verify
         self._in_use = None
         self._runs = {}  # arguments of `_finish` by fingerprint, to make a result again that turns out to be damaged
-        self._sound = set()  # fingerprints of results whose digests were compared in this process
+        self._sound = {}  # what the file system said of results, by fingerprint, when their digests were compared
 
     def run(self, component, config, *, choices=None, resume=False, valid=None, **inputs) -> Artifact:
         """Returns the artifact of `component(out, config, **inputs)`, made now or earlier.
@@ -101,24 +101,23 @@ class Store:
                 if not fault:
                     if not silent:
                         progress.print_status(name, f"cached  {final}")
-                    if digests:
-                        self._sound.add(artifact.fingerprint)
                     return
                 progress.print_status(name, f"will run: {fault}")
-            self._check_inputs(name, inputs)
             scratch.mkdir(exist_ok=True)
             try:
-                made_from = self._made_from(inputs)
-                _call(component, scratch, config, inputs)
-                (scratch / RECIPE).write_text(recipe, encoding="utf-8")
-                (scratch / MADE_FROM).write_text(json.dumps(made_from, indent=1, sort_keys=True), encoding="utf-8")
+                if not _has_ended(scratch, recipe):
+                    self._check_inputs(name, inputs)
+                    made_from = self._made_from(inputs)
+                    _call(component, scratch, config, inputs)
+                    write_json(scratch / MADE_FROM, made_from)
+                    write_text(scratch / RECIPE, recipe)
                 write_manifest(scratch)
             except BaseException:
                 if not resume:  # leave nothing behind, least of all on a full disk
                     shutil.rmtree(scratch, ignore_errors=True)
                 raise
             _publish(scratch, final)
-            self._sound = {artifact.fingerprint}  # what was made from an earlier result is sound no more
+            self._sound[artifact.fingerprint] = file_states(final)
 
     def join(self, component, config, *, choices=None, **inputs):
         """Takes part in what another machine runs with these arguments, unless it is finished; keeps no result.
@@ -180,26 +179,17 @@ class Store:
             ValueError: a damaged one was not made by this process.
         """
         for value in inputs.values():
-            if not isinstance(value, Artifact) or value.rehash or value.fingerprint in self._sound:
+            if not isinstance(value, Artifact) or value.rehash:
                 continue
-            if run := self._runs.get(value.fingerprint):
-                self._finish(*run, digests=True, silent=True)
+            folder, run = pathlib.Path(value.path), self._runs.get(value.fingerprint)
+            if not run and not (folder / MANIFEST).is_file():  # no folder, or one from before there were manifests
                 continue
-            folder = pathlib.Path(
-                value.path
-            )  # of an earlier run, or a pushed version; some from before there were manifests
-            damaged = damage(folder) if (folder / MANIFEST).is_file() else []
-            if damaged:
-                cure = (
-                    f"Make it again with --until {folder.parent.name} --verify"
-                    if self._is_ours(value)
-                    else "Restore it"
-                )
-                raise ValueError(
-                    f"What a component reads must be as it was written. Received: {_shorten(damaged)} [{folder}], which {name} "
-                    f"reads. {cure}, or remove that folder."
-                )
-            self._sound.add(value.fingerprint)
+            digests = self._sound.get(value.fingerprint) != file_states(folder)
+            if run:
+                self._finish(*run, digests=digests, silent=True)
+            elif digests:  # of an earlier run, or a pushed version
+                _refuse_damage(name, folder, self._is_ours(value))
+            self._sound[value.fingerprint] = file_states(folder)
 
     def _enter(self, name, fingerprint, resume) -> pathlib.Path:
         """Where the component works; from now on the store is in use, after waiting for whoever clears it."""
@@ -211,6 +201,15 @@ class Store:
         if not resume:
             _remove_leftovers(scratch.parent)
         return scratch
+
+
+def _refuse_damage(name, folder, ours):
+    if damaged := damage(folder):
+        cure = f"Make it again with --until {folder.parent.name} --verify" if ours else "Restore it"
+        raise ValueError(
+            f"What a component reads must be as it was written. Received: {_shorten(damaged)} [{folder}], which {name} reads. "
+            f"{cure}, or remove that folder."
+        )
 
 
 def _shorten(found: list[str]) -> str:
@@ -230,6 +229,11 @@ def _call(component, out, config, inputs):
     with progress.component(component.__name__), _refusing_changed(component.__name__, inputs):
         values = {name: value.path if isinstance(value, Artifact) else value.value for name, value in inputs.items()}
         component(out, config, **values)
+
+
+def _has_ended(scratch, recipe: str) -> bool:
+    """Whether a killed run was only to publish what lies here."""
+    return (scratch / RECIPE).is_file() and (scratch / RECIPE).read_bytes() == recipe.encode()
 
 
 def _publish(scratch, final):

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import pytest
 
+from pipeline.engine import store as store_module
 from pipeline.engine.fingerprints import Artifact, Untracked, external
 from pipeline.engine.store import Store
 
@@ -292,6 +294,48 @@ def test_verify_compares_the_bytes_of_every_result(tmp_path, capsys):
     assert capsys.readouterr().out.count("will run: its result is damaged") == 2
     assert chain(tmp_path, verify=True)[1] == ["data", "model", "scores", "note"]
     assert chain(tmp_path, verify=True)[1] == []
+
+
+def test_bytes_are_compared_once_and_again_if_a_file_changes_meanwhile(tmp_path, monkeypatch):
+    def data(out, config):
+        (out / "shard").write_bytes(b"0123456789")
+
+    def reads(out, config, *, data):
+        assert (data / "shard").read_bytes() == b"0123456789"
+
+    read, real = [], store_module.damage
+    monkeypatch.setattr(
+        store_module, "damage", lambda folder, *, digests=True: read.append(digests) or real(folder, digests=digests)
+    )
+    store = Store(tmp_path)
+    made = store.run(data, Config())
+    store.run(reads, Config(1), data=made)
+    assert not any(read)  # just written
+    time.sleep(0.05)  # longer than a tick of the file system's clock
+    spoil(made.path / "shard", "zeroed")
+    store.run(reads, Config(2), data=made)
+    assert any(read)
+    store = Store(tmp_path)
+    store.run(data, Config())
+    store.run(reads, Config(3), data=made)
+    read.clear()
+    store.run(reads, Config(4), data=made)
+    assert read and not any(read)
+
+
+def test_a_run_killed_after_its_component_had_ended_only_publishes(tmp_path, monkeypatch):
+    calls = []
+
+    def train(out, config):
+        calls.append(1)
+        (out / "weights").write_text("1")
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store_module, "write_manifest", lambda folder: signal.raise_signal(signal.SIGINT))
+        Store(tmp_path).run(train, Config(), resume=True)
+    assert not (tmp_path / "train").exists()
+    made = Store(tmp_path).run(train, Config(), resume=True)
+    assert calls == [1] and (made.path / "weights").read_text() == "1"
 
 
 def test_what_was_made_from_an_earlier_result_is_made_again(tmp_path, capsys):
