@@ -60,10 +60,23 @@ class Boundary:
         """The folder as it is named and as it is, each absolute."""
         return os.path.abspath(self.folder), os.path.realpath(self.folder)
 
+    @functools.cached_property
+    def _real_folders(self) -> dict[str, str]:
+        return {}
+
+    def _real_path(self, path: str) -> str:
+        """As `os.path.realpath`, with one look at the file system for each file of a folder that was seen before."""
+        folder, name = os.path.split(path)
+        if name in ("", ".", "..") or os.path.islink(path):
+            return os.path.realpath(path)
+        if folder not in self._real_folders:
+            self._real_folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._real_folders[folder], name)
+
     def contains(self, path: pathlib.Path) -> bool:
         """Whether a path may be opened, or would be if there were something."""
         named, real = self._places
-        if path == self.given or _is_below(os.path.realpath(path), real):
+        if path == self.given or _is_below(self._real_path(os.fspath(path)), real):
             return True
         return self.follow_links and _is_below(os.path.abspath(path), named)
 

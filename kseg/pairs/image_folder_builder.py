@@ -28,6 +28,8 @@ class ImageFolderConfig(tfds.core.BuilderConfig):
         labels: the classes.
         validation_share: share of validation pairs if the source has no splits.
         test_share: share of test pairs if the source has no splits.
+        data_root: as of `image_folder.list_pairs`: folder outside which no file is opened.
+        follow_links: whether links may lead out of it.
     """
 
     name: str = ""
@@ -35,6 +37,8 @@ class ImageFolderConfig(tfds.core.BuilderConfig):
     labels: LabelMap | None = None
     validation_share: float = 0.1
     test_share: float = 0.1
+    data_root: str | None = None
+    follow_links: bool = False
 
     def __post_init__(self):
         # TFDS stores prepared data in a folder of this name, so the name must identify the source.
@@ -72,7 +76,8 @@ class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 f"Received: config={config}. Read the labels with LabelMap.from_csv."
             )
         shares = {"validation_share": config.validation_share, "test_share": config.test_share}
-        listing = list_pairs(config.root, **shares)
+        places = {"data_root": config.data_root, "follow_links": config.follow_links}
+        listing = list_pairs(config.root, **shares, **places)
         if listing.faults:
             raise listing.faults[0].error
         self._pairs = listing.pairs
