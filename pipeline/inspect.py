@@ -63,7 +63,7 @@ def _print_findings(arguments: argparse.Namespace, prog: str) -> int:
     with imports():
         from pipeline.inspection import findings as inspection
         from pipeline.inspection import text
-    source, proposal = _open(config)
+    source, proposal = _open(config, prog)
     found = inspection.inspect_source(
         source,
         config,
@@ -104,8 +104,12 @@ def _read_config(arguments: argparse.Namespace) -> settings.Config:
     return run_flags.read_config(argparse.Namespace(**vars(arguments) | {"config": None}))
 
 
-def _open(config: settings.Config):
-    """The source, and the error with the proposed table where there was none."""
+def _open(config: settings.Config, prog: str):
+    """The source, and the error with the proposed table where there was none.
+
+    Raises:
+        ValueError: it cannot be read; commands in the message are those of `prog`.
+    """
     from kseg.pairs.class_table import format_table
     from pipeline.examples.sources.classes import MissingTableError
     from pipeline.examples.sources.opening import open_source
@@ -115,6 +119,8 @@ def _open(config: settings.Config):
         return open_source(config.data, config.example_gen, classes), None
     except MissingTableError as error:
         proposal = error
+    except ValueError as error:
+        raise ValueError(str(error).replace("python -m pipeline.run --data", prog)) from None
     with tempfile.TemporaryDirectory() as folder:
         table = pathlib.Path(folder, "classes.csv")
         table.write_text(format_table(proposal.rows), encoding="utf-8")

@@ -176,6 +176,11 @@ def test_unreadable_data_give_status_2_a_message_and_no_picture(inspect, photos,
     assert not list((tmp_path / "here").iterdir())
 
 
+def test_where_the_user_must_choose_the_commands_inspect(inspect, photos):
+    status, _, err = inspect(photos)  # classes.csv has a row called void
+    assert status == 2 and f"as void, not trained:  python -m pipeline.inspect {photos} --ignore-value 9" in err
+
+
 def test_a_fault_of_the_disk_is_in_the_json_too(inspect, photos, monkeypatch):
     def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied", str(photos))
