@@ -1,10 +1,10 @@
 """Pairs of image and mask files: finding them in a folder, and reading one. numpy, Pillow and simplejpeg only.
 
-`list_pairs` knows four layouts:
+`recognisers` knows the layouts of public data sets, of label tools and of people's own folders; docs/data.md lists them. The
+plainest:
 
     images/<split>/<key>.jpg + masks/<split>/<key>.png         splits by their names, see split_names
     images/<key>.jpg + masks/<key>.png                         split by a hash of the key
-    JPEGImages/ + SegmentationClass/ + ImageSets/Segmentation/<split>.txt      the layout of PASCAL VOC
     pairs.csv with the columns image, mask and optionally split                paths relative to the file, or absolute
 
 No file outside the folder is opened; of a table, none outside its folder or a data root. Folders may be nested below a split; the

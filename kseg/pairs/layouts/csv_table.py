@@ -32,7 +32,7 @@ TABLE_CURE = "Write it as UTF-8 with commas; the first line is image,mask or ima
 
 
 def recognise(root: pathlib.Path) -> Recognised | None:
-    """A file, other than those that other layouts read; one that is no table of pairs is refused.
+    """A table with the columns image, mask and optionally split; any other file that no layout reads is refused.
 
     Raises:
         PairError: the file is not such a table.

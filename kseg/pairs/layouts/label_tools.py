@@ -58,7 +58,7 @@ def split_and_key(root: pathlib.Path, path: pathlib.Path, without: tuple[str, ..
 
 
 def recognise_labelme(root: pathlib.Path) -> Recognised | None:
-    """A folder of JSON files with shapes; a picture without one is a fault.
+    """A folder of pictures and JSON files with shapes; a picture without one is a fault.
 
     Raises:
         PairError: a JSON file cannot be read.

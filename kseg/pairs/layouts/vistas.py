@@ -13,12 +13,12 @@ SPLITS = {"training": "train", "validation": "validation"}
 
 
 def recognise(root: pathlib.Path) -> Recognised | None:
-    """The labels of version 1.2, or those beside the images."""
+    """A folder with training/images/ and config_v1.2.json or config.json: labels of version 1.2, or those beside the images."""
     return _recognise(root, "v1.2/labels", "config_v1.2.json") or _recognise(root, "labels", "config.json")
 
 
 def recognise_v2(root: pathlib.Path) -> Recognised | None:
-    """The labels of version 2.0."""
+    """A folder with training/v2.0/labels/ and config_v2.0.json: the labels of version 2.0."""
     return _recognise(root, "v2.0/labels", "config_v2.0.json")
 
 

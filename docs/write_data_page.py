@@ -1,0 +1,92 @@
+"""Writes docs/data.md from what the code recognises: `python docs/write_data_page.py`, run from the checkout."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+from kseg.pairs import recognisers
+from kseg.pairs.layouts import class_files, class_tables
+from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES
+
+PAGE = pathlib.Path(__file__).resolve().parent / "data.md"
+
+START = """# Data
+
+Written by `docs/write_data_page.py` from what the code recognises; a test holds both together.
+
+    python -m pipeline.run --data FOLDER
+
+is enough where the layout itself says everything: it is recognised by what lies in the folder, or in the folders in it, and the
+first lines of the run say what was found ("CamVid as downloaded: 701 pairs ..."). Classes come from, in this order, `--classes`,
+`classes.csv` in the folder, the layout's own table. Splits are those of the layout; where it has none, a hash of each key assigns
+them. Splits without masks are left out by name. What cannot be paired or read is set aside by name, and the rest is read.
+"""
+SEVERAL = """
+## Where several readings lie in a folder
+
+The run stops and prints a command for each, with `--layout NAME` from the table above, or with two patterns. These are read on
+request alone, since another reading is the usual one:
+"""
+PATTERNS = """
+## Any other folder
+
+    python -m pipeline.run --data FOLDER --images 'left/**/*_rgb.png' --masks 'gt/**/*_label.tif'
+
+Two patterns read any folder. `*` and `?` take parts of a name, `**` takes folders, and a folder alone means everything in it. An
+image and a mask for which the wildcards take the same belong together; a suffix or prefix such as `_mask` that is left over is
+found where only one pairs the names. A name of a split that a wildcard takes is the split.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join(
+        [
+            START,
+            "## Layouts",
+            "",
+            "| `--layout` | recognised by |",
+            "| --- | --- |",
+            *(f"| `{name}` | {first_line(function)} |" for name, function in recognisers.NAMED.items()),
+            "| `folders` | images/ and masks/, with or without folders of splits. |",
+            "| (none) | Folders named by such words as imgs, photos, labels, annotations, gt, with one way to pair them. |",
+            SEVERAL,
+            "| command | what it reads |",
+            "| --- | --- |",
+            *(f"| `--data FOLDER --layout {name}` | {first_line(f)} |" for name, f in recognisers.ON_REQUEST.items()),
+            PATTERNS,
+            "## Formats",
+            "",
+            f"- images: {suffixes(IMAGE_SUFFIXES)}; JPEG and PNG keep their bytes, all others become PNG and are counted",
+            f"- masks: {suffixes(MASK_SUFFIXES)}; JPEG where a table of ranges says which levels are which class",
+            "- stacks of pages, arrays of numpy, Parquet and COCO's JSON, read picture by picture; Parquet, COCO and YAML need",
+            "  `pip install 'kseg[formats]'`",
+            "",
+            "## Tables of classes",
+            "",
+            "| file in the folder | what it holds |",
+            "| --- | --- |",
+            "| `classes.csv` | The columns value, name, red, green, blue. |",
+            *(f"| `{name}` | {first_line(read)} |" for name, read in class_files.READERS.items()),
+            "",
+            "| `--classes` | source |",
+            "| --- | --- |",
+            *(f"| `{name}` | {table.source} |" for name, table in class_tables.BUILT_IN.items()),
+            "",
+        ]
+    )
+
+
+def first_line(function) -> str:
+    """The first line of a docstring."""
+    line = function.__doc__.strip().splitlines()[0].replace("|", "or")
+    return re.sub(r"([*<])", r"\\\1", line)
+
+
+def suffixes(known) -> str:
+    return ", ".join(f"`{suffix}`" for suffix in known)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
