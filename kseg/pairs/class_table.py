@@ -39,6 +39,7 @@ class MaskScan:
         scanned: masks that were decoded.
         values: pixels by value, of grey and palette masks.
         palette: colour by value, of palette masks; the first palette that has a value counts.
+        indexed: pixels by (value, colour), of palette masks.
         colours: pixels by (red, green, blue), of RGB masks.
         too_many_colours: whether an RGB mask has more than `MAX_COLOURS`.
         errors: of masks that cannot be read.
@@ -48,6 +49,7 @@ class MaskScan:
     scanned: int = 0
     values: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     palette: dict[int, tuple] = dataclasses.field(default_factory=dict)
+    indexed: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     colours: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     too_many_colours: bool = False
     errors: list[PairError] = dataclasses.field(default_factory=list)
@@ -103,6 +105,7 @@ def _count(scan: MaskScan, pixels: np.ndarray, palette) -> None:
         scan.values[value] += int(counts[value])
         if palette and value < len(palette):
             scan.palette.setdefault(value, palette[value])
+            scan.indexed[value, palette[value]] += int(counts[value])
 
 
 def propose_classes(scan: MaskScan, ignore_value: int | None = None) -> list[ProposedRow]:
@@ -128,7 +131,7 @@ def propose_classes(scan: MaskScan, ignore_value: int | None = None) -> list[Pro
     """
     if not scan.scanned:
         raise scan.errors[0]
-    pixels, colours = _merge(scan, ignore_value)
+    pixels, colours = _merge(_read_reordered_by_colour(scan), ignore_value)
     void = ignore_value if ignore_value is not None else _probable_void(pixels, colours)
     if scan.too_many_colours or len(pixels) - (void in pixels) > VOID:
         raise ValueError(_too_many_message(scan, pixels))
@@ -140,6 +143,21 @@ def propose_classes(scan: MaskScan, ignore_value: int | None = None) -> list[Pro
             colours[value] = VOC_VOID if value == void and VOC_VOID not in colours.values() else next(unused)
         rows.append(ProposedRow(value, name, colours[value], count / everything))
     return rows
+
+
+def _read_reordered_by_colour(scan: MaskScan) -> MaskScan:
+    """The scan with palette masks counted by colour, if a colour has several values, as where tools sorted the palettes."""
+    values_of: dict[tuple, set[int]] = {}
+    for value, colour in scan.indexed:
+        values_of.setdefault(colour, set()).add(value)
+    several = {colour for colour, values in values_of.items() if len(values) > 1}
+    if not any(colour in several and scan.palette[value] != colour for value, colour in scan.indexed):
+        return scan  # no value has another colour elsewhere
+    values, colours = scan.values.copy(), scan.colours.copy()
+    for (value, colour), pixels in scan.indexed.items():
+        values[value] -= pixels
+        colours[colour] += pixels
+    return dataclasses.replace(scan, values=+values, palette={}, colours=colours)
 
 
 def _merge(scan: MaskScan, ignore_value: int | None) -> tuple[dict[int, int], dict[int, tuple]]:

@@ -178,7 +178,7 @@ def find_picture_folders(root: pathlib.Path) -> list[PictureFolder]:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name.lower() in JUNK:
                     continue
-                if entry.is_dir() and not entry.is_symlink() and len(parts) < MAX_DEPTH:
+                if entry.is_dir(follow_symlinks=False) and len(parts) < MAX_DEPTH:
                     pending.append((folder / entry.name, (*parts, entry.name)))
                 has_pictures = has_pictures or _is_picture(entry.name)
         if has_pictures:

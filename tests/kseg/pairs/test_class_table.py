@@ -188,3 +188,15 @@ def test_photographs_and_smoothed_masks_end_the_scan_early():
 def test_the_scan_ends_when_its_time_is_up():
     found = scan(*[encoded(VALUES)] * 5, seconds=0)
     assert (found.scanned, found.total) == (1, 5)
+
+
+def test_palettes_of_different_order_are_counted_by_colour():
+    ids = np.repeat(np.arange(3, dtype=np.uint8), (1, 2, 3))[None]
+    colours = [(9, 9, 9), (255, 0, 0), (0, 255, 0)]
+    masks = []
+    for order in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        image = Image.fromarray(np.argsort(order)[ids].astype(np.uint8), "P")
+        image.putpalette([part for number in order for part in colours[number]])
+        masks.append(encoded(image))
+    rows = propose_classes(scan_masks(masks, lambda data: (data, "m"), 3))
+    assert {row.colour: row.share for row in rows} == {colour: (n + 1) / 6 for n, colour in enumerate(colours)}

@@ -177,7 +177,7 @@ def decomposed(image, mask):
 def nested(image, mask):
     """Both are in a folder that is a link."""
     for folder in (image.parent, mask.parent):
-        elsewhere = folder.parents[2] / f"elsewhere-{folder.parents[1].name}"
+        elsewhere = folder.parents[2] / f"elsewhere-{folder.parents[1].name[:1]}"  # not a name of images or masks
         folder.rename(elsewhere)
         folder.symlink_to(elsewhere)
 
@@ -512,11 +512,11 @@ SOURCES = {  # name -> (a function that spoils a good folder and may return anot
         table("image,label\na,b\n"),
         r"'image', 'label', without mask \[.*pairs\.csv\]\. Write it as",
     ),
-    "a_table_with_semicolons": (table("image;mask\na;b\n"), r"'image;mask', without image, mask .*with commas"),
+    "a_table_with_bars": (table("image|mask\na|b\n"), r"'image\|mask', without image, mask .*with commas"),
     "a_table_without_rows": (table("image,mask\n"), r"no rows, without image, mask \[.*pairs\.csv\]"),
     "an_empty_table": (table(""), r"no rows.*pairs\.csv"),
-    "a_table_in_utf_16": (
-        table(f"image,mask\n{ROW}\n", "utf-16"),
+    "a_table_in_latin_1": (
+        table("image,mask\nstra\u00dfe.png,stra\u00dfe.png\n", "latin-1"),
         r"codec can't decode.*pairs\.csv\]\. Write it as UTF-8",
     ),
     "a_table_of_one_endless_cell": (table("image,mask\n" + "x" * 200_000), r"field larger than .*pairs\.csv"),
