@@ -102,8 +102,9 @@ def recognise_parquet(root: pathlib.Path) -> Recognised | None:
     """
     paths = [root] if root.is_file() and root.suffix.lower() == ".parquet" else []
     if root.is_dir():
-        folders = [root, *subfolders(root).values()]
-        folders += [inner for folder in folders[1:] for inner in subfolders(folder).values()]
+        below = subfolders(root)
+        folders = [root, *(folder for name, folder in below.items() if name == "data" or split_of_name(name))]
+        folders += [*subfolders(below["data"]).values()] if "data" in below else []
         paths = sorted(p for folder in folders for p in folder.iterdir() if p.suffix.lower() == ".parquet")
     if not paths:
         return None

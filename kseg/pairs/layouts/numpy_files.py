@@ -25,7 +25,7 @@ from kseg.pairs.layouts.label_tools import split_and_key
 from kseg.pairs.layouts.matching import file_in, subfolders, walk
 from kseg.pairs.layouts.own_folders import role_of
 from kseg.pairs.layouts.recognised import Recognised
-from kseg.pairs.listing import Listing, Pair
+from kseg.pairs.listing import IMAGE_SUFFIXES, Listing, Pair
 from kseg.pairs.other_formats import encode_array
 from kseg.pairs.split_names import split_in_name
 
@@ -152,7 +152,12 @@ def recognise(root: pathlib.Path) -> Recognised | None:
     folders = (root, *subfolders(root).values())
     if not any(path.suffix.lower() == ".npz" for folder in folders for path in folder.iterdir()):
         return None
-    paths = [path for path in walk(root) if path.suffix.lower() == ".npz"]
+    every = walk(root)
+    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in every):
+        return None
+    paths = [path for path in every if path.suffix.lower() == ".npz"]
+    if len(paths) == 1 and any(len(shape) > 3 for shape in array_shapes(paths[0]).values()):
+        return _of_one_file(paths[0])
     roles = _roles(paths[0])
     if set(roles) != {("image", ""), ("mask", "")} or len(array_shapes(paths[0])[roles["mask", ""]]) != 2:
         return None

@@ -42,9 +42,10 @@ def recognise(root: pathlib.Path) -> Recognised | None:
     if not images:
         return None
     classes = find_classes(root)
-    if masks and not subfolder(root, "ImageSets") and file_in(root, "class_names.txt"):
+    if masks and not subfolder(root, "ImageSets"):
         listing = match(find_images(images), find_masks(masks), "", lambda key: masks / f"{key}.png")
-        return Recognised("VOC layout of LabelMe", listing, root, classes)
+        name = "VOC layout of LabelMe" if file_in(root, "class_names.txt") else "VOC layout without lists"
+        return Recognised(name, listing, root, classes) if listing.pairs else None
     listing, notes = list_voc(root), ()
     if subfolder(root, AUGMENTED):
         notes = (f"{AUGMENTED}/ lies there, too; --layout voc-aug reads it, with trainaug.txt.",)

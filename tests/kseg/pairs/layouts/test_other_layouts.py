@@ -185,6 +185,20 @@ def stacked_npy(root):
     return "numpy", 4, (0, 1)
 
 
+def one_npz_in_a_folder(root):
+    masks = np.zeros((4, *SIZE), np.uint8)
+    masks[..., 5:] = 1
+    np.savez(root / "set.npz", X=np.zeros((4, *SIZE, 3), np.uint8), Y=masks)
+    return "numpy", 4, (0, 1)
+
+
+def voc_without_lists(root):
+    for name in NAMES:
+        picture(root / "JPEGImages" / f"{name}.jpg")
+        mask(root / "SegmentationClass" / f"{name}.png", 0, 1)
+    return "voc", 4, (0, 1)
+
+
 def same_folder(root):
     for name in NAMES:
         picture(root / f"{name}.jpg")
@@ -208,6 +222,7 @@ BUILDERS = [
     nnunet,
     no_words,
     one_npz_a_pair,
+    one_npz_in_a_folder,
     potsdam,
     roboflow_coco,
     roboflow_masks,
@@ -215,6 +230,7 @@ BUILDERS = [
     stacked_npy,
     ultralytics_masks,
     vistas,
+    voc_without_lists,
     yolo,
 ]
 
