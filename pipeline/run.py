@@ -14,7 +14,7 @@ import typing
 
 from pipeline import line, machines
 from pipeline.engine.arguments import Parser
-from pipeline.engine.console import run_command
+from pipeline.engine.console import imports, run_command
 from pipeline.engine.files import check_output_folder, read_json
 from pipeline.evaluation import gate
 from pipeline.publishing import entries, versions
@@ -127,8 +127,8 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
     if config.trainer.strategy == "multiworker":
         machines.this_machine()
     if beam_options:
-        from pipeline.examples.runner_options import pipeline_options
-
+        with imports():
+            from pipeline.examples.runner_options import pipeline_options
         pipeline_options(beam_options)
     return Request(settings.resolve_auto(config), beam_options, parse_stages(arguments), arguments.rollback)
 

@@ -53,6 +53,11 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name
     try:
         strategy = distribute.strategy(config.strategy)
         _check_batch_size(config.batch_size, strategy.num_replicas_in_sync)
+        if config.batch_size > plan["examples"]["train"]:
+            progress.print_message(
+                f"warning: a batch of {config.batch_size} holds each of the {plan['examples']['train']} training pairs more than "
+                "once; lower trainer.batch_size for faster steps"
+            )
 
         # Build, and train.
         steps = max(1, plan["examples"]["train"] // config.batch_size)
@@ -67,6 +72,7 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name
         return
 
     # Save both networks as training ended, then the segmentor's best weights, as Keras file and as export.
+    progress.print_message("saving the networks, then exporting, whose graphs take seconds to build")
     game = isinstance(model, games.SegmentationGame)
     if game:
         model.save(out / "game.keras")

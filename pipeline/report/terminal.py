@@ -5,14 +5,20 @@ from __future__ import annotations
 from kseg.labels import display_name
 from pipeline.evaluation import gate
 
+MAX_CLASSES, NAMED_CLASSES = 40, 10  # listed at most, and the lowest of more
 NAME_LENGTH = 32  # characters of a class's name
 
 
 def summarize(scores: dict) -> str:
-    """IoU per class and the other scores, at the original size."""
+    """IoU per class, or of many the lowest, and the other scores, at the original size."""
     result, names = scores["original_size"], scores["classes"]
     rows = [f"\nIntersection over union on '{scores['split']}', {scores['images']} images at their original size"]
-    for name, iou in zip(names, result["iou"], strict=True):
+    classes = list(zip(names, result["iou"], strict=True))
+    if len(classes) > MAX_CLASSES:
+        present = [row for row in classes if row[1] is not None]
+        classes = sorted(present, key=lambda row: row[1])[:NAMED_CLASSES]
+        rows.append(f"  lowest of {len(names)} classes, of which {len(present)} occur; the report has all")
+    for name, iou in classes:
         rows.append(f"  {display_name(name, NAME_LENGTH):16} {'absent' if iou is None else f'{iou:.3f}'}")
     rows.append(
         f"mean_iou={result['mean_iou']:.3f}  pixel_accuracy={result['pixel_accuracy']:.3f}  "

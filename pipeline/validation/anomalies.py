@@ -103,16 +103,21 @@ def describe_kinds(anomalies) -> list[str]:
         >>> print(*describe_kinds([found]))
         warning      unused_masks (4): Received: 4 masks without an image [a.png, b.png, c.png, ...]. Restore the images.
     """
-    return [_describe_kind(found) for found in _group_by_kind(anomalies)]
+    return [_on_one_line(_describe_kind(found)) for found in _group_by_kind(anomalies)]
 
 
 def list_in_full(anomalies) -> list[str]:
     """The text of each anomaly, up to SHOWN of a kind, and how many more there are."""
     lines = []
     for found in _group_by_kind(anomalies):
-        lines += [str(anomaly) for anomaly in found[:SHOWN]]
+        lines += [_on_one_line(str(anomaly)) for anomaly in found[:SHOWN]]
         lines += [f"  {found[0].name}: {len(found) - SHOWN} more"] * (len(found) > SHOWN)
     return lines
+
+
+def _on_one_line(text: str) -> str:
+    """The text without line breaks and other control characters, which names of files and classes may contain."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _group_by_kind(anomalies) -> list[list[Anomaly]]:

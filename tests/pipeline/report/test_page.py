@@ -516,3 +516,9 @@ def test_warnings_about_the_size_of_training_are_shown_like_those_about_the_data
     (artifacts["transform"] / "anomalies.json").write_text(json.dumps({"anomalies": [dataclasses.asdict(found)]}))
     page = written(tmp_path, artifacts)[1]
     assert "down to 240x6" in page.text and "or cut long images such as 4000x100 into pieces." in page.text
+
+
+def test_the_terminal_lists_the_lowest_of_255_classes(artifacts):
+    rename_classes(artifacts, [f"class {index}" for index in range(255)])
+    printed = summarize(json.loads((artifacts["evaluator"] / "scores.json").read_text()))
+    assert "lowest of 255 classes, of which 255 occur" in printed and len(printed.splitlines()) < 20

@@ -121,3 +121,10 @@ def test_warnings_are_not_printed_where_the_validator_lies_before_what_is_asked(
     first_hour("--until", "example_validator")
     assert "class_missing" not in first_hour("--only", "transform")
     assert "class_missing" not in first_hour("--until", "example_validator", "--explain")
+
+
+def test_a_name_with_a_line_break_does_not_break_the_line():
+    found = anomalies.anomaly_at(["a\nb", "c\x1b[31m"], "warn", "class_missing", "Received: 2", "Check it.")
+    for lines in (anomalies.describe_kinds([found]), anomalies.list_in_full([found])):
+        (line,) = lines
+        assert line.isprintable() and "a\N{REPLACEMENT CHARACTER}b" in line
