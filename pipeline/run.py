@@ -125,7 +125,7 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
     settings.check_refinements(config)
     gate.check_thresholds(config.evaluator.thresholds)
     if config.trainer.strategy == "multiworker":
-        machines.this_machine()
+        settings.check_machines(config, len(machines.this_machine().addresses))
     if beam_options:
         with imports():
             from pipeline.examples.runner_options import pipeline_options

@@ -128,6 +128,24 @@ def check_sizes(config: Config):
         )
 
 
+def check_machines(config: Config, number: int):
+    """Refuses batches that several machines cannot share equally; the devices of each are known only to the trainer.
+
+    Args:
+        config: settings of the run.
+        number: of machines.
+
+    Raises:
+        ValueError: the batch size is no multiple of it.
+    """
+    if config.trainer.batch_size % number:
+        raise ValueError(
+            "`batch_size` must be a multiple of the number of machines, so that each gets the same number of images. Received: "
+            f"trainer.batch_size={config.trainer.batch_size} on {number} machines. "
+            f"{-(-config.trainer.batch_size // number) * number} is the next that fits."
+        )
+
+
 def check_refinements(config: Config):
     """Refuses refinements that are unknown, unused or applied twice.
 

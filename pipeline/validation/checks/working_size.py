@@ -42,6 +42,8 @@ def check_working_size(splits: dict[str, dict], image_size: tuple[int, int]):
 
 def _cure(size: tuple[int, int], fitted: tuple[int, int], image_size: tuple[int, int]) -> str:
     """What to do about the narrowest image, whose size is `fitted` when it fits into `image_size`."""
+    if min(size) < MIN_SIDE // 4:
+        return f"Check images such as {_text(size)}, which show too little at any size of training."
     larger = tuple(-(-side * MIN_SIDE // min(fitted)) for side in image_size)
     cut = f"Cut long images such as {_text(size)} into pieces"
     if max(larger) > MAX_SUGGESTED:

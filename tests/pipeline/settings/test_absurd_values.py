@@ -230,3 +230,13 @@ def test_a_name_derived_from_the_data_is_one_that_a_name_may_be():
         "stra\N{LATIN SMALL LETTER SHARP S}e",
     ):
         settings.replace_setting(settings.Config(), "name", run_flags._name(folder))
+
+
+def test_machines_must_share_a_batch_equally(monkeypatch):
+    workers = [f"host{number}:1" for number in range(3)]
+    monkeypatch.setenv(
+        "TF_CONFIG", json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": 0}})
+    )
+    with pytest.raises(ValueError, match=r"Received: trainer\.batch_size=8 on 3 machines\. 9 is the next that fits\."):
+        run.parse(["--strategy", "multiworker"])
+    assert run.parse(["--strategy", "multiworker", "--batch-size", "9"]).config.trainer.batch_size == 9

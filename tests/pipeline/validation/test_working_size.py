@@ -46,3 +46,8 @@ def test_sizes_of_all_splits_count():
     splits = {"train": {"sizes": {"320x240": 3}}, "test": {"sizes": {"4000x100": 2, "320x240": 1}}}
     (found,) = check_working_size(splits, (180, 240))
     assert "Received: 2 of 6" in found.what
+
+
+def test_images_of_a_few_pixels_are_not_to_be_enlarged():
+    (found,) = check((33, 47), ("40x1", 2), ("53x37", 9))
+    assert found.cure == "Check images such as 40x1, which show too little at any size of training."
