@@ -7,7 +7,7 @@ import pathlib
 
 from kseg._suggestions import did_you_mean
 from kseg.pairs.errors import PairError
-from kseg.pairs.folder_files import Boundary, boundary_of
+from kseg.pairs.folder_files import Boundary, boundary_of, walk_files
 from kseg.pairs.layouts import (
     ade20k,
     aerial,
@@ -32,6 +32,7 @@ from kseg.pairs.layouts import (
 )
 from kseg.pairs.layouts.matching import subfolders
 from kseg.pairs.layouts.recognised import Recognised
+from kseg.pairs.listing import IMAGE_SUFFIXES
 
 NAMED = {
     "ade20k": ade20k.recognise,
@@ -171,9 +172,18 @@ def _own_readings(root) -> list[Recognised]:
         try:
             return _try(root, FOLDERS)
         except PairError as error:
-            if error.name != "missing_mask" or not found:
+            complete = found and all(_lists_all(reading, root / "images") for reading in found.values())
+            if error.name != "missing_mask" or not complete:
                 raise
     return list(found.values())
+
+
+def _lists_all(reading: Recognised, folder: pathlib.Path) -> bool:
+    """Whether every picture below a folder is one of the reading; a split that is left out should stop the run instead."""
+    listing = reading.listing
+    listed = {path for pair in (*listing.pairs, *(fault.pair for fault in listing.faults)) for path in pair.image.files}
+    pictures = (path for path in walk_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+    return all(path in listed for path in pictures)
 
 
 def _below(root) -> list[Recognised]:
