@@ -10,6 +10,7 @@ import dataclasses
 import io
 import os
 import pathlib
+import shutil
 from collections.abc import Callable
 
 import numpy as np
@@ -363,6 +364,13 @@ def emptied(name):
     return write
 
 
+def without(name):
+    def write(folder):
+        shutil.rmtree(folder / name)
+
+    return write
+
+
 def renamed(old, new):
     def write(folder):
         (folder / old).rename(folder / new)
@@ -399,16 +407,6 @@ def classes(text, encoding="utf-8"):
         (folder / "classes.csv").write_bytes(text.encode(encoding))
 
     return write
-
-
-def swapped(folder):
-    """train/images instead of images/train."""
-    for split in ("train", "val"):
-        (folder / split).mkdir()
-        for kind in ("images", "masks"):
-            (folder / kind / split).rename(folder / split / kind)
-    for kind in ("images", "masks"):
-        (folder / kind).rmdir()
 
 
 def other_order(folder):
@@ -454,10 +452,9 @@ SOURCES = {  # name -> (a function that spoils a good folder and may return anot
     "a_pipe": (piped, r"must be a folder or a file.*pipe\]"),
     "an_archive": (unpacked_not, r"must be a table .*\.zip \[.*photos\.zip\]\. Unpack it, and pass the folder\."),
     "of_another_layout": (
-        renamed("images", "imgs"),
-        r"must hold images/ and masks/, .*Received: classes\.csv, imgs, masks \[.*photos\]\. Move the folders",
+        without("images"),
+        r"must hold images/ and masks/, .*Received: classes\.csv, masks \[.*photos\]\. Move the folders",
     ),
-    "with_split_and_kind_swapped": (swapped, r"photos\]\. Put the split inside: train/images becomes images/train"),
     "with_masks_in_another_order": (
         other_order,
         r"Received: none of 3 has one below .*masks/train \[.*images/train/0\.png\]\. "
@@ -468,7 +465,7 @@ SOURCES = {  # name -> (a function that spoils a good folder and may return anot
         r"Received: none of 3 has one.*0\.png\]\. Give images and masks the same",
     ),
     "without_masks": (
-        renamed("masks", "annotations"),
+        without("masks"),
         r"Received: no such folder \[.*masks/train\]\. Add the folder",
     ),
     "with_a_split_without_images": (
