@@ -52,12 +52,20 @@ def _inspect(argv: list[str], prog: str) -> int:
         raise
 
 
+def _is_contact_sheet(file: pathlib.Path, data: str) -> bool:
+    """Whether a file is a PNG that is none of the data."""
+    with open(file, "rb") as stream:
+        is_png = stream.read(4) == b"\x89PNG"
+    inside = pathlib.Path(data).resolve() in file.resolve().parents
+    return is_png and (not inside or file.name.endswith("-inspect.png"))
+
+
 def _print_findings(arguments: argparse.Namespace, prog: str) -> int:
     # Check arguments before anything heavy is imported.
     config = _read_config(arguments)
     output = pathlib.Path(arguments.output or f"{config.name}-inspect.png")
     if arguments.limit:
-        check_output_file(output, "--output")
+        check_output_file(output, "--output", lambda file: _is_contact_sheet(file, config.data))
 
     # Look.
     with imports():

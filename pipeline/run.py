@@ -76,8 +76,8 @@ def _check_outside_data(config: settings.Config, flag: str, given: str, folder: 
     data = pathlib.Path(config.data)
     if config.data != "streets" and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
         raise ValueError(
-            f"{flag} must lie outside the data, which would change with each run. Received: {flag} {given} in "
-            f"--data {config.data}. Choose a folder elsewhere, or move images and masks into a folder of their own."
+            f"{flag} must lie outside the data, which would change with each run. Received: {flag} {given} "
+            f"[in --data {config.data}]. Choose a folder elsewhere, or move images and masks into a folder of their own."
         )
 
 

@@ -31,8 +31,7 @@ def main(argv: list[str] | None = None, prog: str = PROG) -> int:
 def _tune(argv: list[str], prog: str) -> int:
     arguments, _ = build_parser(prog).parse(argv)
     output, data = pathlib.Path(arguments.output), pathlib.Path(arguments.data)
-    check_output_file(arguments.output, "--output")
-    _check_replaceable(output)
+    check_output_file(arguments.output, "--output", _is_result)
     model = find_saved_model(arguments.model)
     check_unrefined(model, "Tune a model exported without it: with trainer.crf=none, or by kseg.export.")
     with imports():
@@ -66,17 +65,11 @@ def _tune(argv: list[str], prog: str) -> int:
     return 0
 
 
-def _check_replaceable(output: pathlib.Path):
-    """Refuses to replace a file that is no result of this command, as a mistyped name may be."""
-    if not output.exists() or not output.stat().st_size:
-        return
+def _is_result(file: pathlib.Path) -> bool:
     try:
-        read_json(output, keys=("settings",))
+        return bool(read_json(file, keys=("settings",)))
     except ValueError:
-        raise ValueError(
-            "`--output` must be a new file or a result of this command, which is replaced. "
-            f"Received: --output {output}, which holds something else. Choose another name, or remove it."
-        ) from None
+        return False
 
 
 def _describe(gain: dict) -> str:

@@ -12,6 +12,7 @@ import pathlib
 import shutil
 import tempfile
 import uuid
+from collections.abc import Callable
 
 MAX_NAME = 255
 """Bytes of a file name that file systems take."""
@@ -175,15 +176,16 @@ def check_output_folder(place: str | os.PathLike, flag: str):
     _check_nearest_folder(path, message)
 
 
-def check_output_file(place: str | os.PathLike, flag: str):
-    """Refuses a file that cannot be written, before any work.
+def check_output_file(place: str | os.PathLike, flag: str, is_result: Callable[[pathlib.Path], bool]):
+    """Refuses a file that cannot be written or must not be replaced, before any work.
 
     Args:
         place: the file; its folder is made later where it is missing.
         flag: that names it, for the message.
+        is_result: whether a file that is there may be replaced, as an earlier result of the command; an empty one always may.
 
     Raises:
-        ValueError: a folder lies there, or the nearest folder that exists cannot be written to.
+        ValueError: something else lies there, or the nearest folder that exists cannot be written to.
     """
     path = pathlib.Path(place)
     message = f"`{flag}` must be a file that can be written. Received: {flag} {place}"
@@ -192,6 +194,11 @@ def check_output_file(place: str | os.PathLike, flag: str):
         raise ValueError(f"{message} [it is a folder]. Name a file in it.")
     if path.exists() and not path.is_file():  # a rename would replace the device itself
         raise ValueError(f"{message} [it is a pipe, socket or device]. Name a file.")
+    if path.exists() and path.stat().st_size and not is_result(path):  # a mistyped name may be that of a photograph
+        raise ValueError(
+            f"`{flag}` must be a new file or a result of this command, which is replaced. "
+            f"Received: {flag} {place}, which holds something else. Choose another name, or remove it."
+        )
     _check_nearest_folder(path.parent, message)
 
 

@@ -231,7 +231,7 @@ def test_a_place_of_models_inside_the_data_is_refused_at_the_start(photos, tmp_p
     arguments = [*places(tmp_path), "--data", str(photos), "--push-to", str(photos / inside)]
     assert run.main(arguments) == 2
     assert (
-        f"Received: --push-to {photos / inside} in --data {photos}. Choose a folder elsewhere"
+        f"Received: --push-to {photos / inside} [in --data {photos}]. Choose a folder elsewhere"
         in capsys.readouterr().err
     )
     assert not (tmp_path / "runs").exists()

@@ -85,16 +85,20 @@ def test_outputs_that_cannot_be_written_are_refused_before_anything_else(
         ("tune_crf", ["--model", "m", "--data", "d", "--output", "x" * 251 + ".json"], "of more than 255 bytes]"),
         ("tune_crf", ["--model", "m", "--data", "d", "--output", "photo.jpg"], "which holds something else."),
         ("tune_crf", ["--model", "m", "--data", "d", "--output", "other.json"], "which holds something else."),
+        ("inspect", ["d", "--output", "photo.jpg"], "which holds something else."),
+        ("inspect", [".", "--output", "image.png"], "which holds something else."),
+        ("inspect", ["d", "--output", "/dev/null"], "[it is a pipe, socket or device]"),
     ],
 )
 def test_outputs_that_cannot_be_are_refused_by_name(name, arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
     (tmp_path / "other.json").write_text("[1]")
+    (tmp_path / "image.png").write_bytes(b"\x89PNG")
     assert command(name).main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: `--") and message in error and error.count("\n") == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"photo.jpg", "other.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.jpg", "other.json", "image.png"}
 
 
 @pytest.mark.parametrize(

@@ -70,17 +70,17 @@ def test_places_that_cannot_be_written_are_refused_and_nothing_is_made(tmp_path)
     (tmp_path / "file").write_text("")
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere" / "deep")
     files.check_output_folder(tmp_path / "new" / "deep", "--root")
-    files.check_output_file(tmp_path / "new" / "crf.json", "--output")
-    files.check_output_file("crf.json", "--output")
+    files.check_output_file(tmp_path / "new" / "crf.json", "--output", bool)
+    files.check_output_file("crf.json", "--output", bool)
     for place in ("file", "file/below", "broken"):
         with pytest.raises(
             ValueError, match=r"^`--root` must be a folder that can be written\. Received: --root /.* is not"
         ):
             files.check_output_folder(tmp_path / place, "--root")
     with pytest.raises(ValueError, match=r"^`--output` must be a file .* \[it is a folder\]\. Name a file in it\.$"):
-        files.check_output_file(tmp_path, "--output")
+        files.check_output_file(tmp_path, "--output", bool)
     with pytest.raises(ValueError, match=r"Received: --output /proc/crf\.json \[.*: /proc\]\. Choose another place"):
-        files.check_output_file(pathlib.Path("/proc/crf.json"), "--output")
+        files.check_output_file(pathlib.Path("/proc/crf.json"), "--output", bool)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "file"]
 
 
