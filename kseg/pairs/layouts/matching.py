@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import math
 import os
 import pathlib
@@ -24,6 +25,8 @@ JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 
 MOST = 0.5  # share of the names that have an affix
 NEARLY_ALL = 0.8  # share of the images, or of the masks, that affixes have to pair
+SEPARATORS = set("_-. ")
+SAMPLE = 200  # names of which one must have a partner, before all are compared
 
 
 def subfolders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -197,17 +200,32 @@ def find_affixes(images: Iterable[str], masks: Iterable[str]) -> Affixes | None:
         Affixes(image=('', '_rgb'), mask=('gt_', ''))
     """
     images, masks = list(images), list(masks)
+    of_image = {affixes: _by_core(images, *affixes) for affixes in _affixes(images)}
+    of_mask = {affixes: _by_core(masks, *affixes) for affixes in _affixes(masks)}
     best, answers = (math.ceil(NEARLY_ALL * min(len(images), len(masks))), -math.inf), {}
-    for image_affixes in _affixes(images):
-        for mask_affixes in _affixes(masks):
-            affixes = Affixes(image_affixes, mask_affixes)
-            pairing = _pairing(images, masks, affixes)
-            rank = len(pairing), -len("".join((*image_affixes, *mask_affixes)))
-            if pairing and rank >= best:
-                answers = answers if rank == best else {}
-                best = rank
-                answers.setdefault(pairing, affixes)
+    for image_affixes, mask_affixes in itertools.product(of_image, of_mask):
+        by_image, by_mask = of_image[image_affixes], of_mask[mask_affixes]
+        few, many = sorted((by_image, by_mask), key=len)
+        if not any(core in many for core in itertools.islice(few, SAMPLE)):
+            continue
+        shared = by_image.keys() & by_mask.keys()
+        rank = len(shared), -len("".join((*image_affixes, *mask_affixes)))
+        if shared and rank >= best:
+            answers = answers if rank == best else {}
+            best = rank
+            pairing = frozenset((by_image[core], by_mask[core]) for core in shared)
+            answers.setdefault(pairing, _with_separators(Affixes(image_affixes, mask_affixes), shared))
     return next(iter(answers.values())) if len(answers) == 1 else None
+
+
+def _with_separators(affixes, cores) -> Affixes:
+    """The affixes with a separator that every shared part begins or ends with."""
+    names = [core.rpartition("/")[2] for core in cores]
+    first, last = {name[0] for name in names}, {name[-1] for name in names}
+    before = "".join(first) if len(first) == 1 and first <= SEPARATORS else ""
+    behind = "".join(last) if len(last) == 1 and last <= SEPARATORS else ""
+    image, mask = ((prefix + before, behind + suffix) for prefix, suffix in (affixes.image, affixes.mask))
+    return Affixes(image, mask)
 
 
 def _affixes(stems) -> list[tuple[str, str]]:
@@ -228,12 +246,11 @@ def _affixes(stems) -> list[tuple[str, str]]:
     return [(prefix, suffix) for prefix in common(prefixes) for suffix in common(suffixes)]
 
 
-def _pairing(images, masks, affixes) -> frozenset:
-    """The pairs of names that share a part; none if two images or two masks have the same."""
-    of_mask, of_image = {}, {}
-    for names, core_of, found in ((masks, affixes.mask_core, of_mask), (images, affixes.image_core, of_image)):
-        for name in names:
-            core = core_of(name)
-            if core is not None and found.setdefault(core, name) != name:
-                return frozenset()
-    return frozenset((of_image[core], of_mask[core]) for core in of_mask.keys() & of_image.keys())
+def _by_core(names, prefix, suffix) -> dict[str, str]:
+    """Names by what remains without the affixes; nothing if the same remains of two."""
+    found = {}
+    for name in names:
+        core = _core(name, prefix, suffix)
+        if core is not None and found.setdefault(core, name) != name:
+            return {}
+    return found

@@ -221,3 +221,13 @@ def test_several_data_sets_in_one_folder_are_listed(case, built):
         recognise_pairs(built(case))
     folders = {reading.root.name for reading in raised.value.readings}
     assert len(folders) == len(raised.value.readings) >= 2
+
+
+PLAIN = ["case20_many_bits", "caseB1_palette_order", "caseB2_exif", "caseB3_mask_encodings"]
+
+
+@pytest.mark.parametrize("case", PLAIN)
+def test_no_layout_of_a_data_set_claims_plain_folders(case, built):
+    root = built(case)
+    for folder in [path for path in sorted(root.iterdir()) if (path / "images").is_dir()] or [root]:
+        assert [reading.layout for reading in find_readings(folder)] == ["folders"]
