@@ -57,11 +57,6 @@ class ExampleGen(Checked):
 
     def __post_init__(self):
         super().__post_init__()
-        if bool(self.images) != bool(self.masks) or (self.images and self.layout):
-            raise ValueError(
-                "`images` and `masks` must be given together, without `layout`. Received: "
-                f"example_gen.images={self.images}, example_gen.masks={self.masks}, example_gen.layout={self.layout}."
-            )
         if self.validation_share + self.test_share >= 1:
             raise ValueError(
                 "`validation_share` and `test_share` must leave pairs to train on: their sum must lie below 1. Received: "

@@ -222,3 +222,15 @@ def test_real_data_sets_are_stored_completely(ingest, data, name):
     )
     ids = np.unique(np.concatenate([label_map.ravel() for _, label_map in stored(out)["train"].values()]))
     assert ids.tolist() == {"isbi2012_em": [0, 1], "voc_sample": [0, 3, 5, 6, 7, 9, 11, 12, 14, 15, 18, 255]}[name]
+
+
+def test_two_patterns_on_the_command_line_read_any_folder(photos, ingest):
+    from pipeline.line import COMPONENTS
+    from pipeline.settings.run_flags import build_parser, read_config
+
+    for kind, other in (("images", "left"), ("masks", "right")):
+        (photos / kind).rename(photos / other)
+    flags = ["--data", str(photos), "--images", "left/**/*.png", "--masks", "right/**/*.png", "--ignore-value", "9"]
+    config = read_config(build_parser("run", COMPONENTS).parse_args(flags))
+    _, ingestion = ingest(photos, images=config.example_gen.images, masks=config.example_gen.masks, ignore_value=9)
+    assert ingestion["pairs"] == {"test": 2, "train": 6, "validation": 2}
