@@ -52,6 +52,12 @@ def _run(argv: list[str], prog: str) -> int:
     config, stages = request.config, request.stages
     if request.rollback:
         return roll_back(config)
+    if (config.data == "streets" or config.data.startswith("tfds:")) and (
+        config.example_gen.data_root or config.example_gen.follow_links
+    ):
+        raise ValueError(
+            f"--data-root and --follow-links go with files. Received: --data {config.data}. Leave them out, or give a folder."
+        )
     if config.schema and not pathlib.Path(config.schema).is_file():
         raise ValueError(f"--schema must be a file. Received: --schema {config.schema}. Check the path.")
     _check_outside_data(config, "--root", config.root, pathlib.Path(config.root))

@@ -115,6 +115,13 @@ def test_rollback_trains_nothing_and_prints_what_is_served_now(tmp_path, capsys)
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("data", ["streets", "tfds:x"])
+@pytest.mark.parametrize("flags", [["--data-root", "."], ["--follow-links"]])
+def test_what_concerns_files_alone_is_refused_for_other_data(data, flags, capsys):
+    assert run.main(["--data", data, *flags]) == 2
+    assert f"go with files. Received: --data {data}." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["nowhere", "pipe", "folder"])
 @pytest.mark.parametrize("flag", ["--schema", "--classes", "--data"])
 def test_an_input_that_is_no_file_is_refused_before_any_work(flag, name, photos, tmp_path, capsys):
