@@ -10,20 +10,17 @@ splits of unknown names, since a hash would mix them.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import FolderFiles, check_inside, find_files, keep_lossy_masks, walk_files
 from kseg.pairs.layouts.class_files import find_classes
+from kseg.pairs.layouts.implied_splits import MAX_UNKNOWN_SPLITS, split_by_file_names, unknown_splits_error
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
-from kseg.pairs.split_names import KNOWN, split_in_name, split_of_name
-
-MAX_UNKNOWN_SPLITS = 5
-"""So many folders, or fewer, that hold every image may be splits; more are scenes, days or patients."""
+from kseg.pairs.split_names import KNOWN, split_of_name
 
 
 def recognise(root: pathlib.Path) -> Recognised | None:
@@ -50,7 +47,7 @@ def list_folders(root: pathlib.Path) -> Listing:
     folders = [entry for entry in entries if entry.is_dir()]
     if not any(split_of_name(folder.name) for folder in folders):
         _refuse_unknown_splits(entries, folders)
-        return _split_by_file_names(_match(images, masks, ""))
+        return split_by_file_names(_match(images, masks, ""))
     listings, used, unused = [], set(), []
     for folder, split in _split_folders(folders).items():
         mask_folder = _mask_folder(masks, folder, split)
@@ -110,32 +107,7 @@ def _refuse_unknown_splits(entries, folders):
     loose = [entry for entry in entries if entry not in folders and entry.suffix.lower() in IMAGE_SUFFIXES]
     if loose or not 2 <= len(folders) <= MAX_UNKNOWN_SPLITS:
         return
-    names = ", ".join(printable(folder.name) for folder in folders)
-    raise PairError(
-        "unknown_split",
-        f"A few folders that hold every image must be splits of known names. Received: {names}",
-        printable(folders[0].parent),
-        f"If they are splits, rename them, with their masks; known are {KNOWN}. If they are not, put them into one folder, such "
-        f"as images/all/{printable(folders[0].name)} and masks/all/{printable(folders[0].name)}: then a hash splits the pairs.",
-    )
-
-
-def _split_by_file_names(listing: Listing) -> Listing:
-    """Takes the splits from the file names if every name has one, train and another among them."""
-    every = [*listing.pairs, *(fault.pair for fault in listing.faults)]
-    found = {pair.key: split_in_name(pathlib.PurePath(pair.key).name) for pair in every}
-    splits = {known and known[0] for known in found.values()}
-    if None in splits or not {"train"} < splits:
-        return listing
-
-    def assign(pair):
-        return dataclasses.replace(pair, split=found[pair.key][0])
-
-    return dataclasses.replace(
-        listing,
-        pairs=[assign(pair) for pair in listing.pairs],
-        faults=[Fault(assign(fault.pair), fault.error) for fault in listing.faults],
-    )
+    raise unknown_splits_error([folder.name for folder in folders], folders[0].parent)
 
 
 def _match(image_folder, mask_folder, split) -> Listing:

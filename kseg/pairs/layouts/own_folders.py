@@ -12,7 +12,7 @@ import os
 import pathlib
 import re
 
-from kseg.pairs.errors import printable
+from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import may_list
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.matching import JUNK
@@ -72,6 +72,8 @@ def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
         root: an existing folder.
     """
     folders = find_picture_folders(root)
+    for role in ("image", "mask"):
+        _refuse_two_folders_of_one_split(root, [folder for folder in folders if folder.role == role])
     masks = _by_token(folder for folder in folders if folder.role == "mask")
     if masks:
         images = _by_token(folder for folder in folders if folder.role == "image")
@@ -92,6 +94,24 @@ def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
                 options = ("--images", patterns[0], "--masks", patterns[1])
                 found[image_token, mask_token] = dataclasses.replace(reading, options=options)
     return found
+
+
+def _refuse_two_folders_of_one_split(root, folders):
+    """Refuses train2014 beside train2017: their files may have the same names, and the same pictures."""
+    names: dict[tuple[str, str], set[str]] = {}
+    for folder in folders:
+        part = next((part for part in folder.path.relative_to(root).parts if _split_and_rest(part)[0]), None)
+        if part:
+            names.setdefault((folder.token, folder.split), set()).add(part)
+    for (_, split), found in names.items():
+        if len(found) > 1:
+            raise PairError(
+                "two_folders_of_one_split",
+                f"Each split must have one folder. Received: {' and '.join(sorted(map(printable, found)))}, both {split}",
+                printable(root),
+                "Move the files of one into the other, with its masks, or rename it; or list the pairs in a CSV file with the "
+                "column split.",
+            )
 
 
 def pattern_of(root: pathlib.Path, folders: list[pathlib.Path]) -> str:

@@ -97,6 +97,39 @@ def test_a_few_folders_of_unknown_names_are_not_mixed_by_a_hash(photos, folders,
     assert sum(map(len, summary(list_pairs(photos).pairs).values())) == 10
 
 
+@pytest.mark.parametrize("form", ["{split}/{kind}", "{kind}/{split}"])
+def test_unknown_splits_are_refused_in_own_folders_too(photos, form):
+    names = {"train": "learning", "val": "evaluation", "test": "secret"}
+    for old, kind in (("images", "imgs"), ("masks", "labels")):
+        for split, name in names.items():
+            place = photos / form.format(kind=kind, split=name)
+            place.parent.mkdir(exist_ok=True)
+            (photos / old / split).rename(place)
+        (photos / old).rmdir()
+    with pytest.raises(PairError, match=r"Received: evaluation, learning, secret .*If they are splits, rename them"):
+        list_pairs(photos)
+
+
+@pytest.mark.parametrize("form", ["images/{}", "{}/images"])
+def test_two_folders_of_one_split_are_refused(photos, form):
+    for kind in ("images", "masks"):
+        for old, new in (("train", "train2014"), ("val", "train2017")):
+            place = photos / form.format(new).replace("images", kind)
+            place.parent.mkdir(exist_ok=True)
+            (photos / kind / old).rename(place)
+        shutil.rmtree(photos / kind / "test")
+    with pytest.raises(PairError, match="Received: train2014 and train2017, both train") as raised:
+        list_pairs(photos)
+    assert raised.value.name == "two_folders_of_one_split"
+
+
+def test_splits_in_file_names_are_kept_in_own_folders_too(photos):
+    flatten(photos, "{0}_{1}".format)
+    (photos / "images").rename(photos / "imgs")
+    found = summary(list_pairs(photos).pairs)
+    assert {split: len(keys) for split, keys in found.items()} == {"train": 6, "validation": 2, "test": 2}
+
+
 def test_flat_folders_are_split_by_a_hash_of_the_key(photos):
     for kind in ("images", "masks"):
         for split in ("train", "val", "test"):
@@ -384,14 +417,12 @@ def test_a_file_that_another_layout_reads_is_no_archive(name, tmp_path):
         ("images\\train\\00.png,masks\\train\\00.png", "missing_file", "Replace each \\ by /."),
         ("C:\\photos\\00.png,C:\\photos\\00m.png", "missing_file", "Replace each \\ by /."),
         ("..\\secret.png,..\\secret.png", "missing_file", "Replace each \\ by /."),
-        ("images/train/00.png,mask.jpg", "lossy_mask", "Export the mask again as PNG"),
         ("image.heic,masks/train/00.png", "unsupported_format", "Convert it to PNG."),
         ("classes.csv,masks/train/00.png", "unsupported_format", "Name an image, or convert it to PNG if it is one."),
     ],
 )
 def test_a_row_is_refused_for_what_is_wrong_with_it(row, name, cure, photos):
     (photos / "pairs.csv").write_text(f"image,mask\n{row}\nimages/train/01.png,masks/train/01.png\n")
-    for file in ("mask.jpg", "image.heic"):
-        (photos / file).write_bytes(b"x")
+    (photos / "image.heic").write_bytes(b"x")
     (fault,) = list_pairs(photos / "pairs.csv").faults
     assert fault.error.name == name and fault.error.cure.startswith(cure)

@@ -1,0 +1,59 @@
+"""Splits that no folder of a known name gives: by the names of files, or refused where a few folders may be them.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from kseg.pairs.errors import PairError, printable
+from kseg.pairs.listing import Fault, Listing
+from kseg.pairs.split_names import KNOWN, split_in_name
+
+MAX_UNKNOWN_SPLITS = 5
+"""So many folders, or fewer, that hold every image may be splits; more are scenes, days or patients."""
+
+
+def split_by_file_names(listing: Listing) -> Listing:
+    """Takes the splits from the file names if every name has one, train and another among them, and no pair has a split yet."""
+    every = [*listing.pairs, *(fault.pair for fault in listing.faults)]
+    found = {pair.key: split_in_name(pathlib.PurePath(pair.key).name) for pair in every}
+    splits = {known and known[0] for known in found.values()}
+    if any(pair.split for pair in every) or None in splits or not {"train"} < splits:
+        return listing
+
+    def assign(pair):
+        return dataclasses.replace(pair, split=found[pair.key][0])
+
+    return dataclasses.replace(
+        listing,
+        pairs=[assign(pair) for pair in listing.pairs],
+        faults=[Fault(assign(fault.pair), fault.error) for fault in listing.faults],
+    )
+
+
+def refuse_unknown_splits(listing: Listing, root: pathlib.Path):
+    """Refuses pairs without a split whose keys begin with one of a few folders: a hash would mix what may be splits.
+
+    Raises:
+        PairError: there are two to MAX_UNKNOWN_SPLITS such folders, and no pair outside them.
+    """
+    parts = [pathlib.PurePath(pair.key).parts for pair in listing.pairs if not pair.split]
+    if len(parts) < len(listing.pairs) or not all(len(one) > 1 for one in parts):
+        return
+    folders = sorted({one[0] for one in parts})
+    if 2 <= len(folders) <= MAX_UNKNOWN_SPLITS:
+        raise unknown_splits_error(folders, root)
+
+
+def unknown_splits_error(folders: list[str], place: pathlib.Path) -> PairError:
+    """The error that a few folders hold every image, and are no known splits."""
+    return PairError(
+        "unknown_split",
+        f"A few folders that hold every image must be splits of known names. Received: {', '.join(map(printable, folders))}",
+        printable(place),
+        f"If they are splits, rename them, with their masks; known are {KNOWN}. If they are not, put them into one folder, such "
+        f"as images/all/{printable(folders[0])} and masks/all/{printable(folders[0])}: then a hash splits the pairs.",
+    )
