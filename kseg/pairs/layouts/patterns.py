@@ -66,8 +66,18 @@ def find_named(root: pathlib.Path, pattern: str, kind: str) -> list[Named]:
             "Shorten it.",
         )
     pattern = pattern.removeprefix("./").rstrip("/")
-    if (root / pattern).is_dir():
-        pattern = f"{pattern}/**/*"
+    found = _find(root, pattern) or _find(root, f"{pattern}/**/*")  # a folder means everything in it
+    if not found:
+        raise PairError(
+            "no_files",
+            f"A pattern of {kind} must find files of {', '.join(IMAGE_SUFFIXES)}. Received: none for {pattern!r}",
+            printable(root),
+            f"There are: {', '.join(printable(name) for name in sorted(os.listdir(root))[:8])}.",
+        )
+    return found
+
+
+def _find(root, pattern) -> list[Named]:
     start = root
     for part in pattern.split("/")[:-1]:
         if any(letter in part for letter in "*?["):
@@ -78,13 +88,6 @@ def find_named(root: pathlib.Path, pattern: str, kind: str) -> list[Named]:
     for path in walk(start) if start.is_dir() else ():
         if path.suffix.lower() in IMAGE_SUFFIXES and (match := expression.fullmatch(path.relative_to(root).as_posix())):
             found.append(_named(match, path, root))
-    if not found:
-        raise PairError(
-            "no_files",
-            f"A pattern of {kind} must find files of {', '.join(IMAGE_SUFFIXES)}. Received: none for {pattern!r}",
-            printable(root),
-            f"There are: {', '.join(printable(name) for name in sorted(os.listdir(root))[:8])}.",
-        )
     return found
 
 

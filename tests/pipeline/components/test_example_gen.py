@@ -234,3 +234,19 @@ def test_two_patterns_on_the_command_line_read_any_folder(photos, ingest):
     config = read_config(build_parser("run", COMPONENTS).parse_args(flags))
     _, ingestion = ingest(photos, images=config.example_gen.images, masks=config.example_gen.masks, ignore_value=9)
     assert ingestion["pairs"] == {"test": 2, "train": 6, "validation": 2}
+
+
+def test_a_quarantined_pair_of_an_array_is_kept_as_pictures_and_its_place_is_said(ingest, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 9, 3), np.uint8)
+    masks = np.zeros((6, 8, 9), np.uint8)
+    masks[4] = 7
+    np.savez(tmp_path / "data.npz", images=images, masks=masks)
+    (tmp_path / "classes.csv").write_text("value,name,red,green,blue\n0,ground,9,9,9\n")
+    out, ingestion = ingest(tmp_path / "data.npz")
+    (row,) = ingestion["quarantined"]
+    assert (row["key"], row["mask"], row["name"]) == ("images/4", f"{tmp_path}/data.npz, masks[4]", "unknown_values")
+    kept = out / "quarantine" / row["kept"]
+    np.testing.assert_array_equal(np.asarray(Image.open(kept / "image.png")), images[4])
+    np.testing.assert_array_equal(np.asarray(Image.open(kept / "mask.png")), masks[4])
+    assert f"{tmp_path}/data.npz, images[4]" in (kept / "reason.txt").read_text()
+    assert sum(ingestion["pairs"].values()) == 5 and ingestion["reencoded"] == {"npz": 5}

@@ -322,6 +322,14 @@ def test_a_suffix_that_pairs_everything_needs_no_pattern_of_its_own(tmp_path):
     assert "Images and masks belong together as shot_X and X-seg." in found.notes
 
 
+def test_a_pattern_of_folders_means_everything_in_them(tmp_path):
+    for split in ("train", "val"):
+        picture(tmp_path / split / "left" / "day" / "a.png")
+        mask(tmp_path / split / "gt" / "day" / "a.png", 0, 1)
+    found = recognise_pairs(tmp_path, images="*/left", masks="*/gt")
+    assert [(pair.split, pair.key) for pair in found.listing.pairs] == [("train", "day/a"), ("validation", "day/a")]
+
+
 def test_patterns_that_pair_nothing_show_what_their_wildcards_take(tmp_path):
     for name in NAMES:
         picture(tmp_path / "p" / f"{name}.jpg")
