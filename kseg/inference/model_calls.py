@@ -43,7 +43,7 @@ def predict_logits(model, images: np.ndarray) -> np.ndarray:
         Logits (B, H, W, K), float32.
 
     Raises:
-        ValueError: the logits are of another size than the images.
+        ValueError: the logits are of another size than the images, or NaN.
     """
     logits = model.predict_on_batch(images) if hasattr(model, "predict_on_batch") else model(images)
     logits = np.asarray(logits, np.float32)
@@ -51,5 +51,11 @@ def predict_logits(model, images: np.ndarray) -> np.ndarray:
         raise ValueError(
             "`model` must return logits (H, W, K) of the size of the image (H, W, C). "
             f"Received: logits {logits.shape[1:]} of an image {images.shape[1:]}. Build the network with padding='same'."
+        )
+    wrong = np.count_nonzero(np.isnan(logits))
+    if wrong:
+        raise ValueError(
+            f"`model` must return logits that are numbers. Received: NaN at {wrong} of {logits.size} values. "
+            "Look for weights that are NaN, after a training that diverged, for example."
         )
     return logits

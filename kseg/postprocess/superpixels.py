@@ -59,11 +59,18 @@ def merge_by_colour(image: np.ndarray, ids: np.ndarray, *, threshold: float) -> 
     Returns:
         Region ids (H, W), int64, from 0 on without gaps.
 
+    Raises:
+        ValueError: the sizes differ.
+
     Source: scikit-image's region adjacency graph, `merge_hierarchical`.
     """
     with extra("postprocess"):
         from skimage import graph
 
+    if image.ndim != 3 or image.shape[:2] != ids.shape:
+        raise ValueError(
+            f"`image` (H, W, C) and `ids` (H, W) must have the same size. Received: {image.shape} and {ids.shape}."
+        )
     colours = np.broadcast_to(image, (*ids.shape, 3))
     neighbours = graph.rag_mean_color(colours, ids)
 
@@ -118,8 +125,13 @@ def oracle_labels(ids: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Returns:
         (H, W), of the dtype of `truth`; class 0 in regions that are all void.
 
+    Raises:
+        ValueError: the sizes differ.
+
     Source: Liu et al. 2011, "Entropy rate superpixel segmentation", section 5.1.
     """
+    if truth.shape != ids.shape:
+        raise ValueError(f"`ids` and `truth` must have the same size. Received: {ids.shape} and {truth.shape}.")
     return _majority_classes(truth, ids)[ids].astype(truth.dtype)
 
 

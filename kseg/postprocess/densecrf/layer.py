@@ -47,7 +47,8 @@ class DenseCRF(keras.layers.Layer):
     programs (3 and 3; 80, 13 and 10) made CamVid worse (docs/refinement.md).
 
     Call it on [logits (B, H, W, K), image (B, H, W, C) in [0, 255]]; it returns probabilities (B, H, W, K), float32. Called
-    eagerly, it refuses NaN and warns of images in [0, 1].
+    eagerly, it refuses NaN and warns of images in [0, 1]. In a graph, which cannot raise, a pixel with a value that is not finite
+    has no say, and gets NaN; all others are as if it had no preference and no colour.
 
     Args:
         iterations: of mean-field inference; 0 returns the input unrefined.
@@ -154,10 +155,15 @@ class DenseCRF(keras.layers.Layer):
         scores, image = (tf.cast(tensor, tf.float32) for tensor in inputs)
         if tf.executing_eagerly():
             _check_values(scores, image, self.from_logits)
-        elif None in (*scores.shape[1:3], *image.shape[1:3]):
-            tf.debugging.assert_equal(
-                tf.shape(scores)[1:3], tf.shape(image)[1:3], "Logits and image must have the same size."
+        else:
+            same = tf.debugging.assert_equal(
+                tf.shape(scores)[:3], tf.shape(image)[:3], "Logits and image must have the same batch and size."
             )
+            with tf.control_dependencies([] if same is None else [same]):  # None: known when the graph is built
+                scores, image = tf.identity(scores), tf.identity(image)
+            finite = [tf.reduce_all(tf.math.is_finite(values), axis=-1, keepdims=True) for values in (scores, image)]
+            finite = tf.logical_and(*finite)
+            scores, image = (tf.where(finite, values, 0.0) for values in (scores, image))
         logits = scores if self.from_logits else tf.math.log(tf.maximum(scores, MIN_PROBABILITY))
         if self.iterations:
             positions = _positions(tf.shape(image)[1], tf.shape(image)[2])
@@ -166,7 +172,8 @@ class DenseCRF(keras.layers.Layer):
             logits = tf.map_fn(
                 lambda pair: self._refine(*pair, positions, smoothness), (logits, image), fn_output_signature=spec
             )
-        return tf.nn.softmax(logits) if self.activation else logits
+        refined = tf.nn.softmax(logits) if self.activation else logits
+        return refined if tf.executing_eagerly() else tf.where(finite, refined, np.nan)
 
     def _refine(self, logits, image, positions, smoothness):
         """Logits (H, W, K) after all iterations, from the logits (H, W, K) and the image (H, W, C)."""

@@ -362,8 +362,24 @@ def test_sizes_that_differ_are_refused_when_a_model_is_built_and_when_a_graph_ru
     refine = tf.function(lambda *pair: layer(list(pair)), input_signature=kinds)
     logits, image = map(tf.constant, scene(5, 7, 2))
     assert refine(logits, image).shape == (1, 5, 7, 2)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="Logits and image must have the same size"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Logits and image must have the same batch and size"):
         refine(logits, tf.transpose(image, (0, 2, 1, 3)))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Logits and image must have the same batch and size"):
+        refine(logits, tf.concat([image, image], axis=0))
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["logits", "image"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_in_a_graph_a_pixel_that_is_not_finite_spoils_no_other(part, value):
+    pair = list(scene(9, 11, 3))
+    refine = tf.function(kseg.DenseCRF(2))
+    whole = refine([tf.constant(values) for values in pair]).numpy()
+    pair[part] = pair[part].copy()
+    pair[part][0, 4, 5, 1] = value
+    refined = refine([tf.constant(values) for values in pair]).numpy()
+    assert np.isnan(refined[0, 4, 5]).all() and np.isnan(refined).sum() == 3
+    others = np.isfinite(refined)
+    assert np.abs(refined[others] - whole[others]).max() < 0.1
 
 
 def test_an_image_in_0_to_1_is_warned_of_and_one_in_0_to_255_is_not():

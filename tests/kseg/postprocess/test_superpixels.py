@@ -101,3 +101,15 @@ def test_wrong_arguments_are_refused(call, message):
 def test_tiny_images_are_divided_too(shape):
     ids = slic(np.zeros(shape, np.uint8), num_superpixels=5)
     assert ids.shape == shape[:2] and ids.min() == 0
+
+
+def test_images_and_regions_of_swapped_sizes_are_refused():
+    image, ids = np.zeros((6, 4, 3), np.uint8), np.zeros((4, 6), np.int64)
+    with pytest.raises(
+        ValueError, match=r"`image` \(H, W, C\) and `ids` .* same size\. Received: \(6, 4, 3\) and \(4, 6\)"
+    ):
+        merge_by_colour(image, ids, threshold=20)
+    with pytest.raises(
+        ValueError, match=r"`ids` and `truth` must have the same size\. Received: \(4, 6\) and \(6, 4\)"
+    ):
+        oracle_labels(ids, image[..., 0])
