@@ -21,7 +21,7 @@ from pipeline.publishing import entries, versions
 from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
 from pipeline.settings.example_gen import describes_classes
-from pipeline.settings.trainer import choices, crf_choice
+from pipeline.settings.trainer import check_servable, choices, crf_choice
 from pipeline.validation.anomalies import summarize_anomalies
 
 COMPONENTS = (
@@ -100,6 +100,8 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
         gate.check_thresholds(c.evaluator.thresholds, _class_names(examples.path))
     statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
     yield "statistics_gen", statistics
+    if not store.explain:
+        check_servable(c.trainer, len(_class_names(examples.path)), _image_sizes(statistics.path))
     frozen = {"frozen": external(config.schema)} if config.schema else {}
     schema = store.run(component("schema_gen"), c.schema_gen, statistics=statistics, examples=examples, **frozen)
     yield "schema_gen", schema
@@ -189,6 +191,12 @@ def _source(config, digests: FileDigests) -> Artifact:
 
 def _class_names(examples: pathlib.Path) -> list[str]:
     return read_json(examples / "labels.json")["names"]
+
+
+def _image_sizes(statistics: pathlib.Path) -> list[tuple[int, int]]:
+    """(width, height) of the images of all splits."""
+    splits = read_json(statistics / "statistics.json")["splits"].values()
+    return sorted({tuple(map(int, size.split("x"))) for split in splits for size in split["sizes"]})
 
 
 def _note_faults(config):

@@ -8,12 +8,13 @@ enter: rank, dtype, channels, NaN, and a range of [0, 255]. numpy only, except f
 from kseg.inference.averaging import average_views, ensemble
 from kseg.inference.crf import refine_with_crf
 from kseg.inference.overlap_tile import overlap_tiles, predict_overlap_tile
-from kseg.inference.saved_models import SavedModel
+from kseg.inference.saved_models import SavedModel, TooManyPixels
 from kseg.inference.sliding_window import predict_windows, windows
 from kseg.inference.tiles import predict_tiles
 
 __all__ = [
     "SavedModel",
+    "TooManyPixels",
     "average_views",
     "ensemble",
     "overlap_tiles",

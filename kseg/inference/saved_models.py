@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import numpy as np
 
@@ -10,11 +11,16 @@ from kseg.inference.averaging import TINY
 from kseg.inference.checks import check_images
 
 
+class TooManyPixels(ValueError):
+    """An image is larger than an export takes, whose limits `kseg.export` sets; the message is the export's."""
+
+
 class SavedModel:
     """An export of `kseg.export`, as a callable from images (B, H, W, C) to logits (B, H, W, K).
 
     The logits are the logarithms of the export's probabilities. It fits every image into the size that it was trained at; to
-    predict at another scale, cut tiles of that size from a scaled image. Images that are not uint8 are rounded.
+    predict at another scale, cut tiles of that size from a scaled image. Images that are not uint8 are rounded. Calls raise
+    `TooManyPixels` where an image exceeds the limits of the export; those of logits are smaller than those of label maps.
 
     Attributes:
         channels: C, 1 or 3.
@@ -65,7 +71,13 @@ class SavedModel:
 
         if images.dtype != np.uint8:
             images = np.clip(np.floor(images + 0.5), 0, 255).astype(np.uint8)
-        outputs = self._loaded.signatures[signature](image=tf.constant(images))
+        try:
+            outputs = self._loaded.signatures[signature](image=tf.constant(images))
+        except tf.errors.InvalidArgumentError as error:
+            refused = re.search(r"assertion failed: \[(.*?pixels?.*?)\] \[Received", error.message, re.DOTALL)
+            if not refused:
+                raise
+            raise TooManyPixels(f"{refused[1]} Received: image of shape {images.shape} [{signature}].") from error
         return {name: value.numpy() for name, value in outputs.items()}
 
 

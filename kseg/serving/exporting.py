@@ -1,13 +1,17 @@
 """`kseg.export`: a segmentor as a SavedModel that needs nothing but TensorFlow: no kseg, no Keras, no custom object.
 
     serving_default  image (B, H, W, C) uint8                 -> label_map (B, H, W) uint8, confidence (B, H, W) float32
-    serve_bytes      image_bytes (B,) JPEG or PNG, any sizes  -> label_map_bytes (B,) PNG, each of its image's size
+    serve_bytes      image_bytes (B,) JPEG or PNG, any sizes  -> label_map_bytes (B,) PNG, each of its image's size,
+                                                                 status (B,) int32, 0 or why not, and message (B,)
     probabilities    image (B, H, W, C) uint8                 -> probabilities (B, H, W, K) float32
     tiles            image (B, H, W, C) uint8                 -> label_map (B, H, W) uint8, confidence (B, H, W) float32
 
 The first three fit an image into the size that the network was trained at, and return predictions at the image's own size; they
 share one graph (`kseg.serving.graph`), which the evaluator measures too. `tiles` is optional: it cuts the image into tiles of the
 network's size, so a large image keeps its detail and memory stays bounded (`kseg.serving.tiles_in_graph`).
+
+A request has a bound, `max_pixels`, and so have the class scores that it needs at once, `score_memory`: with the defaults and 21
+classes a process stays below 2 GB (`kseg.serving.limits`). An image that cannot be labelled leaves its batch alone.
 
 TensorFlow Serving's gRPC limits messages to 4 MB by default: `probabilities` exceeds that from 224 x 224 pixels and 21 classes
 on, label maps and PNG hardly ever do. Refused: networks that are not functional, take more than one input, lack a logit for each
@@ -16,6 +20,8 @@ class or return another size than the image's. TensorFlow only, because a SavedM
 
 from __future__ import annotations
 
+import math
+import numbers
 import operator
 import os
 import pathlib
@@ -33,7 +39,7 @@ import tensorflow as tf  # noqa: E402
 from kseg.inference.averaging import dihedral_views  # noqa: E402
 from kseg.inference.checks import check_images  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
-from kseg.serving import manifest  # noqa: E402
+from kseg.serving import manifest, statuses  # noqa: E402
 from kseg.serving.graph import ServedModel, cast_to_float32  # noqa: E402
 
 SAVED_MODEL_ENTRIES = {"saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb"}
@@ -51,6 +57,9 @@ def export(
     rotations: Sequence[int] = (0,),
     tiles: bool = False,
     crf: bool | Mapping | None = None,
+    max_pixels: int = statuses.MAX_PIXELS,
+    score_memory: float = statuses.SCORE_MEMORY,
+    strict: bool = False,
 ) -> None:
     """Writes a SavedModel with the signatures serving_default, serve_bytes and probabilities.
 
@@ -69,6 +78,12 @@ def export(
         crf: `kseg.DenseCRF` that refines the probabilities at the image's own size, or those of each tile: True for its
             default arguments; a dict of arguments, such as `settings` in the file that `python -m pipeline.tune_crf` writes;
             None or False for no refinement.
+        max_pixels: of an image, and of a batch together, above which every signature refuses; each image counts as at least as
+            many as `image_size` has. Sizes are read from the file's header, before anything is decoded.
+        score_memory: GiB that class scores of many pixels may take. It bounds what cannot be computed band by band: the pixels of
+            the signature probabilities, of an image that DenseCRF refines, and the width of one that "tiles" cuts.
+        strict: whether a bad image fails the whole request of `serve_bytes`, which then returns `label_map_bytes` alone;
+            otherwise it gets an empty string and a `status`.
 
     Raises:
         TypeError: an argument is of the wrong type, or DenseCRF has no such argument.
@@ -89,9 +104,14 @@ def export(
     dihedral_views(flips, rotations)  # refuses unknown ones
     _check_labels(labels)
     _check_model(model, labels.num_classes, image_size, rotations)
+    crf = _crf_parameters(crf)
+    limits = {"max_pixels": max_pixels, "score_memory": score_memory}
+    check_limits(image_size, labels.num_classes, crf=crf is not None, **limits)
     path = _check_path(path)
     # Build the graph.
-    served = ServedModel(cast_to_float32(model), image_size, flips, rotations, _crf_parameters(crf), image_range)
+    served = ServedModel(
+        cast_to_float32(model), image_size, flips, rotations, crf, image_range, strict=bool(strict), **limits
+    )
     rotations = [int(rotation) for rotation in rotations]
     # Write it with its assets, readable by others.
     with tempfile.TemporaryDirectory() as scratch:
@@ -102,6 +122,8 @@ def export(
             rotations=rotations,
             tiles=bool(tiles),
             crf=served.crf_parameters(),
+            strict=bool(strict),
+            **limits,
         )
         served.labels = _asset(scratch, "labels.json", labels.to_json())
         served.manifest = _asset(scratch, manifest.FILE_NAME, text)
@@ -138,6 +160,8 @@ def predict_label_maps(
     served = ServedModel(cast_to_float32(model), _check_image_size(image_size), flips, rotations, _crf_parameters(crf))
     channels = model.inputs[0].shape[-1]
     check_images(images, "images", "predict_label_maps", channels=channels, dtype=np.uint8)
+    if not len(images):
+        return np.zeros(images.shape[:3], np.uint8), np.zeros(images.shape[:3], np.float32)
     outputs = served.label_map(tf.constant(images))
     return outputs["label_map"].numpy(), outputs["confidence"].numpy()
 
@@ -147,6 +171,36 @@ def _check_image_range(image_range):
         raise ValueError(
             f"`image_range` must be a whole number in 1..65535, or None. Received: image_range={image_range!r}."
         )
+
+
+def check_limits(image_size: tuple[int, int], num_classes: int, *, crf: bool, max_pixels: int, score_memory: float):
+    """Refuses limits under which an export could not label an image of the size that it was trained at.
+
+    Args:
+        image_size: (height, width) that images are fitted into, in pixels.
+        num_classes: K.
+        crf: whether DenseCRF refines the probabilities.
+        max_pixels: as in `export`.
+        score_memory: as in `export`.
+
+    Raises:
+        ValueError: they are too small, or no numbers.
+    """
+    pixels = image_size[0] * image_size[1]
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, numbers.Integral) or max_pixels < pixels:
+        raise ValueError(
+            f"`max_pixels` must be a whole number of pixels, at least those of `image_size`, {pixels:,}. "
+            f"Received: max_pixels={max_pixels!r}."
+        )
+    if isinstance(score_memory, bool) or not isinstance(score_memory, numbers.Real) or not 0 < score_memory < math.inf:
+        raise ValueError(f"`score_memory` must be a number of GiB above 0. Received: score_memory={score_memory!r}.")
+    for name in ("probabilities", "DenseCRF") if crf else ("probabilities",):
+        if statuses.score_pixels(name, num_classes, score_memory) < pixels:
+            least = pixels * num_classes * statuses.SCORE_BYTES[name] / 2**30
+            raise ValueError(
+                f"`score_memory` must suffice for {name} of {num_classes} classes at `image_size`, {pixels:,} pixels. "
+                f"Received: score_memory={score_memory:g} GiB. Raise it to {math.ceil(least * 100) / 100:g} or more."
+            )
 
 
 def _asset(folder, name: str, text: str):

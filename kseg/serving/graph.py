@@ -6,6 +6,10 @@
 The steps are the training's: the same resizing, the same padding. `argmax` comes last because class ids cannot be interpolated.
 The signature "tiles" replaces fitting, cropping and resizing by tiles of the network's size (`kseg.serving.tiles_in_graph`).
 
+A server must survive every request, so memory grows with the pixels of a request alone, and these are bounded: sizes are read
+before anything is decoded (`kseg.serving.headers`), scores at the image's own size exist band by band (`kseg.serving.bands`),
+and the network sees a few images of a batch at a time. One bad image does not fail its batch (`kseg.serving.statuses`).
+
 Everything is float32, also if training was in mixed bfloat16: few processors multiply bfloat16 quickly, on others it is slower.
 TensorFlow only, because a SavedModel is a TensorFlow graph.
 """
@@ -23,8 +27,16 @@ import tensorflow as tf  # noqa: E402
 
 from kseg.data.resizing_in_graph import fit_image_in_graph, resize_in_graph  # noqa: E402
 from kseg.inference.averaging import dihedral_views  # noqa: E402
-from kseg.serving.orientation import apply_orientation  # noqa: E402
+from kseg.serving import statuses  # noqa: E402
+from kseg.serving.bands import map_groups, most_probable  # noqa: E402
+from kseg.serving.decoding_in_graph import decode_strictly, decode_unless_damaged  # noqa: E402
+from kseg.serving.headers import read_header  # noqa: E402
+from kseg.serving.limits import Limits  # noqa: E402
+from kseg.serving.orientation import apply_orientation, orientation_of  # noqa: E402
 from kseg.serving.tiles_in_graph import predict_tiles_in_graph  # noqa: E402
+
+GROUP_PIXELS = 2**18
+"""Pixels that the network sees at a time, or those of one image if they are more: 21 images of 96 x 128, one of 512 x 512."""
 
 
 class ServedModel(tf.Module):
@@ -37,6 +49,9 @@ class ServedModel(tf.Module):
         rotations: of these views, in degrees.
         crf_parameters: arguments of the DenseCRF that refines the probabilities; None: no refinement.
         image_range: sample of encoded 16-bit images that becomes 255; None: 65535.
+        max_pixels: of a request, as in `kseg.export`.
+        score_memory: in GiB, as in `kseg.export`.
+        strict: whether a bad image fails the whole request of `serve_bytes`.
     """
 
     def __init__(
@@ -47,14 +62,22 @@ class ServedModel(tf.Module):
         rotations: Sequence[int] = (0,),
         crf_parameters: Mapping | None = None,
         image_range: int | None = None,
+        *,
+        max_pixels: int = statuses.MAX_PIXELS,
+        score_memory: float = statuses.SCORE_MEMORY,
+        strict: bool = False,
     ):
         super().__init__()
         self._network = network
         self._image_size = tuple(image_size)
         self._channels = network.inputs[0].shape[-1]
         self._image_range = image_range
+        self._num_classes = network.outputs[0].shape[-1]
         self._views = dihedral_views(flips, rotations)
         self._crf = _built_crf(network, crf_parameters) if crf_parameters is not None else None
+        self._limits = Limits(self._image_size, self._num_classes, self._crf is not None, max_pixels, score_memory)
+        self._strict = strict
+        self._group_size = max(1, GROUP_PIXELS // (self._image_size[0] * self._image_size[1]))
         weights = [*network.variables, *(self._crf.variables if self._crf else [])]
         self._variables = [variable.value for variable in weights]  # tracked here, they are saved with the module
 
@@ -79,89 +102,154 @@ class ServedModel(tf.Module):
         config = self._crf.get_config() if self._crf else None
         return config and {name: value for name, value in config.items() if name not in fixed}
 
-    # One method per signature.
+    # One method per signature. Each refuses requests above its limits; the batch may be empty.
 
     def label_map(self, image):
         """Images (B, H, W, C), uint8, to label maps (B, H, W), uint8, and the probabilities of those classes, float32."""
-        probabilities = self.probabilities(image)["probabilities"]
-        return {
-            "label_map": tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8),
-            "confidence": tf.reduce_max(probabilities, axis=-1),
-        }
+        image = self._limits.checked(image, "serving_default")
+
+        def label_group(images):
+            probabilities, fitted_size = self._predict_fitted(images)
+
+            def label_one(probabilities, images):
+                return self._label(probabilities[0], images[0])
+
+            probabilities = probabilities[:, : fitted_size[0], : fitted_size[1]]
+            return map_groups(label_one, [probabilities, images], 1, (tf.uint8, tf.float32))
+
+        outputs = map_groups(label_group, [image], self._group_size, (tf.uint8, tf.float32))
+        label_map, confidence = (tf.reshape(output, tf.shape(image)[:3]) for output in outputs)
+        return {"label_map": label_map, "confidence": confidence}
 
     def probabilities(self, image):
         """Images (B, H, W, C), uint8, to probabilities (B, H, W, K), float32, at the images' own size."""
-        padded, fitted_size = self._fit_and_pad(image)
-        probabilities = self._predict(padded)[:, : fitted_size[0], : fitted_size[1]]
-        return {"probabilities": self._resize_and_refine(probabilities, image)}
+        image = self._limits.checked(image, "probabilities")
+
+        def predict_group(images):
+            probabilities, fitted_size = self._predict_fitted(images)
+            probabilities = resize_in_graph(probabilities[:, : fitted_size[0], : fitted_size[1]], tf.shape(images)[1:3])
+            if not self._crf:
+                return (probabilities,)
+            return map_groups(lambda *pair: (self._crf(list(pair)),), [probabilities, images], 1, (tf.float32,))
+
+        (values,) = map_groups(predict_group, [image], self._group_size, (tf.float32,))
+        shape = tf.concat([tf.shape(image)[:3], [self._num_classes]], axis=0)
+        return {"probabilities": tf.reshape(values, shape)}
 
     def label_map_of_bytes(self, image_bytes):
-        """Encoded images (B,) to PNGs of class ids (B,), each of its image's own size; the network sees one batch."""
+        """Encoded images (B,) to PNGs of class ids (B,), each of its image's own size; and what is wrong with the others.
 
-        def prepare(encoded):
-            image = self._decode(encoded)
-            padded, fitted_size = self._fit_and_pad(image)
-            return padded, fitted_size, tf.shape(image)[:2]
+        Returns:
+            label_map_bytes (B,), empty where an image is refused; status (B,), int32, of `kseg.serving.statuses`; message (B,).
+            If strict, `label_map_bytes` alone: a refused image raises.
+        """
+        # Read headers, and refuse what they show.
+        specs = (tf.int32, tf.int64, tf.int64, tf.int64, tf.int32)
+        header = tf.map_fn(_read_size_and_orientation, image_bytes, fn_output_signature=specs)
+        status, height, width, scan, orientation = header
+        status = self._limits.refused(status, height, width)
+        if self._strict:
+            image_bytes = self._refuse_any(image_bytes, status)
 
-        def label(example):
-            encoded, probabilities, fitted_size, size = example
-            probabilities = probabilities[: fitted_size[0], : fitted_size[1]]
-            if self._crf:  # decoded once more, since images of several sizes do not fit into one tensor
-                probabilities = self._resize_and_refine(probabilities[None], self._decode(encoded)[None])[0]
-            else:
-                probabilities = resize_in_graph(probabilities, size)
-            return tf.io.encode_png(tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)[..., None])
+        # Decode, predict and label, one group after the other.
+        def label_group(encoded, status, scan, orientation):
+            padded, fitted_sizes, sizes, good = tf.map_fn(
+                lambda parts: self._prepare(*parts),
+                (encoded, status, scan, orientation),
+                fn_output_signature=(
+                    tf.TensorSpec((*self._image_size, self._channels), tf.float32),
+                    *[tf.TensorSpec((2,), tf.int32)] * 2,
+                    tf.TensorSpec((), tf.bool),
+                ),
+            )
+            probabilities = self._predict(padded)
+            status = tf.where(~good & (status == statuses.GOOD), statuses.DAMAGED, status)
 
-        # Decode and fit each image.
-        size = tf.TensorSpec((2,), tf.int32)
-        padded = tf.TensorSpec((*self._image_size, self._channels), tf.float32)
-        images, fitted_sizes, sizes = tf.map_fn(prepare, image_bytes, fn_output_signature=(padded, size, size))
-        # Predict the batch.
-        probabilities = self._predict(images)
-        # Bring each to its own size, one at a time: the probabilities of a photograph of 12 megapixels and 21 classes take 1 GB.
-        examples = (image_bytes, probabilities, fitted_sizes, sizes)
-        pngs = tf.map_fn(label, examples, fn_output_signature=tf.string, parallel_iterations=1)
-        return {"label_map_bytes": pngs}
+            def encode(parts):
+                probabilities, fitted_size, size, encoded, orientation, good = parts
+                probabilities = probabilities[: fitted_size[0], : fitted_size[1]]
+                label = lambda: self._label_map_png(probabilities, size, encoded, orientation)  # noqa: E731
+                return tf.cond(good, label, lambda: tf.constant(b""))
+
+            pngs = tf.map_fn(
+                encode,
+                (probabilities, fitted_sizes, sizes, encoded, orientation, good),
+                fn_output_signature=tf.string,
+                parallel_iterations=1,
+            )
+            return pngs, status
+
+        inputs = [image_bytes, status, scan, orientation]
+        pngs, status = map_groups(label_group, inputs, self._group_size, (tf.string, tf.int32))
+        if self._strict:
+            return {"label_map_bytes": self._refuse_any(pngs, status)}
+        return {"label_map_bytes": pngs, "status": status, "message": self._limits.message(status)}
 
     def label_map_of_tiles(self, image):
         """Images (B, H, W, C), uint8, to what `label_map` returns, by tiles of the network's size; one image at a time."""
-        num_classes = self._network.outputs[0].shape[-1]
+        image = self._limits.checked(image, "tiles")
 
         def predict(tile):
             probabilities = self._predict(tile)
             return self._crf([probabilities, tile]) if self._crf else probabilities
 
-        def label(one):
-            return predict_tiles_in_graph(predict, one, tile=self._image_size, num_classes=num_classes)
+        def label(images):
+            return predict_tiles_in_graph(predict, images[0], tile=self._image_size, num_classes=self._num_classes)
 
-        outputs = tf.TensorSpec((None, None), tf.uint8), tf.TensorSpec((None, None), tf.float32)
-        label_map, confidence = tf.map_fn(label, image, fn_output_signature=outputs, parallel_iterations=1)
+        outputs = map_groups(label, [image], 1, (tf.uint8, tf.float32))
+        label_map, confidence = (tf.reshape(output, tf.shape(image)[:3]) for output in outputs)
         return {"label_map": label_map, "confidence": confidence}
 
     # The steps they share.
 
-    def _decode(self, encoded):
-        """An encoded JPEG or PNG as an upright image (H, W, C), uint8, with the pixels that Pillow decodes in Beam workers."""
+    def _prepare(self, encoded, status, scan, orientation):
+        """An encoded image as the network sees it; of one that is refused or damaged nothing but the last output counts.
 
-        # decode_jpeg reads PNG too; tf.io.decode_image decodes JPEG with another method, up to 6 grey levels off.
-        def decode_8_bits():
-            return tf.io.decode_jpeg(encoded, channels=self._channels, dct_method="INTEGER_ACCURATE")
+        Returns:
+            padded (height, width, C), float32; fitted size (2,); the image's upright size (2,); whether it could be decoded.
+        """
+        nothing = tf.zeros((1, 1, self._channels), tf.uint8), tf.constant(False)
+        image, good = tf.cond(
+            status == statuses.GOOD,
+            lambda: decode_unless_damaged(encoded, scan, self._channels, self._image_range),
+            lambda: nothing,
+        )
+        image = apply_orientation(tf.ensure_shape(image, (None, None, self._channels)), orientation)
+        padded, fitted_size = self._fit_and_pad(image)
+        return padded, fitted_size, tf.shape(image)[:2], good
 
-        def scale_16_bits():  # like kseg.pairs.decoding.to_8_bits
-            samples = tf.cast(tf.io.decode_png(encoded, channels=self._channels, dtype=tf.uint16), tf.int32)
-            scaled = (samples * 510 + self._image_range) // (2 * self._image_range)
-            return tf.cast(tf.minimum(scaled, 255), tf.uint8)
+    def _label_map_png(self, probabilities, size, encoded, orientation):
+        """The label map of an image of `size` as PNG, from its probabilities (h, w, K)."""
+        if self._crf:  # decoded once more, since images of several sizes do not fit into one tensor
+            image = apply_orientation(decode_strictly(encoded, self._channels, self._image_range), orientation)
+            label_map, _ = self._label(probabilities, image)
+        else:
+            label_map, _ = most_probable(probabilities, size, with_confidence=False)
+        return tf.io.encode_png(label_map[..., tf.newaxis])
 
-        if self._image_range is None:
-            image = decode_8_bits()
-        else:  # bytes 1 to 3 and 24 of a PNG: its name, and the bits of a sample
-            is_png = tf.strings.substr(encoded, 1, 3) == "PNG"
-            image = tf.cond(
-                is_png,
-                lambda: tf.cond(tf.strings.substr(encoded, 24, 1) == b"\x10", scale_16_bits, decode_8_bits),
-                decode_8_bits,
-            )
-        return apply_orientation(image, encoded)
+    def _label(self, probabilities, image):
+        """Probabilities (h, w, K) to label map and confidence (H, W) at the size of the image (H, W, C), uint8."""
+        size = tf.shape(image)[:2]
+        if not self._crf:
+            return most_probable(probabilities, size)
+        refined = self._crf([resize_in_graph(probabilities, size)[tf.newaxis], image[tf.newaxis]])[0]
+        return tf.cast(tf.argmax(refined, axis=-1), tf.uint8), tf.reduce_max(refined, axis=-1)
+
+    def _refuse_any(self, values, status):
+        """`values`, unless an image is refused: then the message of the first one is raised."""
+        status = tf.concat([status, [statuses.GOOD]], axis=0)  # the batch may be empty
+        first = tf.argmax(tf.cast(status != statuses.GOOD, tf.int32), output_type=tf.int32)
+        messages = self._limits.message(status)
+        check = tf.debugging.Assert(
+            tf.reduce_all(status == statuses.GOOD), [messages[first], "[image", first, "of the batch]"]
+        )
+        with tf.control_dependencies([check] if check is not None else []):
+            return tf.identity(values)
+
+    def _predict_fitted(self, images):
+        """Images (B, H, W, C), uint8, to probabilities (B, height, width, K), float32, and the size (2,) that images fill."""
+        padded, fitted_size = self._fit_and_pad(images)
+        return self._predict(padded), fitted_size
 
     def _fit_and_pad(self, image):
         """Images (..., H, W, C), uint8, fitted and padded to (..., height, width, C), float32; and the fitted size (2,)."""
@@ -173,18 +261,23 @@ class ServedModel(tf.Module):
     def _predict(self, image):
         """Images (B, height, width, C), float32, to probabilities (B, height, width, K), float32: the mean of all views."""
         image = tf.ensure_shape(image, (None, *self._image_size, self._channels))
-        views = [self._predict_view(image, axes, quarter_turns) for axes, quarter_turns in self._views]
-        return views[0] if len(views) == 1 else tf.add_n(views) / len(views)
+        total = self._predict_view(image, *self._views[0])
+        for axes, quarter_turns in self._views[1:]:
+            with tf.control_dependencies([total]):  # one view after the other: each needs the network's memory
+                view = tf.identity(image)
+            total += self._predict_view(view, axes, quarter_turns)
+        return total / len(self._views) if len(self._views) > 1 else total
 
     def _predict_view(self, image, axes, quarter_turns):
         """Probabilities of one view: the image is flipped, then rotated; the probabilities are rotated and flipped back."""
         logits = self._network(_rotate(_flip(image, axes), quarter_turns), training=False)
         return _flip(_rotate(tf.nn.softmax(logits), -quarter_turns), axes)
 
-    def _resize_and_refine(self, probabilities, image):
-        """Probabilities (B, h, w, K) at the size of the images (B, H, W, C), uint8, refined by the DenseCRF if there is one."""
-        resized = resize_in_graph(probabilities, tf.shape(image)[1:3])
-        return self._crf([resized, image]) if self._crf else resized
+
+def _read_size_and_orientation(encoded):
+    """Status, height and width as stored, position of the first scan, and orientation of an encoded image."""
+    header = read_header(encoded)
+    return header.status, header.height, header.width, header.scan, orientation_of(header)
 
 
 def cast_to_float32(model: keras.Model) -> keras.Model:

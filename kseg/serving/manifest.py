@@ -1,10 +1,12 @@
 """What an export records about itself, in `assets/export.json` next to its classes. Standard library only.
 
-    {"image_size": [height, width], "image_range": null, "flips": [], "rotations": [0], "tiles": false, "crf": null}
+    {"image_size": [height, width], "image_range": null, "flips": [], "rotations": [0], "tiles": false, "crf": null,
+     "max_pixels": 50000000, "score_memory": 1.0, "strict": false}
 
 `image_range` is the sample of 16-bit images that becomes 255, or null for 65535. `flips` and `rotations` are the views that are
-averaged; `crf` holds the parameters of the DenseCRF that refines the probabilities, or null. Read it before refining a model's
-predictions: a model that refines itself would be refined twice.
+averaged; `crf` holds the parameters of the DenseCRF that refines the probabilities, or null. `max_pixels` and `score_memory`
+(GiB) bound requests; with `strict` a bad image fails its batch. Read `crf` before refining a model's predictions: a model that
+refines itself would be refined twice.
 """
 
 from __future__ import annotations
@@ -14,14 +16,24 @@ import pathlib
 from collections.abc import Sequence
 
 FILE_NAME = "export.json"
-UNKNOWN = {"image_size": None, "image_range": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
+UNKNOWN = {
+    "image_size": None,
+    "image_range": None,
+    "flips": [],
+    "rotations": [0],
+    "tiles": False,
+    "crf": None,
+    "max_pixels": None,
+    "score_memory": None,
+    "strict": True,
+}
 """The manifest of a SavedModel that has none: an export from before manifests, or one of another program."""
 
 
 def read_manifest(path) -> dict:
-    """How the SavedModel at `path` was exported: "image_size" [height, width] in pixels, and the other fields named above.
+    """How the SavedModel at `path` was exported, by the names of `UNKNOWN`; "image_size" is [height, width] in pixels.
 
-    A SavedModel without a manifest gets `UNKNOWN`: no size, and no refinement as far as is known.
+    What a manifest does not hold is as in `UNKNOWN`: no size, no refinement and no bound as far as is known.
 
     Args:
         path: folder of a SavedModel.
@@ -53,6 +65,9 @@ def manifest_json(
     rotations: Sequence[int],
     tiles: bool,
     crf: dict | None,
+    max_pixels: int,
+    score_memory: float,
+    strict: bool,
 ) -> str:
     """The text of a manifest.
 
@@ -63,6 +78,9 @@ def manifest_json(
         rotations: of these views, in degrees.
         tiles: whether there is a signature "tiles".
         crf: parameters of the DenseCRF, or None.
+        max_pixels: of a request.
+        score_memory: that class scores may take, GiB.
+        strict: whether a bad image fails its whole batch.
     """
     fields = {
         "image_size": list(image_size),
@@ -71,5 +89,8 @@ def manifest_json(
         "rotations": list(rotations),
         "tiles": tiles,
         "crf": crf,
+        "max_pixels": int(max_pixels),
+        "score_memory": float(score_memory),
+        "strict": strict,
     }
     return json.dumps(fields, indent=1)

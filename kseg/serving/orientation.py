@@ -1,8 +1,10 @@
-"""The EXIF orientation of JPEGs, read and applied in a TensorFlow graph.
+"""The orientation of JPEG and PNG files, read and applied in a TensorFlow graph as Pillow reads it when images are ingested.
 
-Cameras store the sensor's rows and note in EXIF how to rotate them; training images are rotated when they are ingested, so a
-served model must rotate its input too. `tf.io.decode_jpeg` does not. Read is IFD0 of the first EXIF segment; orientations in XMP
-or PNG are ignored. TensorFlow only, because a SavedModel is a TensorFlow graph.
+Cameras store the sensor's rows and note how to rotate them; training images are rotated when they are ingested, so a served
+model must rotate its input too. `tf.io.decode_jpeg` does not. Read are the EXIF of a JPEG and of a PNG (chunk eXIf), of which
+IFD0 counts, whatever number type the value has; and, without an orientation there, XMP. Not read: what a PNG compresses (chunk
+zTXt, compressed iTXt), and EXIF in the text chunk "Raw profile type exif". TensorFlow only, because a SavedModel is a TensorFlow
+graph.
 """
 
 from __future__ import annotations
@@ -13,25 +15,66 @@ require_tensorflow(__name__)
 
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
-HEAD = 2**18  # bytes that are searched: EXIF precedes the picture, in a segment of at most 65,535 bytes
+from kseg.serving.headers import EXIF, Header, byte_length, part, read_header  # noqa: E402
+
+MAX_EXIF = 2**20  # bytes that are read: EXIF of a JPEG has at most 65,535
+MAX_REPEATS = 8  # of the name "Exif" in front of a TIFF header, which Pillow skips
+BYTE_ORDERS = (b"II*\0", b"II\0*", b"MM\0*", b"MM*\0", b"MM\0+")  # of TIFF headers that Pillow reads
 ORIENTATION_TAG = 0x0112
-SHORT = 3  # type of a field of 16 bits
+UNIT_SIZES = (
+    0,
+    1,
+    1,
+    2,
+    4,
+    8,
+    1,
+    1,
+    2,
+    4,
+    8,
+    4,
+    8,
+    4,
+    0,
+    0,
+    8,
+)  # bytes, by type of a field; 0: unknown, which is skipped
+NUMBER_KINDS = (
+    0,
+    0,
+    0,
+    2,
+    3,
+    6,
+    1,
+    0,
+    2,
+    3,
+    6,
+    4,
+    5,
+    3,
+    0,
+    0,
+    7,
+)  # by type: 0 is no number, the others are in `_first_number`
+XMP_ORIENTATION = "tiff:Orientation"
 
 
-def apply_orientation(image: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
-    """Rotates and flips a decoded image as the EXIF of its file says.
+def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Rotates and flips a decoded image.
 
     Args:
         image: (H, W, C), as `tf.io.decode_jpeg` returns it.
-        encoded: scalar string, the file: a JPEG, or anything else, which is left unchanged.
+        orientation: 1 to 8, as `read_orientation` returns it.
 
     Returns:
         (H, W, C), or (W, H, C) if the camera was held sideways.
     """
-    value = read_orientation(encoded)
-    image = tf.cond(value >= 5, lambda: _transposed(image), lambda: image)
-    image = tf.cond(_is_one_of(value, 2, 3, 6, 7), lambda: tf.reverse(image, [1]), lambda: image)
-    return tf.cond(_is_one_of(value, 3, 4, 7, 8), lambda: tf.reverse(image, [0]), lambda: image)
+    image = tf.cond(orientation >= 5, lambda: _transposed(image), lambda: image)
+    image = tf.cond(_is_one_of(orientation, 2, 3, 6, 7), lambda: tf.reverse(image, [1]), lambda: image)
+    return tf.cond(_is_one_of(orientation, 3, 4, 7, 8), lambda: tf.reverse(image, [0]), lambda: image)
 
 
 def _transposed(image):
@@ -44,58 +87,104 @@ def _transposed(image):
 
 
 def read_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """The EXIF orientation of a JPEG, int32: 1 (upright) to 8; 1 if there is none.
+    """The orientation of an encoded image, int32: 1 (upright) to 8; 1 if there is none.
 
     Args:
-        encoded: scalar string.
-
-    Source: CIPA DC-008 (Exif 2.32), sections 4.5.2, 4.6.2 and 4.6.4 A.
+        encoded: scalar string, any bytes.
     """
-    # The file's first bytes, and the byte order of its EXIF.
-    data = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, HEAD), tf.uint8), tf.int32)
-    size = tf.size(data)
-    data = tf.pad(data, [[0, 16]])  # room for the fields of a truncated file
-    start = _find_tiff_header(data, size)
-    big_endian = data[start] == ord("M")
+    return orientation_of(read_header(encoded))
 
-    def read(offset, width):
-        """Numbers of `width` bytes at offsets (N,) from the header; 0 beyond the end."""
-        positions = start + offset[:, None] + tf.range(width)
-        weights = tf.where(big_endian, tf.range(width)[::-1], tf.range(width))
-        inside = (positions >= 0) & (positions < size)
-        values = tf.where(inside, tf.gather(data, tf.where(inside, positions, 0)), 0)
-        return tf.reduce_sum(tf.bitwise.left_shift(values, 8 * weights), axis=1)
+
+def orientation_of(header: Header) -> tf.Tensor:
+    """The orientation that a header holds, int32: 1 (upright) to 8; 1 if there is none.
+
+    Args:
+        header: as `read_header` returns it.
+
+    Source: CIPA DC-008 (Exif 2.32), sections 4.5.2, 4.6.2 and 4.6.4 A; Pillow's `Image.getexif` where files deviate from it.
+    """
+    found, value = tf.cond(
+        header.has_exif, lambda: _read_exif(header.exif), lambda: (tf.constant(False), tf.constant(1))
+    )
+    return tf.cond(found | tf.equal(header.xmp, ""), lambda: value, lambda: _read_xmp(header.xmp))
+
+
+def _read_exif(exif):
+    """Whether EXIF settles the orientation, and the orientation; unreadable EXIF settles that an image is upright."""
+    # The TIFF header.
+    start = tf.constant(0, tf.int64)
+    for _ in range(MAX_REPEATS):
+        repeated = tf.equal(part(exif, start, len(EXIF)), EXIF)
+        start += len(EXIF) * tf.cast(repeated, tf.int64)
+    exif = part(exif, start, MAX_EXIF)
+    size = byte_length(exif)
+    magic = part(exif, 0, 4)
+    readable = tf.reduce_any(tf.equal(magic, tf.constant(BYTE_ORDERS))) & (size >= 8)
+    big_endian = tf.equal(part(exif, 0, 2), b"MM")
+    data = tf.io.decode_raw(exif, tf.uint8)
+
+    def read(positions, width):
+        """Numbers of `width` bytes (N,), int64, at positions (N,); 0 beyond the end."""
+        places = positions[:, None] + tf.range(width, dtype=tf.int64)
+        inside = (places >= 0) & (places < size)
+        values = tf.cast(tf.gather(tf.concat([data, [0]], axis=0), tf.where(inside, places, size)), tf.int64)
+        shifts = 8 * tf.range(width, dtype=tf.int64)
+        return tf.reduce_sum(tf.bitwise.left_shift(values, tf.where(big_endian, shifts[::-1], shifts)), axis=1)
 
     # All fields of IFD0 together: 12 bytes each, behind a count of 2 bytes.
-    directory = read(tf.constant([4]), 4)[0]
-    count = read(directory[None], 2)[0]
-    fields = directory + 2 + 12 * tf.range(count)
-    # The value of the one that holds the orientation.
-    found = (read(fields, 2) == ORIENTATION_TAG) & (read(fields + 2, 2) == SHORT)
-    value = tf.reduce_max(tf.where(found, read(fields + 8, 2), 0))
-    return tf.where((start > 0) & (value >= 2) & (value <= 8), value, 1)
+    directory = read(tf.constant([4], tf.int64), 4)
+    fields = directory + 2 + 12 * tf.range(read(directory, 2)[0])
+    fields = tf.boolean_mask(fields, fields + 12 <= size)
+    tags, types, counts = read(fields, 2), read(fields + 2, 2), read(fields + 4, 4)
+    unit_sizes = tf.gather(tf.constant(UNIT_SIZES, tf.int64), types * tf.cast(types < len(UNIT_SIZES), tf.int64))
+    sizes = counts * unit_sizes
+    places = tf.where(sizes > 4, read(fields + 8, 4), fields + 8)
+    # Pillow stops at the first field whose values lie outside; the last field of a tag counts.
+    broken = (sizes > 4) & (places + sizes > size)
+    reached = tf.cumsum(tf.cast(broken, tf.int32)) == 0
+    found = tf.where(reached & (tags == ORIENTATION_TAG) & (sizes > 0))[:, 0]
+
+    def value():
+        at, kind = tf.gather(places, found[-1])[None], tf.gather(types, found[-1])
+        return _first_number(
+            *(read(at + offset, width)[0] for offset, width in ((0, 1), (0, 2), (0, 4), (4, 4), (0, 8))), kind
+        )
+
+    number = tf.cond(readable & (tf.size(found) > 0), value, lambda: tf.constant(1, tf.int32))
+    return (size > 0) & (~readable | (tf.size(found) > 0)), number
 
 
-def _find_tiff_header(data, size):
-    """The position of the TIFF header in the first EXIF segment; 0 without one."""
-    exif = tf.constant([0xFF, 0xE1, *b"Exif\0\0"])
+def _first_number(byte, short, long, next_long, long8, kind):
+    """The first value of a field if it is a whole number from 1 to 8, where 6, 6.0 and 6/1 are equal as in Pillow; else 1."""
+    candidates = [
+        tf.constant(0.0, tf.float64),
+        tf.cast(byte, tf.float64),
+        tf.cast(short, tf.float64),
+        tf.cast(long, tf.float64),
+        tf.cast(tf.bitcast(tf.cast(tf.cast(long, tf.uint32), tf.uint32), tf.float32), tf.float64),
+        tf.bitcast(long8, tf.float64),
+        tf.math.divide_no_nan(tf.cast(long, tf.float64), tf.cast(next_long, tf.float64)),
+        tf.cast(long8, tf.float64),
+    ]
+    value = tf.gather(tf.stack(candidates), tf.gather(tf.constant(NUMBER_KINDS), kind))
+    valid = (value >= 1) & (value <= 8) & (value == tf.floor(value))
+    return tf.cast(tf.where(valid, value, 1.0), tf.int32)
 
-    def is_segment(at, found):
-        marker = data[at + 1]
-        starts = (data[at] == 0xFF) & (marker != 0xDA) & (marker != 0xD9) & (marker >= 0xC0)
-        return (found == 0) & (at + 10 < size) & starts
 
-    def next_segment(at, found):
-        head = tf.concat([data[at : at + 2], data[at + 4 : at + 10]], axis=0)
-        found = tf.where(tf.reduce_all(head == exif), at + 10, 0)
-        return at + 2 + tf.maximum(256 * data[at + 2] + data[at + 3], 2), found
-
-    first = tf.where((data[0] == 0xFF) & (data[1] == 0xD8), 2, size)
-    at = tf.minimum(first, size)
-    _, found = tf.while_loop(
-        lambda at, found: is_segment(tf.minimum(at, size), found), next_segment, (at, tf.constant(0))
-    )
-    return found
+def _read_xmp(xmp):
+    """The digit behind the first `tiff:Orientation="` or `tiff:Orientation>`; 1 if there is none from 2 to 8."""
+    rests = tf.strings.split(xmp, XMP_ORIENTATION)[1:]
+    starts = [tf.constant('="'), tf.constant(">")]
+    digits = tf.zeros_like(rests)
+    for start, length in zip(starts, (2, 1), strict=True):
+        begins = tf.equal(
+            tf.strings.substr(rests, tf.zeros_like(rests, tf.int32), tf.fill(tf.shape(rests), length)), start
+        )
+        after = tf.minimum(tf.strings.length(rests), length)
+        digits = tf.where(begins, tf.strings.substr(rests, after, tf.ones_like(after)), digits)
+    valid = tf.strings.regex_full_match(digits, "[0-9]")
+    value = tf.strings.to_number(tf.concat([tf.boolean_mask(digits, valid), ["1"]], axis=0)[0], tf.int32)
+    return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
 def _is_one_of(value, *values):

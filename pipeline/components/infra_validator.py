@@ -2,7 +2,8 @@
 
 A fresh `python -I` starts in an empty folder outside the checkout and runs `pipeline/publishing/fresh_process.py`, in which every
 import of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can help. It loads the
-SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`. This process
+SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`, at last one of the
+largest size that the export allows: the peak memory is that of the worst request. This process
 compares the signatures with the expected ones, the label maps with the sizes of their images, the classes and the predictions of
 `model.keras`, and time and memory with their limits. If the export's manifest names DenseCRF, the Keras model's predictions are
 refined with the same parameters first. A model that fails is not an error: the verdict gives the reasons. TensorFlow, since the
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import pathlib
 
 import keras
@@ -25,6 +27,7 @@ from kseg.data.reading import open_dataset
 from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
 from kseg.serving.manifest import read_manifest
+from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixels
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.publishing import server_process
@@ -45,6 +48,8 @@ def infra_validator(
 ):
     """Writes `out/infra.json`: blessed, reasons, signatures, seconds_per_image, peak_bytes, agreement (share of pixels).
 
+    `peak_bytes` is the peak memory of the process that answered stored images and one of `largest_pixels`, the largest allowed.
+
     Args:
         out: folder to write below.
         config: number of stored images to send, and the limits.
@@ -55,10 +60,13 @@ def infra_validator(
     images = _stored_images(examples, config.samples)
     progress.set_total(len(images))
     result = {"blessed": False, "reasons": [], "signatures": {}, "agreement": None}
-    result |= {"seconds_per_image": None, "peak_bytes": None}
+    manifest, num_classes = read_manifest(model / "saved_model"), LabelMap.load(examples).num_classes
+    plan = read_json(transform / "plan.json")
+    largest = _largest_size(manifest, num_classes)
+    result |= {"seconds_per_image": None, "peak_bytes": None, "largest_pixels": largest[0] * largest[1]}
     # Predict where kseg does not exist.
     try:
-        served, label_maps = predict_in_fresh_process(model / "saved_model", images)
+        served, label_maps = predict_in_fresh_process(model / "saved_model", images, (*largest, plan["channels"]))
     except server_process.FAILURES as error:
         result["reasons"] = [
             "The SavedModel must load and answer in a fresh process without kseg. "
@@ -67,14 +75,15 @@ def infra_validator(
     else:
         # Predict with the Keras model, and compare.
         segmentor = keras.saving.load_model(model / "model.keras", compile=False)
-        image_size = tuple(read_json(transform / "plan.json")["image_size"])
-        manifest = read_manifest(model / "saved_model")
-        agreement = _agreement(segmentor, image_size, manifest, images, label_maps)
-        num_classes = LabelMap.load(examples).num_classes
+        agreement = _agreement(segmentor, tuple(plan["image_size"]), manifest, images, label_maps)
+        expected = expected_signatures(
+            segmentor.input_shape[-1], num_classes, tiles=manifest["tiles"], strict=manifest["strict"]
+        )
+        sent = f"{len(images)} images", f"an image of {largest[1]}x{largest[0]}, the largest allowed"
         reasons = [
-            *_wrong_signatures(served["signatures"], segmentor.input_shape[-1], num_classes, manifest["tiles"]),
+            *_wrong_signatures(served["signatures"], expected),
             *_wrong_label_maps(images, label_maps, num_classes),
-            *exceeded_limits(config, served["seconds_per_image"], served["peak_bytes"], f"{len(images)} images"),
+            *exceeded_limits(config, served["seconds_per_image"], served["peak_bytes"], *sent),
         ]
         if served["first_party"]:
             reasons.append(
@@ -85,21 +94,31 @@ def infra_validator(
                 f"The SavedModel's label maps must agree with the Keras model's on {AGREEMENT:.1%} of the pixels. "
                 f"Received: agreement={agreement:.4f} ({len(images)} images)."
             )
-        result = {"blessed": not reasons, "reasons": reasons, "agreement": agreement}
+        result |= {"blessed": not reasons, "reasons": reasons, "agreement": agreement}
         result |= {name: served[name] for name in ("signatures", "seconds_per_image", "peak_bytes")}
     write_json(out / "infra.json", result)
 
 
-def expected_signatures(channels: int, num_classes: int, tiles: bool = False) -> dict:
+def _largest_size(manifest: dict, num_classes: int) -> tuple[int, int]:
+    """(height, width) of the largest image that an export allows, nearly square; by default limits if it states none."""
+    limits = {"max_pixels": MAX_PIXELS, "score_memory": SCORE_MEMORY}
+    limits = {name: manifest[name] or default for name, default in limits.items()}
+    pixels = image_pixels(num_classes, manifest["crf"] is not None, **limits)
+    height = min(math.isqrt(pixels), MAX_SIDE)
+    return height, min(pixels // height, MAX_SIDE)
+
+
+def expected_signatures(channels: int, num_classes: int, tiles: bool = False, strict: bool = False) -> dict:
     """The signatures of an export, `tiles` included if it was exported with it, as `fresh_process.describe` writes them."""
     image = {"image": ["uint8", [None, None, None, channels]]}
     outputs = {"label_map": ["uint8", [None, None, None]], "confidence": ["float32", [None, None, None]]}
     optional = {"tiles": {"inputs": image, "outputs": outputs}} if tiles else {}
+    statuses = {} if strict else {"status": ["int32", [None]], "message": ["string", [None]]}
     return optional | {
         "serving_default": {"inputs": image, "outputs": outputs},
         "serve_bytes": {
             "inputs": {"image_bytes": ["string", [None]]},
-            "outputs": {"label_map_bytes": ["string", [None]]},
+            "outputs": {"label_map_bytes": ["string", [None]], **statuses},
         },
         "probabilities": {
             "inputs": image,
@@ -108,11 +127,11 @@ def expected_signatures(channels: int, num_classes: int, tiles: bool = False) ->
     }
 
 
-def _wrong_signatures(found: dict, channels: int, num_classes: int, tiles: bool) -> list[str]:
+def _wrong_signatures(found: dict, expected: dict) -> list[str]:
     return [
-        f"Signature {name!r} must be {json.dumps(expected)}. Received: {json.dumps(found.get(name))}."
-        for name, expected in expected_signatures(channels, num_classes, tiles).items()
-        if found.get(name) != expected
+        f"Signature {name!r} must be {json.dumps(signature)}. Received: {json.dumps(found.get(name))}."
+        for name, signature in expected.items()
+        if found.get(name) != signature
     ]
 
 
@@ -135,14 +154,17 @@ def _wrong_label_maps(images: list[bytes], label_maps: list[np.ndarray], num_cla
     return sizes[:1] + ids[:1]
 
 
-def exceeded_limits(config: InfraValidator, seconds_per_image: float, peak_bytes: int, images: str) -> list[str]:
+def exceeded_limits(
+    config: InfraValidator, seconds_per_image: float, peak_bytes: int, images: str, largest: str
+) -> list[str]:
     """One message for each limit that the served model exceeds.
 
     Args:
         config: the limits.
         seconds_per_image: mean.
         peak_bytes: peak memory of the serving process.
-        images: what was sent, for the message.
+        images: what was sent for the time, for the message.
+        largest: what was sent for the memory.
     """
     reasons = []
     if config.max_latency is not None and seconds_per_image > config.max_latency:
@@ -153,8 +175,8 @@ def exceeded_limits(config: InfraValidator, seconds_per_image: float, peak_bytes
         )
     if config.max_memory is not None and peak_bytes > config.max_memory * 2**30:
         reasons.append(
-            f"Serving must stay within {config.max_memory:g} GiB. Received: a peak of {peak_bytes / 2**30:.2f} GiB ({images}). "
-            "Choose a smaller network or transform.image_size, or raise infra_validator.max_memory."
+            f"Serving must stay within {config.max_memory:g} GiB. Received: a peak of {peak_bytes / 2**30:.2f} GiB ({largest}). "
+            "Lower trainer.max_pixels, choose a smaller network or transform.image_size, or raise infra_validator.max_memory."
         )
     return reasons
 
@@ -167,12 +189,15 @@ def _stored_images(examples: pathlib.Path, count: int) -> list[bytes]:
     return [bytes(example["image"].numpy()) for example in stored.take(count)]
 
 
-def predict_in_fresh_process(saved_model: pathlib.Path, images: list[bytes]) -> tuple[dict, list[np.ndarray]]:
+def predict_in_fresh_process(
+    saved_model: pathlib.Path, images: list[bytes], largest: tuple[int, int, int]
+) -> tuple[dict, list[np.ndarray]]:
     """Predicts in a process without kseg.
 
     Args:
         saved_model: folder of the export.
         images: encoded.
+        largest: (height, width, channels) of the largest image that is allowed.
 
     Returns:
         What `fresh_process` reports (signatures, seconds per image, peak of memory, first-party modules), and the label maps
@@ -182,8 +207,16 @@ def predict_in_fresh_process(saved_model: pathlib.Path, images: list[bytes]) -> 
         subprocess.CalledProcessError: the process failed.
         subprocess.TimeoutExpired: the process hung.
     """
-    report, answers = server_process.serve(saved_model, images)
+    report, answers = server_process.serve(saved_model, images, (_black_jpeg(*largest), (1, *largest)))
     return report, [np.array(Image.open(io.BytesIO(answer))) for answer in answers]
+
+
+def _black_jpeg(height: int, width: int, channels: int) -> bytes:
+    """The JPEG that costs most memory: progressive, colours at full resolution, and decoded twice, being of one colour."""
+    stream = io.BytesIO()
+    picture = Image.new("L" if channels == 1 else "RGB", (width, height))
+    picture.save(stream, "JPEG", progressive=True, subsampling=0)
+    return stream.getvalue()
 
 
 def _agreement(

@@ -43,6 +43,13 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name
     """
     plan = read_json(transform / "plan.json")
     labels = LabelMap.load(transform)
+    serving.check_limits(
+        tuple(plan["image_size"]),
+        labels.num_classes,
+        crf=config.crf is not None,
+        max_pixels=config.max_pixels,
+        score_memory=config.score_memory,
+    )
 
     # Seeds, precision and devices, before the first variable is made.
     keras.utils.set_random_seed(config.seed)
@@ -88,6 +95,9 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name
         rotations=config.rotations,
         tiles=config.tiles,
         crf=config.crf,
+        max_pixels=config.max_pixels,
+        score_memory=config.score_memory,
+        strict=config.strict,
     )
 
     # Record the training. The checkpoint goes last and before the best weights, with which a killed run resumes from it.

@@ -102,10 +102,7 @@ class PredictPairs(beam.DoFn):
         return predict(images)
 
     def _predict_bytes(self, images):
-        import tensorflow as tf
-
-        outputs = self._model.signatures["serve_bytes"](image_bytes=tf.constant(images))
-        for png in outputs["label_map_bytes"].numpy():
+        for png in serve(self._model.signatures["serve_bytes"], images):
             yield decode_label_map(png), None
 
     def _predict_refined(self, images):
@@ -189,6 +186,34 @@ def _count(pair, truth, label_map, num_classes, tolerance, extra_counts):
     yield matrix
     yield beam.pvalue.TaggedOutput("images", row | {"counts": {n: c.tolist() for n, c in counts.items()}})
     progress.advance()
+
+
+def serve(signature, images: list[bytes]) -> list[bytes]:
+    """The PNG of each image from the signature serve_bytes; images that are too many for one batch are sent one by one.
+
+    Args:
+        signature: of a loaded SavedModel, of an earlier version or a strict one too, which have no status.
+        images: encoded.
+
+    Raises:
+        ValueError: the model refuses an image; the message is the model's.
+    """
+    import tensorflow as tf
+
+    def answers(batch):
+        outputs = {name: value.numpy() for name, value in signature(image_bytes=tf.constant(batch)).items()}
+        return outputs["label_map_bytes"], outputs.get("message", [b""] * len(batch))
+
+    try:
+        pngs, messages = answers(images)
+        if not any(messages):
+            return list(pngs)
+    except tf.errors.InvalidArgumentError:
+        if len(images) == 1:
+            raise
+    if len(images) == 1:
+        raise ValueError(f"{messages[0].decode()} [serve_bytes of the exported model]")
+    return [png for image in images for png in serve(signature, [image])]
 
 
 def decode_label_map(png: bytes) -> np.ndarray:

@@ -20,6 +20,7 @@ from apache_beam.utils import shared
 from PIL import Image
 
 from kseg import plots
+from kseg.inference import TooManyPixels
 from kseg.labels import LabelMap
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.image_files import decode_image, prepare_image
@@ -129,12 +130,14 @@ class LabelPicture(beam.DoFn):
             if is_finished(record_path(self._output, key), state):
                 return {"outcome": "skipped"}
             image = self._read(source)
+            label_map = self._predict(image)
         except PairError as error:
             return _unreadable(source, error.name, str(error))
+        except TooManyPixels as error:
+            return _unreadable(source, "too_many_pixels", str(error))
         except OSError as error:
             message = f"A picture must be readable. Received: {error.strerror} [{printable(source)}]."
             return _unreadable(source, "unreadable_file", message)
-        label_map = self._predict(image)
         try:
             self._write(key, image, label_map, {"source": printable(source), **state})
         except OSError as error:

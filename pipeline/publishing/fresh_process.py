@@ -1,10 +1,13 @@
-"""The script that `server_process.py` runs in a fresh process: `python -I fresh_process.py SAVED_MODEL REQUESTS ANSWERS`.
+"""The script that `server_process.py` runs in a fresh process: `python -I fresh_process.py SAVED_MODEL REQUESTS ANSWERS SHAPE`.
 
 It stands for a server that has TensorFlow and nothing of ours: every import of kseg or pipeline is refused, however they are
 installed. It loads the SavedModel as TensorFlow Serving does, the graph with the tag "serve" into a session without Python
 objects, sends each file of the folder REQUESTS (an encoded image) through `serve_bytes`, and writes to the folder ANSWERS one PNG
 per request and `answers.json`: the signatures, seconds per image (None without requests), the peak memory of the process in
-bytes, and the first-party modules that are imported at the end. TensorFlow and the standard library only.
+bytes, and the first-party modules that are imported at the end. The file LARGEST among the requests, if it is there, is the
+largest that the model allows; SHAPE, such as 1x7071x7071x3 or nothing, is that of the largest image for `serving_default`.
+Neither counts for the seconds; both do for the memory. A request that is refused ends the process. TensorFlow, its numpy and the
+standard library only.
 """
 
 import gc
@@ -15,6 +18,7 @@ import sys
 import time
 
 FIRST_PARTY = ("kseg", "pipeline")
+LARGEST = "largest"
 
 
 class Refuse(importlib.abc.MetaPathFinder):
@@ -30,12 +34,13 @@ def imported() -> list[str]:
     return sorted(name for name in sys.modules if name.partition(".")[0] in FIRST_PARTY)
 
 
-def main(saved_model: str, requests: str, answers: str):
+def main(saved_model: str, requests: str, answers: str, shape: str):
     """Loads, predicts, writes; any exception ends the process with its traceback."""
     found = imported()  # what a .pth file imported before this line
     sys.meta_path.insert(0, Refuse())
 
     gc.disable()  # collecting garbage among modules takes as long as importing them
+    import numpy as np
     import tensorflow.compat.v1 as tf
 
     gc.freeze()
@@ -43,15 +48,20 @@ def main(saved_model: str, requests: str, answers: str):
     with tf.Session(graph=tf.Graph()) as session:
         signatures = tf.saved_model.load(session, [tf.saved_model.tag_constants.SERVING], saved_model).signature_def
         described = {name: describe(signatures[name]) for name in sorted(signatures) if not name.startswith("__")}
-        serve, seconds = signatures["serve_bytes"], []
-        image_bytes, label_map_bytes = serve.inputs["image_bytes"].name, serve.outputs["label_map_bytes"].name
-        for request in sorted(pathlib.Path(requests).iterdir()):
-            feed = {image_bytes: [request.read_bytes()]}
-            session.run(label_map_bytes, feed)  # the first call of a shape also plans the computation
+        seconds = []
+        for request in sorted(path for path in pathlib.Path(requests).iterdir() if path.name != LARGEST):
+            feed = {"image_bytes": [request.read_bytes()]}
+            answer(session, signatures["serve_bytes"], feed)  # the first call of a shape also plans the computation
             start = time.perf_counter()
-            (answer,) = session.run(label_map_bytes, feed)
+            label_map = answer(session, signatures["serve_bytes"], feed)["label_map_bytes"][0]
             seconds.append(time.perf_counter() - start)
-            pathlib.Path(answers, f"{request.name}.png").write_bytes(answer)
+            pathlib.Path(answers, f"{request.name}.png").write_bytes(label_map)
+        largest = pathlib.Path(requests, LARGEST)
+        if largest.exists():
+            answer(session, signatures["serve_bytes"], {"image_bytes": [largest.read_bytes()]})
+        if shape and "serving_default" in signatures:
+            image = np.zeros(tuple(map(int, shape.split("x"))), np.uint8)
+            answer(session, signatures["serving_default"], {"image": image})
     result = {
         "signatures": described,
         "seconds_per_image": sum(seconds) / len(seconds) if seconds else None,
@@ -59,6 +69,20 @@ def main(saved_model: str, requests: str, answers: str):
         "first_party": sorted({*found, *imported()}),
     }
     pathlib.Path(answers, "answers.json").write_text(json.dumps(result))
+
+
+def answer(session, signature, feed: dict) -> dict:
+    """The outputs of a signature by name.
+
+    Raises:
+        ValueError: the model refuses an image.
+    """
+    outputs = {name: spec.name for name, spec in signature.outputs.items()}
+    found = session.run(outputs, {signature.inputs[name].name: value for name, value in feed.items()})
+    refused = [message.decode() for message in found.get("message", ()) if message]
+    if refused:
+        raise ValueError(refused[0])
+    return found
 
 
 def describe(signature) -> dict:

@@ -23,12 +23,16 @@ FAILURES = (subprocess.CalledProcessError, subprocess.TimeoutExpired)
 """What `serve` raises where the model cannot be served."""
 
 
-def serve(saved_model: pathlib.Path, requests: list[bytes]) -> tuple[dict, list[bytes]]:
+def serve(
+    saved_model: pathlib.Path, requests: list[bytes], largest: tuple[bytes, tuple[int, ...]] | None = None
+) -> tuple[dict, list[bytes]]:
     """Loads a model in a process without kseg, and sends it images.
 
     Args:
         saved_model: folder of the model.
         requests: encoded images; none: the model is loaded, its variables included, and asked nothing.
+        largest: the largest image that the model allows, encoded and as the shape of an array, sent last for the peak of memory;
+            None: it is not sent.
 
     Returns:
         What `fresh_process` reports (signatures, seconds per image, peak of memory, first-party modules), and a PNG for each.
@@ -44,7 +48,11 @@ def serve(saved_model: pathlib.Path, requests: list[bytes]) -> tuple[dict, list[
             path.mkdir()
         for number, image_bytes in enumerate(requests):
             (folders["requests"] / f"{number:04}").write_bytes(image_bytes)
-        command = [sys.executable, "-I", script, saved_model.resolve(), folders["requests"], folders["answers"]]
+        shape = ""
+        if largest:
+            (folders["requests"] / fresh_process.LARGEST).write_bytes(largest[0])
+            shape = "x".join(map(str, largest[1]))
+        command = [sys.executable, "-I", script, saved_model.resolve(), folders["requests"], folders["answers"], shape]
         # Without GPUs: this process may already hold all their memory.
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
         subprocess.run(

@@ -10,7 +10,7 @@ import pytest
 from kseg.labels import VOID, LabelMap
 from tests.prepared_pairs import write_prepared
 
-IMAGE_SIZE = (24, 32)
+IMAGE_SIZE, MAX_PIXELS = (24, 32), 10_000
 LABELS = LabelMap(("ground", "left", "right"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
 CRF = {"iterations": 2, "appearance_colour_sigma": 60.0}
 SIZES = [(40, 56), (56, 40), (37, 61), (48, 64), (20, 28)]
@@ -84,7 +84,7 @@ def finished(tmp_path_factory) -> Line:
     line.trainer.mkdir()
     model = nearest_colour()
     model.save(line.trainer / "model.keras")
-    serving.export(model, line.trainer / "saved_model", labels=LABELS, image_size=IMAGE_SIZE)
+    serving.export(model, line.trainer / "saved_model", labels=LABELS, image_size=IMAGE_SIZE, max_pixels=MAX_PIXELS)
     return line
 
 
@@ -98,7 +98,8 @@ def refining(finished, tmp_path_factory) -> pathlib.Path:
     model = nearest_colour()
     model.save(folder / "model.keras")
     options = {"flips": ("horizontal",), "tiles": True, "crf": CRF}
-    serving.export(model, folder / "saved_model", labels=LABELS, image_size=IMAGE_SIZE, **options)
+    limited = {"image_size": IMAGE_SIZE, "max_pixels": MAX_PIXELS}
+    serving.export(model, folder / "saved_model", labels=LABELS, **limited, **options)
     return folder
 
 

@@ -34,7 +34,8 @@ def _serving(name: str, pushed: dict) -> list[tuple[str, str]]:
         """ base64 -w0 photo.jpg\n"""
         """ printf '"}}]}') |\n"""
         f"""  curl -s -d @- http://localhost:8501/v1/models/{name}:predict |\n"""
-        """  python3 -c 'import base64, json, sys; print(json.load(sys.stdin)["predictions"][0]["b64"])' |\n"""
+        """  python3 -c 'import json, sys; row = json.load(sys.stdin)["predictions"][0]\n"""
+        """sys.exit(row.get("message") or print(row.get("label_map_bytes", row)["b64"]))' |\n"""
         """  base64 -d > label_map.png"""
     )
     return [("In Python, without kseg", load), ("As a server", serve), ("A request over REST", request)]

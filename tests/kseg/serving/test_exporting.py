@@ -19,7 +19,7 @@ from kseg.labels import LabelMap
 from kseg.pairs.image_files import decode_image, prepare_image
 from kseg.serving import exporting as serving
 from kseg.serving import manifest
-from kseg.serving.graph import ServedModel
+from kseg.serving.decoding_in_graph import decode_strictly
 from tests.kseg.pairs.encoded import png
 
 LABELS = LabelMap(("ground", "car", "sky"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
@@ -92,7 +92,7 @@ def test_the_signatures_are_named_and_typed_as_documented(signatures):
     assert dtypes == {
         "serving_default": {"label_map": tf.uint8, "confidence": tf.float32},
         "probabilities": {"probabilities": tf.float32},
-        "serve_bytes": {"label_map_bytes": tf.string},
+        "serve_bytes": {"label_map_bytes": tf.string, "status": tf.int32, "message": tf.string},
     }
 
 
@@ -156,14 +156,14 @@ def test_a_photograph_taken_sideways_is_rotated_before_it_is_labelled(signatures
 
 
 @pytest.mark.parametrize(("channels", "kind"), [(1, 0), (1, 4), (3, 0), (3, 2), (3, 6)])
-def test_16_bits_are_scaled_in_the_graph_as_in_ingestion_and_8_bits_are_left_alone(models, channels, kind):
-    served = ServedModel(models[channels], SIZE, image_range=9945)
+def test_16_bits_are_scaled_in_the_graph_as_in_ingestion_and_8_bits_are_left_alone(channels, kind):
     samples = scene(30, 44, 3 if kind in (2, 6) else 1).astype(int) * 39
     samples = np.dstack([samples, np.full((30, 44), 65535)]) if kind in (4, 6) else samples
     files = [png(samples, 16, kind), encoded(scene(30, 44), "JPEG"), encoded(scene(30, 44, 1), "PNG")]
     for file in files[: 3 if channels == 3 else 1]:
         stored, _, _ = prepare_image(file, channels, "here", image_range=9945)
-        np.testing.assert_array_equal(tf.function(served._decode)(tf.constant(file)), decode_image(stored))
+        decoded = tf.function(lambda data: decode_strictly(data, channels, 9945))(tf.constant(file))
+        np.testing.assert_array_equal(decoded, decode_image(stored))
     assert decode_image(prepare_image(files[0], channels, "here", image_range=9945)[0]).max() > 200
 
 
@@ -351,6 +351,7 @@ def test_an_unknown_view_is_refused(models, tmp_path):
 
 def test_the_manifest_records_how_the_model_was_exported(exported, turned, refined, refined_by_default):
     plain = {"image_size": [24, 32], "image_range": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
+    plain |= {"max_pixels": 50_000_000, "score_memory": 1.0, "strict": False}
     assert manifest.read_manifest(exported[3]) == plain
     assert manifest.read_manifest(turned) == plain | {
         "flips": ["horizontal", "vertical"],
@@ -367,7 +368,11 @@ def test_the_manifest_records_how_the_model_was_exported(exported, turned, refin
 
 def test_an_export_without_a_manifest_counts_as_unrefined(tmp_path):
     unknown = {"image_size": None, "image_range": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
+    unknown |= {"max_pixels": None, "score_memory": None, "strict": True}
     assert manifest.read_manifest(tmp_path) == unknown
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / manifest.FILE_NAME).write_text('{"image_size": [24, 32]}')  # of an earlier version
+    assert manifest.read_manifest(tmp_path) == unknown | {"image_size": [24, 32]}
 
 
 def dtypes(function):
@@ -445,6 +450,19 @@ def test_networks_that_cannot_be_served_are_refused(tmp_path):
             r"`model` must be a functional keras\.Model\. Received: model='model\.keras'",
         ),
         ({"rotations": 90}, ValueError, r"`rotations` must be a list"),
+        ({"max_pixels": 767}, ValueError, r"at least those of `image_size`, 768\. Received: max_pixels=767"),
+        ({"max_pixels": 1e6}, ValueError, r"`max_pixels` must be a whole number.*max_pixels=1000000\.0"),
+        (
+            {"score_memory": 0},
+            ValueError,
+            r"`score_memory` must be a number of GiB above 0\. Received: score_memory=0\.",
+        ),
+        (
+            {"score_memory": 1e-5},
+            ValueError,
+            r"must suffice for probabilities of 3 classes at `image_size`, 768 pixels",
+        ),
+        ({"score_memory": 1e-4, "crf": True}, ValueError, r"must suffice for DenseCRF of 3 classes"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(models, tmp_path, arguments, error, message):

@@ -43,6 +43,7 @@ def test_an_export_that_predicts_what_keras_predicts_is_blessed(validate):
     assert verdict["signatures"] == expected_signatures(channels=3, num_classes=3)
     assert verdict["seconds_per_image"] > 0
     assert 2**27 < verdict["peak_bytes"] < 2**32  # TensorFlow, and not the process of this test
+    assert verdict["largest_pixels"] == 100 * 100
 
 
 def test_an_export_that_refines_and_tiles_agrees_with_keras_refined_by_the_same_parameters(validate, refining):
@@ -130,14 +131,15 @@ def test_time_and_memory_are_compared_with_their_limits(validate):
 
 def test_a_limit_may_be_reached_and_none_is_unlimited():
     limited = InfraValidator(max_latency=0.5, max_memory=1.0)
-    assert exceeded_limits(limited, 0.5, 2**30, "3 images") == []
-    assert exceeded_limits(limited, 0.51, 2**30 + 2**24, "3 images") == [
+    sent = "3 images", "an image of 80x60, the largest allowed"
+    assert exceeded_limits(limited, 0.5, 2**30, *sent) == []
+    assert exceeded_limits(limited, 0.51, 2**30 + 2**24, *sent) == [
         "An image must be answered within 0.5 s. Received: 0.51 s on average (3 images). "
         "Choose a smaller network or transform.image_size, or raise infra_validator.max_latency.",
-        "Serving must stay within 1 GiB. Received: a peak of 1.02 GiB (3 images). "
-        "Choose a smaller network or transform.image_size, or raise infra_validator.max_memory.",
+        "Serving must stay within 1 GiB. Received: a peak of 1.02 GiB (an image of 80x60, the largest allowed). "
+        "Lower trainer.max_pixels, choose a smaller network or transform.image_size, or raise infra_validator.max_memory.",
     ]
-    assert exceeded_limits(InfraValidator(max_latency=None, max_memory=None), 1e9, 2**60, "3 images") == []
+    assert exceeded_limits(InfraValidator(max_latency=None, max_memory=None), 1e9, 2**60, *sent) == []
 
 
 def test_kseg_and_pipeline_cannot_be_imported_in_the_fresh_process_even_where_they_are_installed(tmp_path):

@@ -1,0 +1,78 @@
+"""Class scores of an image at its own size, without holding them: resized and reduced to label and confidence band by band.
+
+The probabilities of a photograph of 50 megapixels and 21 classes take 4 GB, its label map 50 MB. The result equals that of
+resizing all at once, bit for bit: `ScaleAndTranslate` resizes rows first, then columns, so the rows are resized at once (a
+network's width wide) and the columns of a band of them at a time. TensorFlow only, because a SavedModel is a TensorFlow graph.
+"""
+
+from __future__ import annotations
+
+from kseg._backend import require_tensorflow
+
+require_tensorflow(__name__)
+
+import tensorflow as tf  # noqa: E402  (only after the backend is known)
+
+BAND_PIXELS = 2**18
+"""Pixels of a band, or of one row if it has more: 22 MB of scores of 21 classes."""
+
+
+def most_probable(probabilities: tf.Tensor, size: tf.Tensor, with_confidence: bool = True):
+    """`argmax` and maximum of `resize_in_graph(probabilities, size)`.
+
+    Args:
+        probabilities: (h, w, K), float32.
+        size: (2,), int32, height and width of the result, both above 0.
+        with_confidence: whether the maximum is returned.
+
+    Returns:
+        Label map (H, W), uint8, and confidence (H, W), float32, or None.
+    """
+    scale = tf.cast(size, tf.float32) / tf.cast(tf.shape(probabilities)[:2], tf.float32)
+    rows = _resize(probabilities, tf.stack([size[0], tf.shape(probabilities)[1]]), tf.stack([scale[0], 1.0]))
+    dtypes = (tf.uint8, tf.float32) if with_confidence else (tf.uint8,)
+
+    def reduce_band(band):
+        resized = _resize(band, tf.stack([tf.shape(band)[0], size[1]]), tf.stack([1.0, scale[1]]))
+        label_map = tf.cast(tf.argmax(resized, axis=-1), tf.uint8)
+        return (label_map, tf.reduce_max(resized, axis=-1)) if with_confidence else (label_map,)
+
+    outputs = map_groups(reduce_band, [rows], tf.maximum(BAND_PIXELS // size[1], 1), dtypes)
+    outputs = [tf.reshape(output, size) for output in outputs]
+    return outputs[0], outputs[1] if with_confidence else None
+
+
+def map_groups(function, tensors: list, group_size, dtypes: tuple) -> list:
+    """Applies a function to groups of elements, one group after the other, so that memory is bounded by that of a group.
+
+    Args:
+        function: from slices (n, ...) of the tensors, 1 <= n <= `group_size`, to a tuple of tensors.
+        tensors: of the same length along axis 0, which may be 0.
+        group_size: elements per group, an int or a scalar int32.
+        dtypes: of what the function returns.
+
+    Returns:
+        For each output the flattened values of all groups, joined: (N,). Without an element, N is 0.
+    """
+    number = (tf.shape(tensors[0])[0] + group_size - 1) // group_size
+    arrays = [tf.TensorArray(dtype, size=number, element_shape=(None,), infer_shape=False) for dtype in dtypes]
+
+    def step(index, *arrays):
+        outputs = function(*(tensor[index * group_size : (index + 1) * group_size] for tensor in tensors))
+        written = (array.write(index, tf.reshape(out, [-1])) for array, out in zip(arrays, outputs, strict=True))
+        return index + 1, *written
+
+    _, *arrays = tf.while_loop(lambda index, *_: index < number, step, (tf.constant(0), *arrays), parallel_iterations=1)
+    return [array.concat() for array in arrays]
+
+
+def _resize(values, size, scale):
+    """`tf.image.resize(..., antialias=True)` of (h, w, K) by a given scale, (2,)."""
+    return tf.raw_ops.ScaleAndTranslate(
+        images=values[tf.newaxis],
+        size=size,
+        scale=scale,
+        translation=tf.zeros(2),
+        kernel_type="triangle",
+        antialias=True,
+    )[0]

@@ -1,0 +1,107 @@
+"""Decoding of JPEG and PNG in a TensorFlow graph, without failing where a file is damaged. TensorFlow only.
+
+TensorFlow's decoder fills what is missing of a JPEG with one colour if the file ends with a marker, and reports nothing. So a
+JPEG whose last block has one colour is decoded once more, with other bytes before its end: the pixels of a whole picture do not
+depend on what follows it. Not noticed: less than the last block is missing, or a progressive JPEG lacks detail, not the picture.
+"""
+
+from __future__ import annotations
+
+from kseg._backend import require_tensorflow
+
+require_tensorflow(__name__)
+
+import tensorflow as tf  # noqa: E402  (only after the backend is known)
+
+from kseg.serving.bands import BAND_PIXELS, map_groups  # noqa: E402
+from kseg.serving.headers import PNG, byte_length, part  # noqa: E402
+
+MAX_SCANS = 500
+"""Of a progressive JPEG, as in `kseg.pairs.decoding`: each costs a pass over all pixels."""
+
+BLOCK = 8
+"""Rows and columns of a block of a JPEG."""
+
+START_OF_SCAN, END = b"\xff\xda", b"\xff\xd9"
+FILLER = bytes((89 * n + 31) % 251 for n in range(64))  # entropy-coded data without a marker
+OTHER_END = FILLER + b"".join(bytes([0xFF, 0xD0 + n]) + FILLER for n in range(8)) + END
+"""Behind each restart marker, too: a picture may be cut where the decoder awaits one."""
+
+
+def decode_strictly(encoded: tf.Tensor, channels: int, image_range: int | None = None) -> tf.Tensor:
+    """An encoded JPEG or PNG as stored, (H, W, C), uint8, with the pixels that Pillow decodes in Beam workers.
+
+    Args:
+        encoded: scalar string.
+        channels: C, 1 or 3.
+        image_range: sample of 16-bit images that becomes 255; None: 65535.
+
+    Raises:
+        tf.errors.InvalidArgumentError: it cannot be decoded.
+    """
+
+    # decode_jpeg reads PNG too; tf.io.decode_image decodes JPEG with another method, up to 6 grey levels off.
+    def decode_8_bits():
+        return tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE")
+
+    def scale_16_bits():  # like kseg.pairs.decoding.to_8_bits, some rows at a time
+        samples = tf.io.decode_png(encoded, channels=channels, dtype=tf.uint16)
+
+        def scale(rows):
+            scaled = (tf.cast(rows, tf.int32) * 510 + image_range) // (2 * image_range)
+            return (tf.cast(tf.minimum(scaled, 255), tf.uint8),)
+
+        (scaled,) = map_groups(scale, [samples], tf.maximum(BAND_PIXELS // tf.shape(samples)[1], 1), (tf.uint8,))
+        return tf.reshape(scaled, tf.shape(samples))
+
+    if image_range is None:
+        return decode_8_bits()
+    is_png = tf.equal(part(encoded, 0, len(PNG)), PNG)  # byte 24 holds the bits of a sample
+    return tf.cond(is_png & tf.equal(part(encoded, 24, 1), b"\x10"), scale_16_bits, decode_8_bits)
+
+
+def decode_unless_damaged(encoded: tf.Tensor, scan: tf.Tensor, channels: int, image_range: int | None = None):
+    """An encoded image, or a black pixel if it is damaged or truncated; raises nothing.
+
+    Args:
+        encoded: scalar string, a JPEG or PNG whose header is readable.
+        scan: position of a JPEG's first scan; 0 of a PNG.
+        channels: C, 1 or 3.
+        image_range: as in `decode_strictly`.
+
+    Returns:
+        Image as stored (H, W, C), uint8, and whether it is whole, bool.
+    """
+
+    def decode(encoded, scan):
+        is_jpeg = scan > 0
+        check = tf.debugging.Assert(~is_jpeg | _has_few_scans(encoded), ["too many scans"])
+        with tf.control_dependencies([check]):
+            image = decode_strictly(tf.identity(encoded), channels, image_range)
+        whole = tf.cond(is_jpeg, lambda: _is_whole_jpeg(encoded, scan, image, channels), lambda: tf.constant(True))
+        return image, whole
+
+    # An element that cannot be computed is dropped; this survives an export, and costs about a millisecond.
+    decoded = tf.data.Dataset.from_tensors((encoded, scan)).map(decode).ignore_errors()
+    nothing = tf.data.Dataset.from_tensors((tf.zeros((1, 1, channels), tf.uint8), False))
+    return decoded.concatenate(nothing).take(1).get_single_element()
+
+
+def _is_whole_jpeg(encoded, scan, image, channels):
+    """Whether the pixels of a JPEG stay the same with other bytes behind its data, where that is in doubt."""
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    last_block = image[(height - 1) // BLOCK * BLOCK :, (width - 1) // BLOCK * BLOCK :]
+    in_doubt = tf.reduce_all(last_block == last_block[0, 0])
+
+    def compare():  # libjpeg warns on stderr of the bytes that it skips: another reason to do this seldom
+        before = part(encoded, 0, scan)
+        data = tf.strings.split(part(encoded, scan, byte_length(encoded)), END, maxsplit=1)[0]
+        other = tf.strings.join([before, data, tf.constant(OTHER_END)])
+        return tf.reduce_all(image == decode_strictly(other, channels))
+
+    return tf.cond(in_doubt, compare, lambda: tf.constant(True))
+
+
+def _has_few_scans(encoded):
+    """Whether a file has at most MAX_SCANS scans."""
+    return tf.size(tf.strings.split(encoded, START_OF_SCAN, maxsplit=MAX_SCANS + 1)) - 1 <= MAX_SCANS

@@ -1,0 +1,64 @@
+"""What `serve_bytes` answers about each image, 0 where it is labelled and otherwise why not; and the limits behind it.
+
+Standard library only. The names are those of the faults that ingestion quarantines (`docs/data_validation.md`).
+"""
+
+from __future__ import annotations
+
+GOOD, EMPTY, UNSUPPORTED_FORMAT, DAMAGED, TOO_MANY_PIXELS, BATCH_TOO_LARGE = range(6)
+
+NAMES = ("good", "empty_file", "unsupported_format", "damaged_file", "too_many_pixels", "batch_too_large")
+"""By status."""
+
+MAX_PIXELS = 50_000_000
+"""Default limit of a request, that of ingestion."""
+
+SCORE_MEMORY = 1.0
+"""Default of the memory for class scores, GiB."""
+
+SCORE_BYTES = {"probabilities": 9, "tiles": 28, "DenseCRF": 140}
+"""Bytes of memory per pixel and class, measured: what needs the scores of many pixels at once, by what asks for them."""
+
+MAX_SIDE = 65_535
+"""Pixels of the longer side of an image: the most that a JPEG can have."""
+
+
+def messages(max_pixels: int, cause: str) -> tuple[str, ...]:
+    """What must hold, by status; empty for GOOD.
+
+    Args:
+        max_pixels: of a request.
+        cause: what sets that limit, with the way to raise it.
+    """
+    return (
+        "",
+        "An image must not be empty. Received: 0 bytes. Send the content of a file.",
+        "An image must be a JPEG or PNG file. Received: another format. Convert it to PNG.",
+        "An image must be whole. Received: a damaged or truncated file. Send it again; if the original is damaged, save it again "
+        "from a program that opens it.",
+        f"An image must have at most {max_pixels:,} pixels ({cause}), and no side above {MAX_SIDE:,}. Scale it down.",
+        f"The images of a batch must have at most {max_pixels:,} pixels together ({cause}). Send this image in another batch.",
+    )
+
+
+def image_pixels(num_classes: int, crf: bool, max_pixels: int, score_memory: float) -> int:
+    """Pixels of the largest image that an export labels.
+
+    Args:
+        num_classes: K.
+        crf: whether DenseCRF refines its probabilities.
+        max_pixels: of a request.
+        score_memory: GiB.
+    """
+    return min(max_pixels, score_pixels("DenseCRF", num_classes, score_memory)) if crf else max_pixels
+
+
+def score_pixels(name: str, num_classes: int, score_memory: float) -> int:
+    """Pixels whose class scores fit into memory.
+
+    Args:
+        name: of `SCORE_BYTES`.
+        num_classes: K.
+        score_memory: GiB.
+    """
+    return int(score_memory * 2**30 / (SCORE_BYTES[name] * num_classes))
