@@ -127,9 +127,17 @@ def _find(root, layout) -> list[Recognised]:
     if root.is_file():
         return _try(root, NAMED)
     if (root / "images").is_dir() and (root / "masks").is_dir():
-        return _try(root, NAMED) or _own_readings(root)
+        named = _try(root, NAMED)
+        if any(_uses(reading, root / "masks") for reading in named):
+            return named
+        return named + _own_readings(root)
     inner = _without_outer_folders(root)
     return _first_level(root, NAMED) or _own_readings(inner) or _below(inner)
+
+
+def _uses(reading, folder) -> bool:
+    """Whether masks of a reading lie in a folder."""
+    return any(path.is_relative_to(folder) for pair in reading.listing.pairs for path in pair.mask.files)
 
 
 def _try(root, recognisers) -> list[Recognised]:

@@ -3,6 +3,7 @@
 import collections
 import json
 import pathlib
+import shutil
 import time
 
 import numpy as np
@@ -372,6 +373,20 @@ def test_own_folders_of_two_kinds_of_masks_are_two_readings_each_with_its_comman
         ]
         chosen[again.listing.pairs[0].mask.path.parent.name] = len(again.listing.pairs)
     assert chosen == {"labels": 4, "annotations": 4}
+
+
+def test_masks_beside_annotations_are_two_readings(tmp_path):
+    roboflow_coco(tmp_path / "train")
+    images, annotations = tmp_path / "images", tmp_path / "annotations"
+    (tmp_path / "train" / "train").rename(images)
+    annotations.mkdir()
+    (images / "_annotations.coco.json").rename(annotations / "instances.json")
+    for name in NAMES:
+        mask(tmp_path / "masks" / f"{name}.png", 0, 1)
+    shutil.rmtree(tmp_path / "train")
+    assert [reading.layout for reading in find_readings(tmp_path)] == ["coco-instances", "folders"]
+    for layout in ("coco-instances", "folders"):
+        assert len(recognise_pairs(tmp_path, layout=layout).listing.pairs) == 4
 
 
 @pytest.mark.parametrize("words", [("images", "masks"), ("imgs", "labels")])
