@@ -63,7 +63,8 @@ class FileDigests:
             combined.update(os.fsencode(name) + f"\0{digest}\n".encode())
             if entry:
                 found[name] = entry
-            if not announced and time.monotonic() - start > _ANNOUNCED_AFTER:
+            is_read = entry is None or entry is not known.get(name)
+            if is_read and not announced and time.monotonic() - start > _ANNOUNCED_AFTER:
                 progress.print_message(f"reading {len(names):,} files of {place}, once")
                 announced = True
         self._known[memory] = found

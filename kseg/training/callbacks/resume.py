@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 import time
+import zipfile
+import zlib
 
 import keras
 import numpy as np
@@ -44,7 +46,7 @@ class Resume(keras.callbacks.Callback):
             a twentieth of the time.
 
     Raises:
-        ValueError: the file at `path` is from another model.
+        ValueError: the file at `path` is from another model, or damaged.
 
     Example:
         >>> import tensorflow as tf
@@ -86,14 +88,19 @@ class Resume(keras.callbacks.Callback):
             self._read()
 
     def _read(self):
-        with np.load(self.path, allow_pickle=False) as file:
-            self._values = [file[f"{number:05}"] for number in range(len(file.files) - 1)]
-            about = json.loads(str(file["about"]))
-        self.step, self.history = about["step"], about["history"]
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                self._values = [file[f"{number:05}"] for number in range(len(file.files) - 1)]
+                about = json.loads(str(file["about"]))
+            self.step, self.history, best, health = (about[name] for name in ("step", "history", "best", "health"))
+        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+            raise ValueError(
+                f"A checkpoint must be whole. Received: {error} [{self.path}]. Remove the file to train from the beginning."
+            ) from None
         if self.best is not None:
-            self.best.best = about["best"]
-        if self.health is not None and about["health"]:
-            self.health.state = about["health"]
+            self.best.best = best
+        if self.health is not None and health:
+            self.health.state = health
 
     @property
     def epoch(self) -> int:

@@ -1,5 +1,7 @@
 """Callbacks: sheets of predictions, the best weights, checkpoints."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -242,3 +244,24 @@ def test_a_checkpoint_of_kseg_0_1_0_without_counts_of_invalid_ids_is_restored(tm
     assert again.step == 2
     for one, other in zip(network.get_weights(), trained_network.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("spoil", ["cut", "zeroed", "half zeroed", "junk", "array", "other entries"])
+def test_a_damaged_checkpoint_is_named(tmp_path, spoil):
+    path = tmp_path / "checkpoint.npz"
+    about = {"step": 3, "history": {}, "best": None, "health": None}
+    np.savez(path, **{"00000": np.arange(500.0), "about": np.array(json.dumps(about))})
+    assert Resume(path, steps_per_epoch=2, batch=None).step == 3
+    data = path.read_bytes()
+    changed = {"cut": data[:300], "zeroed": bytes(len(data)), "junk": b"{}"}
+    changed["half zeroed"] = bytes(len(data) // 2) + data[len(data) // 2 :]
+    if spoil == "array":
+        np.save(path.open("wb"), np.arange(3))
+    elif spoil == "other entries":
+        np.savez(path, weights=np.arange(3))
+    else:
+        path.write_bytes(changed[spoil])
+    with pytest.raises(
+        ValueError, match=r"^A checkpoint must be whole\. Received: .*checkpoint\.npz\]\. Remove the file"
+    ):
+        Resume(path, steps_per_epoch=2, batch=None)
