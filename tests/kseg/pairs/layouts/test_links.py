@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not REPLICAS.is_dir(), reason="the replicas of public layouts are not there"),
 ]
-PLACES = sorted({*CASES, *(path.stem for path in REPLICAS.glob("case*.py"))})
+PLACES = sorted({*CASES, *(path.stem for path in REPLICAS.glob("case[0-9]*.py"))})
 """Replicas, and folders and files in them."""
 
 OPENED: list | None = None
@@ -89,7 +89,7 @@ def test_a_pipe_is_never_waited_for(data, tmp_path):
         kept.rename(path)
 
 
-def test_the_path_in_a_cell_of_parquet_stays_below_the_folder_of_the_file(tmp_path):
+def test_the_path_in_a_cell_of_parquet_is_not_opened(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -98,11 +98,8 @@ def test_the_path_in_a_cell_of_parquet_stays_below_the_folder_of_the_file(tmp_pa
 
     (tmp_path / "data").mkdir()
     (tmp_path / "secret.png").write_bytes(b"secret")
-    (tmp_path / "data" / "near.png").write_bytes(b"near")
-    cells = [{"bytes": None, "path": place} for place in ("near.png", "../secret.png", str(tmp_path / "secret.png"))]
+    cells = [{"bytes": None, "path": place} for place in ("../secret.png", str(tmp_path / "secret.png"))]
     parquet.write_table(pyarrow.table({"image": cells}), tmp_path / "data" / "a.parquet")
-    assert ParquetCell(tmp_path / "data" / "a.parquet", "image", 0, 0).read() == b"near"
-    for row in (1, 2):
-        with pytest.raises(PairError) as raised:
+    for row in range(2):
+        with pytest.raises(PairError):
             ParquetCell(tmp_path / "data" / "a.parquet", "image", 0, row).read()
-        assert raised.value.name == "outside_folder"
