@@ -29,12 +29,8 @@ from kseg.pairs.layouts.implied_splits import refuse_unknown_splits, split_by_fi
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
 from kseg.pairs.recognisers import find_readings
-from kseg.pairs.split_names import split_of_name
 
-LAYOUTS = (
-    "images/ and masks/, or JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/; "
-    "or give a CSV file with the columns image and mask"
-)
+LAYOUTS = "images/ and masks/, or folders whose names say as much, or the layout of a data set or label tool; docs/data.md lists them"
 
 
 def list_pairs(
@@ -133,11 +129,10 @@ def _unknown_layout(root) -> PairError:
         )
     names = sorted(entry.name for entry in root.iterdir())
     found = ", ".join(names[:8]) or "nothing"
-    swapped = [name for name in names if split_of_name(name) and (root / name / "images").is_dir()]
-    cure = "Move the folders, or list the pairs in a CSV file."
-    if swapped:
-        first = printable(swapped[0])
-        cure = f"Put the split inside: {first}/images becomes images/{first}; or list the pairs in a CSV file."
+    cure = (
+        "Move the folders, name them by two patterns (--images 'left/*.png' --masks 'right/*.png'; `images` and `masks` in a "
+        "script), or list the pairs in a CSV file."
+    )
     return PairError(
         "unknown_layout", f"A folder of pairs must hold {LAYOUTS}. Received: {printable(found)}", printable(root), cure
     )

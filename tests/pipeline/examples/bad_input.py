@@ -478,7 +478,7 @@ SOURCES = {  # name -> (a function that spoils a good folder and may return anot
     ),
     "with_two_folders_of_one_split": (
         renamed("images/val", "images/Training"),
-        r"Each split must have one folder\. Received: Training and train, both train \[.*images\]\. Move the files of one",
+        r"Each split must have one folder\. Received: Training and train, both train \[.*photos.*\]\. Move the files of one",
     ),
     "with_splits_of_unknown_names": (
         unknown_splits,
