@@ -30,8 +30,10 @@ from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
 from kseg.pairs.recognisers import find_readings
 
-LAYOUTS = "images/ and masks/, or folders whose names say as much, or the layout of a data set or label tool; docs/data.md lists them"
-
+LAYOUTS = (
+    "images/ and masks/, or folders whose names say as much, or the layout of a data set or label tool, which docs/data.md "
+    "lists"
+)
 
 def list_pairs(
     root,

@@ -99,7 +99,9 @@ class PolygonFile(PlainFile):
         data = read_file(self.path, max_pixels)
         try:
             size, shapes = self._parse(data, max_pixels)
-        except PairError:
+            self._check_size(size, max_pixels)
+            return encode(Image.fromarray(draw_shapes(size, shapes, dict(self.values), self.name)))
+        except PairError:  # is a ValueError, too
             raise
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, zlib.error, *DECODE_ERRORS) as error:
             raise PairError(
@@ -108,6 +110,8 @@ class PolygonFile(PlainFile):
                 self.name,
                 "Export them again.",
             ) from error
+
+    def _check_size(self, size, max_pixels):
         if not 0 < size[0] * size[1] <= max_pixels:
             raise PairError(
                 "too_many_pixels",
@@ -115,7 +119,6 @@ class PolygonFile(PlainFile):
                 self.name,
                 "Cut it into tiles, or raise example_gen.max_pixels if the memory suffices.",
             )
-        return encode(Image.fromarray(draw_shapes(size, shapes, dict(self.values), self.name)))
 
     def has_colour(self) -> bool:
         return False

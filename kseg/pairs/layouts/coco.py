@@ -221,13 +221,16 @@ def _read_index(path, changed) -> Index:
     try:
         annotations = collections.defaultdict(list)
         for annotation in content["annotations"]:
+            hash((annotation["image_id"], annotation.get("category_id")))
             annotations[annotation["image_id"]].append(annotation)
         for image in content["images"]:
-            _ = image["id"], image["file_name"]
+            hash((image["id"], image["file_name"]))
         for category in content["categories"]:
-            _ = category["id"], category["name"]
+            hash((category["id"], category["name"], category.get("supercategory")))
+            if not isinstance(category["name"], str):
+                raise TypeError(f"a name but {category['name']!r}")
         return Index(tuple(content["images"]), tuple(content["categories"]), dict(annotations))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise PairError(
             "bad_json",
             f"A file of COCO must have images, annotations and categories. Received: none of {error}",

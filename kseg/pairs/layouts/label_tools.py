@@ -75,7 +75,7 @@ def recognise_labelme(root: pathlib.Path) -> Recognised | None:
         if content is None or _is_labelme(content):
             labels = [str(shape.get("label")) for shape in (content or {}).get("shapes", []) if isinstance(shape, dict)]
             names.update(labels)
-            entries.append((path, (content or {}).get("imagePath") or ""))
+            entries.append((path, str((content or {}).get("imagePath") or "")))
     ordered = sorted(names - {"_background_", "__ignore__"})
     values = (("_background_", 0), *((name, number) for number, name in enumerate(ordered, 1)), ("__ignore__", VOID))
     pictures = {path: path.stem for path in walk(root) if path.suffix.lower() in IMAGE_SUFFIXES}
@@ -162,7 +162,9 @@ def recognise_supervisely(root: pathlib.Path) -> Recognised | None:
             (entry["title"], _hex_colour(entry.get("color"), n))
             for n, entry in enumerate(read_json(meta)["classes"], 1)
         ]
-    except (KeyError, TypeError, ValueError) as error:
+        if not all(isinstance(title, str) and title for title, _ in rows):
+            raise ValueError("a title that is no text")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PairError(
             "bad_json", f"meta.json must list the classes. Received: {error}", printable(meta), "Export it again."
         ) from error

@@ -41,12 +41,14 @@ def read_classes(path) -> Classes:
     """The table of a configuration; the label Unlabeled is void."""
     try:
         labels = read_json(path)["labels"]
-        rows = tuple((value, label["readable"], tuple(label["color"])) for value, label in enumerate(labels))
-    except (KeyError, TypeError) as error:
+        rows = [(value, label["readable"], tuple(map(int, label["color"]))) for value, label in enumerate(labels)]
+        if not all(isinstance(name, str) and len(colour) == 3 for _, name, colour in rows):
+            raise ValueError("readable and color")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PairError(
             "bad_json",
             f"The configuration must list labels. Received: none of {error}",
             printable(path),
             "Copy it again.",
         ) from error
-    return Classes(rows, path.name)
+    return Classes(tuple(rows), path.name)
