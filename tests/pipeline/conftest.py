@@ -10,7 +10,7 @@ import pytest
 from kseg.labels import VOID, LabelMap
 from tests.prepared_pairs import write_prepared
 
-IMAGE_SIZE, MAX_PIXELS = (24, 32), 10_000
+IMAGE_SIZE, MAX_PIXELS = (24, 32), 250_000
 LABELS = LabelMap(("ground", "left", "right"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
 CRF = {"iterations": 2, "appearance_colour_sigma": 60.0}
 SIZES = [(40, 56), (56, 40), (37, 61), (48, 64), (20, 28)]

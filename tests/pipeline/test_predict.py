@@ -106,6 +106,15 @@ def test_unreadable_pictures_are_listed_and_do_not_stop_the_others(command, pict
     assert "3 of 7 pictures" in capsys.readouterr().out
 
 
+def test_a_picture_larger_than_the_model_allows_is_listed_with_the_others_labelled(command, pictures, tmp_path):
+    Image.new("RGB", (501, 500)).save(pictures / "a" / "0.png")
+    assert command() == 0
+    (row,) = table(tmp_path / "out" / "unreadable.csv")
+    assert (os.path.basename(row["path"]), row["fault"]) == ("0.png", "too_many_pixels")
+    assert row["message"].startswith("An image must have at most 250,000 pixels (`max_pixels` of the export: 250,000)")
+    assert len(table(tmp_path / "out" / "class_shares.csv")) == 4
+
+
 def test_finished_pictures_are_skipped_and_changed_ones_labelled_again(command, pictures, tmp_path, capsys):
     (pictures / "a" / "0.png").rename(tmp_path / "later.png")
     command()

@@ -152,7 +152,7 @@ def test_each_image_of_a_batch_counts_as_many_pixels_as_the_network_sees(loaded)
             (1, 64, 63, 3),
             "`probabilities` must be asked for at most 3,976 pixels (of 3 classes",
         ),
-        ("plain", "tiles", (1, 20, 100, 3), "`tiles` must be asked for a width of at most 53 (of 3 classes"),
+        ("plain", "tiles", (1, 20, 100, 3), "`tiles` must be asked for a width of at most 93 (of 3 classes"),
     ],
 )
 def test_pixels_above_a_limit_are_refused_by_name(loaded, name, signature, shape, message):
