@@ -4,7 +4,6 @@ Questions (weights, images, label maps) are drawn by numpy, so every backend get
 TensorFlow cannot be imported: what needs it in secret fails. Kinds are the keys of `KINDS`.
 """
 
-import ast
 import functools
 import importlib
 import os
@@ -192,30 +191,19 @@ def of_training():
 
 
 def of_imports():
-    """Of every module of kseg what its import raises, or ""; but of those whose source imports TFDS, which needs TensorFlow."""
+    """Of every module of kseg what its import raises, or ""; but of those that lack an optional package here."""
     answers = {}
     for path in sorted((ROOT / "kseg").rglob("*.py")):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        if "tensorflow_datasets" in imported(path):
-            continue
         try:
             importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue
         except ImportError as error:
             answers[name] = str(error)
         else:
             answers[name] = ""
     return answers
-
-
-def imported(path):
-    """Names of the packages that the file imports when it is imported itself."""
-    names = set()
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module.split(".")[0])
-    return names
 
 
 KINDS = {
