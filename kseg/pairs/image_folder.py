@@ -35,6 +35,7 @@ LAYOUTS = (
     "lists"
 )
 
+
 def list_pairs(
     root,
     *,
