@@ -220,7 +220,7 @@ def test_corrupted_bytes_never_raise(oriented):
     for data in (turned(6), both, png):
         for _ in range(300):
             changed = bytearray(data)
-            for place in generator.integers(0, 160, 4):
+            for place in generator.integers(0, min(len(data), 160), 4):
                 changed[place] = generator.integers(256)
             assert 1 <= oriented(bytes(changed[: generator.integers(len(changed))])) <= 8
 
