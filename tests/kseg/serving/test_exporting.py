@@ -380,7 +380,10 @@ def dtypes(function):
     graph = function.graph.as_graph_def()
     nodes = [node for body in [graph.node, *(f.node_def for f in graph.library.function)] for node in body]
     return {
-        tf.dtypes.as_dtype(node.attr[key].type) for node in nodes for key in ("T", "dtype", "DstT") if key in node.attr
+        tf.dtypes.as_dtype(node.attr[key].type)
+        for node in nodes
+        for key in ("T", "dtype", "DstT")
+        if node.attr[key].type
     }
 
 
