@@ -1,8 +1,9 @@
 """What stands for a source in a recipe: of files, their names and the bytes of all that the source may open.
 
 Two rules cover every layout. A folder is read with all that lies below it, links within its boundary followed, hidden files
-aside. Of a file, such as a table, each pair in any reading names its files, and the classes may lie beside it. What must not or
-cannot be opened counts by its name, so the run goes on and quarantines it. No Beam, since every run looks at the files.
+aside. Of a file, such as a table, each pair in any reading names its files, and the classes may lie beside it; so do hidden files
+of a folder, and files elsewhere below a data root, which only a list or pattern in the folder can name. What must not or cannot
+be opened counts by its name, so the run goes on and quarantines it. No Beam, since every run looks at the files.
 """
 
 from __future__ import annotations
@@ -77,7 +78,11 @@ def source_files(place: pathlib.Path, boundary: Boundary, config: ExampleGen) ->
         config: layout, or patterns of images and masks.
     """
     if place.is_dir():
-        found = list(_walk(os.fspath(place), (), boundary))
+        walked = list(_walk(os.fspath(place), (), boundary))
+        found = [(file, may_open) for file, may_open in walked if may_open is not None]
+        if len(found) < len(walked) or os.path.realpath(boundary.folder) != os.path.realpath(place):
+            unseen = dict.fromkeys(file for file in _listed(place, boundary, config) if _is_unseen(file, place))
+            found += [(file, boundary.contains(file)) for file in unseen]
     else:
         listed = dict.fromkeys([place, *_tables_beside(place), *_listed(place, boundary, config)])
         found = [(file, file == place or boundary.contains(file)) for file in listed]
@@ -93,12 +98,12 @@ def _tables_beside(file: pathlib.Path) -> list[pathlib.Path]:
     return [file.with_name(name) for name in ("classes.csv", *FOUND)]
 
 
-def _listed(file, boundary, config) -> Iterator[pathlib.Path]:
-    """The files of every pair that a file lists, in any reading, unusable pairs included."""
+def _listed(place, boundary, config) -> Iterator[pathlib.Path]:
+    """The files of every pair of a source, in any reading, unusable pairs included."""
     from kseg.pairs.recognisers import find_readings
 
     try:
-        readings = find_readings(file, config.layout, config.images, config.masks, boundary)
+        readings = find_readings(place, config.layout, config.images, config.masks, boundary)
     except ValueError:
         return
     for listing in (reading.listing for reading in readings):
@@ -106,11 +111,16 @@ def _listed(file, boundary, config) -> Iterator[pathlib.Path]:
             yield from pair.files
 
 
-def _walk(folder: str, above: tuple[str, ...], boundary: Boundary) -> Iterator[tuple[str, bool]]:
+def _is_unseen(file: pathlib.Path, folder: pathlib.Path) -> bool:
+    """Whether a file is hidden in a folder or lies outside of it, so that `_walk` does not find it."""
+    return any(part.startswith(".") for part in pathlib.PurePath(os.path.relpath(file, folder)).parts)
+
+
+def _walk(folder: str, above: tuple[str, ...], boundary: Boundary) -> Iterator[tuple[str, bool | None]]:
     """The files that `walk_files` of `kseg.pairs.folder_files` finds, in no order, without a path object or a look at each.
 
     Yields:
-        Path, and whether it may be opened.
+        Path, and whether it may be opened; None for what is hidden, which is not entered.
     """
     real = os.path.realpath(folder)
     if above and (real in above or os.path.join(above[-1], "").startswith(os.path.join(real, ""))):
@@ -123,8 +133,8 @@ def _walk(folder: str, above: tuple[str, ...], boundary: Boundary) -> Iterator[t
         return
     for entry in entries:
         if entry.name.startswith("."):
-            continue
-        if entry.is_symlink() and not boundary.contains(entry.path):
+            yield entry.path, None
+        elif entry.is_symlink() and not boundary.contains(entry.path):
             yield entry.path, False
         elif entry.is_dir():
             yield from _walk(entry.path, (*above, real), boundary)

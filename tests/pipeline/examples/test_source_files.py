@@ -1,5 +1,6 @@
 """Everything that a source reads enters the recipe: whichever file changes, appears or goes, the examples are made again."""
 
+import dataclasses
 import os
 import pathlib
 import sys
@@ -180,6 +181,73 @@ def test_a_file_that_must_not_be_opened_counts_by_its_name_alone(photos, tmp_pat
         before = source_artifact(str(source), ExampleGen(), FileDigests(tmp_path / "runs")).fingerprint
         (tmp_path / "secret.png").write_bytes(b"22")
         assert source_artifact(str(source), ExampleGen(), FileDigests(tmp_path / "runs")).fingerprint == before
+
+
+def list_in_voc(photos, name):
+    """The VOC layout; a list names the first pair of its own by `name`."""
+    folder = voc(photos)
+    for kind in ("JPEGImages", "SegmentationClass"):
+        (folder / kind / f"{name}.png").parent.mkdir(exist_ok=True)
+        (folder / kind / "00.png").rename(folder / kind / f"{name}.png")
+    path = folder / "ImageSets" / "Segmentation" / "train.txt"
+    path.write_text(path.read_text().replace("00", name))
+    return folder, [folder / kind / f"{name}.png" for kind in ("JPEGImages", "SegmentationClass")], ExampleGen()
+
+
+def hidden_pattern(photos):
+    """A pattern that spells a hidden folder out."""
+    (photos / "images").rename(photos / ".left")
+    config = ExampleGen(images=".left/**/*.png", masks="masks/**/*.png")
+    return photos, [photos / ".left" / "val" / "06.png"], config
+
+
+def table_of_a_wider_root(photos):
+    """A folder whose table names pairs elsewhere below the data root."""
+    folder = photos.with_name("faces")
+    rows = []
+    for number in range(6):
+        names = [f"../../photos/{kind}/train/{number:02}.png" for kind in ("images", "masks")]
+        rows.append(f"{names[0]},{names[1]}\n")
+    (folder / "train").mkdir(parents=True)
+    (folder / "train" / "metadata.csv").write_text("".join(["file_name,mask_file_name\n", *rows]))
+    (folder / "classes.csv").write_bytes((photos / "classes.csv").read_bytes())
+    files = [photos / kind / "train" / "03.png" for kind in ("images", "masks")]
+    return folder, files, ExampleGen(data_root=str(photos.parent))
+
+
+NAMED = {
+    "hidden file in a list": lambda photos: list_in_voc(photos, ".00"),
+    "hidden folder in a list": lambda photos: list_in_voc(photos, ".more/00"),
+    "hidden folder in a pattern": hidden_pattern,
+    "file elsewhere below the data root": table_of_a_wider_root,
+}
+
+
+@pytest.mark.parametrize("build", NAMED.values(), ids=NAMED)
+def test_files_of_a_folder_that_only_a_list_or_pattern_names_enter_the_recipe(build, photos, tmp_path):
+    source, files, config = build(photos)
+    config = dataclasses.replace(config, ignore_value=9)
+    sides = [side.path for pair in open_source(source, config, None).sides.values() for side in pair]
+    assert set(files) <= {pathlib.Path(os.path.normpath(path)) for path in sides}
+
+    def found():
+        return source_artifact(str(source), config, FileDigests(tmp_path / "runs")).fingerprint
+
+    before = found()
+    for file in files:
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert found() != before, file
+        file.write_bytes(content)
+    assert found() == before
+
+
+def test_hidden_files_that_no_list_names_do_not_enter_the_recipe(photos, tmp_path):
+    before = fingerprint(photos, tmp_path)
+    (photos / "images" / "train" / "._00.png").write_bytes(b"as a Mac writes it beside 00.png")
+    (photos / ".git").mkdir()
+    (photos / ".git" / "index").write_bytes(b"1")
+    assert fingerprint(photos, tmp_path) == before
 
 
 LISTS = (".json", ".npz", ".parquet", ".csv")
