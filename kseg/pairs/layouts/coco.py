@@ -24,6 +24,7 @@ from kseg.labels import VOID, voc_colour
 from kseg.pairs.decoding import MAX_PIXELS
 from kseg.pairs.derived_masks import paint
 from kseg.pairs.errors import PairError, printable
+from kseg.pairs.folder_files import check_file
 from kseg.pairs.layouts.class_files import read_json
 from kseg.pairs.layouts.coco_names import STUFF_AND_THINGS
 from kseg.pairs.layouts.matching import find_images, find_masks, join, match, subfolder, subfolders
@@ -387,7 +388,10 @@ def _size(entry, image) -> tuple[int, int]:
     if all(isinstance(number, int) and number > 0 for number in stated):
         return stated
     try:
-        return picture_size(side_of(image), MAX_PIXELS) if image else (0, 0)
+        if image is None:
+            return (0, 0)
+        check_file(image)
+        return picture_size(side_of(image), MAX_PIXELS)
     except PairError:  # is reported when the picture is read
         return (0, 0)
 

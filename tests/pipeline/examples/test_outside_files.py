@@ -124,6 +124,20 @@ def linked_voc_list(photos, private):
     return root
 
 
+def coco_without_sizes(photos, private):
+    """Annotations that state no sizes, so that these are looked up in the pictures, of which some lie outside."""
+    link(photos / "images" / "train" / "05.png", private / "image.png")
+    places = ["00.png", "01.png", "05.png", "../../../private/image.png", f"{private}/image.png"]
+    images = [{"id": number, "file_name": place} for number, place in enumerate(places)]
+    area = {"category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]], "iscrowd": 0}
+    annotations = [{"id": number, "image_id": number, **area} for number in range(len(places))]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "a"}]}
+    (photos / "coco" / "annotations").mkdir(parents=True)
+    (photos / "coco" / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    (photos / "images" / "train").rename(photos / "coco" / "images")
+    return photos / "coco"
+
+
 @pytest.mark.parametrize(
     ("prepare", "status"),
     [
@@ -134,6 +148,7 @@ def linked_voc_list(photos, private):
         (linked_classes, 2),
         (linked_voc_image, 0),
         (linked_voc_list, 2),
+        (coco_without_sizes, 0),
     ],
 )
 def test_no_file_outside_the_data_is_opened_printed_or_copied(prepare, status, photos, secrets, tmp_path, capsys):
