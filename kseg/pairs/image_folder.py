@@ -27,6 +27,7 @@ from kseg.pairs.folder_files import Boundary, boundary_of
 from kseg.pairs.image_files import prepare_pair
 from kseg.pairs.layouts.implied_splits import refuse_unknown_splits, split_by_file_names
 from kseg.pairs.layouts.recognised import Recognised
+from kseg.pairs.layouts.split_lists import split_by_lists
 from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
 from kseg.pairs.recognisers import find_readings
 
@@ -102,6 +103,9 @@ def recognise_pairs(
     if len(readings) > 1:
         raise SeveralReadingsError(root, readings)
     (found,) = readings
+    if found.layout in ("", "folders"):
+        with boundary.enforced():
+            found = split_by_lists(found, root)
     if not found.layout and images is None:  # nothing but names describes the folders
         found = dataclasses.replace(found, listing=split_by_file_names(found.listing))
         refuse_unknown_splits(found.listing, found.root)

@@ -131,6 +131,7 @@ READERS = {
     "class_dict_seg.csv": read_class_dict,
     "labelmap.txt": read_labelmap,
     "class_names.txt": read_class_names,
+    "codes.txt": read_class_names,
     "id2label.json": read_id2label,
 }
 """By the name of the file."""
