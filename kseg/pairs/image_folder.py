@@ -25,7 +25,12 @@ from kseg.pairs.decoding import MAX_PIXELS
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.folder_files import Boundary, boundary_of
 from kseg.pairs.image_files import prepare_pair
-from kseg.pairs.layouts.implied_splits import refuse_unknown_splits, split_by_file_names
+from kseg.pairs.layouts.implied_splits import (
+    draw_validation,
+    is_only_train,
+    refuse_unknown_splits,
+    split_by_file_names,
+)
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.layouts.split_lists import split_by_lists
 from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
@@ -109,10 +114,15 @@ def recognise_pairs(
     if not found.layout and images is None:  # nothing but names describes the folders
         found = dataclasses.replace(found, listing=split_by_file_names(found.listing))
         refuse_unknown_splits(found.listing, found.root)
-    listing = assign_splits(_keep_inside(found.listing, boundary), validation_share, test_share)
-    by_hash = any(not pair.split for pair in found.listing.pairs)
-    notes = (*found.notes, *(("No splits are given, so a hash of each key assigns them.",) if by_hash else ()))
-    return dataclasses.replace(found, listing=listing, notes=notes)
+    inside = _keep_inside(found.listing, boundary)
+    only_train = is_only_train(inside)
+    listing = assign_splits(draw_validation(inside) if only_train else inside, validation_share, test_share)
+    notes = list(found.notes)
+    if any(not pair.split for pair in found.listing.pairs):
+        notes.append("No splits are given, so a hash of each key assigns them.")
+    if only_train and any(pair.split == "validation" for pair in listing.pairs):
+        notes.append("There is no split but train, so validation is drawn from it by a hash of each key.")
+    return dataclasses.replace(found, listing=listing, notes=tuple(notes))
 
 
 def _keep_inside(listing: Listing, boundary: Boundary) -> Listing:

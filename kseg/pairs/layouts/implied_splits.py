@@ -1,4 +1,4 @@
-"""Splits that no folder of a known name gives: by the names of files, or refused where a few folders may be them.
+"""Splits that no folder of a known name gives: by names of files, drawn from train, or refused where a few folders may be them.
 
 Standard library only.
 """
@@ -9,7 +9,7 @@ import dataclasses
 import pathlib
 
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.listing import Fault, Listing
+from kseg.pairs.listing import TRAIN_OR_VALIDATION, Fault, Listing
 from kseg.pairs.split_names import KNOWN, split_in_name
 
 MAX_UNKNOWN_SPLITS = 5
@@ -32,6 +32,24 @@ def split_by_file_names(listing: Listing) -> Listing:
         pairs=[assign(pair) for pair in listing.pairs],
         faults=[Fault(assign(fault.pair), fault.error) for fault in listing.faults],
     )
+
+
+def is_only_train(listing: Listing) -> bool:
+    """Whether every pair, readable or not, is of train, and no split was left out for an unknown name."""
+    every = [*listing.pairs, *(fault.pair for fault in listing.faults)]
+    unknown = (name for name in listing.unused_splits if not any(map(split_in_name, pathlib.PurePath(name).parts[-2:])))
+    return {pair.split for pair in every} == {"train"} and not any(unknown)
+
+
+def draw_validation(listing: Listing) -> Listing:
+    """The listing with every pair to be assigned to train or validation."""
+
+    def assign(pair):
+        return dataclasses.replace(pair, split=TRAIN_OR_VALIDATION)
+
+    pairs = [assign(pair) for pair in listing.pairs]
+    faults = [Fault(assign(fault.pair), fault.error) for fault in listing.faults]
+    return dataclasses.replace(listing, pairs=pairs, faults=faults)
 
 
 def refuse_unknown_splits(listing: Listing, root: pathlib.Path):

@@ -11,7 +11,7 @@ from PIL import Image
 from kseg.labels import LabelMap
 from kseg.pairs.errors import PairError
 from kseg.pairs.image_files import decode_image
-from kseg.pairs.image_folder import count_channels, list_pairs, read_pair
+from kseg.pairs.image_folder import count_channels, list_pairs, read_pair, recognise_pairs
 from kseg.pairs.listing import split_of_key, split_thresholds
 
 
@@ -162,6 +162,33 @@ def test_each_split_gets_its_share_and_is_empty_only_if_it_must(keys, shares, ex
     thresholds = split_thresholds(map(str, range(keys)), *shares)
     found = [split_of_key(str(number), thresholds) for number in range(keys)]
     assert tuple(found.count(split) for split in ("validation", "test", "train")) == expected
+
+
+@pytest.mark.parametrize("kept_back", [True, False])
+def test_validation_is_drawn_from_train_where_the_source_has_no_other_split(photos, kept_back):
+    shutil.rmtree(photos / "images" / "val")
+    shutil.rmtree(photos / "masks" / "val")
+    shutil.rmtree(photos / "masks" / "test")  # a test set without masks
+    if not kept_back:
+        shutil.rmtree(photos / "images" / "test")
+    found = recognise_pairs(photos)
+    assert {split: len(keys) for split, keys in summary(found.listing.pairs).items()} == {"train": 5, "validation": 1}
+    assert found.notes[-1] == "There is no split but train, so validation is drawn from it by a hash of each key."
+    assert summary(recognise_pairs(photos, validation_share=0.0).listing.pairs) == {"train": SPLITS["train"]}
+
+
+def test_validation_is_not_drawn_beside_a_split_that_is_left_out_for_its_name_or_cannot_be_read(photos):
+    for kind in ("images", "masks"):
+        shutil.rmtree(photos / kind / "test")
+    rows = "".join(f"images/train/0{n}.png,masks/train/0{n}.png,train\n" for n in range(6))
+    for row in ("images/val/06.png,masks/val/06.png,holdout\n", "images/val/no.png,masks/val/06.png,val\n"):
+        (photos / "pairs.csv").write_text(f"image,mask,split\n{rows}{row}")
+        assert summary(list_pairs(photos / "pairs.csv").pairs).keys() == {"train"}
+    own = photos.with_name("own")
+    for split, name in (("train", "train"), ("val", "holdout")):
+        for kind in ("images", "masks"):
+            shutil.copytree(photos / kind / split, own / name / kind)
+    assert summary(list_pairs(own).pairs).keys() == {"train"}
 
 
 def test_adding_a_pair_moves_at_most_one_other_across_each_threshold():

@@ -368,9 +368,8 @@ def test_own_folders_of_two_kinds_of_masks_are_two_readings_each_with_its_comman
     for reading in raised.value.readings:
         flags = dict(zip(reading.options[::2], reading.options[1::2], strict=True))
         again = recognise_pairs(reading.root, images=flags["--images"], masks=flags["--masks"])
-        assert [(p.split, p.mask.path) for p in again.listing.pairs] == [
-            (p.split, p.mask.path) for p in reading.listing.pairs
-        ]
+        assert {pair.split for pair in reading.listing.pairs} == {"train"}
+        assert {pair.mask.path for pair in again.listing.pairs} == {pair.mask.path for pair in reading.listing.pairs}
         chosen[again.listing.pairs[0].mask.path.parent.name] = len(again.listing.pairs)
     assert chosen == {"labels": 4, "annotations": 4}
 

@@ -55,7 +55,7 @@ CASES = {
     "case14_cvat/project": ("voc", numbered(range(6), range(6, 9)), *same(3)),
     "case16_labelstudio": ("label-studio", 8, *same(3)),
     "case18_huggingface/folder": ("hugging-face", numbered(range(8), range(8, 11)), *same(2)),
-    "case18_huggingface/parquet": ("parquet", numbered(range(8)), *same(2)),
+    "case18_huggingface/parquet": ("parquet", 8, *same(2)),
     "case22_numpy/data.npz": ("numpy", 8, *same(2)),
     "case22_numpy": ("folders", 8, *same(2)),
     "case23_common_folders/a": ("", numbered(range(30), range(30, 40)), *same(2)),
