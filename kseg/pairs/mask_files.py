@@ -41,7 +41,7 @@ def read_mask(
     """Decodes a mask into class ids (H, W), uint8; 255 where void.
 
     One bit means 0 and 1. Programs that save space also write masks of 0 and 255 with one bit, so it means 0 and 255 if `labels`
-    have the value 255 and not 1.
+    have the value 255 and not 1, or 0 and 1 in one class, as ranges of values do.
 
     Args:
         data: a PNG file; a grey JPEG where the classes have all values 0..255.
@@ -57,7 +57,7 @@ def read_mask(
     if data.startswith(JPEG) and len(labels.ids_by_value) == 256:  # ranges of values, which a lossy grey level stays in
         return labels.to_ids(_decode_lossy_levels(data, where, max_pixels))
     pixels, palette = decode_mask(data, where, max_pixels)
-    if png_header(data) == (1, GREY) and 255 in labels.known_values and 1 not in labels.known_values:
+    if png_header(data) == (1, GREY) and _white_is_255(labels):
         pixels = pixels * np.uint8(255)
     used = find_used_colours(pixels, palette)
     if used is None:
@@ -72,6 +72,12 @@ def read_mask(
         return _ids_of_values(pixels[..., 0] if grey_colours else pixels, labels, where)
     colours = pixels if grey_colours else np.array((palette + [(0, 0, 0)] * 256)[:256], np.uint8)[pixels]
     return _ids_of_colours(colours, labels, where)
+
+
+def _white_is_255(labels) -> bool:
+    """Whether a mask of one bit has the values 0 and 255."""
+    of_value = labels.ids_by_value
+    return 255 in of_value and (1 not in of_value or (of_value[1] == of_value.get(0) != of_value[255]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,6 +51,13 @@ def test_one_bit_means_0_and_255_where_the_classes_have_these_values():
     np.testing.assert_array_equal(read_mask(encoded(Image.fromarray(ids > 0)), labels, "here"), ids)
 
 
+def test_one_bit_means_0_and_255_where_ranges_of_values_leave_0_and_1_in_one_class():
+    ranges = LabelMap.from_rows([(v, "cell" if v > 127 else "membrane", (v // 128 * 255,) * 3) for v in range(256)], [])
+    ids = np.array([[0, 1, 1]], np.uint8)
+    np.testing.assert_array_equal(read_mask(encoded(Image.fromarray(ids > 0)), ranges, "here"), ids)
+    np.testing.assert_array_equal(read_mask(encoded(ids), ranges, "here"), 0 * ids)
+
+
 def test_a_mask_is_rotated_by_its_exif_orientation():
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
