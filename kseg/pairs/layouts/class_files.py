@@ -8,6 +8,7 @@ import pathlib
 import re
 
 from kseg._extras import extra
+from kseg._spreadsheets import read_rows
 from kseg.labels import voc_colour
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import check_file
@@ -72,14 +73,18 @@ def read_class_dict(path: pathlib.Path) -> Classes:
     Raises:
         PairError: a column is missing or a cell is no number.
     """
+    check_file(path)
+    try:
+        table = read_rows(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _bad_line(path, "the columns name, r, g, b", str(error)) from error
     rows = []
-    for value, row in enumerate(csv.DictReader(read_lines(path), skipinitialspace=True)):
-        cells = {(key or "").strip().lower(): cell for key, cell in row.items()}
+    for value, cells in enumerate(table):
         try:
             colour = tuple(int(_first(cells, *names)) for names in (("r", "red"), ("g", "green"), ("b", "blue")))
             rows.append((value, _first(cells, "name", "class", "label", "class_name").strip(), colour))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise _bad_line(path, "the columns name, r, g, b", str(row)) from error
+            raise _bad_line(path, "the columns name, r, g, b", str(cells)) from error
     return _classes(rows, path)
 
 

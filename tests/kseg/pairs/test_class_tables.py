@@ -34,6 +34,15 @@ def test_the_files_of_data_sets_and_label_tools_are_tables_of_classes(tmp_path, 
     assert (labels.names, labels.values) == ((first, "cat"), (0, 1))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", " ; ", "\t"])
+def test_class_dict_is_read_as_spreadsheets_save_it(tmp_path, encoding, delimiter):
+    text = FILES["class_dict.csv"][0].replace(",", delimiter).replace("\n", "\r\n")
+    (tmp_path / "class_dict.csv").write_bytes(text.encode(encoding))
+    labels = find_classes(tmp_path).label_map()
+    assert (labels.names, labels.colours) == (("background", "cat"), ((0, 0, 0), (255, 0, 0)))
+
+
 @pytest.mark.parametrize("name", [name for name in FILES if name not in ("pets.yml", "config_v1.2.json")])
 def test_such_a_file_is_found_in_its_folder(tmp_path, name):
     (tmp_path / name).write_text(FILES[name][0])
