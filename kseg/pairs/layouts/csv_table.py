@@ -28,11 +28,19 @@ from kseg.pairs.split_names import KNOWN, split_of_name
 HEADER = (
     "A table of pairs must have a header with the columns image, mask and optionally split, and a row for each pair. "
 )
+COLUMNS = {
+    "image": ("image", "image_path", "image_file", "img", "img_path", "filename", "file_name"),
+    "mask": ("mask", "mask_path", "mask_file", "label", "label_path", "annotation", "annotation_path"),
+    "split": ("split", "set", "subset", "partition"),
+}
+"""Columns by the names that they have in tables; the first one counts where several lie there."""
 TABLE_CURE = "Write it as UTF-8 with commas; the first line is image,mask or image,mask,split."
 
 
 def recognise(root: pathlib.Path) -> Recognised | None:
     """A table with the columns image, mask and optionally split; any other file that no layout reads is refused.
+
+    Notes name the columns that are not read, since one of them may say the split.
 
     Raises:
         PairError: the file is not such a table.
@@ -40,7 +48,10 @@ def recognise(root: pathlib.Path) -> Recognised | None:
     others = (".json", ".npz", ".parquet")
     if not root.is_file() or root.suffix.lower() in others:
         return None
-    return Recognised("table of pairs", read_table(root), root)
+    rows = _rows(root)
+    others = [printable(column) for column in rows[0] if column and column not in COLUMNS]
+    notes = (f"Columns of the table that are not read: {', '.join(others)}.",) if others else ()
+    return Recognised("table of pairs", _listing(root, rows), root, notes=notes)
 
 
 def read_table(path: pathlib.Path) -> Listing:
@@ -49,8 +60,12 @@ def read_table(path: pathlib.Path) -> Listing:
     Raises:
         PairError: the file is not such a table.
     """
+    return _listing(path, _rows(path))
+
+
+def _listing(path, rows) -> Listing:
     pairs, faults, seen = [], [], set()
-    for number, row in enumerate(_rows(path), start=2):
+    for number, row in enumerate(rows, start=2):
         where = f"{printable(path)}, line {number}"
         try:
             pair = _pair(row, path.parent, where)
@@ -112,12 +127,20 @@ def _rows(path) -> list[dict]:
         rows = read_rows(path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise PairError("bad_table", f"{HEADER}Received: {error}", printable(path), TABLE_CURE) from error
+    rows = _with_usual_columns(rows)
     missing = [column for column in ("image", "mask") if not rows or column not in rows[0]]
     if missing:
         found = ", ".join(map(repr, rows[0])) if rows else "no rows"
         received = f"Received: {found}, without {', '.join(missing)}"
         raise PairError("bad_table", HEADER + received, printable(path), TABLE_CURE)
     return rows
+
+
+def _with_usual_columns(rows) -> list[dict]:
+    """The rows with image, mask and split as names of the columns that mean these."""
+    found = {name: next((c for c in names if rows and c in rows[0]), None) for name, names in COLUMNS.items()}
+    usual = {column: name for name, column in found.items() if column}
+    return [{usual.get(column, column): cell for column, cell in row.items()} for row in rows]
 
 
 def _pair(row, folder, where) -> Pair:

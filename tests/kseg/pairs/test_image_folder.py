@@ -296,6 +296,27 @@ def test_tables_of_spreadsheets_are_read(photos, text, encoding):
     assert (summary(listing.pairs), listing.faults) == ({"validation": ["images/val/06"]}, [])
 
 
+@pytest.mark.parametrize(
+    ("columns", "notes"),
+    [
+        ("Image_Path;MASK_PATH;Subset", ()),
+        ("filename;label;set;fold", ("Columns of the table that are not read: fold.",)),
+        ("image;mask;split;label;is_valid", ("Columns of the table that are not read: label, is_valid.",)),
+    ],
+)
+def test_columns_of_a_table_may_have_other_usual_names_and_those_not_read_are_named(photos, columns, notes):
+    names = [path.relative_to(photos / "images") for path in sorted((photos / "images").glob("*/*.png"))]
+    rows = [f"images/{name};masks/{name};{name.parent};1;2".split(";")[: columns.count(";") + 1] for name in names]
+    (photos / "pairs.csv").write_text("\n".join([columns, *map(";".join, rows)]))
+    found = recognise_pairs(photos / "pairs.csv")
+    assert {split: len(keys) for split, keys in summary(found.listing.pairs).items()} == {
+        "test": 2,
+        "train": 6,
+        "validation": 2,
+    }
+    assert found.notes == notes
+
+
 def test_an_unusable_row_keeps_its_split_and_one_of_an_unknown_split_has_none(photos):
     (photos / "pairs.csv").write_text(
         "image,mask,split\nimages/gone.png,masks/gone.png, Valid\nimages/val/06.png,masks/val/06.png,night\n"
