@@ -270,7 +270,7 @@ def test_a_damaged_or_foreign_saved_model_is_named(command, model, capsys):
     (model / "10" / "saved_model.pb").write_bytes(b"\xff" * 40)
     assert command() == 2
     assert "A SavedModel must be complete" in capsys.readouterr().err
-    (model / "10" / "saved_model.pb").write_bytes(b"")
+    (model / "10" / "saved_model.pb").write_bytes(b"\x12\x00")  # one graph without a signature
     assert command() == 2
     assert "must have the signatures probabilities and serving_default. Received: none" in capsys.readouterr().err
     (model / "10" / "assets" / "labels.json").unlink()

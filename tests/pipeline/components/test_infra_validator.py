@@ -122,11 +122,11 @@ def test_an_id_that_is_no_class_is_reported_with_its_pixels(validate, narrow):
 
 
 def test_time_and_memory_are_compared_with_their_limits(validate):
-    verdict = validate(samples=1, max_latency=1e-6, max_memory=0.01)
+    verdict = validate(samples=1, max_latency=0.001, max_memory=0.1)
     assert not verdict["blessed"]
     latency, memory = verdict["reasons"]
-    assert latency.startswith("An image must be answered within 1e-06 s. Received: 0.")
-    assert memory.startswith("Serving must stay within 0.01 GiB. Received: a peak of 0.")
+    assert latency.startswith("An image must be answered within 0.001 s. Received: 0.")
+    assert memory.startswith("Serving must stay within 0.1 GiB. Received: a peak of 0.")
 
 
 def test_a_limit_may_be_reached_and_none_is_unlimited():

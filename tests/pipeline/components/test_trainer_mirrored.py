@@ -43,6 +43,7 @@ def fit(model, *arguments, callbacks, **settings):
 whole, keras.Model.fit = keras.Model.fit, fit
 transform, out, settings, killed = *map(pathlib.Path, sys.argv[1:3]), json.loads(sys.argv[3]), len(sys.argv) > 4
 out.mkdir(exist_ok=True)
+settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 trainer(out, Trainer(**settings), transform=transform)
 """
 """Trains on two logical CPU devices; with an argument, dies in the second epoch. A process has at most one MirroredStrategy."""
