@@ -10,7 +10,7 @@ run: $(VENV)/.ready
 	$(BIN)/python -m pipeline.run $(ARGS)
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --durations=20 -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: $(VENV)/.ready
 	$(BIN)/python -m pytest --durations=20 -m slow $(ARGS)

@@ -11,6 +11,14 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+LONGEST = "test_whole_line.py"
+
+
+def pytest_collection_modifyitems(items):
+    """Starts with the file that takes longest, so that of several processes none is left with it alone at the end."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
+
+
 @pytest.fixture(scope="session")
 def data() -> pathlib.Path:
     """The folder of real images; tests that need it skip where it is missing, unless KSEG_REQUIRE_DATA=1."""
