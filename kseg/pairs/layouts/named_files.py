@@ -64,6 +64,9 @@ def match_names(images: list[Named], masks: list[Named]) -> Matched:
     Args:
         images: files of images.
         masks: files of masks.
+
+    Raises:
+        PairError: several folders have a mask for one image.
     """
     first = _match(images, masks, lambda file: file.address, Affixes())
     if first.pairs:
@@ -80,16 +83,30 @@ def _match(images, masks, address, affixes) -> Matched:
     for mask in masks:
         core = affixes.mask_core(address(mask))
         if core is not None:
-            by_core.setdefault(core, mask)
+            by_core.setdefault(core, []).append(mask)
     pairs, left, used = [], [], set()
     for image in images:
-        mask = by_core.get(affixes.image_core(address(image)))
+        mask, *others = by_core.get(affixes.image_core(address(image)), [None])
         if mask is None or mask in used:
             left.append(image)
         else:
+            _refuse_several_masks(image, mask, others)
             used.add(mask)
             pairs.append((image, mask))
     return Matched(pairs, left, [mask for mask in masks if mask not in used], affixes)
+
+
+def _refuse_several_masks(image, mask, others):
+    """Refuses masks of one image in several folders: of each class, or of several kinds."""
+    other = next((other for other in others if other.path.parent != mask.path.parent), None)
+    if other:
+        raise PairError(
+            "several_masks",
+            f"Each image must have one mask. Received: {printable(mask.path)} and {printable(other.path)}",
+            printable(image.path),
+            "If each mask is of one class, write one mask with a value for each class; if they are of several kinds, choose one by "
+            "two patterns, --images and --masks.",
+        )
 
 
 def list_matched(matched: Matched) -> Listing:

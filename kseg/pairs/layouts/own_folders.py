@@ -70,6 +70,9 @@ def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
 
     Args:
         root: an existing folder.
+
+    Raises:
+        PairError: two folders are of one split, or the only readings have several masks for one image.
     """
     folders = find_picture_folders(root)
     for role in ("image", "mask"):
@@ -82,10 +85,14 @@ def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
         every = _files(folders)
         images = {"": [file for file in every if not _is_mask_file(file.path)]}
         masks = {"masks beside them": [file for file in every if _is_mask_file(file.path)]}
-    found = {}
+    found, errors = {}, []
     for image_token, image_files in images.items():
         for mask_token, mask_files in masks.items():
-            matched = match_names(image_files, mask_files)
+            try:
+                matched = match_names(image_files, mask_files)
+            except PairError as error:
+                errors.append(error)
+                continue
             if matched.pairs:
                 reading = _recognised(root, image_token, mask_token, matched)
                 patterns = [
@@ -93,6 +100,8 @@ def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
                 ]
                 options = ("--images", patterns[0], "--masks", patterns[1])
                 found[image_token, mask_token] = dataclasses.replace(reading, options=options)
+    if errors and not found:
+        raise errors[0]
     return found
 
 

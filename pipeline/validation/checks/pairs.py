@@ -98,7 +98,7 @@ def check_files(ingestion: dict):
             "warn",
             "unused_masks",
             f"A mask should belong to an image. Received: {len(unused)} without one",
-            "Check whether images are missing.",
+            "Check whether images are missing, or whether some have several masks, of which one alone is read.",
         )
     if foreign := ingestion["foreign_files"]:
         yield anomaly_at(

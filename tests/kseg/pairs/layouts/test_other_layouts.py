@@ -374,6 +374,21 @@ def test_own_folders_of_two_kinds_of_masks_are_two_readings_each_with_its_comman
     assert chosen == {"labels": 4, "annotations": 4}
 
 
+@pytest.mark.parametrize("folders", [("cat", "dog"), ("semantic", "instance")])
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_masks_of_one_name_in_several_folders_are_refused_and_a_pattern_chooses_one(folders, split, tmp_path):
+    for name in NAMES:
+        picture(tmp_path / f"{split}images" / f"{name}.jpg")
+        for folder in folders:
+            mask(tmp_path / f"{split}masks" / folder / f"{name}.png", 0, 1)
+    with pytest.raises(PairError, match="Each image must have one mask") as raised:
+        recognise_pairs(tmp_path)
+    assert raised.value.name == "several_masks"
+    assert all(folder in raised.value.what for folder in folders)
+    found = recognise_pairs(tmp_path, images=f"{split}images/*", masks=f"{split}masks/{folders[1]}/*")
+    assert {pair.mask.path.parent.name for pair in found.listing.pairs} == {folders[1]}
+
+
 def test_masks_beside_annotations_are_two_readings(tmp_path):
     roboflow_coco(tmp_path / "train")
     images, annotations = tmp_path / "images", tmp_path / "annotations"
