@@ -104,8 +104,8 @@ def _refuse_several_masks(image, mask, others):
             "several_masks",
             f"Each image must have one mask. Received: {printable(mask.path)} and {printable(other.path)}",
             printable(image.path),
-            "If each mask is of one class, write one mask with a value for each class; if they are of several kinds, choose one by "
-            "two patterns, --images and --masks.",
+            "If each mask is of one class, write one mask with a value for each class; if they are of several kinds, choose one "
+            "by two patterns, --images and --masks.",
         )
 
 
