@@ -96,6 +96,8 @@ class Store:
         with _locked(scratch.with_suffix(".lock")):
             if not resume:
                 shutil.rmtree(scratch, ignore_errors=True)
+            if _is_obstacle(final):
+                progress.print_status(name, f"will run: {_no_folder(final)}")
             if final.is_dir() and (silent or name not in self.forced):
                 fault = self._fault(final, inputs, valid, digests)
                 if not fault:
@@ -147,6 +149,8 @@ class Store:
 
     def _reason_to_run(self, name, recipe, final, inputs, valid) -> str:
         """Why the component would run; empty where it is finished."""
+        if _is_obstacle(final):
+            return _no_folder(final)
         if not final.is_dir():
             return "; ".join(explain.reasons(recipe, final.parent))
         if name in self.forced:
@@ -195,6 +199,10 @@ class Store:
         """Where the component works; from now on the store is in use, after waiting for whoever clears it."""
         scratch = self.root / SCRATCH / name / fingerprint[:16]
         scratch.parent.mkdir(parents=True, exist_ok=True)
+        if _is_obstacle(self.root / name):
+            raise ValueError(
+                f"The place of results must be a folder. Received: a file or a link to nothing [{self.root / name}]. Remove it."
+            )
         if self._in_use is None:
             self._in_use = open(self.root / SCRATCH / IN_USE, "w")  # noqa: SIM115  (closed with the store)
             fcntl.flock(self._in_use, fcntl.LOCK_SH)
@@ -236,6 +244,15 @@ def _has_ended(scratch, recipe: str) -> bool:
     return (scratch / RECIPE).is_file() and (scratch / RECIPE).read_bytes() == recipe.encode()
 
 
+def _is_obstacle(final) -> bool:
+    """Whether a file, a pipe or a link to nothing stands where a result belongs."""
+    return os.path.lexists(final) and not final.is_dir()
+
+
+def _no_folder(final) -> str:
+    return f"its result is no folder [{final}]"
+
+
 def _publish(scratch, final):
     """Gives the finished folder its name, replacing an earlier result."""
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -243,6 +260,8 @@ def _publish(scratch, final):
     shutil.rmtree(earlier, ignore_errors=True)
     if final.is_dir():
         os.rename(final, earlier)
+    elif _is_obstacle(final):
+        final.unlink()
     os.rename(scratch, final)
     shutil.rmtree(earlier, ignore_errors=True)
 

@@ -277,6 +277,32 @@ def test_a_cached_result_of_another_size_is_named_and_made_again(tmp_path, capsy
     assert (data / "shard").read_bytes() == b"0123456789"
 
 
+@pytest.mark.parametrize("kind", ["file", "link to nothing", "link to a file", "pipe"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_stands_in_the_place_of_a_result_and_is_no_folder_is_named_and_replaced(tmp_path, capsys, kind, resume):
+    final = Store(tmp_path / "runs").run(write_value, Config(), resume=resume).path
+    shutil.rmtree(final)
+    (tmp_path / "other").write_text("kept")
+    if kind == "file":
+        final.write_text("")
+    elif kind == "pipe":
+        os.mkfifo(final)
+    else:
+        final.symlink_to(tmp_path / ("other" if kind == "link to a file" else "nowhere"))
+    with pytest.raises(ValueError, match="its result is no folder"):
+        Store(tmp_path / "runs", required=("write_value",)).run(write_value, Config(), resume=resume)
+    assert Store(tmp_path / "runs").run(write_value, Config(), resume=resume).path == final
+    assert (final / "value.txt").read_text() == "1" and not final.is_symlink()
+    assert f"will run: its result is no folder [{final}]" in capsys.readouterr().out
+    assert (tmp_path / "other").read_text() == "kept"
+
+
+def test_a_place_of_results_that_is_no_folder_is_refused_before_work(tmp_path):
+    (tmp_path / "write_value").write_text("")
+    with pytest.raises(ValueError, match="must be a folder"):
+        Store(tmp_path).run(write_value, Config())
+
+
 def test_bytes_are_compared_before_a_component_reads_them(tmp_path, capsys):
     (data, *_), _ = chain(tmp_path)
     spoil(data / "shard", "zeroed")
