@@ -16,14 +16,12 @@ from pipeline.engine import progress
 from pipeline.engine.console import imports, run_command
 from pipeline.engine.files import check_output_folder, read_json, write_json
 from pipeline.engine.fingerprints import external
-from pipeline.prediction.picture_files import picture_files
-from pipeline.publishing.versions import find_saved_model
+from pipeline.prediction.picture_files import OPTIONS, picture_files
+from pipeline.publishing.versions import find_saved_model, list_versions
 from pipeline.settings import prediction as prediction_settings
 from pipeline.settings import refinements as refinement_settings
 
 PROG = "python -m pipeline.predict"
-OPTIONS = "settings.json"
-"""File in the output folder that holds the options and the models of its label maps."""
 
 build_parser = functools.partial(prediction_settings.build_parser, PROG)
 
@@ -45,6 +43,7 @@ def _predict(argv: list[str], prog: str) -> int:
 
         pipeline_options(beam_options)
     models = [find_saved_model(place) for place in arguments.model]
+    _check_outside(output, models)
     _check_classes(models)
     for model in models if options.crf else []:
         refinement_settings.check_unrefined(model, "Leave out --crf.")
@@ -75,6 +74,17 @@ def _predict(argv: list[str], prog: str) -> int:
             f"See {output / tables.UNREADABLE}."
         )
     return 0
+
+
+def _check_outside(output: pathlib.Path, models: list[pathlib.Path]):
+    """Refuses to write into a model, or among its versions, where every entry has a meaning."""
+    for model in models:
+        folder = model.absolute()
+        folder = folder.parent if folder.name in map(str, list_versions(folder.parent)) else folder
+        if output.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(
+                f"`--output` must lie outside the models. Received: --output {output}. Choose another folder."
+            )
 
 
 def _check_classes(models: list[pathlib.Path]):

@@ -8,17 +8,21 @@ without pictures, two pictures with the same output, and other pictures inside t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import glob
 import os
 import pathlib
 
-from pipeline.prediction.picture_records import file_stem
+from pipeline.prediction.picture_records import FOLDER, file_stem
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 """Suffixes that are taken from a folder; files that a pattern or a path names may have any."""
 
 RESULT_FOLDERS = ("label_maps", "overlays")
 """Folders in the output that hold pictures."""
+
+OPTIONS = "settings.json"
+"""File in the output folder that holds the options and the models of its label maps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +68,7 @@ def picture_files(inputs: list[str], output: pathlib.Path) -> list[PictureFile]:
 def _match(text: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
     """The folder above the first wildcard of a pattern, and the files that it matches."""
     path = pathlib.Path(text)
-    if path.is_file():
+    if path.exists() and not path.is_dir():  # a pipe or device, too, which is listed as unreadable
         return path.parent, [path]
     if path.is_dir():
         files = (pathlib.Path(folder, name) for folder, _, names in os.walk(path) for name in names)
@@ -77,9 +81,14 @@ def _match(text: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
 
 
 def _is_result(file, output) -> bool:
-    """Whether an earlier run wrote the file."""
-    folders = (output.absolute() / name for name in RESULT_FOLDERS)
-    return any(folder in file.absolute().parents for folder in folders)
+    """Whether an earlier run wrote the file, into `output` or another folder."""
+    folders = (folder for folder in file.absolute().parents if folder.name in RESULT_FOLDERS)
+    return any(folder.parent == output.absolute() or _is_output(folder.parent) for folder in folders)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_output(folder) -> bool:
+    return (folder / OPTIONS).is_file() and (folder / FOLDER).is_dir()
 
 
 def _check(pictures, output):

@@ -106,6 +106,37 @@ def test_unreadable_pictures_are_listed_and_do_not_stop_the_others(command, pict
     assert "3 of 7 pictures" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a device"])
+def test_an_input_that_is_no_regular_file_is_listed(kind, command, tmp_path, capsys):
+    place = tmp_path / "input"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "link to a device":
+        place.symlink_to("/dev/zero")
+    else:
+        place = "/dev/null"
+    assert command(input=place) == 2
+    assert "At least one picture must be readable" in capsys.readouterr().err
+    assert [row["fault"] for row in table(tmp_path / "out" / "unreadable.csv")] == ["not_a_file"]
+
+
+def test_label_maps_of_another_output_among_the_pictures_are_not_labelled(command, pictures, capsys):
+    for name in ("first", "second"):
+        assert command("--overlays", input=pictures, output=pictures / name) == 0
+        assert "  5 new, 0 finished before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["", "10", "10/assets", "new"])
+def test_nothing_is_written_among_the_versions_of_a_model(place, command, model, tmp_path, capsys):
+    (tmp_path / "link").symlink_to(model)
+    before = sorted(model.rglob("*"))
+    for output in (model / place, tmp_path / "link" / place):
+        for given in (model, model / "10"):
+            assert command(model=given, output=output) == 2
+            assert "`--output` must lie outside the models" in capsys.readouterr().err
+    assert sorted(model.rglob("*")) == before
+
+
 def test_a_picture_larger_than_the_model_allows_is_listed_with_the_others_labelled(command, pictures, tmp_path):
     Image.new("RGB", (501, 500)).save(pictures / "a" / "0.png")
     assert command() == 0
