@@ -30,7 +30,7 @@ HEADER = (
 )
 COLUMNS = {
     "image": ("image", "image_path", "image_file", "img", "img_path", "filename", "file_name"),
-    "mask": ("mask", "mask_path", "mask_file", "label", "label_path", "annotation", "annotation_path"),
+    "mask": ("mask", "mask_path", "mask_file", "label_path", "annotation_path"),
     "split": ("split", "set", "subset", "partition"),
 }
 """Columns by the names that they have in tables; the first one counts where several lie there."""

@@ -300,7 +300,7 @@ def test_tables_of_spreadsheets_are_read(photos, text, encoding):
     ("columns", "notes"),
     [
         ("Image_Path;MASK_PATH;Subset", ()),
-        ("filename;label;set;fold", ("Columns of the table that are not read: fold.",)),
+        ("filename;label_path;set;fold", ("Columns of the table that are not read: fold.",)),
         ("image;mask;split;label;is_valid", ("Columns of the table that are not read: label, is_valid.",)),
     ],
 )
