@@ -137,6 +137,15 @@ def _pair(key, split, image, mask) -> Pair:
     return Pair(key, split, side_of(image), side_of(mask))
 
 
+def _cure_of_coco(root) -> str:
+    """Where JSON files beside images/ belong, if they hold the polygons; "" where there are none."""
+    names = [name for name in sorted(os.listdir(root)) if name.lower().endswith(".json")] if root.is_dir() else []
+    if not names:
+        return ""
+    listed = ", ".join(map(printable, names[:3])) + (", ..." if len(names) > 3 else "")
+    return f" If there are polygons as COCO has them in {listed}, move each to annotations/instances_NAME.json."
+
+
 def _require_files(folder, suffixes) -> FolderFiles:
     """The files of a folder, which must not be empty."""
     if not folder.is_dir():
@@ -144,7 +153,7 @@ def _require_files(folder, suffixes) -> FolderFiles:
             "no_folder",
             "Images and masks must lie in folders of the same names. Received: no such folder",
             printable(folder),
-            "Add the folder; the masks of images/<split> belong in masks/<split>.",
+            f"Add the folder; the masks of images/<split> belong in masks/<split>.{_cure_of_coco(folder.parent)}",
         )
     found = find_files(folder, suffixes)
     if not found.files and not found.faults:

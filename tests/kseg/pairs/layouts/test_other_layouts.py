@@ -374,6 +374,20 @@ def test_own_folders_of_two_kinds_of_masks_are_two_readings_each_with_its_comman
     assert chosen == {"labels": 4, "annotations": 4}
 
 
+def test_a_file_of_coco_beside_images_is_read_where_the_message_says(tmp_path):
+    roboflow_coco(tmp_path)
+    shutil.rmtree(tmp_path / "valid")
+    (tmp_path / "train").rename(tmp_path / "images")
+    (tmp_path / "images" / "_annotations.coco.json").rename(tmp_path / "train.json")
+    with pytest.raises(PairError, match=r"in train\.json, move each to annotations/instances_NAME\.json") as raised:
+        recognise_pairs(tmp_path)
+    assert raised.value.name == "no_folder"
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "train.json").rename(tmp_path / "annotations" / "instances_train.json")
+    found = recognise_pairs(tmp_path)
+    assert found.layout == "coco-instances" and len(found.listing.pairs) > 0
+
+
 @pytest.mark.parametrize("folders", [("cat", "dog"), ("semantic", "instance")])
 @pytest.mark.parametrize("split", ["", "train/"])
 def test_masks_of_one_name_in_several_folders_are_refused_and_a_pattern_chooses_one(folders, split, tmp_path):
