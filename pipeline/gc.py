@@ -17,6 +17,7 @@ import sys
 from pipeline.engine.ancestry import RECIPE, find_artifacts, walk
 from pipeline.engine.arguments import Parser, add_option
 from pipeline.engine.console import run_command
+from pipeline.engine.contents import MANIFEST, damage
 from pipeline.engine.files import read_json
 from pipeline.engine.store import IN_USE, SCRATCH
 from pipeline.publishing.entries import LINEAGE
@@ -129,6 +130,14 @@ def unneeded(root: pathlib.Path, folders: list[pathlib.Path]) -> list[pathlib.Pa
 def _needed(root, folders) -> set[pathlib.Path]:
     """Folders of the pushed models, of their scores and verdicts, and of everything that led to them."""
     cure = "Bring it back from a backup, or remove that version: nothing else tells what its model needs."
+    for manifest in (file for folder in folders for file in sorted(folder.glob(f"[!.]*/{MANIFEST}"))):
+        version = manifest.parent
+        if not (version / LINEAGE).exists() and any(
+            phrase.startswith(f"{LINEAGE}: ") for phrase in damage(version, digests=False)
+        ):
+            raise ValueError(
+                f"What says which results are needed must be readable. Received: {version / LINEAGE} [it is gone]. {cure}"
+            )
     files = [file for folder in folders for file in sorted(folder.glob(f"[!.]*/{LINEAGE}"))]
     pushed = [lineage for file in files if (lineage := _read(file, cure, "fingerprint"))]
     named = [name for lineage in pushed for name in (lineage["fingerprint"], *lineage.get("verdicts", ()))]

@@ -182,6 +182,14 @@ def test_what_no_pushed_model_needs_is_listed_and_removed_when_delete_is_given_t
     assert "Found 0 folders" in run_gc(tmp_path, capsys)[1].out
 
 
+def test_nothing_is_removed_where_a_version_has_lost_its_lineage(push, tmp_path, capsys):
+    made = push()
+    (tmp_path / "savedmodels" / "photos" / "1" / lineage.LINEAGE).unlink()
+    status, printed = run_gc(tmp_path, capsys, "--delete", "--delete")
+    assert status == 2 and "lineage.json [it is gone]" in printed.err
+    assert all(artifact.path.is_dir() for artifact in made.values())
+
+
 def test_a_model_that_was_rolled_back_is_still_needed(push, tmp_path, capsys):
     from pipeline.publishing.versions import roll_back
 
