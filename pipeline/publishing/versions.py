@@ -294,7 +294,8 @@ def _read_last(folder: pathlib.Path) -> int:
     """The number in `.last_version`; 0 where there is none yet."""
     place = folder / LAST_VERSION
     try:
-        text = place.read_bytes().strip()
+        special = place.exists() and not (place.is_file() or place.is_dir())  # a pipe would be waited for
+        text = b"it is a pipe, socket or device" if special else place.read_bytes().strip()
     except FileNotFoundError:
         return 0
     except OSError as error:  # a folder, or no permission

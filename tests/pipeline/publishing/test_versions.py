@@ -74,6 +74,12 @@ def test_a_number_is_never_used_again_after_rollback_and_pruning(publish):
     assert publish("e")[1] == 5
 
 
+def test_a_pipe_in_the_place_of_last_version_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / ".last_version")
+    with pytest.raises(ValueError, match="it is a pipe, socket or device"):
+        versions.next_number(tmp_path)
+
+
 def test_the_number_of_a_rolled_back_version_is_not_used_again_where_last_version_is_missing(publish):
     folder, _ = publish("a", "b", "c")
     versions.roll_back(folder)
