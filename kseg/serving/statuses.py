@@ -16,7 +16,7 @@ MAX_PIXELS = 50_000_000
 SCORE_MEMORY = 1.0
 """Default of the memory for class scores, GiB."""
 
-SCORE_BYTES = {"probabilities": 9, "tiles": 16, "DenseCRF": 140}
+SCORE_BYTES = {"probabilities": 9, "tiles": 22, "DenseCRF": 240}
 """Bytes of memory per pixel and class, measured: what needs the scores of many pixels at once, by what asks for them."""
 
 MAX_SIDE = 65_535

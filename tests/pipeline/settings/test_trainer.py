@@ -7,7 +7,7 @@ from pipeline.settings.trainer import Trainer, check_servable
 
 def test_images_up_to_the_limits_pass():
     check_servable(Trainer(), 21, [(7071, 7071), (65_535, 700)])
-    check_servable(Trainer(crf={"iterations": 2}), 11, [(960, 720)])
+    check_servable(Trainer(crf={"iterations": 2}), 11, [(640, 480)])
 
 
 def test_an_image_that_the_export_would_refuse_stops_the_run_with_the_setting_to_raise():
@@ -19,4 +19,4 @@ def test_an_image_that_the_export_would_refuse_stops_the_run_with_the_setting_to
         ValueError, match=r"960x720 \[trainer\.score_memory=1 with DenseCRF\]\. Raise trainer\.score_memory"
     ):
         check_servable(Trainer(crf={"iterations": 2}), 21, [(960, 720)])
-    check_servable(Trainer(crf={"iterations": 2}, score_memory=2.0), 21, [(960, 720)])
+    check_servable(Trainer(crf={"iterations": 2}, score_memory=4.0), 21, [(960, 720)])
