@@ -115,7 +115,9 @@ def test_the_message_about_pixels_states_the_limit_and_what_sets_it(loaded):
         "An image must have at most 10,000 pixels (`max_pixels` of the export: 10,000), and no side above 65,535. Scale it down."
     )
     (message,) = serve(loaded, [encoded(scene(71, 71))], "refined")["message"]
-    assert "at most 5,036 pixels (DenseCRF of 3 classes; `score_memory` of the export: 0.003377 GiB)" in message.decode()
+    assert (
+        "at most 5,036 pixels (DenseCRF of 3 classes; `score_memory` of the export: 0.003377 GiB)" in message.decode()
+    )
     assert serve(loaded, [encoded(scene(70, 71))], "refined")["status"].tolist() == [0]
 
 
