@@ -356,8 +356,11 @@ def test_a_run_killed_after_its_component_had_ended_only_publishes(tmp_path, mon
         calls.append(1)
         (out / "weights").write_text("1")
 
+    def interrupted(folder):
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(store_module, "write_manifest", lambda folder: signal.raise_signal(signal.SIGINT))
+        patch.setattr(store_module, "write_manifest", interrupted)
         Store(tmp_path).run(train, Config(), resume=True)
     assert not (tmp_path / "train").exists()
     made = Store(tmp_path).run(train, Config(), resume=True)
