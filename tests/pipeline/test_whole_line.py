@@ -67,7 +67,13 @@ def test_a_second_run_from_scratch_is_equal_bit_for_bit(undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("component", "share"), [("transform", 0.6), ("trainer", 0.8), ("evaluator", 0.5), ("pusher", 0.2)]
+    ("component", "share"),
+    [
+        pytest.param("transform", 0.6, marks=pytest.mark.slow),
+        ("trainer", 0.8),
+        pytest.param("evaluator", 0.5, marks=pytest.mark.slow),
+        ("pusher", 0.2),
+    ],
 )
 def test_a_killed_run_ends_like_an_undisturbed_one_when_run_again(component, share, undisturbed, tmp_path):
     check_killed_run(component, share, undisturbed, tmp_path / "run")

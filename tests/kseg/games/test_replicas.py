@@ -37,7 +37,9 @@ def train_on_two(batch_normalization, alternate, path):
     return dict(np.load(path))
 
 
-@pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
+@pytest.mark.parametrize(
+    "batch_normalization, tolerance", [pytest.param(False, 1e-5, marks=pytest.mark.slow), (True, 2e-4)]
+)
 def test_two_replicas_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
     two = train_on_two(batch_normalization, False, tmp_path / "two.npz")
     assert_same(two, train("one", batch_normalization), tolerance)
