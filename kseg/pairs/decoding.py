@@ -75,13 +75,7 @@ def open_image(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Image.I
         PairError: the file is empty, of another format, damaged, animated or too large.
     """
     image = _header(data, where)
-    if image.width * image.height > max_pixels:
-        raise PairError(
-            "too_many_pixels",
-            f"An image must have at most {max_pixels:,} pixels. Received: {image.width}x{image.height}",
-            where,
-            "Cut it into tiles, or raise example_gen.max_pixels if the memory suffices.",
-        )
+    check_pixels(image.width, image.height, where, max_pixels)
     try:
         if image.format == "PNG":
             _check_chunks(data)
@@ -93,6 +87,21 @@ def open_image(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Image.I
     if image.mode == "CMYK" and "adobe" not in image.info:  # Pillow takes all CMYK as inverted, which Adobe's alone is
         return ImageChops.invert(image)
     return image
+
+
+def check_pixels(width: int, height: int, where: str, max_pixels: int):
+    """Refuses a picture that is too large, before it is decoded.
+
+    Raises:
+        PairError: it has more than `max_pixels`.
+    """
+    if width * height > max_pixels:
+        raise PairError(
+            "too_many_pixels",
+            f"An image must have at most {max_pixels:,} pixels. Received: {width}x{height}",
+            where,
+            "Cut it into tiles, or raise example_gen.max_pixels if the memory suffices.",
+        )
 
 
 def _header(data, where):

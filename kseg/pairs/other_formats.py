@@ -13,7 +13,7 @@ import pathlib
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS
+from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS, check_pixels
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.sides import PlainFile, Side, read_file
 
@@ -83,13 +83,7 @@ class ConvertedFile(PlainFile):
             return False
 
     def _check(self, image, max_pixels):
-        if image.width * image.height > max_pixels:
-            raise PairError(
-                "too_many_pixels",
-                f"An image must have at most {max_pixels:,} pixels. Received: {image.width}x{image.height}",
-                self.name,
-                "Cut it into tiles, or raise example_gen.max_pixels if the memory suffices.",
-            )
+        check_pixels(image.width, image.height, self.name, max_pixels)
         pages = getattr(image, "n_frames", 1) if self.page is None else 1
         if pages > 1:
             raise PairError(
@@ -180,13 +174,7 @@ def encode_array(pixels: np.ndarray, where: str, max_pixels: int = MAX_PIXELS) -
             where,
             "Save images as uint8 in 0..255, masks as the values of the classes.",
         )
-    if pixels.shape[0] * pixels.shape[1] > max_pixels:
-        raise PairError(
-            "too_many_pixels",
-            f"An image must have at most {max_pixels:,} pixels. Received: {pixels.shape[1]}x{pixels.shape[0]}",
-            where,
-            "Cut it into tiles, or raise example_gen.max_pixels if the memory suffices.",
-        )
+    check_pixels(pixels.shape[1], pixels.shape[0], where, max_pixels)
     if pixels.dtype == np.uint16 and pixels.ndim == 2:
         return encode(Image.fromarray(np.ascontiguousarray(pixels)))
     lowest, highest = int(pixels.min()), int(pixels.max())

@@ -11,12 +11,12 @@ import dataclasses
 import io
 import json
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kseg.labels import VOID
-from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS
+from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS, check_pixels
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.other_formats import encode
 from kseg.pairs.sides import PlainFile, Side, read_file
@@ -82,24 +82,29 @@ def draw_shapes(size: tuple[int, int], shapes: list[Shape], values: dict[str, in
 
 @dataclasses.dataclass(frozen=True)
 class PolygonFile(PlainFile):
-    """What the file of polygons of one picture has in common for all tools; see `Side`.
+    """The polygons of one picture in the file of a label tool; see `Side`.
 
     Args:
         path: the file.
         values: value of each label.
         image: the picture, whose size the mask has.
+        parse: of the tool, from the bytes, this side and `max_pixels` to (height, width) and the shapes; one of `parse_labelme`,
+            `parse_supervisely` and `parse_yolo`.
     """
 
     values: tuple[tuple[str, int], ...]
     image: Side
+    parse: Callable[[bytes, PolygonFile, int], tuple[tuple[int, int], list[Shape]]]
 
     kind = None
 
     def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
         data = read_file(self.path, max_pixels)
         try:
-            size, shapes = self._parse(data, max_pixels)
-            self._check_size(size, max_pixels)
+            size, shapes = self.parse(data, self, max_pixels)
+            if min(size) < 1:
+                raise ValueError(f"a picture of {size[1]}x{size[0]}")
+            check_pixels(size[1], size[0], self.name, max_pixels)
             return encode(Image.fromarray(draw_shapes(size, shapes, dict(self.values), self.name)))
         except PairError:  # is a ValueError, too
             raise
@@ -111,21 +116,8 @@ class PolygonFile(PlainFile):
                 "Export them again.",
             ) from error
 
-    def _check_size(self, size, max_pixels):
-        if not 0 < size[0] * size[1] <= max_pixels:
-            raise PairError(
-                "too_many_pixels",
-                f"An image must have at most {max_pixels:,} pixels. Received: {size[1]}x{size[0]}",
-                self.name,
-                "Cut it into tiles, or raise example_gen.max_pixels if the memory suffices.",
-            )
-
     def has_colour(self) -> bool:
         return False
-
-    def _parse(self, data, max_pixels) -> tuple[tuple[int, int], list[Shape]]:
-        """(height, width) and the shapes."""
-        raise NotImplementedError
 
 
 def labelme_shapes(content: dict) -> list[Shape]:
@@ -165,22 +157,18 @@ def no_area_error(found: str, where: str = "polygons") -> PairError:
     )
 
 
-class LabelMeFile(PolygonFile):
-    """The JSON file of LabelMe of one picture; see `PolygonFile`."""
-
-    def _parse(self, data, max_pixels):
-        content = json.loads(data)
-        size = content.get("imageHeight"), content.get("imageWidth")
-        return (size if all(size) else picture_size(self.image, max_pixels)), labelme_shapes(content)
+def parse_labelme(data: bytes, side: PolygonFile, max_pixels: int):
+    """The JSON file of LabelMe; see `PolygonFile`."""
+    content = json.loads(data)
+    size = content.get("imageHeight"), content.get("imageWidth")
+    return (size if all(size) else picture_size(side.image, max_pixels)), labelme_shapes(content)
 
 
-class SuperviselyFile(PolygonFile):
-    """The JSON file of Supervisely of one picture; see `PolygonFile`."""
-
-    def _parse(self, data, max_pixels):
-        content = json.loads(data)
-        shapes = [_supervisely_shape(entry) for entry in content["objects"]]
-        return (int(content["size"]["height"]), int(content["size"]["width"])), shapes
+def parse_supervisely(data: bytes, side: PolygonFile, max_pixels: int):
+    """The JSON file of Supervisely; see `PolygonFile`."""
+    content = json.loads(data)
+    shapes = [_supervisely_shape(entry) for entry in content["objects"]]
+    return (int(content["size"]["height"]), int(content["size"]["width"])), shapes
 
 
 def _supervisely_shape(entry) -> Shape:
@@ -202,20 +190,18 @@ def _supervisely_shape(entry) -> Shape:
     return Shape(label, points, holes)
 
 
-class YoloFile(PolygonFile):
-    """The text file of YOLO of one picture: number of the class, then x and y relative to the size; see `PolygonFile`."""
-
-    def _parse(self, data, max_pixels):
-        size = height, width = picture_size(self.image, max_pixels)
-        labels, shapes = [label for label, _ in self.values], []
-        for line in data.decode().splitlines():
-            number, *rest = line.split()
-            if len(rest) < 6:
-                raise no_area_error(f"{len(rest)} coordinates, which are a box", self.name)
-            numbers = [float(part) for part in rest]
-            points = [(x * width, y * height) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
-            shapes.append(Shape(labels[int(number)], points))
-        return size, shapes
+def parse_yolo(data: bytes, side: PolygonFile, max_pixels: int):
+    """The text file of YOLO: number of the class, then x and y relative to the size; see `PolygonFile`."""
+    size = height, width = picture_size(side.image, max_pixels)
+    labels, shapes = [label for label, _ in side.values], []
+    for line in data.decode().splitlines():
+        number, *rest = line.split()
+        if len(rest) < 6:
+            raise no_area_error(f"{len(rest)} coordinates, which are a box", side.name)
+        numbers = [float(part) for part in rest]
+        points = [(x * width, y * height) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
+        shapes.append(Shape(labels[int(number)], points))
+    return size, shapes
 
 
 def picture_size(side: Side, max_pixels: int) -> tuple[int, int]:
@@ -253,11 +239,6 @@ class NoShapes:
     def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
         height, width = picture_size(self.image, max_pixels)
         return encode(Image.new("L", (width, height)))
-
-
-VOID_LABELS = {"__ignore__": VOID}
-BACKGROUND_LABELS = {"_background_": 0}
-"""Labels of LabelMe with a meaning of their own."""
 
 
 def printable_label(label) -> str:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from kseg._extras import extra
 from kseg.labels import VOID, voc_colour
-from kseg.pairs.decoding import MAX_PIXELS
+from kseg.pairs.decoding import MAX_PIXELS, check_pixels
 from kseg.pairs.derived_masks import paint
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import check_file
@@ -84,14 +84,7 @@ class CocoMask:
         return False
 
     def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
-        height, width = self.size
-        if height * width > max_pixels:
-            raise PairError(
-                "too_many_pixels",
-                f"An image must have at most {max_pixels:,} pixels. Received: {width}x{height}",
-                self.name,
-                "Cut it into tiles, or raise example_gen.max_pixels if the memory suffices.",
-            )
+        check_pixels(*self.size[::-1], self.name, max_pixels)
         values = dict(self.values)
         mask, crowds = np.zeros(self.size, np.uint8), np.zeros(self.size, bool)
         for annotation in read_index(self.path).annotations.get(self.image_id, ()):

@@ -34,6 +34,7 @@ COLUMNS = {
     "split": ("split", "set", "subset", "partition"),
 }
 """Columns by the names that they have in tables; the first one counts where several lie there."""
+OTHER_FILES = (".json", ".npz", ".parquet")  # of other layouts
 TABLE_CURE = "Write it as UTF-8 with commas; the first line is image,mask or image,mask,split."
 
 
@@ -45,22 +46,12 @@ def recognise(root: pathlib.Path) -> Recognised | None:
     Raises:
         PairError: the file is not such a table.
     """
-    others = (".json", ".npz", ".parquet")
-    if not root.is_file() or root.suffix.lower() in others:
+    if not root.is_file() or root.suffix.lower() in OTHER_FILES:
         return None
     rows = _rows(root)
     others = [printable(column) for column in rows[0] if column and column not in COLUMNS]
     notes = (f"Columns of the table that are not read: {', '.join(others)}.",) if others else ()
     return Recognised("table of pairs", _listing(root, rows), root, notes=notes)
-
-
-def read_table(path: pathlib.Path) -> Listing:
-    """Reads the pairs of a CSV file; the split of a pair without one is "".
-
-    Raises:
-        PairError: the file is not such a table.
-    """
-    return _listing(path, _rows(path))
 
 
 def _listing(path, rows) -> Listing:

@@ -33,7 +33,7 @@ from kseg.pairs.layouts.matching import (
 from kseg.pairs.layouts.recognised import Classes, Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
-from kseg.pairs.polygons import LabelMeFile, NoShapes, SuperviselyFile, YoloFile, printable_label
+from kseg.pairs.polygons import NoShapes, PolygonFile, parse_labelme, parse_supervisely, parse_yolo, printable_label
 from kseg.pairs.split_names import split_of_name
 
 TASK = re.compile(r"task-(?P<task>\d+)-annotation-\d+-by-\d+-tag-(?P<label>.+)-\d+\.png", re.IGNORECASE)
@@ -84,7 +84,7 @@ def recognise_labelme(root: pathlib.Path) -> Recognised | None:
         split, key = split_and_key(root, path, ("annotations", "json", "jsons", "labels"))
         image = _picture_of(path, stated, pictures)
         side = side_of(image or path.with_suffix(".jpg"))
-        pair = Pair(key, split, side, LabelMeFile(path, values, side))
+        pair = Pair(key, split, side, PolygonFile(path, values, side, parse_labelme))
         if image is None:
             faults.append(Fault(pair, _no_picture_error(path, stated)))
         else:
@@ -180,7 +180,7 @@ def recognise_supervisely(root: pathlib.Path) -> Recognised | None:
             side, labels = side_of(path), masks / f"{path.name}.json"
             labels = labels if labels.is_file() else masks / f"{path.stem}.json"
             key = path.stem if split else f"{folder.name}/{path.stem}"
-            pair = Pair(key, split, side, SuperviselyFile(labels, values, side))
+            pair = Pair(key, split, side, PolygonFile(labels, values, side, parse_supervisely))
             if labels.is_file():
                 pairs.append(pair)
             else:
@@ -320,7 +320,7 @@ def recognise_yolo(root: pathlib.Path) -> Recognised | None:
             if path.suffix.lower() in IMAGE_SUFFIXES:
                 split, key = split_and_key(root, path, ("images",))
                 side, text = side_of(path), (labels / path.relative_to(images)).with_suffix(".txt")
-                mask = YoloFile(text, values, side) if text.is_file() else NoShapes(side)
+                mask = PolygonFile(text, values, side, parse_yolo) if text.is_file() else NoShapes(side)
                 pairs.append(Pair(key, split, side, mask))
     rows = ((0, "background", (0, 0, 0)), *((v, printable_label(n), voc_colour(v)) for n, v in values))
     note = "A picture without a text file is background."
