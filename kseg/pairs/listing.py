@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import pathlib
+from collections.abc import Callable
 
 from kseg.pairs.errors import PairError
 from kseg.pairs.sides import Side
@@ -67,6 +68,20 @@ class Listing:
     foreign_files: list[pathlib.Path] = dataclasses.field(default_factory=list)
     unused_splits: list[str] = dataclasses.field(default_factory=list)
 
+    @property
+    def every_pair(self) -> list[Pair]:
+        """The pairs and those of the faults."""
+        return [*self.pairs, *(fault.pair for fault in self.faults)]
+
+    def map_pairs(self, change: Callable[[Pair], Pair | None]) -> Listing:
+        """The listing with every pair, readable or not, changed; those that become None are left out."""
+        faults = ((change(fault.pair), fault.error) for fault in self.faults)
+        return dataclasses.replace(
+            self,
+            pairs=[pair for pair in map(change, self.pairs) if pair],
+            faults=[Fault(pair, error) for pair, error in faults if pair],
+        )
+
 
 def assign_splits(listing: Listing, validation_share: float, test_share: float) -> Listing:
     """Assigns pairs without a split, or of `TRAIN_OR_VALIDATION`, by a hash of their keys, and sorts the listing."""
@@ -81,12 +96,11 @@ def assign_splits(listing: Listing, validation_share: float, test_share: float) 
             return pair
         return dataclasses.replace(pair, split=split_of_key(pair.key, thresholds[pair.split]))
 
-    pairs = [assign(pair) for pair in listing.pairs]
-    faults = [Fault(assign(fault.pair), fault.error) for fault in listing.faults]
+    assigned = listing.map_pairs(assign)
     return dataclasses.replace(
-        listing,
-        pairs=sorted(pairs, key=lambda pair: (pair.split, pair.key)),
-        faults=sorted(faults, key=lambda fault: (fault.pair.split, fault.pair.key, fault.error.where)),
+        assigned,
+        pairs=sorted(assigned.pairs, key=lambda pair: (pair.split, pair.key)),
+        faults=sorted(assigned.faults, key=lambda fault: (fault.pair.split, fault.pair.key, fault.error.where)),
     )
 
 

@@ -189,7 +189,7 @@ def _own_readings(root) -> list[Recognised]:
 def _lists_all(reading: Recognised, folder: pathlib.Path) -> bool:
     """Whether every picture below a folder is one of the reading; a split that is left out should stop the run instead."""
     listing = reading.listing
-    listed = {path for pair in (*listing.pairs, *(fault.pair for fault in listing.faults)) for path in pair.image.files}
+    listed = {path for pair in listing.every_pair for path in pair.image.files}
     pictures = (path for path in walk_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
     return all(path in listed for path in pictures)
 

@@ -8,6 +8,7 @@ Train/Urban/images_png/1.png + Train/Urban/masks_png/1.png, Rural/, Val/, Test/ 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 
 from kseg.labels import voc_colour
@@ -15,6 +16,7 @@ from kseg.pairs.derived_masks import PureColours, Thresholded
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.matching import find_images, find_masks, join, keep_ending, match, subfolder, subfolders
 from kseg.pairs.layouts.recognised import Classes, Recognised
+from kseg.pairs.listing import Pair
 from kseg.pairs.split_names import split_of_name
 
 LAND_COVER = Classes(
@@ -102,11 +104,15 @@ def recognise_loveda(root: pathlib.Path) -> Recognised | None:
             images, masks = (subfolder(place, kind) if place else None for kind in ("images_png", "masks_png"))
             if images and masks:
                 listing = match(find_images(images), find_masks(masks), split, lambda key, m=masks: m / f"{key}.png")
-                pairs = [dataclasses.replace(pair, key=f"{scene}/{pair.key}") for pair in listing.pairs]
-                listings.append(dataclasses.replace(listing, pairs=pairs))
+                named = functools.partial(_in_scene, scene)
+                listings.append(listing.map_pairs(named))
             elif images:
                 notes.append(f"{folder.name}/{scene} has no masks and is left out.")
     return Recognised("LoveDA", join(listings), root, LOVEDA, tuple(notes)) if listings else None
+
+
+def _in_scene(scene, pair) -> Pair:
+    return dataclasses.replace(pair, key=f"{scene}/{pair.key}")
 
 
 def recognise_potsdam(root: pathlib.Path) -> Recognised | None:

@@ -10,16 +10,22 @@ splits of unknown names, since a hash would mix them.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import FolderFiles, check_inside, find_files, keep_lossy_masks, walk_files
 from kseg.pairs.layouts.class_files import find_classes
-from kseg.pairs.layouts.implied_splits import MAX_UNKNOWN_SPLITS, split_by_file_names, unknown_splits_error
+from kseg.pairs.layouts.implied_splits import (
+    MAX_UNKNOWN_SPLITS,
+    split_by_file_names,
+    two_folders_error,
+    unknown_splits_error,
+)
+from kseg.pairs.layouts.matching import join, match
 from kseg.pairs.layouts.recognised import Recognised
-from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
-from kseg.pairs.other_formats import side_of
+from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Listing
 from kseg.pairs.split_names import KNOWN, split_of_name
 
 
@@ -58,13 +64,8 @@ def list_folders(root: pathlib.Path) -> Listing:
         listings.append(_match(folder, mask_folder, split))
     foreign = [entry for entry in entries if entry not in folders]
     foreign += [path for path in walk_files(masks) if path.relative_to(masks).parts[0] not in used]
-    return Listing(
-        pairs=[pair for listing in listings for pair in listing.pairs],
-        faults=[fault for listing in listings for fault in listing.faults],
-        unused_masks=[path for listing in listings for path in listing.unused_masks],
-        foreign_files=[*foreign, *(path for listing in listings for path in listing.foreign_files)],
-        unused_splits=unused,
-    )
+    listing = join(listings)
+    return dataclasses.replace(listing, foreign_files=[*foreign, *listing.foreign_files], unused_splits=unused)
 
 
 def _split_folders(folders) -> dict[pathlib.Path, str]:
@@ -82,13 +83,7 @@ def _split_folders(folders) -> dict[pathlib.Path, str]:
             )
         if split in found.values():
             first = next(other for other, known in found.items() if known == split)
-            raise PairError(
-                "two_folders_of_one_split",
-                f"Each split must have one folder. Received: {printable(first.name)} and {printable(folder.name)}, both {split}",
-                printable(folder.parent),
-                "Move the files of one into the other, with its masks, or rename it; or list the pairs in a CSV file with the "
-                "column split.",
-            )
+            raise two_folders_error([first.name, folder.name], split, folder.parent)
         found[folder] = split
     return found
 
@@ -114,27 +109,10 @@ def _match(image_folder, mask_folder, split) -> Listing:
     """The pairs whose image and mask have the same key."""
     images = _require_files(image_folder, IMAGE_SUFFIXES)
     masks = keep_lossy_masks(_require_files(mask_folder, MASK_SUFFIXES))
-    pairs, faults = [], []
-    for key, (image, error) in images.faults.items():
-        faults.append(Fault(_pair(key, split, image, mask_folder / f"{key}.png"), error))
-    for key, image in images.files.items():
-        if key in masks.files:
-            pairs.append(_pair(key, split, image, masks.files[key]))
-        elif key in masks.faults:
-            mask, error = masks.faults[key]
-            faults.append(Fault(_pair(key, split, image, mask), error))
-        else:
-            mask = mask_folder / f"{key}.png"
-            faults.append(Fault(_pair(key, split, image, mask), _missing_mask_error(image, mask)))
-    if not pairs and images.files and not masks.faults:
+    listing = match(images, masks, split, lambda key: mask_folder / f"{key}.png", missing=_missing_mask_error)
+    if not listing.pairs and images.files and not masks.faults:
         raise _no_mask_error(images.files, mask_folder)
-    masks_by_key = masks.files | {key: path for key, (path, _) in masks.faults.items()}
-    unused = [path for key, path in masks_by_key.items() if key not in images.files and key not in images.faults]
-    return Listing(pairs, faults, sorted(unused), [*images.foreign, *masks.foreign])
-
-
-def _pair(key, split, image, mask) -> Pair:
-    return Pair(key, split, side_of(image), side_of(mask))
+    return listing
 
 
 def _cure_of_coco(root) -> str:

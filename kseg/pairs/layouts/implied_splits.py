@@ -9,7 +9,7 @@ import dataclasses
 import pathlib
 
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.listing import TRAIN_OR_VALIDATION, Fault, Listing
+from kseg.pairs.listing import TRAIN_OR_VALIDATION, Listing
 from kseg.pairs.split_names import KNOWN, split_in_name
 
 MAX_UNKNOWN_SPLITS = 5
@@ -18,38 +18,24 @@ MAX_UNKNOWN_SPLITS = 5
 
 def split_by_file_names(listing: Listing) -> Listing:
     """Takes the splits from the file names if every name has one, train and another among them, and no pair has a split yet."""
-    every = [*listing.pairs, *(fault.pair for fault in listing.faults)]
+    every = listing.every_pair
     found = {pair.key: split_in_name(pathlib.PurePath(pair.key).name) for pair in every}
     splits = {known and known[0] for known in found.values()}
     if any(pair.split for pair in every) or None in splits or not {"train"} < splits:
         return listing
 
-    def assign(pair):
-        return dataclasses.replace(pair, split=found[pair.key][0])
-
-    return dataclasses.replace(
-        listing,
-        pairs=[assign(pair) for pair in listing.pairs],
-        faults=[Fault(assign(fault.pair), fault.error) for fault in listing.faults],
-    )
+    return listing.map_pairs(lambda pair: dataclasses.replace(pair, split=found[pair.key][0]))
 
 
 def is_only_train(listing: Listing) -> bool:
     """Whether every pair, readable or not, is of train, and no split was left out for an unknown name."""
-    every = [*listing.pairs, *(fault.pair for fault in listing.faults)]
     unknown = (name for name in listing.unused_splits if not any(map(split_in_name, pathlib.PurePath(name).parts[-2:])))
-    return {pair.split for pair in every} == {"train"} and not any(unknown)
+    return {pair.split for pair in listing.every_pair} == {"train"} and not any(unknown)
 
 
 def draw_validation(listing: Listing) -> Listing:
     """The listing with every pair to be assigned to train or validation."""
-
-    def assign(pair):
-        return dataclasses.replace(pair, split=TRAIN_OR_VALIDATION)
-
-    pairs = [assign(pair) for pair in listing.pairs]
-    faults = [Fault(assign(fault.pair), fault.error) for fault in listing.faults]
-    return dataclasses.replace(listing, pairs=pairs, faults=faults)
+    return listing.map_pairs(lambda pair: dataclasses.replace(pair, split=TRAIN_OR_VALIDATION))
 
 
 def refuse_unknown_splits(listing: Listing, root: pathlib.Path):
@@ -64,6 +50,17 @@ def refuse_unknown_splits(listing: Listing, root: pathlib.Path):
     folders = sorted({one[0] for one in parts})
     if 2 <= len(folders) <= MAX_UNKNOWN_SPLITS:
         raise unknown_splits_error(folders, root)
+
+
+def two_folders_error(folders: list[str], split: str, place: pathlib.Path) -> PairError:
+    """The error that two folders are of one split: their files may have the same names, and be the same pictures."""
+    return PairError(
+        "two_folders_of_one_split",
+        f"Each split must have one folder. Received: {' and '.join(map(printable, folders))}, both {split}",
+        printable(place),
+        "Move the files of one into the other, with its masks, or rename it; or list the pairs in a CSV file with the column "
+        "split.",
+    )
 
 
 def unknown_splits_error(folders: list[str], place: pathlib.Path) -> PairError:

@@ -94,7 +94,24 @@ def keep_ending(files: FolderFiles, ending: str) -> FolderFiles:
     return FolderFiles(kept, faults, files.foreign)
 
 
-def match(images: FolderFiles, masks: FolderFiles, split: str, place: Callable[[str], pathlib.Path]) -> Listing:
+def missing_mask_error(image: pathlib.Path, mask: pathlib.Path) -> PairError:
+    """The error that an image has no mask, which should lie at `mask`."""
+    return PairError(
+        "missing_mask",
+        f"Every image must have a mask. Received: no {printable(mask)}",
+        printable(image),
+        "Add the mask, remove the image, or list the pairs in a CSV file.",
+    )
+
+
+def match(
+    images: FolderFiles,
+    masks: FolderFiles,
+    split: str,
+    place: Callable[[str], pathlib.Path],
+    *,
+    missing: Callable[[pathlib.Path, pathlib.Path], PairError] = missing_mask_error,
+) -> Listing:
     """The pairs whose image and mask have one key.
 
     Args:
@@ -102,6 +119,7 @@ def match(images: FolderFiles, masks: FolderFiles, split: str, place: Callable[[
         masks: by key.
         split: of the pairs.
         place: where the mask of a key should lie, for messages.
+        missing: the error of an image, whose mask should lie at a place.
 
     Example:
         match(find_images(root / "train"), find_masks(root / "train_labels", ending="_L"), "train", lambda key: ...)
@@ -117,7 +135,7 @@ def match(images: FolderFiles, masks: FolderFiles, split: str, place: Callable[[
             mask, error = masks.faults[key]
             faults.append(Fault(Pair(key, split, image, side_of(mask)), error))
         else:
-            faults.append(Fault(Pair(key, split, image, side_of(place(key))), missing_mask_error(path, place(key))))
+            faults.append(Fault(Pair(key, split, image, side_of(place(key))), missing(path, place(key))))
     by_key = masks.files | {key: path for key, (path, _) in masks.faults.items()}
     unused = [path for key, path in by_key.items() if key not in images.files and key not in images.faults]
     return Listing(pairs, faults, sorted(unused), [*images.foreign, *masks.foreign])
@@ -131,16 +149,6 @@ def join(listings: Iterable[Listing]) -> Listing:
         faults=[fault for listing in listings for fault in listing.faults],
         unused_masks=[path for listing in listings for path in listing.unused_masks],
         foreign_files=[path for listing in listings for path in listing.foreign_files],
-    )
-
-
-def missing_mask_error(image: pathlib.Path, mask: pathlib.Path) -> PairError:
-    """The error that an image has no mask, which should lie at `mask`."""
-    return PairError(
-        "missing_mask",
-        f"Every image must have a mask. Received: no {printable(mask)}",
-        printable(image),
-        "Add the mask, remove the image, or list the pairs in a CSV file.",
     )
 
 

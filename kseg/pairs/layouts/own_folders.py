@@ -15,6 +15,7 @@ import re
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import may_list
 from kseg.pairs.layouts.class_files import find_classes
+from kseg.pairs.layouts.implied_splits import two_folders_error
 from kseg.pairs.layouts.matching import JUNK
 from kseg.pairs.layouts.named_files import Matched, Named, describe_affixes, list_matched, match_names
 from kseg.pairs.layouts.recognised import Recognised
@@ -106,7 +107,7 @@ def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
 
 
 def _refuse_two_folders_of_one_split(root, folders):
-    """Refuses train2014 beside train2017: their files may have the same names, and the same pictures."""
+    """Refuses train2014 beside train2017."""
     names: dict[tuple[str, str], set[str]] = {}
     for folder in folders:
         part = next((part for part in folder.path.relative_to(root).parts if _split_and_rest(part)[0]), None)
@@ -114,13 +115,7 @@ def _refuse_two_folders_of_one_split(root, folders):
             names.setdefault((folder.token, folder.split), set()).add(part)
     for (_, split), found in names.items():
         if len(found) > 1:
-            raise PairError(
-                "two_folders_of_one_split",
-                f"Each split must have one folder. Received: {' and '.join(sorted(map(printable, found)))}, both {split}",
-                printable(root),
-                "Move the files of one into the other, with its masks, or rename it; or list the pairs in a CSV file with the "
-                "column split.",
-            )
+            raise two_folders_error(sorted(found), split, root)
 
 
 def pattern_of(root: pathlib.Path, folders: list[pathlib.Path]) -> str:
@@ -180,7 +175,7 @@ def _recognised(root, image_token, mask_token, matched: Matched) -> Recognised:
         notes.append(f"Images and masks belong together as {describe_affixes(matched.affixes)}.")
     name = f"folders {image_token or 'of images'} and {mask_token}"
     splits = {pair.split for pair in listing.pairs}
-    every = [*listing.pairs, *(fault.pair for fault in listing.faults)]
+    every = listing.every_pair
     unused = {pair.split for pair in every} - splits
     unused |= {""} if len(splits) > 1 else set()
     left = sorted({printable(pair.image.path.parent) for pair in every if pair.split in unused})

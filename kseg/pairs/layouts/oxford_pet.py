@@ -28,15 +28,13 @@ def recognise(root: pathlib.Path) -> Recognised | None:
             splits |= {line.split()[0]: split for line in read_lines(path) if not line.startswith("#")}
     if not splits:
         return Recognised("Oxford-IIIT Pet", listing, root, TABLE, ("There are no lists of splits.",))
-    left_out = sum(pair.key not in splits for pair in listing.pairs)
-    pairs = [dataclasses.replace(pair, split=splits[pair.key]) for pair in listing.pairs if pair.key in splits]
-    faults = [
-        dataclasses.replace(fault, pair=dataclasses.replace(fault.pair, split=splits[fault.pair.key]))
-        for fault in listing.faults
-        if fault.pair.key in splits
-    ]
+
+    def assign(pair):
+        return dataclasses.replace(pair, split=splits[pair.key]) if pair.key in splits else None
+
+    listed = listing.map_pairs(assign)
+    left_out = len(listing.pairs) - len(listed.pairs)
     notes = ["Validation is drawn from trainval by a hash."]
     if left_out:
         notes.append(f"{left_out} pairs are in neither trainval.txt nor test.txt and are left out.")
-    listing = dataclasses.replace(listing, pairs=pairs, faults=faults)
-    return Recognised("Oxford-IIIT Pet", listing, root, TABLE, tuple(notes))
+    return Recognised("Oxford-IIIT Pet", listed, root, TABLE, tuple(notes))

@@ -15,7 +15,7 @@ import re
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.layouts.matching import read_lines, subfolder
 from kseg.pairs.layouts.recognised import Recognised
-from kseg.pairs.listing import IMAGE_SUFFIXES, Fault, Pair
+from kseg.pairs.listing import IMAGE_SUFFIXES, Pair
 from kseg.pairs.split_names import split_in_name
 
 PLACES = ("", "splits", "split", "lists", "ImageSets", "ImageSets/Segmentation")
@@ -41,7 +41,7 @@ def split_by_lists(found: Recognised, top: pathlib.Path) -> Recognised:
     Raises:
         PairError: two lists are of one split or name one pair, or a list is not UTF-8.
     """
-    pairs = [*found.listing.pairs, *(fault.pair for fault in found.listing.faults)]
+    pairs = found.listing.every_pair
     if any(pair.split for pair in pairs):
         return found
     for place in (found.root, *found.root.parents):
@@ -127,16 +127,14 @@ def _assign(found, used, notes) -> Recognised:
     rest = None if "train" in splits.values() else "train"
 
     def assign(pair):
-        return dataclasses.replace(pair, split=splits.get(pair.key, rest))
+        split = splits.get(pair.key, rest)
+        return split and dataclasses.replace(pair, split=split)
 
-    listing = found.listing
-    every = [assign(pair) for pair in listing.pairs]
-    pairs = [pair for pair in every if pair.split]
-    faults = [Fault(pair, fault.error) for fault in listing.faults if (pair := assign(fault.pair)).split]
+    listing = found.listing.map_pairs(assign)
+    left_out = len(found.listing.pairs) - len(listing.pairs)
     notes = [f"Splits are those of {names}.", *notes]
     if rest:
         notes.append("Pairs in no list are train.")
-    elif len(pairs) < len(every):
-        notes.append(f"{len(every) - len(pairs)} pairs are in no list and are left out.")
-    listing = dataclasses.replace(listing, pairs=pairs, faults=faults)
+    elif left_out:
+        notes.append(f"{left_out} pairs are in no list and are left out.")
     return dataclasses.replace(found, listing=listing, notes=(*found.notes, *notes))

@@ -107,7 +107,7 @@ def _listed(place, boundary, config) -> Iterator[pathlib.Path]:
     except ValueError:
         return
     for listing in (reading.listing for reading in readings):
-        for pair in (*listing.pairs, *(fault.pair for fault in listing.faults)):
+        for pair in listing.every_pair:
             yield from pair.files
 
 
