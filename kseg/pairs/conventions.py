@@ -148,6 +148,7 @@ def _doubtful_masks(pairs: list[Pair], labels: LabelMap) -> tuple[list[Pair], se
     To decode are masks in whose palette a colour of the table stands for another class, and some of those without a palette.
     """
     doubtful, converted, colours, agreeing = [], [], [], set()
+    seen: dict[tuple | None, tuple[bool, set[int]]] = {None: (True, set())}
     for pair in pairs:
         header = _header(pair.mask)
         if header is None:
@@ -156,15 +157,20 @@ def _doubtful_masks(pairs: list[Pair], labels: LabelMap) -> tuple[list[Pair], se
             colours.append(pair)
         elif header[25:26] == b"\3":
             palette = _palette(header)
-            one_by_one = {
-                value: compare_readings({value: colour}, labels) for value, colour in enumerate(palette or ())
-            }
-            agreeing |= {v for v, one in one_by_one.items() if one.values and one.colours and not one.contradict}
-            if palette is None or any(
-                one.colours and (one.contradict or not one.values) for one in one_by_one.values()
-            ):
+            if palette not in seen:  # most data sets have one palette
+                seen[palette] = _compare_palette(palette, labels)
+            is_doubtful, agree = seen[palette]
+            agreeing |= agree
+            if is_doubtful:
                 doubtful.append(pair)
     return [*doubtful, *_evenly(converted), *_evenly(colours)], agreeing
+
+
+def _compare_palette(palette: tuple, labels: LabelMap) -> tuple[bool, set[int]]:
+    """Whether a mask of a palette must be decoded, and the values that have the table's colour in it."""
+    each = {value: compare_readings({value: colour}, labels) for value, colour in enumerate(palette)}
+    agree = {value for value, one in each.items() if one.values and one.colours and not one.contradict}
+    return any(one.colours and (one.contradict or not one.values) for one in each.values()), agree
 
 
 def _header(side: Side) -> bytes | None:
@@ -179,14 +185,14 @@ def _header(side: Side) -> bytes | None:
     return header if header.startswith(PNG) else b""
 
 
-def _palette(header: bytes) -> list[tuple[int, int, int]] | None:
+def _palette(header: bytes) -> tuple[tuple[int, int, int], ...] | None:
     """The palette of a PNG; None if it lies further behind."""
     start = header.find(b"PLTE")
     end = start + 4 + int.from_bytes(header[start - 4 : start], "big")
     if start < 0 or end > len(header):
         return None
     body = header[start + 4 : end]
-    return list(zip(body[::3], body[1::3], body[2::3], strict=False))
+    return tuple(zip(body[::3], body[1::3], body[2::3], strict=False))
 
 
 def _used_colours(pair: Pair, max_pixels) -> tuple[Pair, dict, bool] | None:
