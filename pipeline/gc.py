@@ -151,18 +151,12 @@ def _read(file: pathlib.Path, cure: str, *keys: str) -> dict:
         ValueError: it cannot be read, or lacks one of the keys.
     """
     try:
-        table = read_json(file)
-    except FileNotFoundError:
-        return {}
+        return read_json(file, {}, keys=keys)
     except (ValueError, OSError) as error:
-        fault = getattr(error, "strerror", None) or "it is cut off or no JSON"
-    else:
-        fault = (
-            "" if isinstance(table, dict) and all(key in table for key in keys) else f"no {' and '.join(keys)} in it"
-        )
-    if fault:
-        raise ValueError(f"What says which results are needed must be readable. Received: {file} [{fault}]. {cure}")
-    return table
+        fault = getattr(error, "strerror", None) or f"it is cut off, no JSON, or without {' and '.join(keys)}"
+        raise ValueError(
+            f"What says which results are needed must be readable. Received: {file} [{fault}]. {cure}"
+        ) from error
 
 
 def _records_push(path, recipe, needed) -> bool:

@@ -152,7 +152,7 @@ def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...]) -> str | N
         return f"Its classes are unknown: {baseline} has no assets/labels.json."
     try:
         theirs = LabelMap.load(baseline / "assets").names
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except ValueError:
         return f"Its classes are unknown: {baseline / 'assets' / 'labels.json'} is damaged."
     if theirs != names:
         return f"Its classes are {', '.join(theirs)}; the data have {', '.join(names)}."

@@ -103,5 +103,5 @@ def still_pushed(out: pathlib.Path) -> bool:
     version = folder / str(record["version"])
     damage = contents.damage(version)
     if damage and version.is_dir():
-        progress.print_status("pusher", f"{version} is damaged: {entries.shorten(damage)}")
+        progress.print_status("pusher", f"{version} is damaged: {contents.shorten(damage)}")
     return not damage and entries.read_fingerprint(version) == record["fingerprint"]

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pathlib
 
 MANIFEST = "contents.json"
 """File at the top of a folder that lists all others. TensorFlow Serving ignores it in a SavedModel."""
+
+NAMED = 3
+"""Phrases that `shorten` keeps."""
+
+_sound: dict[str, dict] = {}
+"""By folder, what the file system said of its files when this process found their digests in order, or wrote them."""
 
 
 def write_manifest(folder: pathlib.Path):
@@ -34,8 +41,8 @@ def damage(folder: pathlib.Path, *, digests: bool = True) -> list[str]:
 
     Args:
         folder: published with `write_manifest`.
-        digests: compare the bytes of every file. Otherwise sizes are compared, and the bytes of JSON files alone: they are small,
-            and are read without a component that would check them.
+        digests: compare the bytes of every file, once per process unless a file changes meanwhile. Otherwise sizes are compared,
+            and the bytes of JSON files alone: they are small, and are read without a component that would check them.
 
     Returns:
         One phrase per file, such as "variables/variables.index: 512 bytes instead of 1024"; empty where nothing is damaged.
@@ -56,8 +63,24 @@ def damage(folder: pathlib.Path, *, digests: bool = True) -> list[str]:
         return [f"{MANIFEST}: cannot be read ({error.strerror})"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return [f"{MANIFEST}: not a list of files"]
+    states = _file_states(folder) if digests else {}
+    digests = digests and _sound.get(os.path.abspath(folder)) != states
     found = ((name, _fault(folder / name, *entry, digests)) for name, entry in sorted(expected.items()))
-    return [f"{name}: {fault}" for name, fault in found if fault]
+    damaged = [f"{name}: {fault}" for name, fault in found if fault]
+    if digests and not damaged:
+        _sound[os.path.abspath(folder)] = states
+    return damaged
+
+
+def trust(folder: pathlib.Path):
+    """Notes that the files of a folder are those whose manifest this process wrote, before the folder got its name."""
+    _sound[os.path.abspath(folder)] = _file_states(folder)
+
+
+def shorten(phrases: list[str]) -> str:
+    """The first phrases as text, and the number of the others."""
+    more = [f"and {len(phrases) - NAMED} more"] if len(phrases) > NAMED else []
+    return "; ".join([*phrases[:NAMED], *more])
 
 
 def _fault(path: pathlib.Path, size: int, digest: str, digests: bool) -> str | None:
@@ -82,7 +105,7 @@ def file_digest(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def file_states(folder: pathlib.Path) -> dict[str, tuple[int, ...]]:
+def _file_states(folder: pathlib.Path) -> dict[str, tuple[int, ...]]:
     """What the file system says of every file below `folder`: size, time of change and inode, by path.
 
     While it is the same, no file was changed by a program; a failing disk changes files without it. Empty while another process

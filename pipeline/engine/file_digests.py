@@ -86,8 +86,7 @@ def _remembered(memory: pathlib.Path) -> dict[str, list]:
         found = read_json(memory, {})
     except (OSError, ValueError):
         return {}
-    entries = found.items() if isinstance(found, dict) else ()
-    return {name: entry for name, entry in entries if isinstance(entry, list) and len(entry) == 6}
+    return {name: entry for name, entry in found.items() if isinstance(entry, list) and len(entry) == 6}
 
 
 def _digest(file: os.PathLike | str, known: list | None) -> tuple[str, list | None]:

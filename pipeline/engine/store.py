@@ -17,15 +17,12 @@ import shutil
 
 from pipeline.engine import explain, progress
 from pipeline.engine.ancestry import RECIPE
-from pipeline.engine.contents import MANIFEST, damage, file_digest, file_states, write_manifest
+from pipeline.engine.contents import MANIFEST, damage, file_digest, shorten, trust, write_manifest
 from pipeline.engine.files import read_json, write_json, write_text
 from pipeline.engine.fingerprints import Artifact, describe
 
 MADE_FROM = "made_from.json"
 """In an artifact: the digest of the manifest of each input when the component read it."""
-
-NAMED = 3
-"""Damaged files that are named where there are more."""
 
 SCRATCH, IN_USE = ".scratch", "in_use"
 """Below `root`: where components work, and in it the file that every run locks, so that nothing it needs is removed."""
@@ -57,7 +54,6 @@ class Store:
         self.explain, self.verify = explain, verify
         self._in_use = None
         self._runs = {}  # arguments of `_finish` by fingerprint, to make a result again that turns out to be damaged
-        self._sound = {}  # what the file system said of results, by fingerprint, when their digests were compared
 
     def run(self, component, config, *, choices=None, resume=False, valid=None, **inputs) -> Artifact:
         """Returns the artifact of `component(out, config, **inputs)`, made now or earlier.
@@ -119,7 +115,7 @@ class Store:
                     shutil.rmtree(scratch, ignore_errors=True)
                 raise
             _publish(scratch, final)
-            self._sound[artifact.fingerprint] = file_states(final)
+            trust(final)
 
     def join(self, component, config, *, choices=None, **inputs):
         """Takes part in what another machine runs with these arguments, unless it is finished; keeps no result.
@@ -162,7 +158,7 @@ class Store:
         if not (final / MANIFEST).is_file():
             return f"its result has no {MANIFEST} to be checked by [{final}]"
         if damaged := damage(final, digests=digests):
-            return f"its result is damaged: {_shorten(damaged)} [{final}]"
+            return f"its result is damaged: {shorten(damaged)} [{final}]"
         made_from = read_json(final / MADE_FROM, {})
         if others := [name for name, digest in self._made_from(inputs).items() if made_from.get(name) != digest]:
             return f"{', '.join(others)} had other contents when it ran"
@@ -186,14 +182,10 @@ class Store:
             if not isinstance(value, Artifact) or value.rehash:
                 continue
             folder, run = pathlib.Path(value.path), self._runs.get(value.fingerprint)
-            if not run and not (folder / MANIFEST).is_file():  # no folder, or one from before there were manifests
-                continue
-            digests = self._sound.get(value.fingerprint) != file_states(folder)
             if run:
-                self._finish(*run, digests=digests, silent=True)
-            elif digests:  # of an earlier run, or a pushed version
+                self._finish(*run, digests=True, silent=True)
+            elif (folder / MANIFEST).is_file():  # of an earlier run, or a pushed version
                 _refuse_damage(name, folder, self._is_ours(value))
-            self._sound[value.fingerprint] = file_states(folder)
 
     def _enter(self, name, fingerprint, resume) -> pathlib.Path:
         """Where the component works; from now on the store is in use, after waiting for whoever clears it."""
@@ -215,15 +207,9 @@ def _refuse_damage(name, folder, ours):
     if damaged := damage(folder):
         cure = f"Make it again with --until {folder.parent.name} --verify" if ours else "Restore it"
         raise ValueError(
-            f"What a component reads must be as it was written. Received: {_shorten(damaged)} [{folder}], which {name} reads. "
+            f"What a component reads must be as it was written. Received: {shorten(damaged)} [{folder}], which {name} reads. "
             f"{cure}, or remove that folder."
         )
-
-
-def _shorten(found: list[str]) -> str:
-    """The first phrases, and how many there are beyond them."""
-    more = [f"and {len(found) - NAMED} more files"] if len(found) > NAMED else []
-    return "; ".join([*found[:NAMED], *more])
 
 
 def _remove_leftovers(folder: pathlib.Path):

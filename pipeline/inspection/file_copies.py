@@ -1,14 +1,15 @@
 """Image files that are copies of others, found without decoding: files of one size are compared by their digests.
 
-This finds what leaks between splits also where not all pairs can be read. Standard library only.
+This finds what leaks between splits also where not all pairs can be read.
 """
 
 from __future__ import annotations
 
 import collections
-import hashlib
 import os
 import time
+
+from pipeline.engine.contents import file_digest
 
 SECONDS = 4.0
 
@@ -39,7 +40,6 @@ def find_copies(sides: dict, seconds: float = SECONDS) -> list[dict]:
 
 def _digest(path) -> str | None:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     except OSError:
         return f"unreadable: {path}"

@@ -92,17 +92,12 @@ def describe_faults(folder: pathlib.Path) -> list[str]:
         damage = model_damage(folder / str(number))
         if not damage:
             break
-        faults.append((number, folder / str(number), shorten(damage)))
+        faults.append((number, folder / str(number), contents.shorten(damage)))
     return [
         f"A version must be a folder that holds a model as it was pushed. Received: {place} [{fault}]. It is not compared with, "
         "and new versions get a higher number, but a server may choose it: remove it, or move it elsewhere."
         for _, place, fault in sorted(faults)
     ]
-
-
-def shorten(phrases: list[str]) -> str:
-    """Returns the first three phrases as text, and the number of the others."""
-    return "; ".join(phrases[:3]) + (f"; and {len(phrases) - 3} more" if len(phrases) > 3 else "")
 
 
 def read_lineage(version: pathlib.Path) -> dict:
@@ -113,10 +108,9 @@ def read_lineage(version: pathlib.Path) -> dict:
 def read_table(path: pathlib.Path) -> dict:
     """Returns the table in a JSON file; empty where there is no such file, it cannot be read, or it holds something else."""
     try:
-        value = read_json(path, {})
+        return read_json(path, {})
     except (ValueError, OSError):
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def read_fingerprint(version: pathlib.Path) -> str | None:

@@ -30,7 +30,6 @@ from pipeline.publishing.entries import (
     newest_other_version,
     read_fingerprint,
     read_lineage,
-    shorten,
 )
 
 ANY_BASELINE = "any"
@@ -72,7 +71,7 @@ def publish(
                 _check(check, newest)
                 return int(newest.name)
             damage = model_damage(newest)
-            why = f"is damaged ({shorten(damage)})" if damage else "has other files than the model has now"
+            why = f"is damaged ({contents.shorten(damage)})" if damage else "has other files than the model has now"
             progress.print_message(f"{newest} {why}: the model is pushed again.")
         _refuse_other_baseline(folder, lineage["fingerprint"], saved_model, baseline)
         version = next_number(folder)
@@ -117,8 +116,8 @@ def _copy(saved_model: pathlib.Path, incoming: pathlib.Path, lineage: dict):
     _write_through(incoming)
     if faults := differences(saved_model, incoming):
         raise ValueError(
-            f"A copy must equal its original. Received: {shorten(faults)} [{incoming} of {saved_model}]. Check the disk, "
-            "then give the same command again."
+            f"A copy must equal its original. Received: {contents.shorten(faults)} [{incoming} of {saved_model}]. "
+            "Check the disk, then give the same command again."
         )
 
 
@@ -354,7 +353,7 @@ def find_saved_model(place: str) -> pathlib.Path:
         )
     if damage := model_damage(found):
         raise ValueError(
-            f"`--model` must be as it was pushed. Received: {found} [{shorten(damage)}]. The run that pushed it pushes it again; "
-            "or name another version."
+            f"`--model` must be as it was pushed. Received: {found} [{contents.shorten(damage)}]. The run that pushed it pushes "
+            "it again; or name another version."
         )
     return found
