@@ -20,7 +20,7 @@ from pipeline.evaluation import gate
 from pipeline.publishing import entries, versions
 from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
-from pipeline.settings.example_gen import describes_classes
+from pipeline.settings.example_gen import take_classes
 from pipeline.settings.trainer import check_servable, choices, crf_choice
 from pipeline.validation.anomalies import summarize_anomalies
 
@@ -89,11 +89,8 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     c = config
     digests = FileDigests(config.root, anew=store.verify, write=not store.explain)
     source = _source(config, digests)
-    ingestion, classes = c.example_gen, {}
-    if config.classes and describes_classes(config.classes):
-        ingestion = dataclasses.replace(ingestion, classes=config.classes)
-    elif config.classes:
-        classes = {"classes": external(config.classes)}
+    ingestion, table = take_classes(c.example_gen, config.classes)
+    classes = {"classes": external(table)} if table else {}
     examples = store.run(component("example_gen"), ingestion, source=source, **classes, beam_options=beam)
     yield "example_gen", examples
     if not store.explain:

@@ -68,11 +68,7 @@ def load(model: keras.Model, path) -> None:
         ValueError: as in `read`; or the file is of another network.
     """
     for name, values in read(path).items():
-        if not all(np.isfinite(value).all() for value in values):
-            raise ValueError(
-                f"Weights must be finite. Received: weights={path}, whose {name!r} holds NaN or infinity. "
-                "Save them before training diverged."
-            )
+        check_finite(values, f"weights={path}", name)
     try:
         model.load_weights(path)
     except _DAMAGED as error:
@@ -80,6 +76,24 @@ def load(model: keras.Model, path) -> None:
             f"`weights` must be those of {model.name}, built in the same way. Received: weights={path} [{_reason(error)}]. "
             "Save them with `save_weights` of that network."
         ) from error
+
+
+def check_finite(values: list[np.ndarray], origin: str, layer: str) -> None:
+    """Refuses weights of a layer that are NaN or infinite.
+
+    Args:
+        values: of the layer.
+        origin: where they are from, for the message.
+        layer: its name.
+
+    Raises:
+        ValueError: one is.
+    """
+    if not all(np.isfinite(value).all() for value in values):
+        raise ValueError(
+            f"Weights must be finite. Received: {origin}, whose {layer!r} holds NaN or infinity. "
+            "Save them before training diverged."
+        )
 
 
 def check_is_file(path) -> None:

@@ -7,7 +7,7 @@ import difflib
 import keras
 import numpy as np
 
-from kseg.encoders.weight_files import read
+from kseg.encoders.weight_files import check_finite, read
 
 
 def fill(encoder: keras.Model, weights, donor=None) -> None:
@@ -51,11 +51,7 @@ def fill(encoder: keras.Model, weights, donor=None) -> None:
                 f"A layer's weights must have the same shapes in the file. Received: {weights}, whose {layer.name!r} has "
                 f"{shapes[0]} instead of {shapes[1]}. Build the encoder at width 1, as the file's network was."
             )
-        if not all(np.isfinite(value).all() for value in values):
-            raise ValueError(
-                f"Weights must be finite. Received: {weights}, whose {layer.name!r} holds NaN or infinity. "
-                "Save them before training diverged."
-            )
+        check_finite(values, str(weights), layer.name)
         layer.set_weights(values)
 
 

@@ -172,6 +172,12 @@ def upright_transpose(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
+def turn_upright(image: Image.Image) -> Image.Image:
+    """The image as its EXIF orientation says that it is displayed."""
+    transpose = upright_transpose(image)
+    return image if transpose is None else image.transpose(transpose)
+
+
 def has_16_bits(data: bytes) -> bool:
     """Whether an encoded image, or its first bytes, is a PNG of 16 bits per sample."""
     return data.startswith(PNG) and data[24:25] == b"\x10"

@@ -116,16 +116,14 @@ def prepare_image(
     if reason is None:
         return data, (image.height, image.width), None
     _refuse_picture_in_alpha(image, where)
+    upright = upright_transpose(image)
     if has_16_bits(data):
         samples = decode_16_bits(data)
         if image_range is None and reason == "16 bits" and samples.max() < 2**12:
             reason = DARK
         pixels = to_8_bits(samples, image_range)
-        upright = upright_transpose(image)
         image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        image = image if upright is None else image.transpose(upright)
-    elif (upright := upright_transpose(image)) is not None:
-        image = image.transpose(upright)
+    image = image if upright is None else image.transpose(upright)
     image = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return encode_png(image), image.shape[:2], reason
 

@@ -15,7 +15,7 @@ import dataclasses
 import numpy as np
 
 from kseg.labels import VOID, LabelMap
-from kseg.pairs.decoding import JPEG, MAX_PIXELS, decode_16_bits, open_image, png_header, upright_transpose
+from kseg.pairs.decoding import JPEG, MAX_PIXELS, decode_16_bits, open_image, png_header, turn_upright
 from kseg.pairs.errors import LOSSY_CURE, PairError
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6  # colour types of PNG
@@ -176,8 +176,7 @@ def decode_mask(
             where,
             LOSSY_CURE,
         )
-    image = open_image(data, where, max_pixels)
-    image = image if upright_transpose(image) is None else image.transpose(upright_transpose(image))
+    image = turn_upright(open_image(data, where, max_pixels))
     depth, colour_type = png_header(data)
     if depth == 16 and colour_type != GREY:  # Pillow would cut the samples to their upper 8 bits
         _require_8_bits(decode_16_bits(data), where)
@@ -201,8 +200,7 @@ def decode_mask(
 
 def _decode_lossy_levels(data, where, max_pixels) -> np.ndarray:
     """The grey levels (H, W), uint8, of a JPEG mask, which must not have colours."""
-    image = open_image(data, where, max_pixels)
-    image = image if upright_transpose(image) is None else image.transpose(upright_transpose(image))
+    image = turn_upright(open_image(data, where, max_pixels))
     if image.mode != "L":
         channels = np.asarray(image.convert("RGB")).astype(np.int16)
         coloured = (channels.max(-1) - channels.min(-1) > MAX_CHROMA).mean()

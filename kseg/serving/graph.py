@@ -168,8 +168,11 @@ class ServedModel(tf.Module):
             def encode(parts):
                 probabilities, fitted_size, size, encoded, orientation, good = parts
                 probabilities = probabilities[: fitted_size[0], : fitted_size[1]]
-                label = lambda: self._label_map_png(probabilities, size, encoded, orientation)  # noqa: E731
-                return tf.cond(good, label, lambda: tf.constant(b""))
+                return tf.cond(
+                    good,
+                    lambda: self._label_map_png(probabilities, size, encoded, orientation),
+                    lambda: tf.constant(b""),
+                )
 
             pngs = tf.map_fn(
                 encode,

@@ -101,10 +101,10 @@ def _read_jpeg(encoded, size) -> Header:
         head = read_bytes(encoded, at, 9)
         marker, length = head[1], 256 * head[2] + head[3]
         fill = marker == 0xFF  # any number of such bytes may precede a marker
-        alone = _is_one_of(marker, WITHOUT_LENGTH)
-        valid = (head[0] == 0xFF) & ~_is_one_of(marker, NOT_IN_A_HEADER) & (at + 4 <= size)
+        alone = is_one_of(marker, WITHOUT_LENGTH)
+        valid = (head[0] == 0xFF) & ~is_one_of(marker, NOT_IN_A_HEADER) & (at + 4 <= size)
         # What this segment holds.
-        is_frame = (marker >= 0xC0) & (marker <= 0xCF) & ~_is_one_of(marker, TABLES) & (height == 0)
+        is_frame = (marker >= 0xC0) & (marker <= 0xCF) & ~is_one_of(marker, TABLES) & (height == 0)
         height = tf.where(valid & is_frame, 256 * head[5] + head[6], height)
         width = tf.where(valid & is_frame, 256 * head[7] + head[8], width)
         exif = tf.where(valid & (exif == 0) & _holds(encoded, at, marker, EXIF), at, exif)
@@ -171,5 +171,6 @@ def _big_endian(numbers):
     return tf.reduce_sum(numbers * tf.constant([2**24, 2**16, 2**8, 1], tf.int64))
 
 
-def _is_one_of(value, values):
-    return tf.reduce_any(value == tf.constant(values, tf.int64))
+def is_one_of(value: tf.Tensor, values: tuple[int, ...]) -> tf.Tensor:
+    """Whether a scalar is one of some numbers."""
+    return tf.reduce_any(value == tf.constant(values, value.dtype))

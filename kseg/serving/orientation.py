@@ -15,50 +15,14 @@ require_tensorflow(__name__)
 
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
-from kseg.serving.headers import EXIF, Header, byte_length, part, read_header  # noqa: E402
+from kseg.serving.headers import EXIF, Header, byte_length, is_one_of, part, read_header  # noqa: E402
 
 MAX_EXIF = 2**20  # bytes that are read: EXIF of a JPEG has at most 65,535
 MAX_REPEATS = 8  # of the name "Exif" in front of a TIFF header, which Pillow skips
 BYTE_ORDERS = (b"II*\0", b"II\0*", b"MM\0*", b"MM*\0", b"MM\0+")  # of TIFF headers that Pillow reads
 ORIENTATION_TAG = 0x0112
-UNIT_SIZES = (
-    0,
-    1,
-    1,
-    2,
-    4,
-    8,
-    1,
-    1,
-    2,
-    4,
-    8,
-    4,
-    8,
-    4,
-    0,
-    0,
-    8,
-)  # bytes, by type of a field; 0: unknown, which is skipped
-NUMBER_KINDS = (
-    0,
-    0,
-    0,
-    2,
-    3,
-    6,
-    1,
-    0,
-    2,
-    3,
-    6,
-    4,
-    5,
-    3,
-    0,
-    0,
-    7,
-)  # by type: 0 is no number, the others are in `_first_number`
+UNIT_SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8)  # bytes, by type of a field; 0: unknown, is skipped
+NUMBER_KINDS = (0, 0, 0, 2, 3, 6, 1, 0, 2, 3, 6, 4, 5, 3, 0, 0, 7)  # by type: 0 is no number; see `_first_number`
 XMP_ORIENTATION = "tiff:Orientation"
 
 
@@ -73,8 +37,8 @@ def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         (H, W, C), or (W, H, C) if the camera was held sideways.
     """
     image = tf.cond(orientation >= 5, lambda: _transposed(image), lambda: image)
-    image = tf.cond(_is_one_of(orientation, 2, 3, 6, 7), lambda: tf.reverse(image, [1]), lambda: image)
-    return tf.cond(_is_one_of(orientation, 3, 4, 7, 8), lambda: tf.reverse(image, [0]), lambda: image)
+    image = tf.cond(is_one_of(orientation, (2, 3, 6, 7)), lambda: tf.reverse(image, [1]), lambda: image)
+    return tf.cond(is_one_of(orientation, (3, 4, 7, 8)), lambda: tf.reverse(image, [0]), lambda: image)
 
 
 def _transposed(image):
@@ -161,7 +125,7 @@ def _first_number(byte, short, long, next_long, long8, kind):
         tf.cast(byte, tf.float64),
         tf.cast(short, tf.float64),
         tf.cast(long, tf.float64),
-        tf.cast(tf.bitcast(tf.cast(tf.cast(long, tf.uint32), tf.uint32), tf.float32), tf.float64),
+        tf.cast(tf.bitcast(tf.cast(long, tf.uint32), tf.float32), tf.float64),
         tf.bitcast(long8, tf.float64),
         tf.math.divide_no_nan(tf.cast(long, tf.float64), tf.cast(next_long, tf.float64)),
         tf.cast(long8, tf.float64),
@@ -185,7 +149,3 @@ def _read_xmp(xmp):
     valid = tf.strings.regex_full_match(digits, "[0-9]")
     value = tf.strings.to_number(tf.concat([tf.boolean_mask(digits, valid), ["1"]], axis=0)[0], tf.int32)
     return tf.where((value >= 1) & (value <= 8), value, 1)
-
-
-def _is_one_of(value, *values):
-    return tf.reduce_any(value == tf.constant(values))

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-PROTOCOLS = ("kitty", "iterm2", "sixel")
 KITTY_PROGRAMS, ITERM_PROGRAMS = ("ghostty", "WezTerm"), ("iTerm.app", "mintty")
 SIXEL_TERMS = ("foot", "mlterm", "contour", "yaft")
 CHUNK = 4096  # bytes of base64 that kitty accepts at once
@@ -23,7 +22,7 @@ COLUMN_PIXELS = 9  # of a usual font, to fit a sixel picture into the terminal
 
 
 def find_protocol(environment: Mapping[str, str], is_terminal: bool) -> str | None:
-    """The protocol that the terminal knows, one of PROTOCOLS, or None.
+    """The protocol that the terminal knows, "kitty", "iterm2" or "sixel"; or None.
 
     Args:
         environment: of the process.
@@ -48,7 +47,7 @@ def encode_picture(picture: Image.Image, protocol: str, columns: int) -> str:
 
     Args:
         picture: RGB.
-        protocol: one of PROTOCOLS.
+        protocol: "kitty", "iterm2" or "sixel".
         columns: width of the terminal.
     """
     columns = min(columns, max(1, picture.width // COLUMN_PIXELS))

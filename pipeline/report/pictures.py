@@ -14,8 +14,17 @@ PIXELATED_BELOW = 256  # pixels of width: smaller pictures are enlarged without 
 def data_uri(picture: Image.Image) -> str:
     """A picture for `src`: PNG, or JPEG if it is large; reduced by an integer factor if it is too wide."""
     picture = picture.reduce(max(1, round(picture.width / MAX_WIDTH)))
-    small = picture.width < PIXELATED_BELOW
+    return encode_uri(picture, "PNG") if picture.width < PIXELATED_BELOW else encode_uri(picture, "JPEG", quality=88)
+
+
+def encode_uri(picture: Image.Image, kind: str, **options) -> str:
+    """A picture for `src` as it is.
+
+    Args:
+        picture: to encode.
+        kind: "PNG" or "JPEG".
+        **options: of Pillow's `save`.
+    """
     stream = io.BytesIO()
-    picture.save(stream, "PNG" if small else "JPEG", **({} if small else {"quality": 88}))
-    encoded = base64.b64encode(stream.getvalue()).decode()
-    return f"data:image/{'png' if small else 'jpeg'};base64,{encoded}"
+    picture.save(stream, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -6,7 +6,6 @@ be decoded has no picture.
 
 from __future__ import annotations
 
-import base64
 import io
 import pathlib
 import re
@@ -16,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from kseg.labels import voc_colour
-from kseg.pairs.decoding import DECODE_ERRORS, JPEG, PNG, open_image, upright_transpose
+from kseg.pairs.decoding import DECODE_ERRORS, JPEG, PNG, open_image, turn_upright
 from kseg.pairs.errors import PairError
+from pipeline.report.pictures import encode_uri
 
 SIZE = (96, 72)  # pixels of a picture
 PAIRS = 4  # with pictures, of each reason
@@ -81,9 +81,7 @@ def _thumbnail(path: pathlib.Path | None, is_mask: bool) -> dict:
     factor = min(SIZE[0] / picture.width, SIZE[1] / picture.height)
     smooth = Image.Resampling.NEAREST if is_mask or factor > 1 else Image.Resampling.BOX
     small = picture.resize([max(1, round(factor * side)) for side in picture.size], smooth)
-    stream, kind = io.BytesIO(), "PNG" if is_mask else "JPEG"
-    small.save(stream, kind)
-    return {"uri": f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}", "size": size}
+    return {"uri": encode_uri(small, "PNG" if is_mask else "JPEG"), "size": size}
 
 
 def _open(path: pathlib.Path) -> Image.Image | None:
@@ -96,8 +94,7 @@ def _open(path: pathlib.Path) -> Image.Image | None:
         if picture.width * picture.height > MAX_PIXELS:
             return None
         picture.load()
-    transpose = upright_transpose(picture)
-    return picture if transpose is None else picture.transpose(transpose)
+    return turn_upright(picture)
 
 
 def _in_colours(picture: Image.Image, is_mask: bool) -> Image.Image:

@@ -70,6 +70,8 @@ class ExampleGen(Checked):
             )
 
 
-def describes_classes(text: str) -> bool:
-    """Whether `--classes` gives classes by name or as text; a file of such a name comes first."""
-    return (text in CLASS_TABLES or "=" in text) and not os.path.exists(text)
+def take_classes(config: ExampleGen, classes: str | None) -> tuple[ExampleGen, str | None]:
+    """What `--classes` gives: settings with classes by name or as text, or else the file of a table; such a file comes first."""
+    if classes and (classes in CLASS_TABLES or "=" in classes) and not os.path.exists(classes):
+        return dataclasses.replace(config, classes=classes), None
+    return config, classes

@@ -89,9 +89,16 @@ def _read_group(path, changed, group, column):
     try:
         return parquet.ParquetFile(path).read_row_group(group, columns=[column]).column(column)
     except (OSError, ArrowException) as error:
-        raise PairError(
-            "damaged_file", f"A Parquet file must be whole. Received: {error}", printable(path), "Copy it again."
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path, error) -> PairError:
+    return PairError(
+        "damaged_file",
+        f"Parquet files must be whole and have the same columns. Received: {error}",
+        printable(path),
+        "Copy it again.",
+    )
 
 
 def recognise_parquet(root: pathlib.Path) -> Recognised | None:
@@ -137,9 +144,7 @@ def _columns(path) -> tuple[str, str]:
     try:
         schema = parquet.read_schema(path)
     except (OSError, ArrowException) as error:
-        raise PairError(
-            "damaged_file", f"A Parquet file must be whole. Received: {error}", printable(path), "Copy it again."
-        ) from error
+        raise _damaged(path, error) from error
     pictures = [
         field.name
         for field in schema
@@ -172,12 +177,7 @@ def _group_sizes(path, columns) -> list[int]:
             raise OSError(f"no column {', '.join(sorted(missing))}")
         return [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
     except (OSError, ArrowException) as error:
-        raise PairError(
-            "damaged_file",
-            f"Parquet files must be whole and have the same columns. Received: {error}",
-            printable(path),
-            "Copy it again.",
-        ) from error
+        raise _damaged(path, error) from error
 
 
 def recognise_folder(root: pathlib.Path) -> Recognised | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 
 from pipeline.examples.sources.files import open_files
 from pipeline.examples.sources.generated_streets import open_streets
 from pipeline.examples.sources.source import Source
 from pipeline.examples.sources.tfds_data_set import open_tfds
-from pipeline.settings.example_gen import ExampleGen, describes_classes
+from pipeline.settings.example_gen import ExampleGen, take_classes
 
 
 def open_source(data: pathlib.Path | str, config: ExampleGen, classes: pathlib.Path | None) -> Source:
@@ -23,8 +22,8 @@ def open_source(data: pathlib.Path | str, config: ExampleGen, classes: pathlib.P
     Raises:
         ValueError: the source cannot be used as a whole, or its classes are unknown.
     """
-    if classes is not None and describes_classes(str(classes)):
-        config, classes = dataclasses.replace(config, classes=str(classes)), None
+    config, table = take_classes(config, str(classes) if classes else None)
+    classes = pathlib.Path(table) if table else None
     if str(data) == "streets":
         return open_streets(config, classes)
     if str(data).startswith("tfds:"):

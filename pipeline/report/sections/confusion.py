@@ -6,13 +6,12 @@ import numpy as np
 from PIL import Image
 
 from kseg.labels import display_name
-from kseg.plots.charts import largest_mistakes
+from kseg.plots.charts import MAX_CLASSES, largest_mistakes
 from pipeline.report import charts
 from pipeline.report.pictures import data_uri
 from pipeline.report.run_files import Run
 
 MAX_ROWS = 10  # of the table of mistakes; twice as many where the chart has no names
-MAX_CLASSES = 40  # of a chart with names and numbers; of more, a picture without them
 NAME_LENGTH = 24  # characters of a class's name in the chart
 PICTURE_WIDTH = 510  # pixels, about
 PAPER, INK = (255, 255, 255), (8, 48, 107)  # of the picture, for a share of 0 and of 1
