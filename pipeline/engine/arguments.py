@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         """
         ours, beam_options = split_at_dashes(argv) if self._beam else (argv, [])
         self._received = " ".join(ours) or "none"
-        arguments, unknown = self.parse_known_args(ours)
+        arguments, unknown = self.parse_known_args(self._fill_bare_flags(ours))
         if unknown:
             cure = did_you_mean(
                 unknown[0].split("=")[0],
@@ -47,6 +47,18 @@ class Parser(argparse.ArgumentParser):
             )
             raise ValueError(f"Unknown argument {unknown[0]!r}. Received: {self._received}.{cure}")
         return arguments, beam_options
+
+    def _fill_bare_flags(self, argv: list[str]) -> list[str]:
+        """Writes out the value of each flag that may stand alone, unless the next word is one: what follows may be a place."""
+        filled = list(argv)
+        for position, word in enumerate(argv):
+            if word == "--":
+                break
+            action = self._option_string_actions.get(word)
+            following = argv[position + 1].lower() if position + 1 < len(argv) else ""
+            if action and action.nargs == "?" and following not in action.completions:
+                filled[position] = f"{word}={action.const}"
+        return filled
 
     def error(self, message: str):
         raise ValueError(f"Arguments must be as --help says. Received: {self._received} [{message}].")
@@ -66,7 +78,8 @@ def add_option(group, flag: str, meaning: str, *, default=None, shown=None, valu
         meaning: help text.
         default: value of the option where it is left out.
         shown: text of the default in the help; None: `default` itself, if there is one.
-        values: strings that help lists and shell completion offers; only `choices` in `options` refuses others.
+        values: strings that help lists and shell completion offers; only `choices` in `options` refuses others. After a flag
+            with `nargs="?"` no other word is taken for its value.
         **options: as of `add_argument`.
     """
     listed = values or options.get("choices", ())

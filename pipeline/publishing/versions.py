@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import pathlib
 import re
@@ -218,10 +219,16 @@ def roll_back(folder: pathlib.Path) -> tuple[pathlib.Path, int]:
         if not earlier:
             raise ValueError(_nothing_before(folder))
         _remember(last_version, _highest(folder))
-        place = folder / f"{ROLLED_BACK}{newest}"
+        place = _free_place(folder / f"{ROLLED_BACK}{newest}")
         os.rename(folder / str(newest), place)
         _write_through(folder, below=False)
     return place, earlier[-1]
+
+
+def _free_place(place: pathlib.Path) -> pathlib.Path:
+    """The place, or where something lies there one with a number behind it: nothing may stop a rollback."""
+    places = itertools.chain([place], (place.with_name(f"{place.name}-{number}") for number in itertools.count(2)))
+    return next(place for place in places if not os.path.lexists(place))
 
 
 def _can_be_moved(entry) -> bool:
@@ -285,7 +292,7 @@ def next_number(folder: pathlib.Path) -> int:
 def _highest(folder: pathlib.Path) -> int:
     """The highest number ever used, as far as files show; 0 before the first."""
     moved = (place.name.removeprefix(ROLLED_BACK) for place in folder.glob(f"{ROLLED_BACK}*"))
-    numbers = [int(name) for name in moved if re.fullmatch("[0-9]+", name)]
+    numbers = [int(name.partition("-")[0]) for name in moved if re.fullmatch("[0-9]+(-[0-9]+)?", name)]
     return max(0, _read_last(folder), *numbers, *(entry.number for entry in list_entries(folder) if entry.counts))
 
 

@@ -23,6 +23,42 @@ from pipeline.settings.values import (
 CLASS_TABLES = ("ade20k", "camvid", "camvid11", "cityscapes", "cityscapes-labelids", "voc")
 """Tables of classes that are known by name."""
 
+LAYOUTS = (
+    "ade20k",
+    "camvid",
+    "carvana",
+    "cityscapes",
+    "cityscapes-labelids",
+    "coco-instances",
+    "coco-panoptic",
+    "coco-stuff",
+    "cvc-clinicdb",
+    "deepglobe",
+    "drive",
+    "folders",
+    "hugging-face",
+    "isbi2012",
+    "kvasir-seg",
+    "label-studio",
+    "labelme",
+    "loveda",
+    "nnunet",
+    "numpy",
+    "oxford-pet",
+    "parquet",
+    "potsdam",
+    "potsdam-irrg",
+    "roboflow",
+    "supervisely",
+    "table",
+    "vistas",
+    "vistas-v2",
+    "voc",
+    "voc-aug",
+    "yolo",
+)
+"""Layouts that are known by name, as in `kseg.pairs.recognisers`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ExampleGen(Checked):
@@ -32,7 +68,8 @@ class ExampleGen(Checked):
     ignore_value: Annotated[int, Number(minimum=0, maximum=255, integer=True)] | None = None
     # classes by name or as text; None: those of a file
     classes: Annotated[str, Text("a table's name or name=values,name=values", 4000)] | None = None
-    layout: Name | None = None  # of a folder or file that can be read in several ways; None: the one that is recognised
+    # of a folder or file that can be read in several ways; None: the one that is recognised
+    layout: Literal[*LAYOUTS] | None = None
     images: Name | None = None  # pattern of the images in a folder of no known layout, and of the masks
     masks: Name | None = None
     # which of the two counts in masks that have both; None: what is possible in all of them

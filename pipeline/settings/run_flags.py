@@ -135,7 +135,7 @@ def add_flag(group, name: str, flag: Flag, *, shown: str | None = None):
     """
     folder = settings.flatten(CONFIGS["folder"]())
     bare = {"nargs": "?", "const": "true"} if folder[flag.setting] is False else {}
-    values = _choices(flag.setting)
+    values = ("true", "false") if bare else _choices(flag.setting)
     add_option(group, name, flag.meaning, dest=flag.setting, metavar=flag.metavar, shown=shown, values=values, **bare)
 
 

@@ -145,7 +145,8 @@ def check(config, prefix: str = ""):
         if expected := _violated(value, annotation):
             default = defaults[field]
             cure = "" if default is dataclasses.MISSING or default == value else f" The default is {as_text(default)}."
-            nearest = did_you_mean(shorten(value), map(str, names)) if (names := choices(annotation)) and value else ""
+            names = [str(name) for option in _options(annotation) for name in choices(option)]
+            nearest = did_you_mean(shorten(value), names) if names and value else ""
             raise ValueError(
                 f"`{field}` must be {expected}. Received: {prefix}{field}={shorten(value)}.{nearest or cure}"
             )

@@ -57,6 +57,13 @@ def test_good_data_give_status_0_a_picture_and_the_command_that_trains(inspect, 
     assert {path.name for path in (tmp_path / "here").iterdir()} == {picture.name}
 
 
+@pytest.mark.parametrize("flag", ["--follow-links", "--follow-links=true", "--follow-links true"])
+def test_a_flag_that_needs_no_value_leaves_the_data_behind_it_alone(flag, inspect, photos):
+    status, out, err = inspect(*flag.split(), photos, "--ignore-value", 9, "--limit", 0)
+    assert (status, err) == (0, "")
+    assert "--follow-links true" in out.splitlines()[-1]
+
+
 def test_as_kseg_inspect_it_names_kseg_run_and_keeps_the_options_of_the_data(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     table = shutil.copy(photos / "classes.csv", tmp_path / "my classes.csv")

@@ -29,6 +29,8 @@ def test_flags_change_settings_and_set_overrides_them():
 
 def test_a_flag_that_is_off_by_default_needs_no_value():
     assert [run.parse(argv).config.trainer.jit for argv in ([], ["--jit"], ["--jit", "false"])] == [False, True, False]
+    assert run.parse(["--jit", "--epochs", "3"]).config.trainer.jit
+    assert run.parse(["--jit", "--", "--streaming"]).beam_options == ["--streaming"]
     assert run.parse(["--precision", "mixed_float16"]).config.trainer.precision == "mixed_float16"
 
 
@@ -47,6 +49,9 @@ def test_the_default_is_the_game_on_streets_and_with_data_a_plain_network():
         (["--name", "../x"], "`name` must be made of letters"),
         (["--config", "camvid"], "--data must name a folder"),
         (["--set", 'evaluator.thresholds={"mean_io": 0.5}'], r"Did you mean 'mean_iou'\?"),
+        (["--data", ".", "--layout", "nan", "--explain"], "`layout` must be one of ade20k, .*, yolo"),
+        (["--set", "example_gen.layout=vox"], r"Did you mean 'voc'\?"),
+        (["--follow-links", "photos"], "Unknown argument 'photos'"),
         (["--model", "unett"], "`model` must be one of deeplabv3, .*unet"),
         (["--set", "evaluator.refinements=flips,crff"], r"evaluator.refinements=crff\. Did you mean 'crf'\?"),
         (["--set", 'trainer.crf={"iteration": 3}'], r"Received: iteration=3 \[crf\]\. Did you mean 'iterations'\?"),

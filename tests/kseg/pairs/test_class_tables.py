@@ -7,7 +7,8 @@ import pytest
 
 from kseg.pairs.errors import PairError
 from kseg.pairs.layouts.class_tables import BUILT_IN, described_classes, find_classes, read_known_file
-from pipeline.settings.example_gen import CLASS_TABLES
+from kseg.pairs.recognisers import RECOGNISERS
+from pipeline.settings.example_gen import CLASS_TABLES, LAYOUTS
 
 FILES = {  # each names cat as 1, and what the file has as the first class
     "label_colors.txt": ("0 0 0\tbackground\n255 0 0\tcat\n", "background"),
@@ -70,7 +71,7 @@ def test_a_yaml_without_usable_names_is_refused(tmp_path, text):
 
 
 def test_the_tables_known_by_name_have_the_classes_of_their_data_sets():
-    assert sorted(BUILT_IN) == sorted(CLASS_TABLES)
+    assert sorted(BUILT_IN) == sorted(CLASS_TABLES) and sorted(RECOGNISERS) == list(LAYOUTS)
     counts = {name: described_classes(name).label_map().num_classes for name in BUILT_IN}
     assert counts == {
         "ade20k": 150,

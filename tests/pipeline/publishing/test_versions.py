@@ -9,6 +9,7 @@ import tempfile
 import pytest
 
 from pipeline.publishing import versions
+from pipeline.publishing.entries import find_rolled_back
 
 
 @pytest.fixture
@@ -51,6 +52,25 @@ def test_rollback_is_one_rename(publish, monkeypatch):
     monkeypatch.setattr(os, "rename", lambda *paths: seen.append(paths) or rename(*paths))
     versions.roll_back(folder)
     assert seen == [(folder / "2", folder / "rolled_back-2")]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "full folder", "link"])
+def test_something_in_the_place_of_a_rolled_back_version_stays_and_stops_no_rollback(publish, kind):
+    folder, _ = publish("a", "b")
+    there = folder / "rolled_back-2"
+    if kind == "file":
+        there.write_text("mine")
+    elif kind == "link":
+        there.symlink_to("nowhere")
+    else:
+        there.mkdir()
+    if kind == "full folder":
+        (there / "notes.txt").write_text("mine")
+    before = there.lstat()
+    assert versions.roll_back(folder) == (folder / "rolled_back-2-2", 1)
+    assert there.lstat() == before and find_rolled_back(folder, "b") == folder / "rolled_back-2-2"
+    (folder / versions.LAST_VERSION).unlink()
+    assert versions.next_number(folder) == 3
 
 
 @pytest.mark.parametrize("fingerprints", [(), ("a",)])
