@@ -86,7 +86,9 @@ def training_set(
 
 
 @no_autograph
-def evaluation_set(directory, *, size: tuple[int, int], batch_size: int, split: str = "validation") -> tf.data.Dataset:
+def evaluation_set(
+    directory, *, size: tuple[int, int], batch_size: int, split: str = "validation", pairs: int | None = None
+) -> tf.data.Dataset:
     """Batches with every pair of a split once, in stored order, fitted into `size` and padded at the bottom and on the right.
 
     Args:
@@ -94,6 +96,7 @@ def evaluation_set(directory, *, size: tuple[int, int], batch_size: int, split: 
         size: (height, width) of the batches, in pixels.
         batch_size: B; the last batch may be smaller.
         split: one of "train", "validation", "test".
+        pairs: number of pairs from the start of the split; None: all.
 
     Returns:
         Data set of (image (B, H, W, C), float32 in [0, 255], label_map (B, H, W), uint8), padded with 0 and void.
@@ -103,7 +106,8 @@ def evaluation_set(directory, *, size: tuple[int, int], batch_size: int, split: 
         ValueError: the split is missing, or an argument is out of range.
     """
     _check(size, batch_size)
-    fitted = read_pairs(directory, split).map(
+    stored = read_pairs(directory, split)
+    fitted = (stored if pairs is None else stored.take(pairs)).map(
         lambda image, label_map: fit_pair(image, label_map, size), tf.data.AUTOTUNE
     )
     return _prefetch(fitted.batch(batch_size))

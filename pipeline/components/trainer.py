@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg import data, games, losses, metrics
+from kseg import data, games, metrics
 from kseg.labels import VOID, LabelMap
 from kseg.serving import exporting as serving
 from kseg.training import callbacks
@@ -27,6 +27,7 @@ from pipeline.engine.files import read_json, write_json
 from pipeline.settings.trainer import Trainer
 from pipeline.training import record, tensorboard
 from pipeline.training.callbacks import CheckEqualWeights, EpochProgress, check_equal
+from pipeline.training.compiling import compile_model
 
 NUM_OVERLAYS = 4
 CHECKPOINT, BEST = "checkpoint.npz", "best.weights.h5"  # while training
@@ -67,11 +68,11 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name
             )
 
         # Build, and train.
-        steps = max(1, plan["examples"]["train"] // config.batch_size)
+        steps = config.steps_per_epoch or max(1, plan["examples"]["train"] // config.batch_size)
         with strategy.scope():
             segmentor = networks.segmentor(config, labels.num_classes, plan["channels"])
             metric = metrics.ConfusionMatrix(labels.num_classes, ignore_class=VOID)
-            model = _compile(segmentor, metric, config, plan, labels, steps)
+            model = compile_model(segmentor, metric, config, plan, labels.num_classes, steps)
         history = _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, name)
     finally:
         keras.config.set_dtype_policy(policy)
@@ -108,59 +109,6 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name
         (out / f".{file}").unlink(missing_ok=True)  # of a run killed while writing
 
 
-def _compile(segmentor, metric, config, plan, labels, steps) -> keras.Model:
-    """The segmentor itself, or the game around it, ready for `fit`."""
-    # Loss, optimizer and metric.
-    loss = losses.CrossEntropy(ignore_class=VOID, class_weights=plan["class_weights"])
-    if config.dice_weight:
-        loss = loss + config.dice_weight * losses.Dice(ignore_class=VOID)
-    arguments = {
-        "optimizer": keras.optimizers.Adam(
-            _schedule(config.learning_rate, config.epochs * steps),
-            weight_decay=config.weight_decay or None,  # decoupled as in AdamW, which refuses 0
-        ),
-        "loss": loss,
-        "metrics": [metric],
-        "jit_compile": config.jit or "auto",
-    }
-
-    # The network alone, or copied to several devices.
-    model = segmentor
-    if distribute.is_replicated():
-        model = distribute.Replicated(segmentor.input, segmentor.output, name=segmentor.name)
-
-    # The game.
-    if config.adversarial_weight:
-        discriminator = networks.discriminator(config, labels.num_classes, plan["channels"])
-        model = games.SegmentationGame(
-            segmentor,
-            discriminator,
-            weight=config.adversarial_weight,
-            objective=config.objective,
-            label_smoothing=config.label_smoothing,
-            schedule=games.Schedule(
-                pretrain_player=config.pretrain_segmentor,
-                pretrain_discriminator=config.pretrain_discriminator,
-                alternate_every=config.alternate_every,
-                ramp=config.ramp,
-            ),
-            encoding=config.encoding,
-            ignore_class=VOID,
-            label_stride=config.label_stride,
-        )
-        arguments["discriminator_optimizer"] = keras.optimizers.Adam(config.discriminator_learning_rate, beta_1=0.5)
-    model.compile(**arguments)
-    return model
-
-
-def _schedule(learning_rate: float, steps: int):
-    """Linear warm-up over the first twentieth of all steps, then half a cosine down to 0."""
-    warmup = max(1, steps // 20)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
-    )
-
-
 def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, name) -> dict:
     """Runs `fit`; returns its history. Afterwards the best weights of the segmentor are at `BEST`."""
     strategy, game = model.distribute_strategy, isinstance(model, games.SegmentationGame)
@@ -169,8 +117,9 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     # Validation data, and a few of its pairs for the overlays.
     size, batch_size = tuple(plan["image_size"]), config.batch_size
     split = "validation" if plan["examples"].get("validation") else "train"
-    validation_batch = _validation_batch_size(plan["examples"][split], batch_size, strategy.num_replicas_in_sync)
-    validation = data.evaluation_set(transform, split=split, size=size, batch_size=validation_batch)
+    pairs = min(plan["examples"][split], config.validation_pairs or math.inf)
+    validation_batch = _validation_batch_size(pairs, batch_size, strategy.num_replicas_in_sync)
+    validation = data.evaluation_set(transform, split=split, size=size, batch_size=validation_batch, pairs=pairs)
     images, label_maps = _overlay_pairs(transform, split, size)
 
     # The state of an earlier session, if it was killed.

@@ -38,6 +38,9 @@ class Trainer(Checked):
     # of the narrow U-Net, fine to coarse
     filters: Annotated[tuple[Filters, ...], Items(minimum=2, maximum=8)] = (16, 32, 64, 128, 256)
     epochs: PositiveInt = 80
+    # after so many batches validation follows; none: after each pass over the training pairs
+    steps_per_epoch: PositiveInt | None = None
+    validation_pairs: PositiveInt | None = None  # by which the best epoch is chosen; none: the whole split
     batch_size: Annotated[int, Number(minimum=1, maximum=65_536, integer=True)] = 8
     learning_rate: Rate = 2e-3
     weight_decay: Fraction = 1e-4

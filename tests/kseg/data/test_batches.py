@@ -25,6 +25,18 @@ def assert_equal(some, others):
         np.testing.assert_array_equal(pair[1], other[1])
 
 
+def test_evaluation_sees_the_first_pairs_where_not_all_are_wanted(prepared):
+    every, first = (
+        [
+            image
+            for images, _ in take(data.evaluation_set(prepared, split="train", size=SIZE, batch_size=2, pairs=pairs))
+            for image in images
+        ]
+        for pairs in (None, 3)
+    )
+    np.testing.assert_array_equal(first, every[:3])
+
+
 def test_evaluation_sees_every_pair_once_fitted_as_by_beam_workers(prepared):
     seen = take(data.evaluation_set(prepared, split="train", size=SIZE, batch_size=3))
     assert [len(image) for image, _ in seen] == [3, 3, 1]

@@ -97,6 +97,12 @@ def test_a_game_that_restores_resumes_from_its_last_good_state(prepared, poisone
     assert all(np.isfinite(weight).all() for weight in game.get_weights()) and np.isfinite(history["loss"]).all()
 
 
+def test_an_epoch_has_the_steps_that_are_set_and_validates_on_the_pairs_that_are_set(prepared, tmp_path):
+    game, history = trained(tmp_path / "out", prepared[0], epochs=2, steps_per_epoch=5, validation_pairs=1)
+    assert int(game.step) == 10
+    assert len(history["val_loss"]) == 2
+
+
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_it_trains_in_half_precision(prepared, tmp_path, precision):
     game, history = trained(tmp_path / "out", prepared[0], precision=precision)
@@ -110,8 +116,8 @@ def test_it_trains_in_half_precision(prepared, tmp_path, precision):
 
 def test_jit_compiles_the_whole_step(prepared, tmp_path, monkeypatch):
     config.disable_op_determinism()  # which other tests of this process enable, and which Keras does not compile
-    build, made = training._compile, []
-    monkeypatch.setattr(training, "_compile", lambda *arguments: made.append(build(*arguments)) or made[-1])
+    build, made = training.compile_model, []
+    monkeypatch.setattr(training, "compile_model", lambda *arguments: made.append(build(*arguments)) or made[-1])
     _, history = trained(tmp_path / "out", prepared[0], jit=True)
     assert made[0].jit_compile is True
     assert np.isfinite(history["loss"]).all() and np.isfinite(history["discriminator_loss"]).all()

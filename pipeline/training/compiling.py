@@ -1,0 +1,76 @@
+"""What `fit` trains: loss, optimizer and schedule of a segmentor, and the game around it. Keras, TensorFlow.
+
+The trainer trains what is compiled here; the planner measures the seconds of its steps.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from kseg import games, losses
+from kseg.labels import VOID
+from kseg.training import distribution as distribute
+from pipeline import networks
+from pipeline.settings.trainer import Trainer
+
+
+def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: int, steps: int) -> keras.Model:
+    """The segmentor itself, or the game around it, ready for `fit`.
+
+    Args:
+        segmentor: network from images (B, H, W, C) to logits (B, H, W, K).
+        metric: that `fit` reports.
+        config: loss, game and schedule.
+        plan: `class_weights` (K,) and `channels` of the images.
+        num_classes: K.
+        steps: of an epoch.
+    """
+    # Loss, optimizer and metric.
+    loss = losses.CrossEntropy(ignore_class=VOID, class_weights=plan["class_weights"])
+    if config.dice_weight:
+        loss = loss + config.dice_weight * losses.Dice(ignore_class=VOID)
+    arguments = {
+        "optimizer": keras.optimizers.Adam(
+            _schedule(config.learning_rate, config.epochs * steps),
+            weight_decay=config.weight_decay or None,  # decoupled as in AdamW, which refuses 0
+        ),
+        "loss": loss,
+        "metrics": [metric],
+        "jit_compile": config.jit or "auto",
+    }
+
+    # The network alone, or copied to several devices.
+    model = segmentor
+    if distribute.is_replicated():
+        model = distribute.Replicated(segmentor.input, segmentor.output, name=segmentor.name)
+
+    # The game.
+    if config.adversarial_weight:
+        discriminator = networks.discriminator(config, num_classes, plan["channels"])
+        model = games.SegmentationGame(
+            segmentor,
+            discriminator,
+            weight=config.adversarial_weight,
+            objective=config.objective,
+            label_smoothing=config.label_smoothing,
+            schedule=games.Schedule(
+                pretrain_player=config.pretrain_segmentor,
+                pretrain_discriminator=config.pretrain_discriminator,
+                alternate_every=config.alternate_every,
+                ramp=config.ramp,
+            ),
+            encoding=config.encoding,
+            ignore_class=VOID,
+            label_stride=config.label_stride,
+        )
+        arguments["discriminator_optimizer"] = keras.optimizers.Adam(config.discriminator_learning_rate, beta_1=0.5)
+    model.compile(**arguments)
+    return model
+
+
+def _schedule(learning_rate: float, steps: int):
+    """Linear warm-up over the first twentieth of all steps, then half a cosine down to 0."""
+    warmup = max(1, steps // 20)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
+    )
