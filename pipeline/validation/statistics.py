@@ -25,8 +25,8 @@ class ExampleCounts:
         images: number of images.
         sizes: number of images per (height, width).
         formats: number of images per encoding, "JPEG" or "PNG".
-        classes: int64 (4, K): per class its pixels, the images that contain it, all pixels of those images, and the images whose
-            every labelled pixel belongs to it.
+        classes: int64 (5, K): per class its pixels, the images that contain it, all pixels of those images, the images whose
+            every labelled pixel belongs to it, and the borders of its pixels with pixels of other classes or void.
         void_pixels: pixels without a class.
         histogram: int64 (C, 256): pixels per channel and value.
         brightness: int64 (256,): pixels per brightness, 0.299 red + 0.587 green + 0.114 blue.
@@ -59,7 +59,7 @@ def empty_counts(num_classes: int) -> ExampleCounts:
         images=0,
         sizes=collections.Counter(),
         formats=collections.Counter(),
-        classes=np.zeros((4, num_classes), np.int64),
+        classes=np.zeros((5, num_classes), np.int64),
         void_pixels=0,
         histogram=np.zeros((0, 256), np.int64),
         brightness=np.zeros(256, np.int64),
@@ -83,11 +83,28 @@ def count_example(image: np.ndarray, label_map: np.ndarray, num_classes: int, en
         images=1,
         sizes=collections.Counter({label_map.shape: 1}),
         formats=collections.Counter({encoding: 1}),
-        classes=np.stack([pixels, present, present * label_map.size, present * (present.sum() == 1)]),
+        classes=np.stack(
+            [
+                pixels,
+                present,
+                present * label_map.size,
+                present * (present.sum() == 1),
+                _count_borders(label_map)[:num_classes],
+            ]
+        ),
         void_pixels=int(found[VOID]),
         histogram=np.array(picture.histogram()).reshape(-1, 256),
         brightness=np.array(picture.convert("L").histogram()),
     )
+
+
+def _count_borders(label_map) -> np.ndarray:
+    """Per id (256,), the sides that its pixels share with pixels of other ids."""
+    borders = np.zeros(256, np.int64)
+    for before, after in ((label_map[:, :-1], label_map[:, 1:]), (label_map[:-1], label_map[1:])):
+        other = before != after
+        borders += np.bincount(before[other], minlength=256) + np.bincount(after[other], minlength=256)
+    return borders
 
 
 def summarize(counts: ExampleCounts) -> dict:
@@ -96,11 +113,13 @@ def summarize(counts: ExampleCounts) -> dict:
     Returns:
         `images`; `sizes` (images per "WIDTHxHEIGHT"); `height` and `width` (min, median, max in pixels, the lower median);
         `formats` (images per format); `channels`; `pixels`; `void_pixels`; per class `class_pixels`, `class_images` (images that
-        contain it), `class_image_pixels` (all pixels of those images) and `single_class_images` (images that contain no other);
+        contain it), `class_image_pixels` (all pixels of those images), `single_class_images` (images that contain no other) and
+        `class_widths` (mean width of its objects in pixels: that of a long stripe with as many pixels and borders; None where it
+        has no border);
         per channel `channel_mean` and `channel_deviation` of all pixels, in 0..1; `brightness` (pixels in 32 bins from black to
         white).
     """
-    class_pixels, class_images, class_image_pixels, single_class_images = counts.classes.tolist()
+    class_pixels, class_images, class_image_pixels, single_class_images, borders = counts.classes.tolist()
     moments = [_mean_and_deviation(histogram) for histogram in counts.histogram]
     return {
         "images": counts.images,
@@ -115,6 +134,9 @@ def summarize(counts: ExampleCounts) -> dict:
         "class_images": class_images,
         "class_image_pixels": class_image_pixels,
         "single_class_images": single_class_images,
+        "class_widths": [
+            2 * pixels / sides if sides else None for pixels, sides in zip(class_pixels, borders, strict=True)
+        ],
         "channel_mean": [mean for mean, _ in moments],
         "channel_deviation": [deviation for _, deviation in moments],
         "brightness": counts.brightness.reshape(BRIGHTNESS_BINS, -1).sum(axis=1).tolist(),

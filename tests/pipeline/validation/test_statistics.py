@@ -26,10 +26,20 @@ def test_the_statistics_of_two_small_pairs_by_hand():
         "class_images": [2, 0, 1],
         "class_image_pixels": [8, 0, 6],
         "single_class_images": [1, 0, 0],
+        "class_widths": [2 * 4 / 3, None, 2 * 3 / 5],
         "channel_mean": [0.75],
         "channel_deviation": [pytest.approx(0.1875**0.5)],
         "brightness": [2] + 30 * [0] + [6],
     }
+
+
+def test_the_width_of_a_class_is_that_of_its_stripes():
+    label_map = np.zeros((90, 120), np.uint8)
+    label_map[:, 10:13] = 1
+    label_map[40:45, 20:] = 2
+    _, stripe, bar = summarize(count_example(np.zeros((90, 120, 3), np.uint8), label_map, 3))["class_widths"]
+    assert stripe == 3
+    assert bar == pytest.approx(5, rel=0.03)  # its left end is a border, too
 
 
 def test_brightness_weighs_red_green_and_blue():
@@ -52,5 +62,5 @@ def test_counts_sum_to_the_same_total_in_any_order_and_beyond_two_to_the_53():
     ]
     total = combine.extract_output(combine.merge_accumulators([combine.create_accumulator(), *halves]))
     assert summarize(total) == summarize(parts[0] + parts[1] + parts[2] + parts[3])
-    many = dataclasses.replace(empty_counts(1), classes=np.full((4, 1), 2**53 + 1))
+    many = dataclasses.replace(empty_counts(1), classes=np.full((5, 1), 2**53 + 1))
     assert (many + many).classes[0, 0] == 2**54 + 2
