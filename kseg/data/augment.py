@@ -15,8 +15,14 @@ require_tensorflow(__name__)
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.array_checks import check_image_range  # noqa: E402
-from kseg.data.resizing_in_graph import fitted_size_in_graph, resize_in_graph  # noqa: E402
+from kseg.data.resizing_in_graph import (  # noqa: E402
+    nearest_region_in_graph,
+    resize_in_graph,
+    resize_region_in_graph,
+    working_size_in_graph,
+)
 from kseg.labels import VOID  # noqa: E402
+from kseg.pairs.resizing import working_size  # noqa: E402
 
 BRIGHTNESS = 26.0
 """Largest shift of all grey levels, in both directions."""
@@ -29,13 +35,15 @@ HUE = 0.03
 class Augment:
     """Scales, crops and flips a pair, then changes brightness, contrast, saturation and hue of its image.
 
-    The pair is fitted into `size`, scaled by a factor drawn uniformly from `scale`, cropped or padded to `size` at a random
-    position, and flipped left to right with probability 1/2. Padding is 0 in the image and void in the label map. Label maps
-    are resized by nearest neighbour.
+    The pair is brought to its working size, scaled by a factor drawn uniformly from `scale`, cropped or padded to `size` at a
+    random position, and flipped left to right with probability 1/2. Padding is 0 in the image and void in the label map. Label
+    maps are resized by nearest neighbour. With a `working_scale` only the part of the image that the crop shows is resized.
 
     Args:
         size: (height, width) of the result, in pixels.
-        scale: smallest and largest factor; 1 is the size at which the image just fits into `size`.
+        working_scale: what the factor 1 means: (height, width) that the pair is fitted into, in pixels, or a number by which its
+            own sides are multiplied, 1.0 where it is stored at its working size; None: `size`, the pair just fits into it.
+        scale: smallest and largest factor on the working size.
         flip: whether to flip left to right.
         photometric: whether to change brightness and contrast, and for RGB images saturation and hue.
 
@@ -53,6 +61,7 @@ class Augment:
         self,
         size: tuple[int, int],
         *,
+        working_scale: tuple[int, int] | float | None = None,
         scale: tuple[float, float] = (0.5, 2.0),
         flip: bool = True,
         photometric: bool = True,
@@ -61,7 +70,10 @@ class Augment:
             raise ValueError(f"`size` must be (height, width), each at least 1. Received: size={tuple(size)}.")
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(f"`scale` must be (smallest, largest), both above 0. Received: scale={tuple(scale)}.")
+        if working_scale is not None:
+            working_size(1, 1, working_scale)  # refuses what is none
         self.size = tuple(size)
+        self.working_scale = working_scale
         self.scale = tuple(scale)
         self.flip = flip
         self.photometric = photometric
@@ -83,10 +95,15 @@ class Augment:
         _check_pair(image, label_map)
         # Always eight numbers in one order: switching off one change does not affect the others.
         scale, top, left, flip, *light = tf.unstack(tf.random.stateless_uniform((8,), seed))
-        image, label_map = self._rescale(image, label_map, interpolate(scale, *self.scale))
-        shape = tf.shape(label_map)
-        rows, columns = place_axis(shape[0], self.size[0], top), place_axis(shape[1], self.size[1], left)
-        image, label_map = crop(image, rows, columns, self.size), crop(label_map, rows, columns, self.size)
+        size = self._scaled_size(tf.shape(label_map), interpolate(scale, *self.scale))
+        rows, columns = place_axis(size[0], self.size[0], top), place_axis(size[1], self.size[1], left)
+        if self.working_scale is None:  # whole, as ever: the bits of earlier trainings stay
+            image = crop(resize_in_graph(image, size), rows, columns, self.size)
+            label_map = tf.image.resize(label_map[..., None], size, method="nearest")[..., 0]
+            label_map = crop(label_map, rows, columns, self.size)
+        else:
+            region = size, tf.stack([rows[0], columns[0]]), tf.minimum(size, self.size)
+            image, label_map = resize_region_in_graph(image, *region), nearest_region_in_graph(label_map, *region)
         if self.photometric:
             image = change_light(image, light)
         image, label_map = pad(image, rows, columns, self.size, 0), pad(label_map, rows, columns, self.size, VOID)
@@ -94,13 +111,10 @@ class Augment:
             image, label_map = (tf.where(flip < 0.5, values[:, ::-1], values) for values in (image, label_map))
         return image, label_map
 
-    def _rescale(self, image, label_map, factor):
-        """The pair at `factor` times the size at which it fits into `self.size`."""
-        shape = tf.shape(label_map)
-        fitted = tf.cast(fitted_size_in_graph(shape[0], shape[1], self.size), tf.float32)
-        size = tf.maximum(tf.cast(tf.round(factor * fitted), tf.int32), 1)
-        label_map = tf.image.resize(label_map[..., None], size, method="nearest")[..., 0]
-        return resize_in_graph(image, size), label_map
+    def _scaled_size(self, shape, factor):
+        """Height and width, (2,), int32, of a pair of `shape` at `factor` times its working size."""
+        working = working_size_in_graph(shape[0], shape[1], self.working_scale or self.size)
+        return tf.maximum(tf.cast(tf.round(factor * tf.cast(working, tf.float32)), tf.int32), 1)
 
 
 def interpolate(draw, low: float, high: float):

@@ -20,6 +20,9 @@ from kseg.labels import VOID  # noqa: E402
 CACHE_BYTES = 2**30
 """Memory for decoded training pairs: a split that fits is decoded once, a larger one is shuffled within a buffer of this size."""
 
+UNCHANGED = {"scale": (1.0, 1.0), "flip": False, "photometric": False}
+"""Arguments of an `Augment` that only crops."""
+
 SAMPLE = 8  # pairs from which the size of a split is estimated
 
 
@@ -32,6 +35,7 @@ def training_set(
     seed: int = 0,
     split: str = "train",
     augment: bool = True,
+    working_scale: tuple[int, int] | float | None = None,
     scale: tuple[float, float] = (0.5, 2.0),
     photometric: bool = True,
     initial_step: int = 0,
@@ -43,12 +47,15 @@ def training_set(
 
     Args:
         directory: folder of a prepared data set.
-        size: (height, width) of the batches, in pixels.
+        size: (height, width) of the batches, in pixels: of the crops where pairs are larger.
         batch_size: B.
         seed: of order and augmentation.
         split: one of "train", "validation", "test".
-        augment: whether to change the pairs by `kseg.data.augment.Augment`; otherwise they are fitted and padded to `size`.
-        scale: smallest and largest factor of the augmentation.
+        augment: whether to change the pairs by `kseg.data.augment.Augment`; otherwise they are fitted and padded to `size`, or,
+            with a `working_scale`, only cropped at random.
+        working_scale: size of the pairs from which crops of `size` are taken, as in `kseg.data.augment.Augment`: (height, width)
+            that they are fitted into, in pixels, or a number by which their own sides are multiplied; None: `size`.
+        scale: smallest and largest factor of the augmentation, on the working size.
         photometric: whether the augmentation changes brightness, contrast, saturation and hue too.
         initial_step: batches to skip, because an earlier run has trained on them.
 
@@ -63,6 +70,7 @@ def training_set(
         >>> batches = training_set("prepared", size=(48, 64), batch_size=2)
         >>> [(images.shape, label_maps.shape) for images, label_maps in batches.take(1)]
         [(TensorShape([2, 48, 64, 3]), TensorShape([2, 48, 64]))]
+        >>> crops = training_set("prepared", size=(48, 64), batch_size=2, working_scale=(180, 240))
     """
     _check(size, batch_size)
     if initial_step < 0:
@@ -76,10 +84,12 @@ def training_set(
         stored = stored.cache()
     start = initial_step * batch_size
     shuffled = _shuffled_passes(stored, buffer, seed, start // count).skip(start % count)
-    change = Augment(size, scale=scale, photometric=photometric) if augment else None
+    changes = {"scale": scale, "photometric": photometric} if augment else UNCHANGED
+    change = Augment(size, working_scale=working_scale, **changes)
 
     def prepare(step, pair):
-        return change(*pair, seed=(seed, step)) if augment else fit_pair(*pair, size)
+        whole = working_scale is None and not augment
+        return fit_pair(*pair, size) if whole else change(*pair, seed=(seed, step))
 
     prepared = shuffled.enumerate(start).map(prepare, tf.data.AUTOTUNE)
     return _prefetch(prepared.batch(batch_size, drop_remainder=True))

@@ -11,6 +11,8 @@ require_tensorflow(__name__)
 
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
+from kseg.pairs.resizing import SCALE_DENOMINATOR, scale_numerator  # noqa: E402
+
 
 def fit_image_in_graph(image, size: tuple[int, int]):
     """`resize_image(image, fitted_size(H, W, size))` in a graph, where H and W are known only at run time.
@@ -48,6 +50,24 @@ def fitted_size_in_graph(height, width, size: tuple[int, int]):
     return tf.cast(fitted, tf.int32)
 
 
+def working_size_in_graph(height, width, working_scale: tuple[int, int] | float):
+    """`kseg.pairs.resizing.working_size` in a graph.
+
+    Args:
+        height: scalar integer tensor, in pixels.
+        width: scalar integer tensor, in pixels.
+        working_scale: (height, width) to fit into, in pixels, or a factor on the image's own sides.
+
+    Returns:
+        Tensor (2,), int32: height and width.
+    """
+    if isinstance(working_scale, tuple | list):
+        return fitted_size_in_graph(height, width, working_scale)
+    sides = tf.stack([tf.cast(height, tf.int64), tf.cast(width, tf.int64)])
+    scaled = (2 * sides * scale_numerator(working_scale) + SCALE_DENOMINATOR) // (2 * SCALE_DENOMINATOR)
+    return tf.cast(tf.maximum(scaled, 1), tf.int32)
+
+
 def resize_in_graph(values, size):
     """Resizes with an antialiased bilinear filter, without rounding: for images and for probabilities.
 
@@ -59,3 +79,52 @@ def resize_in_graph(values, size):
         Tensor (..., height, width, C), float32.
     """
     return tf.image.resize(values, size, method="bilinear", antialias=True)
+
+
+def resize_region_in_graph(image, size, start, shape):
+    """A region of `resize_in_graph(image, size)`, computed from the pixels that it needs alone; equal up to rounding.
+
+    Args:
+        image: tensor (H, W, C), any number type.
+        size: (2,), int32, height and width of the whole result, in pixels.
+        start: (2,), int32, first row and column of the region.
+        shape: (2,), int32, height and width of the region; it lies inside the whole.
+
+    Returns:
+        Tensor (height, width, C), float32.
+    """
+    available = tf.shape(image)[:2]
+    scale = tf.cast(size, tf.float32) / tf.cast(available, tf.float32)
+    reach = tf.maximum(1.0 / scale, 1.0) + 1.0  # of the filter, in pixels of the image, and one for rounding
+    ends = tf.cast(tf.stack([start, start + shape]), tf.float32) / scale
+    first = tf.maximum(tf.cast(tf.floor(ends[0] - reach), tf.int32), 0)
+    last = tf.minimum(tf.cast(tf.math.ceil(ends[1] + reach), tf.int32), available)
+    return tf.raw_ops.ScaleAndTranslate(
+        images=image[tf.newaxis, first[0] : last[0], first[1] : last[1]],
+        size=shape,
+        scale=scale,
+        translation=tf.cast(first, tf.float32) * scale - tf.cast(start, tf.float32),
+        kernel_type="triangle",
+        antialias=True,
+    )[0]
+
+
+def nearest_region_in_graph(label_map, size, start, shape):
+    """A region of a label map that is resized by nearest neighbour; arguments as in `resize_region_in_graph`.
+
+    Args:
+        label_map: tensor (H, W).
+        size: (2,), int32, height and width of the whole result, in pixels.
+        start: (2,), int32, first row and column of the region.
+        shape: (2,), int32, height and width of the region; it lies inside the whole.
+
+    Returns:
+        Tensor (height, width) of the same dtype.
+    """
+    available = tf.shape(label_map)
+    scale = tf.cast(available, tf.float32) / tf.cast(size, tf.float32)
+    for axis in (0, 1):
+        centres = tf.cast(start[axis] + tf.range(shape[axis]), tf.float32) + 0.5
+        positions = tf.minimum(tf.cast(tf.floor(centres * scale[axis]), tf.int32), available[axis] - 1)
+        label_map = tf.gather(label_map, positions, axis=axis)
+    return label_map

@@ -10,6 +10,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+SCALE_DENOMINATOR = 2**20
+"""Factors are rounded to this fraction, so that sizes are computed in integers, here as in a graph."""
+
 
 def fitted_size(height: int, width: int, size: tuple[int, int]) -> tuple[int, int]:
     """The largest size of the same aspect ratio that fits into `size`. Small images are enlarged.
@@ -39,6 +42,45 @@ def fitted_size(height: int, width: int, size: tuple[int, int]) -> tuple[int, in
     if max_height * width <= max_width * height:
         return max_height, max(1, (2 * width * max_height + height) // (2 * height))
     return max(1, (2 * height * max_width + width) // (2 * width)), max_width
+
+
+def working_size(height: int, width: int, working_scale: tuple[int, int] | float) -> tuple[int, int]:
+    """The size at which a network is shown an image.
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        working_scale: (height, width) to fit into, in pixels, or a factor on the image's own sides.
+
+    Returns:
+        (height, width) in pixels, each at least 1.
+
+    Raises:
+        ValueError: a side is smaller than 1, or the factor is not above 0.
+
+    Example:
+        >>> working_size(375, 500, (180, 240)), working_size(375, 500, 0.5)
+        ((180, 240), (188, 250))
+    """
+    if isinstance(working_scale, tuple | list):
+        return fitted_size(height, width, working_scale)
+    numerator = scale_numerator(working_scale)
+    if min(height, width) < 1:
+        raise ValueError(f"Sizes must be at least 1. Received: height={height}, width={width}.")
+    return tuple(
+        max(1, (2 * side * numerator + SCALE_DENOMINATOR) // (2 * SCALE_DENOMINATOR)) for side in (height, width)
+    )
+
+
+def scale_numerator(factor: float) -> int:
+    """A factor on the sides of an image in units of 1 / `SCALE_DENOMINATOR`.
+
+    Raises:
+        ValueError: it is not above 0, or above 16.
+    """
+    if not 0 < factor <= 16:
+        raise ValueError(f"A factor on the sides of images must be above 0 and at most 16. Received: {factor!r}.")
+    return max(1, round(factor * SCALE_DENOMINATOR))
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

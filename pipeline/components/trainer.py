@@ -9,6 +9,7 @@ chief writes there. TensorFlow.
 
 from __future__ import annotations
 
+import itertools
 import math
 import pathlib
 
@@ -116,11 +117,14 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
 
     # Validation data, and a few of its pairs for the overlays.
     size, batch_size = tuple(plan["image_size"]), config.batch_size
+    crop = config.crop_size or size
     split = "validation" if plan["examples"].get("validation") else "train"
     pairs = min(plan["examples"][split], config.validation_pairs or math.inf)
-    validation_batch = _validation_batch_size(pairs, batch_size, strategy.num_replicas_in_sync)
+    whole = max(1, batch_size * crop[0] * crop[1] // (size[0] * size[1]))  # images with the pixels of a batch of crops
+    replicas = strategy.num_replicas_in_sync
+    validation_batch = _validation_batch_size(pairs, max(whole, replicas), replicas)
     validation = data.evaluation_set(transform, split=split, size=size, batch_size=validation_batch, pairs=pairs)
-    images, label_maps = _overlay_pairs(transform, split, size)
+    images, label_maps = _overlay_pairs(transform, split, size, plan["examples"][split])
 
     # The state of an earlier session, if it was killed.
     best = callbacks.BestCheckpoint(out / BEST, segmentor)
@@ -130,7 +134,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     resume = callbacks.Resume(
         out / CHECKPOINT,
         steps_per_epoch=steps,
-        batch=tuple(np.repeat(part[:1], batch_size, axis=0) for part in (images, label_maps)),
+        batch=(np.zeros((batch_size, *crop, plan["channels"]), np.uint8), np.zeros((batch_size, *crop), np.uint8)),
         best=best,
         health=health,
         seconds=config.checkpoint_seconds,
@@ -141,9 +145,10 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     # Training data, from the step at which that session ended.
     training = data.training_set(
         transform,
-        size=size,
+        size=crop,
         batch_size=batch_size,
         seed=config.seed,
+        working_scale=config.crop_size and size,
         scale=config.scale,
         photometric=config.photometric,
         initial_step=resume.step,
@@ -212,8 +217,8 @@ def _validation_batch_size(images: int, batch_size: int, replicas: int) -> int:
     )
 
 
-def _overlay_pairs(transform, split, size) -> tuple[np.ndarray, np.ndarray]:
-    """A few pairs, evenly spread over the split: images (N, H, W, C) and label maps (N, H, W), uint8."""
-    pairs = list(data.evaluation_set(transform, split=split, size=size, batch_size=1))
-    selected = pairs[:: math.ceil(len(pairs) / NUM_OVERLAYS)]
+def _overlay_pairs(transform, split, size, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """A few pairs, evenly spread over the `count` of the split: images (N, H, W, C) and label maps (N, H, W), uint8."""
+    pairs = data.evaluation_set(transform, split=split, size=size, batch_size=1)
+    selected = list(itertools.islice(pairs, 0, None, math.ceil(count / NUM_OVERLAYS)))
     return tuple(np.concatenate([np.asarray(pair[part]) for pair in selected]).astype(np.uint8) for part in (0, 1))

@@ -109,22 +109,34 @@ def check_sizes(config: Config):
     Raises:
         ValueError: a batch, or an image that the augmentation enlarged, would be too large.
     """
-    if config.transform.image_size is None:  # derived from the data, and at most 240
+    sizes = {"transform.image_size": config.transform.image_size, "trainer.crop_size": config.trainer.crop_size}
+    given = {setting: size for setting, size in sizes.items() if size}
+    if not given:  # derived from the data, and at most 240
         return
-    height, width = config.transform.image_size
-    largest = max(1.0, config.trainer.scale[1])
+    trained, (height, width) = list(given.items())[-1]  # what a step of training sees
+    largest = 1.0 if config.trainer.crop_size else max(1.0, config.trainer.scale[1])  # crops are enlarged alone
     for name, times in (("batch_size", config.trainer.batch_size), ("scale", largest**2)):
         if height * width * times > MAX_PIXELS:
-            given = values.as_text(getattr(config.trainer, name))
+            value = values.as_text(getattr(config.trainer, name))
             raise ValueError(
-                f"`image_size` and `{name}` must together stay below {MAX_PIXELS:,} pixels. Received: "
-                f"transform.image_size={width}x{height}, trainer.{name}={given}, hence {height * width * times:,.0f}. "
+                f"`{trained.split('.')[1]}` and `{name}` must together stay below {MAX_PIXELS:,} pixels. Received: "
+                f"{trained}={width}x{height}, trainer.{name}={value}, hence {height * width * times:,.0f}. "
                 "Lower one of them; `trainer.tiles` lets a model of small images label large ones."
             )
     if config.trainer.adversarial_weight and config.trainer.label_stride > min(height, width):
         raise ValueError(
             "`label_stride` must not exceed the shorter side of the training images. Received: "
-            f"trainer.label_stride={config.trainer.label_stride}, transform.image_size={width}x{height}. Lower it."
+            f"trainer.label_stride={config.trainer.label_stride}, {trained}={width}x{height}. Lower it."
+        )
+    _check_evaluated(sizes["transform.image_size"])
+
+
+def _check_evaluated(size: tuple[int, int] | None):
+    """Refuses a working size of which one image, which no crop makes smaller in validation, is too large."""
+    if size and size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(
+            f"`image_size` must stay below {MAX_PIXELS:,} pixels. Received: transform.image_size={size[1]}x{size[0]}, hence "
+            f"{size[0] * size[1]:,}. Lower it; `trainer.tiles` lets a model of small images label large ones."
         )
 
 

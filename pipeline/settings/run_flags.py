@@ -76,6 +76,12 @@ FLAGS = {  # by group of the help
     "training": {
         "--epochs": Flag("trainer.epochs", "passes over the training split", "N"),
         "--batch-size": Flag("trainer.batch_size", "images per training step", "N"),
+        "--crop-size": Flag(
+            "trainer.crop_size",
+            "size in pixels of the parts of images that training sees",
+            "WIDTHxHEIGHT",
+            "all of the image size",
+        ),
         "--learning-rate": Flag("trainer.learning_rate", "peak learning rate of the segmentor", "RATE"),
         "--adversarial-weight": Flag(
             "trainer.adversarial_weight", "weight of the discriminator in the segmentor's loss, 0 for none", "WEIGHT"

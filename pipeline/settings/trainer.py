@@ -8,7 +8,19 @@ from typing import Annotated, Literal
 
 from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixels
 from pipeline.settings import crf as crf_settings
-from pipeline.settings.values import Checked, Fraction, Items, Number, Pixels, PositiveInt, Rate, Seed, Steps, Weight
+from pipeline.settings.values import (
+    Checked,
+    Fraction,
+    Items,
+    Number,
+    Pixels,
+    PositiveInt,
+    Rate,
+    Seed,
+    Side,
+    Steps,
+    Weight,
+)
 
 NETWORKS = pathlib.Path(__file__).resolve().parents[1] / "networks"
 
@@ -63,7 +75,9 @@ class Trainer(Checked):
     ramp: Steps = 0  # steps in which the adversarial weight then grows from 0
     on_nonfinite: Literal["stop", "restore"] = "stop"  # restore: return to the last state with finite losses
     # Training.
-    scale: tuple[Scale, Scale] = (0.75, 2.0)  # smallest and largest scale of the augmentation
+    # height, width of what a step sees of an image at its working size; None: all of it
+    crop_size: tuple[Side, Side] | None = None
+    scale: tuple[Scale, Scale] = (0.75, 2.0)  # smallest and largest scale of the augmentation, on the working size
     photometric: bool = True  # augmentation of brightness, contrast and colour
     strategy: Literal["one", "mirrored", "multiworker", "auto"] = "one"
     # auto: mixed_bfloat16 if the processor has instructions for it, otherwise float32

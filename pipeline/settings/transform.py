@@ -10,9 +10,10 @@ from pipeline.settings.values import Checked, PositiveInt, Side
 
 @dataclasses.dataclass(frozen=True)
 class Transform(Checked):
-    """Size of the training images, and weights of the classes."""
+    """Size at which images are shown to the network, and weights of the classes."""
 
-    # height, width; None: the median size, its longer side at most 240
+    # height, width that images are fitted into, in training, evaluation and service; None: the median size, its longer side at
+    # most 240. trainer.crop_size lets training see parts of them.
     image_size: tuple[Side, Side] | None = None
     class_weights: Literal["none", "inverse_square_root", "median_frequency"] = "inverse_square_root"
     examples_per_shard: PositiveInt = 64

@@ -13,6 +13,8 @@ import typing
 
 from kseg._suggestions import did_you_mean
 
+SIZES = ("transform.image_size", "trainer.crop_size")
+"""Settings that are written WIDTHxHEIGHT, or height,width."""
 SHOWN = 80
 """Characters of a wrong value that a message repeats."""
 MAX_BYTES_OF_A_FILE_NAME = 255
@@ -240,7 +242,7 @@ def read(text: str, annotation, setting: str):
     if type(None) in options and text.lower() in ("none", ""):
         return None
     kind = next(option for option in options if option is not type(None))
-    if setting == "transform.image_size" and "x" in text.lower():
+    if setting in SIZES and "x" in text.lower():
         return image_size(text)
     try:
         return _convert(text, kind)

@@ -64,11 +64,12 @@ def describe_training(config: Trainer, segmentor, discriminator, image_size, rep
         config: of the trainer.
         segmentor: the trained network.
         discriminator: its opponent, or None.
-        image_size: (height, width) of training, pixels.
+        image_size: (height, width) that images are fitted into, pixels.
         replicas: number of devices that trained in step.
     """
     network = {"name": config.model, "width": config.width, "parameters": segmentor.count_params()}
     network |= {"multiply_adds": multiply_adds(segmentor, tuple(image_size)), "image_size": list(image_size)}
+    network |= {"crop_size": config.crop_size and list(config.crop_size)}
     opponent = discriminator and {"name": config.discriminator, "parameters": discriminator.count_params()}
     return {
         "network": network,

@@ -31,6 +31,8 @@ def _facts(training: dict) -> list[tuple[str, str]]:
             f"{text.count(network['multiply_adds'])} per image of {width}\N{MULTIPLICATION SIGN}{height}",
         ),
     ]
+    if crop := network.get("crop_size"):  # earlier trainings have none
+        facts.append(("trained on", f"crops of {crop[1]}\N{MULTIPLICATION SIGN}{crop[0]}"))
     if discriminator:
         facts.append(("discriminator", f"{discriminator['name']}, {discriminator['parameters']:,} parameters"))
     return [

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kseg.data import augment as augment_module
 from kseg.data.augment import Augment
 from kseg.labels import VOID
 from kseg.pairs import resizing
@@ -87,6 +88,71 @@ def test_any_shape_becomes_the_size_without_new_ids(channels, shape):
         assert image.numpy().min() >= 0 and image.numpy().max() <= 255
 
 
+@pytest.mark.parametrize("scale", [(0.5, 0.5), (1.0, 1.0), (0.75, 2.0)])
+@pytest.mark.parametrize("shape", [(60, 80), (33, 97), (97, 33), (1, 30)])
+def test_without_a_working_scale_the_whole_pair_is_resized_bit_for_bit_and_then_cropped(shape, scale):
+    image, label_map = noise_pair(*shape)
+    augment = Augment((45, 51), scale=scale, flip=False, photometric=False)
+    for step in range(4):
+        factor, top, left, *_ = tf.random.stateless_uniform((8,), (2, step)).numpy()
+        fitted = np.array(resizing.fitted_size(*shape, (45, 51)), np.float32)
+        size = np.maximum(np.round((np.float32(scale[0]) + factor * np.float32(scale[1] - scale[0])) * fitted), 1)
+        whole = tf.image.resize(image, size.astype(np.int32), method="bilinear", antialias=True).numpy()
+        ids = tf.image.resize(label_map[..., None], size.astype(np.int32), method="nearest").numpy()[..., 0]
+        expected, expected_ids = np.zeros((45, 51, 3), np.float32), np.full((45, 51), VOID, np.uint8)
+        first = [int(np.float32(draw) * (abs(int(side) - target) + 1)) for draw, side, target in
+                 zip((top, left), size, (45, 51), strict=True)]  # fmt: skip
+        of, to = [], []
+        for start, side, target in zip(first, size.astype(int), (45, 51), strict=True):
+            length = min(side, target)
+            of.append(slice(start, start + length) if side > target else slice(0, length))
+            to.append(slice(0, length) if side > target else slice(start, start + length))
+        expected[tuple(to)], expected_ids[tuple(to)] = whole[tuple(of)], ids[tuple(of)]
+        result = augment(image, label_map, seed=(2, step))
+        np.testing.assert_array_equal(result[0].numpy(), expected)
+        np.testing.assert_array_equal(result[1].numpy(), expected_ids)
+
+
+@pytest.mark.parametrize("working_scale", [(45, 51), (90, 51), (180, 240), 1.0, 0.37, 1.9])
+@pytest.mark.parametrize("shape", [(60, 80), (33, 97), (97, 33), (1, 30), (30, 1), (150, 200)])
+def test_a_crop_is_that_of_the_whole_pair_at_its_working_scale(shape, working_scale):
+    image, label_map = noise_pair(*shape)
+    crop, whole = (30, 40), resizing.working_size(*shape, working_scale)
+    augment = Augment(crop, working_scale=working_scale, scale=(0.7, 1.6), flip=False, photometric=False)
+    for step in range(5):
+        factor, top, left, *_ = tf.random.stateless_uniform((8,), (2, step)).numpy()
+        factor = np.float32(0.7) + factor * np.float32(1.6 - 0.7)
+        size = np.maximum(np.round(factor * np.array(whole, np.float32)), 1).astype(np.int32)
+        new_image, new_label_map = (values.numpy() for values in augment(image, label_map, seed=(2, step)))
+        place = [augment_module.place_axis(tf.constant(side), target, draw) for side, target, draw in
+                 zip(size, crop, (top, left), strict=True)]  # fmt: skip
+        (row, above), (column, before) = [[int(value) for value in one] for one in place]
+        expected = tf.image.resize(image, size, antialias=True).numpy()[row : row + 30, column : column + 40]
+        ids = tf.image.resize(label_map[..., None], size, method="nearest").numpy()
+        ids = ids[row : row + 30, column : column + 40, 0]
+        inside = np.s_[above : above + expected.shape[0], before : before + expected.shape[1]]
+        np.testing.assert_allclose(new_image[inside], expected, atol=0.02)
+        np.testing.assert_array_equal(new_label_map[inside], ids)
+        assert (new_label_map == VOID).sum() == (ids == VOID).sum() + 1200 - ids.size
+        assert new_image.sum(dtype=float) == pytest.approx(new_image[inside].sum(dtype=float))
+
+
+def test_at_scale_1_a_crop_shows_the_stored_pixels_of_a_pair_at_its_working_size():
+    image, label_map = noise_pair(60, 80)
+    for working_scale in ((60, 80), 1.0):
+        augment = Augment((20, 30), working_scale=working_scale, scale=(1.0, 1.0), flip=False, photometric=False)
+        corners = set()
+        for step in range(12):
+            new_image, new_label_map = (values.numpy() for values in augment(image, label_map, seed=(0, step)))
+            row, column = next(
+                (row, column) for row in range(41) for column in range(51)
+                if (image[row : row + 20, column : column + 30] == new_image).all()
+            )  # fmt: skip
+            np.testing.assert_array_equal(new_label_map, label_map[row : row + 20, column : column + 30])
+            corners.add((row, column))
+        assert len(corners) > 8
+
+
 def test_padding_is_0_in_the_image_and_void_in_the_label_map():
     augment = Augment((48, 64), scale=(0.5, 0.9))
     image = np.full((48, 64, 3), 200, np.uint8)
@@ -150,6 +216,10 @@ def test_wrong_arguments_are_refused():
         Augment((0, 8))
     with pytest.raises(ValueError, match=r"`size` must be \(height, width\)"):
         Augment((8, 8, 3))
+    with pytest.raises(ValueError, match=r"must be above 0 and at most 16. Received: 0"):
+        Augment((8, 8), working_scale=0)
+    with pytest.raises(ValueError, match=r"must be at least 1. .* size=\(0, 8\)"):
+        Augment((8, 8), working_scale=(0, 8))
 
 
 @pytest.mark.parametrize(

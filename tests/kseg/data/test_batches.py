@@ -116,6 +116,24 @@ def test_training_batches_have_one_size_and_no_new_ids(prepared):
         assert set(np.unique(label_map)) <= {0, 1, 2, VOID}
 
 
+@pytest.mark.parametrize("working_scale", [(48, 64), 1.0])
+def test_without_augmentation_crops_of_pairs_at_their_working_size_are_seen(prepared, working_scale):
+    dataset = data.training_set(prepared, size=(16, 24), batch_size=7, augment=False, working_scale=working_scale)
+    whole = [pair[0] for pair in take(data.read_pairs(prepared, "train"))]
+    if working_scale != 1.0:
+        whole = [resizing.resize_image(image, resizing.fitted_size(*image.shape[:2], (48, 64))) for image in whole]
+    (images, label_maps), (later, _) = take(dataset, 2)
+    assert images.shape == (7, 16, 24, 3) and label_maps.shape == (7, 16, 24)
+    found = []
+    for crop in images:
+        windows = [np.lib.stride_tricks.sliding_window_view(image, (16, 24, 3)) for image in whole]
+        apart = [np.abs(window - crop).max((-1, -2, -3)).min() for window in windows]
+        found.append(int(np.argmin(apart)))
+        assert min(apart) <= 1.01  # the graph does not round
+    assert sorted(found) == list(range(7))
+    assert not np.array_equal(np.sort(images.ravel()), np.sort(later.ravel()))  # other crops in every pass
+
+
 def test_a_pair_is_augmented_differently_in_every_pass(prepared_grey):
     (first, _), (second, _), *_ = take(data.training_set(prepared_grey, size=SIZE, batch_size=2), 2)
     assert not any(np.array_equal(one, other) for one in first for other in second)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg.data.resizing_in_graph import fit_image_in_graph
-from kseg.pairs.resizing import fitted_size, resize_image
+from kseg.data.resizing_in_graph import fit_image_in_graph, working_size_in_graph
+from kseg.pairs.resizing import fitted_size, resize_image, working_size
 
 SIZES = [(1, 1), (2, 3), (7, 5), (37, 61), (64, 64), (101, 33), (181, 241), (240, 7)]
 TARGETS = [(1, 1), (5, 9), (48, 64), (97, 131), (180, 240)]
@@ -44,6 +44,16 @@ def test_a_batch_is_resized_like_each_of_its_images():
     batch = fit_image_in_graph(tf.constant(images), (20, 30)).numpy()
     for image, result in zip(images, batch, strict=True):
         np.testing.assert_array_equal(fit_image_in_graph(tf.constant(image), (20, 30)).numpy(), result)
+
+
+def test_a_factor_gives_the_same_size_in_a_graph_and_in_python():
+    sides = tf.constant([*range(1, 300), 1919, 1920, 1921, 9999, 65535])
+    for factor in (1.0, 0.999, 0.75, 2 / 3, 0.5, 1 / 3, 0.1, 0.0001, 1.5):
+        computed = tf.map_fn(lambda side, by=factor: working_size_in_graph(side, side + 1, by), sides).numpy()
+        expected = [working_size(int(side), int(side) + 1, factor) for side in sides]
+        np.testing.assert_array_equal(computed, expected)
+        exact = np.maximum(np.array(sides, float) * factor, 1)
+        assert np.abs(computed[:, 0] - exact).max() <= 0.5 + 1e-6 * 65535
 
 
 def test_fitting_into_the_same_size_changes_nothing():

@@ -140,3 +140,31 @@ def test_every_discriminator_and_encoding_reaches_the_push(discriminator, encodi
         arguments += ["--set", setting]
     assert run.main(arguments) == 0
     assert (root / "models" / f"{discriminator}-{encoding}" / "1" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize("adversarial_weight", [0.0, 0.1])
+def test_training_sees_crops_while_validation_and_the_export_keep_the_working_size(
+    prepared, tmp_path, monkeypatch, adversarial_weight
+):
+    transform, plan = prepared
+    assert plan["image_size"] == [24, 32]
+    seen = {}
+
+    def note(name):
+        def made(*arguments, **settings):
+            seen.setdefault(name, getattr(data, name)(*arguments, **settings).element_spec[0].shape.as_list())
+            return getattr(data, name)(*arguments, **settings)
+
+        return made
+
+    data = training.data
+    names = ("training_set", "evaluation_set")
+    monkeypatch.setattr(training, "data", types.SimpleNamespace(**{name: note(name) for name in names}))
+    out = tmp_path / "out"
+    out.mkdir()
+    settings = dataclasses.replace(SMALL, crop_size=(12, 20), adversarial_weight=adversarial_weight)
+    trainer(out, settings, transform=transform)
+    assert seen == {"training_set": [2, 12, 20, 3], "evaluation_set": [None, 24, 32, 3]}
+    assert json.loads((out / "saved_model/assets/export.json").read_text())["image_size"] == [24, 32]
+    network = json.loads((out / "training.json").read_text())["network"]
+    assert (network["image_size"], network["crop_size"]) == ([24, 32], [12, 20])

@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from pipeline.settings import config as settings
-from pipeline.settings import trainer
+from pipeline.settings import trainer, transform
 from pipeline.settings.presets import CONFIGS
 
 
@@ -21,6 +21,8 @@ from pipeline.settings.presets import CONFIGS
         ("transform.image_size", "240x180", (180, 240)),
         ("transform.image_size", "180,240", (180, 240)),
         ("transform.image_size", "none", None),
+        ("trainer.crop_size", "240x180", (180, 240)),
+        ("trainer.crop_size", "180,240", (180, 240)),
         ("example_gen.ignore_value", "11", 11),
         ("example_gen.ignore_value", "none", None),
         ("name", "camvid", "camvid"),
@@ -137,3 +139,26 @@ def test_the_choices_are_those_that_the_game_knows():
     assert typing.get_args(kinds["encoding"]) == tuple(ENCODINGS)
     kinds = typing.get_type_hints(settings.Transform)
     assert typing.get_args(kinds["class_weights"]) == ("none", *RULES)
+
+
+def test_the_size_that_a_step_sees_bounds_batches_and_the_working_size_bounds_itself():
+    def config(**trainer):
+        sides = transform.Transform(image_size=(4000, 4000))
+        return settings.Config(transform=sides, trainer=dataclasses.replace(settings.Config().trainer, **trainer))
+
+    with pytest.raises(
+        ValueError, match=r"`image_size` and `batch_size` must .* trainer.batch_size=16, hence 256,000,000"
+    ):
+        settings.check_sizes(config(batch_size=16))
+    settings.check_sizes(config(batch_size=16, crop_size=(512, 512), scale=(0.5, 16.0)))
+    with pytest.raises(
+        ValueError, match=r"`crop_size` and `batch_size` .* trainer.crop_size=3000x4000, trainer.batch_size=16"
+    ):
+        settings.check_sizes(config(batch_size=16, crop_size=(4000, 3000)))
+    with pytest.raises(
+        ValueError, match=r"`label_stride` must .* trainer.label_stride=8, trainer.crop_size=20x4. Lower it"
+    ):
+        settings.check_sizes(config(crop_size=(4, 20), adversarial_weight=0.1, label_stride=8))
+    huge = dataclasses.replace(config(crop_size=(64, 64)), transform=transform.Transform(image_size=(16_384, 16_384)))
+    with pytest.raises(ValueError, match=r"`image_size` must stay below 134,217,728 pixels. Received: .*=16384x16384"):
+        settings.check_sizes(huge)

@@ -69,7 +69,7 @@ def test_the_networks_are_described_with_what_they_cost():
     cost = 8 * 16 * 3 * 3 * 3 * 4
     assert multiply_adds(segmentor, (8, 16)) == cost
     network = {"name": "unet", "width": "narrow", "parameters": 112, "multiply_adds": cost, "image_size": [8, 16]}
-    assert facts["network"] == network
+    assert facts["network"] == network | {"crop_size": None}
     assert facts["discriminator"] == {"name": "two_branch", "parameters": 112}
     assert record.describe_training(Trainer(), segmentor, None, (8, 16), 1)["discriminator"] is None
     assert facts["versions"]["tensorflow"] == tf.__version__ and facts["versions"]["keras"] == keras.__version__
