@@ -27,8 +27,9 @@ What cannot be paired or read is set aside by name, and the rest is read.
 SEVERAL = """
 ## Where several readings lie in a folder
 
-The run stops and prints a command for each, with `--layout NAME` from the table above, or with two patterns. These are read on
-request alone, since another reading is the usual one:
+The run stops and prints a command for each, with `--layout NAME` from the table above, or with two patterns. Masks numbered from
+another number than their images, as img_1 to img_30 and mask_0 to mask_29, are such a case: `--set example_gen.pair_by=order`
+pairs img_1 with mask_0, `=name` with mask_1. These are read on request alone, since another reading is the usual one:
 """
 PATTERNS = """
 ## Any other folder

@@ -32,6 +32,7 @@ from kseg.pairs.layouts.implied_splits import (
     split_by_file_names,
 )
 from kseg.pairs.layouts.recognised import Recognised
+from kseg.pairs.layouts.shifted_numbers import NAME, ORDER, first_names, pair_by_order
 from kseg.pairs.layouts.split_lists import split_by_lists
 from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
 from kseg.pairs.recognisers import find_readings
@@ -66,6 +67,7 @@ def recognise_pairs(
     layout: str | None = None,
     images: str | None = None,
     masks: str | None = None,
+    pair_by: str | None = None,
     validation_share: float = 0.1,
     test_share: float = 0.1,
     data_root: str | os.PathLike | None = None,
@@ -79,6 +81,7 @@ def recognise_pairs(
             recognised.
         images: pattern of the images, with `masks`, of a folder of no known layout, such as "left/**/*_rgb.png".
         masks: pattern of the masks; what the wildcards take ties both together.
+        pair_by: "name" or "order", where the numbers of the masks are those of the images plus or minus a constant.
         validation_share: share of pairs assigned to validation if the source has no splits.
         test_share: share of pairs assigned to test if the source has no splits.
         data_root: folder outside which no file is opened; None: `root`, or the folder of the CSV file. Paths in the file may be
@@ -107,7 +110,7 @@ def recognise_pairs(
         raise _unknown_layout(root)
     if len(readings) > 1:
         raise SeveralReadingsError(root, readings)
-    (found,) = readings
+    found = _choose_pairing(readings[0], pair_by, layout, images, masks)
     if found.layout in ("", "folders"):
         with boundary.enforced():
             found = split_by_lists(found, root)
@@ -123,6 +126,35 @@ def recognise_pairs(
     if only_train and any(pair.split == "validation" for pair in listing.pairs):
         notes.append("There is no split but train, so validation is drawn from it by a hash of each key.")
     return dataclasses.replace(found, listing=listing, notes=tuple(notes))
+
+
+def _choose_pairing(found: Recognised, pair_by, layout, images, masks) -> Recognised:
+    """The reading paired by names, or by order where the numbers in the names are shifted and `pair_by` says so."""
+    by_order = pair_by_order(found.listing)
+    if by_order is None and pair_by == ORDER:
+        raise PairError(
+            "no_shifted_numbers",
+            "Only files whose numbers are shifted by a constant can be paired by order. Received: none such",
+            printable(found.root),
+            "Leave pair_by out.",
+        )
+    if by_order is None or pair_by == NAME:
+        return found
+    if pair_by == ORDER:
+        note = f"Images and masks are paired by the order of their numbers: {first_names(by_order)}."
+        return dataclasses.replace(found, listing=by_order, notes=(*found.notes, note))
+    given = {"--layout": layout, "--images": images, "--masks": masks}
+    options = [text for flag, value in given.items() if value for text in (flag, value)]
+    readings = [
+        dataclasses.replace(
+            found,
+            listing=listing,
+            name=f"{found.name}, {first_names(listing)}",
+            options=(*options, "--set", f"example_gen.pair_by={way}"),
+        )
+        for way, listing in ((NAME, found.listing), (ORDER, by_order))
+    ]
+    raise SeveralReadingsError(found.root, readings)
 
 
 def _keep_inside(listing: Listing, boundary: Boundary) -> Listing:

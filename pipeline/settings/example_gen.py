@@ -72,6 +72,8 @@ class ExampleGen(Checked):
     layout: Literal[*LAYOUTS] | None = None
     images: Name | None = None  # pattern of the images in a folder of no known layout, and of the masks
     masks: Name | None = None
+    # what pairs files whose numbers are shifted, such as img_1 to img_30 with mask_0 to mask_29; None: such files stop the run
+    pair_by: Literal["name", "order"] | None = None
     # which of the two counts in masks that have both; None: what is possible in all of them
     mask_reading: Literal["values", "colours"] | None = None
     # sample of 16-bit images that becomes 255; None: the largest one in the data

@@ -75,6 +75,7 @@ def _recognise(root, config, classes) -> Recognised:
             layout=config.layout,
             images=config.images,
             masks=config.masks,
+            pair_by=config.pair_by,
             validation_share=config.validation_share,
             test_share=config.test_share,
             data_root=config.data_root,
