@@ -42,6 +42,8 @@ SOURCES = {
     "deeplabv3": "Chen 2017",
     "deeplabv3plus": "Chen 2018",
     "pspnet": "Zhao 2017",
+    "fpn": "Kirillov 2019",
+    "light_fpn": "ours",
     "dilated": "Yu 2016",
     "patch_classifier": "Ciresan 2012",
 }

@@ -6,11 +6,15 @@ A component's module is imported only when the component has to run, so a run in
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import pathlib
 
+from kseg._weight_packages import WEIGHT_PACKAGES
 from pipeline import machines
 from pipeline.engine import progress
+from pipeline.engine.console import imports
+from pipeline.engine.contents import file_digest
 from pipeline.engine.file_digests import FileDigests
 from pipeline.engine.files import read_json
 from pipeline.engine.fingerprints import Artifact, Untracked, external
@@ -20,8 +24,9 @@ from pipeline.evaluation import gate
 from pipeline.publishing import entries, versions
 from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
+from pipeline.settings import encoders
 from pipeline.settings.example_gen import take_classes
-from pipeline.settings.trainer import check_servable, choices, crf_choice
+from pipeline.settings.trainer import Trainer, check_servable, choices, crf_choice
 from pipeline.validation.anomalies import summarize_anomalies
 
 COMPONENTS = (
@@ -89,6 +94,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     c = config
     digests = FileDigests(config.root, anew=store.verify, write=not store.explain)
     source = _source(config, digests)
+    pretrained, training_config = _pretrained(config.trainer)
     ingestion, table = take_classes(c.example_gen, config.classes)
     classes = {"classes": external(table)} if table else {}
     examples = store.run(component("example_gen"), ingestion, source=source, **classes, beam_options=beam)
@@ -121,9 +127,11 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     if c.trainer.strategy == "multiworker":
         training = machines.in_subprocess(training, config.wait_for_machines)
         if not (machines.this_machine().is_chief or store.explain):
-            store.join(training, c.trainer, choices=chosen, transform=transform, name=name)
+            store.join(training, training_config, choices=chosen, transform=transform, **pretrained, name=name)
             return
-    model = store.run(training, c.trainer, choices=chosen, resume=True, transform=transform, name=name)
+    model = store.run(
+        training, training_config, choices=chosen, resume=True, transform=transform, **pretrained, name=name
+    )
     yield "trainer", model
     _note_faults(config)
     target = pathlib.Path(config.push_to)
@@ -184,6 +192,29 @@ def _source(config, digests: FileDigests) -> Artifact:
     from pipeline.examples.sources.fingerprints import source_artifact
 
     return source_artifact(config.data, config.example_gen, digests)
+
+
+def _pretrained(trainer) -> tuple[dict[str, Artifact], Trainer]:
+    """The file of weights that the trunk begins with, as an input, and the trainer's settings without its place.
+
+    What keras.applications offers is no input: the version of Keras, which the recipe holds, stands for it.
+
+    Raises:
+        ValueError: it is not the file known here, or does not hold the encoder's weights.
+    """
+    if trainer.weights is None:
+        return {}, trainer
+    encoder = encoders.named_encoder(trainer)
+    path = encoders.weights_file(encoder, trainer.weights)
+    if encoder not in WEIGHT_PACKAGES or trainer.weights != encoders.IMAGENET:  # known by no digest: try it now
+        with imports():
+            from pipeline.networks.trunk import check_weights
+        check_weights(trainer)
+    if path is None:
+        return {}, trainer
+    weights = Artifact(path, file_digest(path), rehash=functools.partial(file_digest, path))
+    name = encoders.IMAGENET if trainer.weights == encoders.IMAGENET else encoders.FILE
+    return {"weights": weights}, dataclasses.replace(trainer, weights=name)
 
 
 def _class_names(examples: pathlib.Path) -> list[str]:

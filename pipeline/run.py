@@ -19,7 +19,7 @@ from pipeline.engine.files import check_output_folder, read_json
 from pipeline.evaluation import gate
 from pipeline.publishing import entries, versions
 from pipeline.settings import config as settings
-from pipeline.settings import run_flags
+from pipeline.settings import encoders, run_flags
 
 PROG = "python -m pipeline.run"
 NOT_BLESSED = 3
@@ -129,6 +129,7 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
     settings.check_sizes(config)
     settings.check_refinements(config)
+    encoders.check(config.trainer)
     gate.check_thresholds(config.evaluator.thresholds)
     if config.trainer.strategy == "multiworker":
         settings.check_machines(config, len(machines.this_machine().addresses))

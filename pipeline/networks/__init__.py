@@ -11,19 +11,28 @@ import importlib
 
 import keras
 
+from pipeline.settings.encoders import named_encoder
 from pipeline.settings.trainer import Trainer
 
 
-def segmentor(config: Trainer, num_classes: int, channels: int) -> keras.Model:
+def segmentor(config: Trainer, num_classes: int, channels: int, *, weights=None) -> keras.Model:
     """The network that `config.model` names, from `image` (B, H, W, channels) to logits (B, H, W, num_classes).
 
     Args:
         config: the trainer's settings.
         num_classes: K.
         channels: of the images.
+        weights: of a named encoder: a file, in place of `config.weights`.
+
+    Raises:
+        ValueError: settings or weights do not fit the network.
+        ModuleNotFoundError: the package of an encoder or of its weights is not installed.
     """
     module = importlib.import_module(f"pipeline.networks.segmentors.{config.model}")
-    return module.build(config, num_classes, input_shape=(None, None, channels))
+    options = {"input_shape": (None, None, channels)}
+    if named_encoder(config):
+        options["weights"] = weights or config.weights
+    return module.build(config, num_classes, **options)
 
 
 def discriminator(config: Trainer, num_classes: int, channels: int) -> keras.Model:

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 
 from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixels
 from pipeline.settings import crf as crf_settings
+from pipeline.settings import encoders
 from pipeline.settings.values import (
     Checked,
     Fraction,
     Items,
     Number,
     Pixels,
+    Place,
     PositiveInt,
     Rate,
     Seed,
@@ -47,8 +49,13 @@ class Trainer(Checked):
 
     model: Literal[*MODELS] = "unet"
     width: Literal["narrow", "paper"] = "narrow"  # paper: exactly the paper's network
-    # of the narrow U-Net, fine to coarse
-    filters: Annotated[tuple[Filters, ...], Items(minimum=2, maximum=8)] = (16, 32, 64, 128, 256)
+    # of the narrow unet and light_fpn, fine to coarse; while they are these, light_fpn has 32,64,96,96,128
+    filters: Annotated[tuple[Filters, ...], Items(minimum=2, maximum=8)] = encoders.UNET_FILTERS
+    # trunk of the network, one of kseg.encoders; none: the network's own. Narrow, without weights, it has a quarter of its
+    # channels if it comes in several widths; with weights it is as they were trained
+    encoder: Literal[*encoders.STRIDES] | None = None
+    # that the encoder begins with: imagenet, or a file of Keras's; none: random ones
+    weights: Annotated[str, Place()] | None = None
     epochs: PositiveInt = 80
     # after so many batches validation follows; none: after each pass over the training pairs
     steps_per_epoch: PositiveInt | None = None
@@ -140,8 +147,9 @@ def choices(config: Trainer) -> dict[str, list[str]]:
     Returns:
         Package, or table of modules -> names in it that are used; see `pipeline.engine.code_digests.code`.
     """
+    encoder = encoders.named_encoder(config)
     return {
-        "kseg.encoders.names.ENCODERS": [],  # networks behind --model import their encoders
+        "kseg.encoders.names.ENCODERS": [encoder] if encoder else [],  # networks import their own
         "pipeline.networks.segmentors": [config.model],
         "pipeline.networks.discriminators": [config.discriminator] if config.adversarial_weight else [],
         **crf_choice(config.crf is not None),

@@ -178,8 +178,9 @@ def annotations(owner: type) -> dict:
 
 
 def choices(annotation) -> tuple:
-    """The values that an annotation lists; empty where it does not list any."""
-    return typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
+    """The values that an annotation lists, beside None; empty where it does not list any."""
+    listed = [option for option in _options(annotation) if typing.get_origin(option) is typing.Literal]
+    return typing.get_args(listed[0]) if listed else ()
 
 
 def _violated(value, annotation) -> str:
@@ -191,12 +192,12 @@ def _violated(value, annotation) -> str:
         return "" if rule.allows(value) else str(rule)
     if annotation is typing.Any:
         return ""
-    if names := choices(annotation):
-        known = any(type(value) is type(name) and value == name for name in names)
-        return "" if known else f"one of {', '.join(map(str, names))}"
     options = _options(annotation)
     if len(options) > 1:
         return "" if value is None else _violated(value, next(option for option in options if option is not type(None)))
+    if names := choices(annotation):
+        known = any(type(value) is type(name) and value == name for name in names)
+        return "" if known else f"one of {', '.join(map(str, names))}"
     return _violated_by_part(value, annotation, typing.get_args(annotation))
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.encoders import names
+from kseg.encoders import features, names
 from pipeline import networks
+from pipeline.settings import encoders
 from pipeline.settings.trainer import DISCRIMINATORS, MODELS, Trainer
 from tests.conftest import ROOT
 
@@ -36,7 +37,7 @@ PAPERS_DISCRIMINATORS = {  # first filters, classes, weights that learn, pixels 
 def test_names_are_those_of_the_modules():
     assert set(MODELS) == {
         "unet", "fcn8s", "fcn16s", "fcn32s", "segnet", "segnet_basic", "deeplabv3", "deeplabv3plus", "pspnet", "dilated",
-        "patch_classifier",
+        "patch_classifier", "fpn", "light_fpn",
     }  # fmt: skip
     assert set(DISCRIMINATORS) == PAPERS_DISCRIMINATORS.keys()
 
@@ -48,9 +49,9 @@ def test_names_are_known_without_keras():
 
 
 @pytest.fixture(autouse=True)
-def no_encoder_by_name(monkeypatch):
-    """Refuses encoders by name, whose modules the trainer's recipe leaves out: see `pipeline.settings.trainer.choices`."""
-    monkeypatch.setattr(names, "ENCODERS", {})
+def only_encoders_of_the_recipe(monkeypatch):
+    """Refuses encoders by name, but those of networks that always have one; `pipeline.settings.trainer.choices` lists these."""
+    monkeypatch.setattr(names, "ENCODERS", {name: names.ENCODERS[name] for name in encoders.DEFAULT.values()})
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -96,3 +97,28 @@ def test_every_discriminator_takes_every_encoding(name, encoding, seen):
 def test_every_discriminator_takes_spectral_normalization(name):
     model = networks.discriminator(Trainer(discriminator=name, spectral_normalization=True), 5, 3)
     assert any(isinstance(layer, keras.layers.SpectralNormalization) for layer in model.layers)
+
+
+@pytest.mark.parametrize("model", encoders.NEEDS)
+def test_narrow_networks_have_a_narrow_trunk_until_it_gets_weights(model, tmp_path, symbolic, monkeypatch):
+    monkeypatch.setattr(names, "ENCODERS", {"resnet50": "kseg.encoders.resnet"})
+    given = []
+    monkeypatch.setattr(features, "fill", lambda encoder, weights, donor: given.append(weights))
+    trainer = Trainer(model=model, encoder="resnet50")
+    for weights, channels in ((None, 16), (tmp_path / "weights.h5", 64)):
+        network = networks.segmentor(trainer, 5, 3, weights=weights)
+        assert network.get_layer("conv1_conv").filters == channels
+    assert given == [tmp_path / "weights.h5"]
+
+
+def test_a_narrow_network_loads_weights_without_batch_normalization(tmp_path, monkeypatch):
+    monkeypatch.setattr(names, "ENCODERS", {"vgg16": "kseg.encoders.vgg"})
+    image = keras.Input((None, None, 3))
+    donor = keras.Model(image, kseg.encoders.vgg16(image))
+    donor.save_weights(tmp_path / "vgg16.weights.h5")
+    for model in ("unet", "fcn32s"):
+        config = Trainer(model=model, encoder="vgg16", weights=str(tmp_path / "vgg16.weights.h5"))
+        network = networks.segmentor(config, 5, 1)
+        kernel = donor.get_layer("block1_conv1").kernel.numpy().sum(axis=2, keepdims=True)
+        np.testing.assert_allclose(network.get_layer("block1_conv1").kernel, kernel, rtol=1e-5, atol=1e-6)
+        assert "block1_norm1" not in [layer.name for layer in network.layers]

@@ -1,10 +1,12 @@
-"""DeepLabv3+, on a ResNet-50 of a quarter of the channels where it is narrow."""
+"""DeepLabv3+, on a ResNet-50 of a quarter of the channels where it is narrow, or on `trainer.encoder`."""
 
 import kseg
+from pipeline.networks.trunk import encoder_option
 
 
-def build(config, num_classes, **options):
+def build(config, num_classes, *, weights=None, **options):
     """The network for `num_classes`, narrow or the paper's; options go to its constructor."""
     if config.width == "narrow":
         options |= {"width": 0.25, "depth": 50}
+    options |= encoder_option(config, weights, output_stride=16, multi_grid=(1, 2, 4))
     return kseg.DeepLabV3Plus(num_classes, **options)

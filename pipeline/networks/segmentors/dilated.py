@@ -1,11 +1,13 @@
-"""The dilated front end with the basic context module."""
+"""The dilated front end with the basic context module, on VGG16 or `trainer.encoder`."""
 
 import kseg
 from pipeline.networks.narrow import NARROW
+from pipeline.networks.trunk import encoder_option
 
 
-def build(config, num_classes, **options):
+def build(config, num_classes, *, weights=None, **options):
     """The network for `num_classes`, narrow or the paper's; options go to its constructor."""
     if config.width == "narrow":
         options |= NARROW | {"upsampling_trainable": True}
+    options |= encoder_option(config, weights, output_stride=8)
     return kseg.DilatedFrontEnd(num_classes, context="basic", **options)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kseg import encoders
+from kseg._weight_packages import WEIGHT_PACKAGES
 from kseg.encoders import efficientnet_lite
 from kseg.encoders.torch_files import read_state_dict
 
@@ -26,7 +27,7 @@ def classifier(variant, side) -> keras.Model:
     x = keras.layers.BatchNormalization(epsilon=efficientnet_lite.EPSILON, name="head_norm")(x)
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU(6.0)(x))
     model = keras.Model(image, keras.layers.Dense(1000, name="logits")(x))
-    state = read_state_dict(efficientnet_lite._weights_file(variant))
+    state = read_state_dict(WEIGHT_PACKAGES[f"efficientnet_lite{variant}"].find())
     model.get_layer("head").set_weights([state["_conv_head.weight"].transpose(2, 3, 1, 0)])
     norms = [state[f"_bn1.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
     model.get_layer("head_norm").set_weights(norms)
@@ -91,7 +92,7 @@ def test_a_missing_package_is_named_with_its_installation(monkeypatch):
 def test_a_file_of_another_digest_is_refused(monkeypatch, tmp_path):
     if not installed(0):
         pytest.skip("needs the package of the weights")
-    true = efficientnet_lite._weights_file(0)
+    true = WEIGHT_PACKAGES["efficientnet_lite0"].find()
     (tmp_path / "models").mkdir()
     shutil.copy(true, tmp_path / "models" / true.name)
     with open(tmp_path / "models" / true.name, "r+b") as file:
