@@ -19,6 +19,7 @@ COMMANDS = {
     ),
     "run": ("pipeline.run", "train: from a folder of image and mask pairs to a model that is served"),
     "predict": ("pipeline.predict", "label pictures with a pushed model"),
+    "suggest": ("pipeline.suggest", "suggest which pictures to label next, by a pushed model"),
     "tune-crf": ("pipeline.tune_crf", "search parameters of DenseCRF for a pushed model"),
     "lineage": ("pipeline.lineage", "print the data, settings, code and scores of a pushed model"),
     "gc": ("pipeline.gc", "list or remove results that no pushed model needs"),

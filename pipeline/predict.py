@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import pathlib
 import sys
 
 from pipeline.engine import progress
 from pipeline.engine.console import imports, run_command
-from pipeline.engine.files import check_output_folder, read_json, write_json
+from pipeline.engine.files import check_output_folder
 from pipeline.engine.fingerprints import external
-from pipeline.prediction.picture_files import OPTIONS, picture_files
-from pipeline.publishing.versions import find_saved_model, list_versions
+from pipeline.prediction.model_checks import check_classes, check_models
+from pipeline.prediction.picture_files import claim, picture_files
+from pipeline.publishing.entries import check_outside
+from pipeline.publishing.versions import find_saved_model
 from pipeline.settings import prediction as prediction_settings
 from pipeline.settings import refinements as refinement_settings
 
@@ -43,8 +44,8 @@ def _predict(argv: list[str], prog: str) -> int:
 
         pipeline_options(beam_options)
     models = [find_saved_model(place) for place in arguments.model]
-    _check_outside(output, models)
-    _check_classes(models)
+    check_outside(output, models)
+    check_classes(models)
     for model in models if options.crf else []:
         refinement_settings.check_unrefined(model, "Leave out --crf.")
     pictures = picture_files(arguments.input, output)
@@ -52,10 +53,9 @@ def _predict(argv: list[str], prog: str) -> int:
     # Load the models, then label.
     with imports():
         from pipeline.prediction import bulk, tables
-        from pipeline.prediction.model_checks import check_models
 
         check_models(models)
-    _claim(output, {"model": [external(model).fingerprint for model in models], **dataclasses.asdict(options)})
+    claim(output, {"model": [external(model).fingerprint for model in models], **dataclasses.asdict(options)})
     with progress.component("predict"):
         result = bulk.predict(pictures, output, models, options, beam_options)
 
@@ -74,46 +74,6 @@ def _predict(argv: list[str], prog: str) -> int:
             f"See {output / tables.UNREADABLE}."
         )
     return 0
-
-
-def _check_outside(output: pathlib.Path, models: list[pathlib.Path]):
-    """Refuses to write into a model, or among its versions, where every entry has a meaning."""
-    for model in models:
-        folder = model.absolute()
-        folder = folder.parent if folder.name in map(str, list_versions(folder.parent)) else folder
-        if output.resolve().is_relative_to(folder.resolve()):
-            raise ValueError(
-                f"`--output` must lie outside the models. Received: --output {output}. Choose another folder."
-            )
-
-
-def _check_classes(models: list[pathlib.Path]):
-    """Refuses to average models whose classes differ."""
-    names = [read_json(model / "assets" / "labels.json", keys=("names",))["names"] for model in models]
-    other = next((number for number, found in enumerate(names) if found != names[0]), None)
-    if other is not None:
-        raise ValueError(
-            f"Models must have the same classes to be averaged. Received: {', '.join(names[0])} [{models[0]}], "
-            f"{', '.join(names[other])} [{models[other]}]."
-        )
-
-
-def _claim(output: pathlib.Path, options: dict):
-    """Records the options in the output folder, unless it holds results of others.
-
-    Raises:
-        ValueError: it does.
-    """
-    file = output / OPTIONS
-    if before := read_json(file, None):
-        options = json.loads(json.dumps(options))  # tuples become lists, as they did before
-        differing = [name for name in sorted({*before, *options}) if before.get(name) != options.get(name)]
-        if differing:
-            raise ValueError(
-                "`--output` must not hold results of another model or of other options. "
-                f"Received: {file}, which differs in {', '.join(differing)}. Choose another folder, or remove that one."
-            )
-    write_json(file, options)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,14 @@ import random
 import typing
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from kseg.labels import VOID, LabelMap
-from kseg.plots.overlays import INK, MARGIN, PAPER, TEXT_SIZE, legend
+from kseg.plots.contact_sheets import Panels, arrange, panel_size
+from kseg.plots.overlays import PAPER, legend
 
-PANEL_HEIGHT, WIDEST = 250, 4 / 3  # pixels; width by height of the widest panel, into which panoramas are fitted
-SHEET_WIDTH = 1390  # pixels
-GAP = 4  # pixels between image and mask
-CAPTION = 13  # pixels, height of text
 VOID_SHADES, VOID_SQUARE = (96, 160), 8
 VOID_MARK = (1, 2, 3)  # in a legend, until the checks are drawn there
-MUTED, FRAME = (110, 110, 110), (200, 200, 200)
 
 
 class Shown(typing.NamedTuple):
@@ -60,39 +56,18 @@ def draw_sheet(pairs: list[Shown], labels: LabelMap, title: str) -> Image.Image:
     Returns:
         An RGB picture.
     """
-    panels = [draw_panels(pair, labels) for pair in pairs]
-    panel_width = max(image.width for image, _ in panels)
-    cell = 2 * panel_width + GAP, PANEL_HEIGHT + CAPTION + MARGIN
-    columns = min(len(pairs), max(1, SHEET_WIDTH // (cell[0] + 2 * MARGIN)))
-    width = max(SHEET_WIDTH // 2, MARGIN + columns * (cell[0] + 2 * MARGIN))
-    key = _with_checks(legend(_entries(pairs, labels), width))
-    heading = TEXT_SIZE + 2 * MARGIN
-    rows = -(-len(pairs) // columns)
-    sheet = Image.new("RGB", (width, heading + key.height + rows * (cell[1] + MARGIN) + MARGIN), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(TEXT_SIZE)
-    draw.text((MARGIN, heading / 2), _shorten(title, font, width - 2 * MARGIN), INK, font, anchor="lm")
-    sheet.paste(key, (0, heading - MARGIN // 2))
-    small = ImageFont.load_default(CAPTION)
-    for number, (pair, (image, mask)) in enumerate(zip(pairs, panels, strict=True)):
-        left = MARGIN + number % columns * (cell[0] + 2 * MARGIN)
-        top = heading + key.height + number // columns * (cell[1] + MARGIN)
-        height, wide = pair.label_map.shape
-        caption = _shorten(f"{pair.name}   {wide}x{height}", small, cell[0])
-        draw.text((left, top + CAPTION / 2), caption, MUTED, small, anchor="lm")
-        top += CAPTION + 6
-        for x, panel in ((left, image), (left + image.width + GAP, mask)):
-            sheet.paste(panel, (x, top))
-            draw.rectangle((x - 1, top - 1, x + panel.width, top + panel.height), outline=FRAME)
-    return sheet
+    panels = [
+        Panels(f"{pair.name}   {pair.label_map.shape[1]}x{pair.label_map.shape[0]}", *draw_panels(pair, labels))
+        for pair in pairs
+    ]
+    return arrange(panels, title, lambda width: _with_checks(legend(_entries(pairs, labels), width)))
 
 
 def draw_panels(pair: Shown, labels: LabelMap) -> tuple[Image.Image, Image.Image]:
     """The image with the outlines of its mask, and the mask in the colours of its classes, both of one size."""
-    height, width = pair.label_map.shape
-    scale = min(PANEL_HEIGHT * WIDEST / width, PANEL_HEIGHT / height)
-    size = max(1, round(scale * width)), max(1, round(scale * height))
+    size = panel_size(*pair.label_map.shape)
     picture = Image.fromarray(pair.image[..., 0] if pair.image.shape[-1] == 1 else pair.image).convert("RGB")
-    smooth = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
+    smooth = Image.Resampling.BOX if size[0] < pair.label_map.shape[1] else Image.Resampling.NEAREST
     image = np.array(picture.resize(size, smooth))
     ids = np.asarray(Image.fromarray(pair.label_map).resize(size, Image.Resampling.NEAREST))
     colours = labels.colour(ids)
@@ -138,15 +113,3 @@ def _entries(pairs: list[Shown], labels: LabelMap) -> list[tuple[str, tuple[int,
         entries.append(("void", VOID_MARK))
     hidden = labels.num_classes - int(found[: labels.num_classes].sum())
     return entries + ([(f"{hidden} more, not in these pairs", PAPER)] if hidden else [])
-
-
-def _shorten(text: str, font, width: float) -> str:
-    """Text with its middle left out where it is too long."""
-    kept = len(text)
-    while kept > 8 and font.getlength(text if kept == len(text) else _cut(text, kept)) > width:
-        kept -= 1
-    return text if kept == len(text) else _cut(text, kept)
-
-
-def _cut(text: str, kept: int) -> str:
-    return f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"

@@ -1,42 +1,30 @@
 """Labels many pictures by one SavedModel or the mean of several, through Beam; a second run continues where the first ended.
 
-Each file appears under its name only when it is complete. Pictures are read as example_gen reads them, so a picture that it would
-quarantine is listed as unreadable here. Beam; TensorFlow only in the workers that predict.
+Each file appears under its name only when it is complete; pictures that cannot be read are listed. TensorFlow only in the
+workers that predict.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-import errno
+import functools
 import io
 import json
-import os
 import pathlib
 
-import apache_beam as beam
 import numpy as np
-from apache_beam.utils import shared
 from PIL import Image
 
 from kseg import plots
-from kseg.inference import TooManyPixels
 from kseg.labels import LabelMap
-from kseg.pairs.errors import PairError, printable
-from kseg.pairs.image_files import decode_image, prepare_image
-from kseg.pairs.sides import read_file
 from kseg.postprocess.regions import clean_label_map, find_regions
-from kseg.serving.manifest import read_manifest
-from pipeline.engine import progress
-from pipeline.engine.files import scratch_folder, write_bytes
-from pipeline.examples.collecting import Collect, read_collected
-from pipeline.examples.runner_options import pipeline_options
-from pipeline.prediction import labeller, region_files, tables
-from pipeline.prediction.model_checks import read_channels
+from pipeline.engine.files import write_bytes
+from pipeline.prediction import each_picture, labeller, region_files, tables
 from pipeline.prediction.picture_files import RESULT_FOLDERS, PictureFile
-from pipeline.prediction.picture_records import Records, file_state, is_finished, picture_path, record_path
+from pipeline.prediction.picture_records import Records, picture_path, record_path
 
-LABEL_MAPS, OVERLAYS = RESULT_FOLDERS
+LABEL_MAPS, OVERLAYS = RESULT_FOLDERS[:2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,21 +59,10 @@ def predict(
         beam_options: Beam's command line.
     """
     # Label every picture.
-    progress.set_total(len(pictures))
-    names = [
-        (os.fsencode(picture.source.absolute()), os.fsencode(picture.key)) for picture in pictures
-    ]  # not all are text
-    with scratch_folder(output) as scratch:
-        file = scratch / "outcomes.jsonl"
-        with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
-            _ = (
-                pipeline
-                | "Name pictures" >> beam.Create(names)
-                | "Spread" >> beam.Reshuffle()
-                | "Label" >> beam.ParDo(LabelPicture(output, models, options))
-                | "Collect" >> Collect(file)
-            )
-        outcomes = read_collected(file)
+    build = functools.partial(LabelPicture, output.absolute(), [model.absolute() for model in models], options)
+    outcomes = each_picture.work_on_pictures(
+        pictures, output, models[0], build, max_pixels=options.max_pixels, beam_options=beam_options
+    )
 
     # Write the tables.
     labels = LabelMap.load(models[0] / "assets")
@@ -99,62 +76,22 @@ def predict(
     return Result(count["done"], count["skipped"], count["unreadable"], regions, changed)
 
 
-class LabelPicture(beam.DoFn):
-    """(path, key) of a picture, as bytes, to {"outcome": "done", "skipped" or "unreadable", ...}; writes the picture's files.
+class LabelPicture:
+    """Labels an image, and writes the files of its picture, the record last: the work of `each_picture`.
 
     Args:
         output: folder to write below.
-        models: folders of the SavedModels; loaded once per worker process, whatever its number of threads.
+        models: folders of the SavedModels, which are loaded.
         options: `PredictionOptions`.
     """
 
     def __init__(self, output: pathlib.Path, models: list[pathlib.Path], options):
-        self._output, self._models, self._options = output.absolute(), [model.absolute() for model in models], options
-        self._handle = shared.Shared()
+        self._output, self._options = output, options
+        self._labels = LabelMap.load(models[0] / "assets")
+        self._predict = labeller.build_labeller(models, options)
 
-    def setup(self):
-        self._labels = LabelMap.load(self._models[0] / "assets")
-        self._channels = read_channels(self._models[0])
-        self._image_range = read_manifest(self._models[0])["image_range"]
-        self._predict = self._handle.acquire(lambda: labeller.build_labeller(self._models, self._options))
-
-    def process(self, names):
-        source, key = (pathlib.Path(os.fsdecode(name)) for name in names)
-        yield self._label(source, key)
-        progress.advance()
-
-    def _label(self, source, key) -> dict:
-        """Labels one picture unless it is finished; returns the outcome."""
-        try:
-            state = file_state(source)
-            if is_finished(record_path(self._output, key), state):
-                return {"outcome": "skipped"}
-            image = self._read(source)
-            label_map = self._predict(image)
-        except PairError as error:
-            return _unreadable(source, error.name, str(error))
-        except TooManyPixels as error:
-            return _unreadable(source, "too_many_pixels", str(error))
-        except OSError as error:
-            message = f"A picture must be readable. Received: {error.strerror} [{printable(source)}]."
-            return _unreadable(source, "unreadable_file", message)
-        try:
-            self._write(key, image, label_map, {"source": printable(source), **state})
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-            message = f"The paths of results must not be too long. Received: {printable(self._output / key)}. Shorten --output."
-            return _unreadable(source, "path_too_long", message)
-        return {"outcome": "done"}
-
-    def _read(self, source) -> np.ndarray:
-        """The picture (H, W, C), uint8, with the channels that the model takes."""
-        data, max_pixels = read_file(source, self._options.max_pixels), self._options.max_pixels
-        stored, _, _ = prepare_image(data, self._channels, printable(source), max_pixels, self._image_range)
-        return decode_image(stored)
-
-    def _write(self, key, image, label_map, record):
-        """Writes the picture's files, the record last."""
+    def __call__(self, image: np.ndarray, key: pathlib.Path, record: dict):
+        label_map = self._predict(image)
         cleaned = clean_label_map(label_map, min_area=self._options.min_area, max_hole=self._options.max_hole)
         label_map = cleaned.label_map
         picture = Image.frombytes("P", label_map.shape[::-1], label_map.tobytes())
@@ -164,7 +101,7 @@ class LabelPicture(beam.DoFn):
             overlay = plots.overlay(image, label_map, self._labels)
             write_bytes(picture_path(self._output, OVERLAYS, key, ".jpg"), _encode(overlay, "JPEG", quality=90))
         pixels = np.bincount(label_map.ravel(), minlength=self._labels.num_classes).tolist()
-        record |= {"key": printable(key), "height": label_map.shape[0], "width": label_map.shape[1], "pixels": pixels}
+        record |= {"height": label_map.shape[0], "width": label_map.shape[1], "pixels": pixels}
         record["moved"] = [[*classes, count] for classes, count in cleaned.changed_pixels.items()]
         if self._options.regions:
             record |= self._write_regions(key, label_map)
@@ -180,10 +117,6 @@ class LabelPicture(beam.DoFn):
         path = picture_path(self._output, region_files.FOLDER, key, ".geojson")
         write_bytes(path, json.dumps(collection).encode())
         return {}
-
-
-def _unreadable(source, fault, message) -> dict:
-    return {"outcome": "unreadable", "path": printable(source), "fault": fault, "message": message}
 
 
 def _encode(picture: Image.Image, file_format: str, **options) -> bytes:

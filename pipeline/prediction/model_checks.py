@@ -1,6 +1,6 @@
-"""What `pipeline.predict` requires of SavedModels, read from their signatures without loading them.
+"""What `pipeline.predict` and `pipeline.suggest` require of SavedModels, read from their files without loading them.
 
-Refused: damaged files, missing signatures, and models to be averaged that take different channels or scale 16 bits differently.
+Refused: damaged files, missing signatures, and models to be averaged whose classes, channels or ranges of 16 bits differ.
 TensorFlow's protocol buffers are imported when called.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import pathlib
 
 from kseg.serving.manifest import read_manifest
+from pipeline.engine.files import read_json
 
 SIGNATURES = ("probabilities", "serving_default")
 
@@ -29,6 +30,21 @@ def check_models(models: list[pathlib.Path]):
         raise ValueError(
             f"Models to be averaged must scale 16-bit images alike. Received: image_range {listed}. "
             "Train them with the same example_gen.image_range."
+        )
+
+
+def check_classes(models: list[pathlib.Path]):
+    """Refuses to average models whose classes differ.
+
+    Raises:
+        ValueError: they do.
+    """
+    names = [read_json(model / "assets" / "labels.json", keys=("names",))["names"] for model in models]
+    other = next((number for number, found in enumerate(names) if found != names[0]), None)
+    if other is not None:
+        raise ValueError(
+            f"Models must have the same classes to be averaged. Received: {', '.join(names[0])} [{models[0]}], "
+            f"{', '.join(names[other])} [{models[other]}]."
         )
 
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import glob
+import hashlib
+import json
 import os
 import pathlib
 
+from pipeline.engine.files import read_json, write_json
 from pipeline.prediction.picture_records import FOLDER, file_stem
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 """Suffixes that are taken from a folder; files that a pattern or a path names may have any."""
 
-RESULT_FOLDERS = ("label_maps", "overlays")
+RESULT_FOLDERS = ("label_maps", "overlays", "sheets")
 """Folders in the output that hold pictures."""
 
 OPTIONS = "settings.json"
@@ -52,17 +55,81 @@ def picture_files(inputs: list[str], output: pathlib.Path) -> list[PictureFile]:
     for text in inputs:
         base, files = _match(text)
         files = [file for file in files if not _is_result(file, output)]
-        if not files:
-            raise ValueError(
-                f"`--input` must match at least one picture. Received: --input {text} [in {pathlib.Path.cwd()}]. "
-                "Check the path; quote patterns, so that the shell leaves `**` alone."
-            )
+        _check_found(files, "--input", text)
         bases.append(base)
         found |= dict.fromkeys(files)
     common = pathlib.Path(os.path.commonpath([base.absolute() for base in bases]))
     pictures = [PictureFile(file, file.absolute().relative_to(common).with_suffix("")) for file in found]
     _check(pictures, output)
     return sorted(pictures, key=lambda picture: picture.key)
+
+
+def without_copies(pictures: list[PictureFile], inputs: list[str], flag: str) -> list[PictureFile]:
+    """The pictures whose bytes are those of no other file.
+
+    Args:
+        pictures: to choose from.
+        inputs: patterns, folders or files, as in `picture_files`, of the other files.
+        flag: that gave `inputs`, for the message.
+
+    Raises:
+        ValueError: an input matches no file.
+    """
+    by_size = {}
+    for text in inputs:
+        _, files = _match(text)
+        _check_found(files, flag, text)
+        for file in files:
+            if file.is_file():
+                by_size.setdefault(file.stat().st_size, []).append(file)
+
+    @functools.cache
+    def digests(size):
+        return {_digest(file) for file in by_size[size]}
+
+    def is_copy(source):
+        try:
+            size = source.stat().st_size if source.is_file() else None
+            return size in by_size and _digest(source) in digests(size)
+        except PermissionError:  # it will be listed as unreadable
+            return False
+
+    return [picture for picture in pictures if not is_copy(picture.source)]
+
+
+def _digest(file: pathlib.Path) -> bytes:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _check_found(files: list[pathlib.Path], flag: str, text: str):
+    if not files:
+        raise ValueError(
+            f"`{flag}` must match at least one picture. Received: {flag} {text} [in {pathlib.Path.cwd()}]. "
+            "Check the path; quote patterns, so that the shell leaves `**` alone."
+        )
+
+
+def claim(output: pathlib.Path, options: dict):
+    """Records the options in the output folder, unless it holds results of others.
+
+    Args:
+        output: folder to write below.
+        options: JSON values that all results in a folder have in common.
+
+    Raises:
+        ValueError: it does.
+    """
+    file = output / OPTIONS
+    if before := read_json(file, None):
+        options = json.loads(json.dumps(options))  # tuples become lists, as they did before
+        differing = [name for name in sorted({*before, *options}) if before.get(name) != options.get(name)]
+        if differing:
+            raise ValueError(
+                "`--output` must not hold results of another model or of other options. "
+                f"Received: {file}, which differs in {', '.join(differing)}. Choose another folder, or remove that one."
+            )
+    write_json(file, options)
 
 
 def _match(text: str) -> tuple[pathlib.Path, list[pathlib.Path]]:

@@ -187,3 +187,22 @@ def differences(original: pathlib.Path, copy: pathlib.Path) -> list[str]:
         elif contents.file_digest(copy / name) != contents.file_digest(path):
             found.append(f"{name}: other bytes")
     return found
+
+
+def check_outside(output: pathlib.Path, models: list[pathlib.Path]):
+    """Refuses to write results into a model, or among its versions, where every entry has a meaning.
+
+    Args:
+        output: folder to write below.
+        models: folders of SavedModels.
+
+    Raises:
+        ValueError: `output` lies in one of them, or among the versions of one.
+    """
+    for model in models:
+        folder = model.absolute()
+        folder = folder.parent if folder.name in map(str, list_versions(folder.parent)) else folder
+        if output.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(
+                f"`--output` must lie outside the models. Received: --output {output}. Choose another folder."
+            )

@@ -83,13 +83,19 @@ def build_parser(prog: str) -> Parser:
         usage="%(prog)s --model savedmodels/NAME --input 'photos/**/*.jpg' --output out [options] [-- Beam's options]",
         beam=True,
     )
-    _add_places(parser.add_argument_group("model and pictures"))
+    add_places(parser.add_argument_group("model and pictures"))
     _add_refinements(parser.add_argument_group("refinement"))
     _add_results(parser.add_argument_group("results"))
     return parser
 
 
-def _add_places(group):
+def add_places(group, output: str | None = None):
+    """Adds --model, --input, --output and --max-pixels to a group of a parser.
+
+    Args:
+        group: argument group of a `Parser`.
+        output: default of --output; None: it is required.
+    """
     add_option(
         group,
         "--model",
@@ -106,7 +112,8 @@ def _add_places(group):
         nargs="+",
         metavar="PATTERN",
     )
-    add_option(group, "--output", "folder for the results, made when missing", required=True, metavar="FOLDER")
+    results = "folder for the results, made when missing"
+    add_option(group, "--output", results, required=output is None, default=output, metavar="FOLDER")
     _add_pixels(group, "--max-pixels", "size limit of a picture in pixels; larger ones are not read")
 
 

@@ -22,7 +22,7 @@ def in_process(*arguments: str, code: str = "") -> subprocess.CompletedProcess:
 def test_alone_it_lists_the_commands_without_importing_a_framework(arguments):
     done = in_process(*arguments)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]"
-    for name in ("inspect", "run", "predict", "tune-crf", "lineage", "gc", "completion"):
+    for name in ("inspect", "run", "predict", "suggest", "tune-crf", "lineage", "gc", "completion"):
         assert sum(line.startswith(f"  {name} ") for line in done.stdout.splitlines()) == 1
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from kseg.labels import LabelMap
-from pipeline.inspection.contact_sheet import FRAME, VOID_SHADES, Shown, choose, draw_panels, draw_sheet
+from kseg.plots.contact_sheets import FRAME
+from pipeline.inspection.contact_sheet import VOID_SHADES, Shown, choose, draw_panels, draw_sheet
 
 LABELS = LabelMap(("ground", "car", "sky"), ((0, 0, 0), (100, 50, 0), (0, 0, 200)), (0, 1, 2))
 

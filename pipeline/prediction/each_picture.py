@@ -1,0 +1,141 @@
+"""One piece of work for each of many pictures, through Beam; a second run continues where the first ended.
+
+Pictures are read as example_gen reads them, so a picture that it would quarantine is listed as unreadable here, and the others go
+on. Only the outcomes come back to the submitting process. Beam.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+from collections.abc import Callable
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.utils import shared
+
+from kseg.inference import TooManyPixels
+from kseg.pairs.errors import PairError, printable
+from kseg.pairs.image_files import decode_image, prepare_image
+from kseg.pairs.sides import read_file
+from kseg.serving.manifest import read_manifest
+from pipeline.engine import progress
+from pipeline.engine.files import scratch_folder
+from pipeline.examples.collecting import Collect, read_collected
+from pipeline.examples.runner_options import pipeline_options
+from pipeline.prediction.model_checks import read_channels
+from pipeline.prediction.picture_files import PictureFile
+from pipeline.prediction.picture_records import file_state, is_finished, record_path
+
+
+def work_on_pictures(
+    pictures: list[PictureFile],
+    output: pathlib.Path,
+    model: pathlib.Path,
+    build: Callable[[], Callable[[np.ndarray, pathlib.Path, dict], None]],
+    *,
+    max_pixels: int,
+    made_by: dict | None = None,
+    beam_options: list[str],
+) -> list[dict]:
+    """Works on every picture that has no record of its present state.
+
+    Args:
+        pictures: to work on.
+        output: folder to write below.
+        model: folder of a SavedModel, which says what images it takes.
+        build: makes the work, once per worker process whatever its number of threads; picklable. The work is called with an
+            image (H, W, C), uint8, the picture's key, and the beginning of its record, and writes its files, the record last.
+        max_pixels: size limit of a picture.
+        made_by: what a record must hold besides the state of its file to be of use; it is part of the beginning of a record.
+        beam_options: Beam's command line.
+
+    Returns:
+        {"outcome": "done", "skipped" or "unreadable"} of each picture in no order; of unreadable ones also "path", "fault" and
+        "message".
+    """
+    progress.set_total(len(pictures))
+    # Names as bytes: not all are text.
+    names = [(os.fsencode(picture.source.absolute()), os.fsencode(picture.key)) for picture in pictures]
+    with scratch_folder(output) as scratch:
+        file = scratch / "outcomes.jsonl"
+        with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
+            _ = (
+                pipeline
+                | "Name pictures" >> beam.Create(names)
+                | "Spread" >> beam.Reshuffle()
+                | "Work" >> beam.ParDo(WorkOnPicture(output, model, build, max_pixels, made_by or {}))
+                | "Collect" >> Collect(file)
+            )
+        return read_collected(file)
+
+
+class WorkOnPicture(beam.DoFn):
+    """(path, key) of a picture, as bytes, to its outcome; the arguments are those of `work_on_pictures`."""
+
+    def __init__(self, output: pathlib.Path, model: pathlib.Path, build, max_pixels: int, made_by: dict):
+        self._output, self._model = output.absolute(), model.absolute()
+        self._build, self._max_pixels, self._made_by = build, max_pixels, made_by
+        self._handle = shared.Shared()
+
+    def setup(self):
+        self._channels = read_channels(self._model)
+        self._image_range = read_manifest(self._model)["image_range"]
+        self._work = self._handle.acquire(self._build)
+
+    def process(self, names):
+        source, key = (pathlib.Path(os.fsdecode(name)) for name in names)
+        yield self._work_on(source, key)
+        progress.advance()
+
+    def _work_on(self, source, key) -> dict:
+        """Works on one picture unless it is finished; returns the outcome."""
+        try:
+            state = file_state(source) | self._made_by
+            if is_finished(record_path(self._output, key), state):
+                return {"outcome": "skipped"}
+            image = self._read(source)
+        except PairError as error:
+            return _unreadable(source, error.name, str(error))
+        except OSError as error:
+            message = f"A picture must be readable. Received: {error.strerror} [{printable(source)}]."
+            return _unreadable(source, "unreadable_file", message)
+        try:
+            self._work(image, key, {"source": printable(source), "key": printable(key), **state})
+        except TooManyPixels as error:
+            return _unreadable(source, "too_many_pixels", str(error))
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            message = f"The paths of results must not be too long. Received: {printable(self._output / key)}. Shorten --output."
+            return _unreadable(source, "path_too_long", message)
+        return {"outcome": "done"}
+
+    def _read(self, source) -> np.ndarray:
+        """The picture (H, W, C), uint8, with the channels that the model takes."""
+        return read_picture(source, self._channels, self._max_pixels, self._image_range)
+
+
+def read_picture(source: pathlib.Path, channels: int, max_pixels: int, image_range: int | None) -> np.ndarray:
+    """Reads a picture as example_gen does.
+
+    Args:
+        source: path of the file.
+        channels: C, 1 or 3.
+        max_pixels: size limit.
+        image_range: sample of 16-bit images that becomes 255; None: 65535.
+
+    Returns:
+        Image (H, W, C), uint8.
+
+    Raises:
+        PairError: the file is no picture, a damaged or a too large one.
+        OSError: it cannot be read.
+    """
+    stored, _, _ = prepare_image(read_file(source, max_pixels), channels, printable(source), max_pixels, image_range)
+    return decode_image(stored)
+
+
+def _unreadable(source, fault, message) -> dict:
+    return {"outcome": "unreadable", "path": printable(source), "fault": fault, "message": message}
