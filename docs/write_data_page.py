@@ -18,11 +18,12 @@ Written by `docs/write_data_page.py` from what the code recognises; a test holds
     python -m pipeline.run --data FOLDER
 
 is enough where the layout itself says everything: it is recognised by what lies in the folder, or in the folders in it, and the
-first lines of the run say what was found ("CamVid as downloaded: 701 pairs ..."). Classes come from, in this order, `--classes`,
-`classes.csv` in the folder, the layout's own table. Splits are those of the layout, or of lists of names beside folders of
-pictures (`train.txt`, `val.txt`, `splits/test.txt`); where there are none, a hash of each key assigns them. Where train is the
-only split that has masks, validation is drawn from it by a hash, and the log says so. Splits without masks are left out by name.
-What cannot be paired or read is set aside by name, and the rest is read.
+first lines of the run say what was found ("CamVid as downloaded: 701 pairs ..."). Classes come from, in this order,
+`--classes`, `classes.csv` in the folder, the layout's own table. Splits are those of the layout, or of lists of names or a
+table beside folders of pictures (`train.txt`, `splits/test.txt`, `splits.csv` with the columns image and split, `train.csv`; a
+table that pairs otherwise than the folders do is a second reading); where there are none, a hash of each key assigns them.
+Where train is the only split that has masks, validation is drawn from it by a hash, and the log says so. Splits without masks
+are left out by name. What cannot be paired or read is set aside by name, and the rest is read.
 """
 SEVERAL = """
 ## Where several readings lie in a folder

@@ -34,6 +34,7 @@ from kseg.pairs.layouts.implied_splits import (
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.layouts.shifted_numbers import NAME, ORDER, first_names, pair_by_order
 from kseg.pairs.layouts.split_lists import split_by_lists
+from kseg.pairs.layouts.tables_beside import read_tables_beside
 from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
 from kseg.pairs.recognisers import find_readings
 
@@ -114,6 +115,7 @@ def recognise_pairs(
     if found.layout in ("", "folders"):
         with boundary.enforced():
             found = split_by_lists(found, root)
+            found = found if layout or images else read_tables_beside(found, root)
     if not found.layout and images is None:  # nothing but names describes the folders
         found = dataclasses.replace(found, listing=split_by_file_names(found.listing))
         refuse_unknown_splits(found.listing, found.root)

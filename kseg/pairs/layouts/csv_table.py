@@ -118,7 +118,7 @@ def _rows(path) -> list[dict]:
         rows = read_rows(path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise PairError("bad_table", f"{HEADER}Received: {error}", printable(path), TABLE_CURE) from error
-    rows = _with_usual_columns(rows)
+    rows = with_usual_columns(rows)
     missing = [column for column in ("image", "mask") if not rows or column not in rows[0]]
     if missing:
         found = ", ".join(map(repr, rows[0])) if rows else "no rows"
@@ -127,7 +127,7 @@ def _rows(path) -> list[dict]:
     return rows
 
 
-def _with_usual_columns(rows) -> list[dict]:
+def with_usual_columns(rows: list[dict]) -> list[dict]:
     """The rows with image, mask and split as names of the columns that mean these."""
     found = {name: next((c for c in names if rows and c in rows[0]), None) for name, names in COLUMNS.items()}
     usual = {column: name for name, column in found.items() if column}

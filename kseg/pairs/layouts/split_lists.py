@@ -69,9 +69,9 @@ def find_lists(root: pathlib.Path) -> dict[pathlib.Path, str]:
 def _read_lists(lists, pairs) -> tuple[dict[pathlib.Path, tuple[str, set[Pair]]], list[str]]:
     """Of each list that names pairs its split and these pairs; and notes about names and lists of others."""
     used, notes = {}, []
-    tails = _by_tail(pairs) if lists else {}
+    tails = by_tail(pairs) if lists else {}
     for path, split in lists.items():
-        named = [_find(line, tails) for line in read_lines(path)]
+        named = [find_named(line, tails) for line in read_lines(path)]
         keys = {key for key in named if key is not None}
         if not keys:
             notes.append(f"{printable(path)} names no pair and is not read.")
@@ -89,7 +89,7 @@ def _read_lists(lists, pairs) -> tuple[dict[pathlib.Path, tuple[str, set[Pair]]]
     return used, notes
 
 
-def _by_tail(pairs) -> dict[tuple[str, ...], set[str]]:
+def by_tail(pairs: list[Pair]) -> dict[tuple[str, ...], set[str]]:
     """Keys by the last parts of the paths of image and mask, without suffix: by all that a line may name."""
     found = collections.defaultdict(set)
     for pair in pairs:
@@ -100,8 +100,13 @@ def _by_tail(pairs) -> dict[tuple[str, ...], set[str]]:
     return found
 
 
-def _find(line, tails) -> str | None:
-    """The key of the one pair that a line names, or None."""
+def find_named(line: str, tails: dict[tuple[str, ...], set[str]]) -> str | None:
+    """The key of the one pair that a line names, or None.
+
+    Args:
+        line: a path or name, with or without suffix.
+        tails: from `by_tail`.
+    """
     for name in (line, re.split(r"[\s,;]", line)[0]):
         stem, suffix = os.path.splitext(name.replace("\\", "/"))
         parts = pathlib.PurePosixPath(stem if suffix.lower() in IMAGE_SUFFIXES else stem + suffix).parts
@@ -123,7 +128,18 @@ def _assign(found, used, notes) -> Recognised:
             )
         splits |= dict.fromkeys(keys, split)
         first |= dict.fromkeys(keys, path)
-    names = ", ".join(printable(path) for path in used)
+    return apply_splits(found, splits, [printable(path) for path in used], notes)
+
+
+def apply_splits(found: Recognised, splits: dict[str, str], places: list[str], notes: list[str]) -> Recognised:
+    """The reading with splits by key. Pairs without one are left out if there is a train split, otherwise they are train.
+
+    Args:
+        found: pairs without splits.
+        splits: of the pairs by key.
+        places: where the splits are from, for the log.
+        notes: for the log, behind that line.
+    """
     rest = None if "train" in splits.values() else "train"
 
     def assign(pair):
@@ -132,7 +148,7 @@ def _assign(found, used, notes) -> Recognised:
 
     listing = found.listing.map_pairs(assign)
     left_out = len(found.listing.pairs) - len(listing.pairs)
-    notes = [f"Splits are those of {names}.", *notes]
+    notes = [f"Splits are those of {', '.join(places)}.", *notes]
     if rest:
         notes.append("Pairs in no list are train.")
     elif left_out:
