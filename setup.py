@@ -34,9 +34,20 @@ EXTRAS = {
     "metrics": ["scipy>=1.14"],
     "plots": ["matplotlib>=3.9"],
     "postprocess": ["scikit-image>=0.25", "scipy>=1.14"],
+    "serve": [
+        "grpcio>=1.70",
+        "h11>=0.14",
+        "open-inference-grpc>=2,<3",
+        "prometheus-client>=0.21",
+        "scikit-image>=0.25",
+        "scipy>=1.14",
+        "starlette>=0.45",
+        "tensorflow-serving-api>=2.21,<2.22",
+        "uvicorn>=0.34",
+    ],
 }
 PIPELINE = sorted(
-    {requirement for extra in EXTRAS.values() for requirement in extra}
+    {requirement for name, extra in EXTRAS.items() if name != "serve" for requirement in extra}
     | {"apache-beam>=2.77,<2.78", "google-crc32c>=1.5", "jinja2>=3.1", "rich>=13", "tensorboard>=2.20"}
 )
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.12", "setuptools"]
@@ -61,7 +72,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["kseg", "kseg.*", "pipeline", "pipeline.*"]),
-    package_data={"pipeline.report": ["*.j2"], "pipeline.report.sections": ["*.j2"]},
+    package_data={"pipeline.report": ["*.j2"], "pipeline.report.sections": ["*.j2"], "pipeline.server": ["page/*"]},
     entry_points={"console_scripts": ["kseg = kseg.__main__:main"]},
     install_requires=REQUIRED + (PIPELINE if (ROOT / MARKER).exists() else []),
     extras_require={**EXTRAS, "pipeline": PIPELINE, "test": TEST},

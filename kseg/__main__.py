@@ -20,6 +20,7 @@ COMMANDS = {
     "run": ("pipeline.run", "train: from a folder of image and mask pairs to a model that is served"),
     "predict": ("pipeline.predict", "label pictures with a pushed model"),
     "suggest": ("pipeline.suggest", "suggest which pictures to label next, by a pushed model"),
+    "serve": ("pipeline.serve", "serve a pushed model over REST and gRPC"),
     "tune-crf": ("pipeline.tune_crf", "search parameters of DenseCRF for a pushed model"),
     "lineage": ("pipeline.lineage", "print the data, settings, code and scores of a pushed model"),
     "gc": ("pipeline.gc", "list or remove results that no pushed model needs"),
@@ -38,7 +39,19 @@ PACKAGES = (
     "tensorboard",
     "tensorflow_datasets",
 )
-"""Of the extra `pipeline`, without which all but `lineage` and `gc` fail sooner or later."""
+"""Of the extra `pipeline`, without which all but `lineage`, `gc` and `serve` fail sooner or later."""
+SERVE_PACKAGES = (
+    "grpc",
+    "h11",
+    "open_inference",
+    "prometheus_client",
+    "scipy",
+    "skimage",
+    "starlette",
+    "tensorflow_serving",
+    "uvicorn",
+)
+"""Of the extra `serve`."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,10 +75,11 @@ def _dispatch(argv: list[str]) -> int:
         cure = did_you_mean(name, [*COMMANDS, "completion"], otherwise="See kseg --help.")
         return _refuse(f"Unknown command {name!r}. Received: kseg {' '.join([name, *rest])}.{cure}")
     asks_for_help = not {"-h", "--help"}.isdisjoint(rest)
-    if name not in ("lineage", "gc") and not asks_for_help and (missing := _missing_packages()):
+    extra, packages = ("serve", SERVE_PACKAGES) if name == "serve" else ("pipeline", PACKAGES)
+    if name not in ("lineage", "gc") and not asks_for_help and (missing := _missing_packages(packages)):
         return _refuse(
-            f"`kseg {name}` requires the extra `pipeline`. Received: no package {', '.join(missing)}. "
-            "Install it with `pip install 'kseg[pipeline]'`."
+            f"`kseg {name}` requires the extra `{extra}`. Received: no package {', '.join(missing)}. "
+            f"Install it with `pip install 'kseg[{extra}]'`."
         )
     return importlib.import_module(COMMANDS[name][0]).main(rest, prog=f"kseg {name}")
 
@@ -101,8 +115,8 @@ def _complete(arguments: list[str]) -> int:
     return 0
 
 
-def _missing_packages() -> list[str]:
-    return [package for package in PACKAGES if importlib.util.find_spec(package) is None]
+def _missing_packages(packages: tuple[str, ...]) -> list[str]:
+    return [package for package in packages if importlib.util.find_spec(package) is None]
 
 
 def _refuse(message: str) -> int:

@@ -22,7 +22,7 @@ def in_process(*arguments: str, code: str = "") -> subprocess.CompletedProcess:
 def test_alone_it_lists_the_commands_without_importing_a_framework(arguments):
     done = in_process(*arguments)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]"
-    for name in ("inspect", "run", "predict", "suggest", "tune-crf", "lineage", "gc", "completion"):
+    for name in ("inspect", "run", "predict", "suggest", "serve", "tune-crf", "lineage", "gc", "completion"):
         assert sum(line.startswith(f"  {name} ") for line in done.stdout.splitlines()) == 1
 
 
@@ -63,6 +63,8 @@ def test_a_missing_extra_is_named_before_any_work():
         "error: `kseg run` requires the extra `pipeline`. Received: no package scipy. "
         "Install it with `pip install 'kseg[pipeline]'`.\n",
     )
+    done = in_process("serve", "nowhere", code=hide)
+    assert "`kseg serve` requires the extra `serve`. Received: no package scipy." in done.stderr
     assert in_process("gc", "--root", "nowhere", code=hide).stderr.startswith(
         "error: --root must be the folder of a store."
     )
@@ -80,7 +82,7 @@ def scripts():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("", {"inspect", "run", "predict", "tune-crf", "lineage", "gc", "completion"}),
+        ("", {"inspect", "run", "predict", "suggest", "serve", "tune-crf", "lineage", "gc", "completion"}),
         ("pre", {"predict"}),
         ("run --mod", {"--model"}),
         ("run --model f", {"fcn8s", "fcn16s", "fcn32s"}),
@@ -92,6 +94,8 @@ def scripts():
         ("predict --regions ", {"csv", "json", "geojson", "coco"}),
         ("run --data setup.p", {"setup.py"}),
         ("gc --del", {"--delete"}),
+        ("serve --lo", {"--log"}),
+        ("serve --log ", {"text", "json"}),
         ("inspect --sh", {"--show"}),
         ("inspect --show ki", {"kitty"}),
         ("inspect setup.p", set()),  # nothing of ours, so bash completes files

@@ -11,11 +11,12 @@ import pytest
 from pipeline.engine import console
 from tests.conftest import ROOT
 
-COMMANDS = ("run", "predict", "tune_crf", "lineage", "gc")
+COMMANDS = ("run", "predict", "serve", "tune_crf", "lineage", "gc")
 REQUIRED = {
     "predict": ["--model", "nowhere", "--input", "x", "--output", "out"],
     "tune_crf": ["--model", "nowhere", "--data", "nowhere"],
     "lineage": ["nowhere"],
+    "serve": ["nowhere"],
 }
 
 
@@ -27,14 +28,19 @@ def command(name: str):
 def test_every_command_refuses_an_unknown_argument_with_status_2_and_a_suggestion(name, capsys):
     assert command(name).main([*REQUIRED.get(name, []), "--hepl"]) == 2
     assert capsys.readouterr().err.startswith("error: Unknown argument '--hepl'. Received: ")
-    known = {"run": "--epochs", "predict": "--overlays", "tune_crf": "--trials", "lineage": "--json", "gc": "--delete"}[
-        name
-    ]
+    known = {
+        "run": "--epochs",
+        "predict": "--overlays",
+        "serve": "--versions",
+        "tune_crf": "--trials",
+        "lineage": "--json",
+        "gc": "--delete",
+    }[name]
     assert command(name).main([*REQUIRED.get(name, []), known[:-1]]) == 2
     assert capsys.readouterr().err.endswith(f"Did you mean {known!r}?\n")
 
 
-@pytest.mark.parametrize("name", ("predict", "tune_crf", "lineage"))
+@pytest.mark.parametrize("name", ("predict", "serve", "tune_crf", "lineage"))
 def test_every_command_refuses_missing_arguments_with_status_2(name, capsys):
     assert command(name).main([]) == 2
     assert "Received: none [the following arguments are required: " in capsys.readouterr().err
