@@ -101,6 +101,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     yield "example_gen", examples
     if not store.explain:
         gate.check_thresholds(c.evaluator.thresholds, _class_names(examples.path))
+        gate.object_id(c.evaluator.object_class, _class_names(examples.path))
     statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
     yield "statistics_gen", statistics
     if not store.explain:

@@ -61,12 +61,13 @@ def evaluator(
         beam_options: Beam's command line.
 
     Raises:
-        ValueError: the data set has no such split, the split has no labelled pixel, a threshold or refinement does not exist, the
-            model already refines its predictions by the DenseCRF that is to be scored, or the baseline does not load.
+        ValueError: the data set has no such split, the split has no labelled pixel, a class, threshold or refinement does not
+            exist, the model already refines its predictions by the DenseCRF that is to be scored, or the baseline does not load.
     """
     # Check the settings against the data and the models, before anything is predicted.
     labels = LabelMap.load(examples)
     gate.check_thresholds(config.thresholds, labels.names)
+    objects = gate.object_id(config.object_class, labels.names)
     refinements = _refinements(config, model, transform)
     split, num_images = _choose_split(config.split, examples)
     incomparable = _why_incomparable(baseline, labels.names) if baseline else None
@@ -77,7 +78,7 @@ def evaluator(
     # Count every pair: as served, at the training size, by the baseline, refined, by the oracles.
     saved_model, size = model / "saved_model", (labels.num_classes, config.boundary_tolerance)
     count = functools.partial(count_pairs, out, examples, split, beam_options=beam_options)
-    original = count(CountPairs(saved_model, "serve_bytes", *size))
+    original = count(CountPairs(saved_model, "serve_bytes", *size, object_class=objects))
     fitted = count_pairs(out, transform, split, CountPairs(saved_model, "serving_default", *size), beam_options)
     _check_labelled(original.matrix, split, examples)
     theirs = None if incomparable or not baseline else count(CountPairs(baseline, "serve_bytes", *size))

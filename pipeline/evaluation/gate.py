@@ -105,6 +105,26 @@ def check_thresholds(thresholds: dict[str, float], classes: list[str] | None = N
             )
 
 
+def object_id(name: str | None, classes: list[str]) -> int | None:
+    """The id of the class whose connected objects are compared; None: none are.
+
+    Args:
+        name: `evaluator.object_class`.
+        classes: names of the data's classes.
+
+    Raises:
+        ValueError: there is no such class.
+    """
+    if name is None:
+        return None
+    if name not in classes:
+        raise ValueError(
+            f"`object_class` must be a class of the data. Received: evaluator.object_class={name!r}."
+            f"{did_you_mean(name, classes)} Classes: {', '.join(classes)}."
+        )
+    return list(classes).index(name)
+
+
 def apply_thresholds(
     thresholds: dict[str, float], scores: dict, slices: dict, classes: list[str], images: int
 ) -> list[dict]:

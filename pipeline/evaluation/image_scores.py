@@ -24,7 +24,7 @@ class ScoredImages:
         keys: (N,), strings.
         traits: (N,) numbers by the names of `gate.THIRDS`: pixels, mean brightness in 0..255, classes in the mask.
         counts: (N, ...) integers that add up over images: "classes" (N, K, 3) of `kseg.metrics.class_counts`, "boundary"
-            (N, K, 2) and, where the model returned confidences, "calibration" (N, M, 3).
+            (N, K, 2), where the model returned confidences "calibration" (N, M, 3), and where objects are counted "rand" (N, 3).
     """
 
     keys: np.ndarray
@@ -51,6 +51,8 @@ class ScoredImages:
         scores = metrics.scores_of_counts(sums["classes"]) | metrics.boundary_scores(sums["boundary"])
         if "calibration" in sums:
             scores["expected_calibration_error"] = metrics.expected_calibration_error(sums["calibration"])
+        if "rand" in sums:
+            scores |= metrics.rand_scores(sums["rand"])
         return {name: None if isinstance(score, float) and np.isnan(score) else score for name, score in scores.items()}
 
     def mean_ious(self) -> np.ndarray:

@@ -127,11 +127,20 @@ class CountPairs(PredictPairs):
         num_classes: K.
         tolerance: of boundaries, pixels.
         refinement: as of `PredictPairs`.
+        object_class: id of the class whose connected objects are counted, too, as "rand" (3,); None: none are.
     """
 
-    def __init__(self, saved_model, signature: str, num_classes: int, tolerance: float, refinement=None):
+    def __init__(
+        self,
+        saved_model,
+        signature: str,
+        num_classes: int,
+        tolerance: float,
+        refinement=None,
+        object_class: int | None = None,
+    ):
         super().__init__(saved_model, signature, refinement)
-        self._num_classes, self._tolerance = num_classes, tolerance
+        self._num_classes, self._tolerance, self._object_class = num_classes, tolerance, object_class
 
     def process(self, pairs):
         predictions = self.predict([image_bytes for _, image_bytes, _ in pairs])
@@ -141,6 +150,8 @@ class CountPairs(PredictPairs):
                 extra_counts["calibration"] = metrics.calibration_counts(
                     truth, label_map, confidence, self._num_classes
                 )
+            if self._object_class is not None:
+                extra_counts["rand"] = metrics.rand_counts(truth, label_map, self._num_classes, self._object_class)
             yield from _count(pair, truth, label_map, self._num_classes, self._tolerance, extra_counts)
 
 

@@ -24,6 +24,8 @@ class Evaluator(Checked):
     )  # by score, see pipeline/evaluation/gate.py
     # pixels between predicted and true boundary that still match
     boundary_tolerance: Annotated[float, Number(minimum=0, maximum=100)] = 2.0
+    # class whose connected objects, such as cells, are compared by the foreground-restricted Rand score; none: not reported
+    object_class: Name | None = None
     # scored in addition to the served model, see pipeline/settings/refinements.py
     refinements: Annotated[tuple[Name, ...], Items(maximum=16, distinct=True)] = ()
     crf: crf_settings.Parameters | None = None  # parameters of the refinement crf, as in trainer.crf; none: auto

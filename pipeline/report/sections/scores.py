@@ -13,7 +13,11 @@ MEASURES = {
     "mean_accuracy": "mean accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
     "boundary_f1": "boundary F1",
+    "foreground_rand": "Rand score of objects",
+    "rand_split": "of them, not cut apart",
+    "rand_merge": "of them, not run together",
 }
+"""The last three only where objects were counted."""
 CLASS_SCORES = ("iou", "precision", "recall", "class_boundary_f1")
 
 
@@ -24,7 +28,7 @@ def contents(run: Run) -> dict:
         "scores": run.scores,
         "plan": run.plan,
         "manifest": read_manifest(run.artifacts["trainer"] / "saved_model"),
-        "measures": MEASURES,
+        "measures": {key: name for key, name in MEASURES.items() if key in run.scores["original_size"]},
         "classes": class_rows(run),
         "compared": bool(baseline and baseline["compared"]),
         "refinements": run.scores["refinements"],

@@ -78,6 +78,23 @@ def test_outlines_and_confidences_are_scored_as_kseg_scores_the_keras_models_lab
     assert scores["training_size"]["expected_calibration_error"] == pytest.approx(expected, abs=1e-6)
 
 
+def test_objects_are_scored_where_asked_for_as_kseg_scores_the_keras_models_label_maps(evaluate, finished):
+    import keras
+
+    from kseg.serving import exporting as serving
+
+    model, counts = keras.saving.load_model(finished.trainer / "model.keras"), 0
+    for image, truth in finished.pairs["test"]:
+        label_map = serving.predict_label_maps(model, finished.image_size, image[None])[0][0]
+        counts += metrics.rand_counts(truth, label_map, num_classes=3, object_class=1)
+    found = evaluate(object_class="left")
+    for name, expected in metrics.rand_scores(counts).items():
+        assert found["original_size"][name] == pytest.approx(expected) and 0 < expected <= 1
+    assert "foreground_rand" in found["slices"]["size=small"]
+    with pytest.raises(ValueError, match=r"object_class='lift'\. Did you mean 'left'\?"):
+        evaluate(object_class="lift")
+
+
 def test_every_slice_is_scored_on_its_images_and_thresholds_apply_to_it(evaluate, finished):
     sizes = sorted(label_map.size for _, label_map in finished.pairs["test"])
     scores = evaluate(thresholds={"iou/left@size=small": 0.5, "mean_iou@size=large": 1.0})
