@@ -73,6 +73,8 @@ def page() -> str:
             "| --- | --- |",
             "| `classes.csv` | The columns value, name, red, green, blue. |",
             *(f"| `{name}` | {first_line(read)} |" for name, read in class_files.READERS.items()),
+            f"| `colormap.csv`, `palette.txt`, `class_colours.tsv`, ... | {first_line(class_files.read_text_table)} |",
+            f"| `colors.json`, `classes.json`, `legend.json`, ... | {first_line(class_files.read_json_table)} |",
             "",
             "| `--classes` | source |",
             "| --- | --- |",

@@ -9,28 +9,142 @@ import re
 
 from kseg._extras import extra
 from kseg._spreadsheets import read_rows
+from kseg.labels import COLUMNS as VALUE_COLUMNS
 from kseg.labels import voc_colour
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import check_file
+from kseg.pairs.folder_files import check_file, may_list
+from kseg.pairs.layouts.colour_tables import list_names, read_colour_lines, read_json_rows
 from kseg.pairs.layouts.matching import file_in, read_lines
 from kseg.pairs.layouts.recognised import Classes
 
+NAMED_AFTER_CLASSES = re.compile(
+    r"(semantic|seg|index|id)*(class(es)?|labels?|colou?rs?|palette|legend|names)"
+    r"(dict|table|list|map(ping)?|s|to|colou?rs?|codes?|names?|labels?|class(es)?|id|index|rgb|legend|palette|info|def)*"
+)
+"""Names of files that may hold a table of classes, without separators: colormap, class_colours, labels, palette, ..."""
+
+SUFFIXES = (".csv", ".json", ".tsv", ".txt")
+
 
 def find_classes(root: pathlib.Path) -> Classes | None:
-    """The table that lies in a folder under one of the names that data sets use, or None."""
-    for name, read in READERS.items():
+    """The table that lies in a folder under one of the names that data sets and label tools use, or None.
+
+    Names that other programs use, too, and names of no fixed form such as colormap.csv count where the file holds a table.
+
+    Raises:
+        PairError: a file of a fixed name holds another thing, or two files of other names hold different tables.
+    """
+    for name in READERS:
         if path := file_in(root, name):
-            return read(path)
-    tables = (
-        sorted(path for path in root.iterdir() if path.suffix.lower() in (".yaml", ".yml")) if root.is_dir() else []
-    )
-    return read_yaml(tables[0]) if len(tables) == 1 else None
+            table = _table_or_none(path) if name in COMMON else read_known_file(path)
+            if table:
+                return table
+    if not (root.is_dir() and may_list(root)):
+        return None
+    tables = [table for path in _other_tables(root) if (table := _table_or_none(path))]
+    if len({_meaning(table) for table in tables}) > 1:
+        raise PairError(
+            "two_tables",
+            f"A folder must have one table of classes. Received: {' and '.join(table.source for table in tables)}",
+            printable(root),
+            "Choose one with --classes FILE.",
+        )
+    return tables[0] if tables else None
 
 
-def read_yaml(path: pathlib.Path) -> Classes | None:
-    """The `names` of a YAML file, as Ultralytics has them, by value; 255 is void; None if there are none."""
-    names = yaml_names(path)
-    return _classes([(v, n, voc_colour(v)) for v, n in names.items()], path, void=255) if names else None
+def _other_tables(root) -> list[pathlib.Path]:
+    """The files in a folder that are named after classes, and its YAML if it has one."""
+    paths = sorted(path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
+    named = [path for path in paths if _is_named_after_classes(path) and path.name.lower() not in READERS]
+    yaml = [path for path in paths if path.suffix.lower() in (".yaml", ".yml")]
+    return named + (yaml if len(yaml) == 1 else [])
+
+
+def _is_named_after_classes(path) -> bool:
+    stem, suffix = re.sub(r"[\W_]", "", path.stem.lower()), path.suffix.lower()
+    return suffix in SUFFIXES and stem + suffix != "classes.csv" and bool(NAMED_AFTER_CLASSES.fullmatch(stem))
+
+
+def _table_or_none(path) -> Classes | None:
+    try:
+        return read_known_file(path)
+    except PairError:
+        return None
+
+
+def _meaning(table: Classes) -> tuple:
+    """What two tables must have in common to be one: names, and values."""
+    return tuple((value, name) for value, name, _ in table.rows)
+
+
+def possible_tables(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Every file in a folder, there or not, that `find_classes` would read."""
+    others = _other_tables(folder) if folder.is_dir() and may_list(folder) else []
+    return [*(folder / name for name in READERS), *others]
+
+
+def read_known_file(path: pathlib.Path) -> Classes | None:
+    """The table of a file, by its name or else by its suffix; None for a CSV that is not of these forms, as classes.csv.
+
+    Raises:
+        PairError: the content is another.
+    """
+    name, suffix = path.name.lower(), path.suffix.lower()
+    if name in READERS:
+        return READERS[name](path)
+    if name.startswith("config") and suffix == ".json":
+        return read_vistas(path)
+    if suffix in (".yaml", ".yml"):
+        return read_yaml(path)
+    if suffix == ".json":
+        return read_json_table(path)
+    return read_text_table(path) if suffix in SUFFIXES else None
+
+
+def read_text_table(path: pathlib.Path) -> Classes | None:
+    """A name and a colour in each line, with or without a value and a header; or names from the background on.
+
+    None for a CSV of another form, which `LabelMap.from_csv` reads or refuses.
+
+    Raises:
+        PairError: the file is a text of another form.
+    """
+    try:
+        check_file(path)
+        if path.suffix.lower() == ".csv" and set(VALUE_COLUMNS) <= set(next(iter(read_rows(path)), {})):
+            return None
+        return _classes(read_colour_lines(path), path)
+    except (OSError, ValueError, csv.Error) as error:  # a PairError, too
+        if path.suffix.lower() == ".csv":
+            return None
+        try:
+            return _classes(list_names(read_lines(path)), path)
+        except ValueError:
+            raise _bad_line(path, "a name and a colour in each line", str(error)) from error
+
+
+def read_json_table(path: pathlib.Path) -> Classes:
+    """Names with colours or values, as an object or a list of objects, or names from the background on.
+
+    Raises:
+        PairError: it holds something else.
+    """
+    content = read_json(path)
+    try:
+        return _classes(read_json_rows(content), path)
+    except PairError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise _bad_line(path, "names with colours or values", str(error)) from error
+
+
+def read_yaml(path: pathlib.Path) -> Classes:
+    """The `names` of a YAML file by number, as Ultralytics has them; 255 is void.
+
+    Raises:
+        PairError: there are none, or other numbers.
+    """
+    return _classes(sorted((v, n, voc_colour(v)) for v, n in yaml_names(path).items()), path, void=255)
 
 
 def yaml_names(path: pathlib.Path) -> dict[int, str]:
@@ -130,6 +244,54 @@ def read_id2label(path: pathlib.Path) -> Classes:
     return _classes(rows, path)
 
 
+def read_roboflow(path: pathlib.Path) -> Classes:
+    """Values and names, as _classes.csv of Roboflow.
+
+    Raises:
+        PairError: a row is another.
+    """
+    rows = list(csv.reader(read_lines(path), skipinitialspace=True))
+    try:
+        return _classes([(int(value), name.strip(), voc_colour(int(value))) for value, name, *_ in rows[1:]], path)
+    except (IndexError, ValueError) as error:
+        raise _bad_line(path, "values and names", str(error)) from error
+
+
+def read_dataset_json(path: pathlib.Path) -> Classes:
+    """The labels of dataset.json, as nnU-Net has them: a value by name.
+
+    Raises:
+        PairError: there are none, or a label has several values.
+    """
+    try:
+        rows = sorted(
+            (int(value), str(name), voc_colour(int(value))) for name, value in read_json(path)["labels"].items()
+        )
+    except PairError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _bad_line(
+            path, "one value for each label; regions of several values cannot be read", str(error)
+        ) from error
+    return _classes(rows, path)
+
+
+def read_vistas(path: pathlib.Path) -> Classes:
+    """The labels of config.json of Mapillary Vistas; the values are their numbers from 0, and the label Unlabeled is void.
+
+    Raises:
+        PairError: it lists no labels.
+    """
+    try:
+        labels = read_json(path)["labels"]
+        rows = [(value, label["readable"], tuple(map(int, label["color"]))) for value, label in enumerate(labels)]
+    except PairError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _bad_line(path, "labels with readable and color", str(error)) from error
+    return _classes(rows, path)
+
+
 READERS = {
     "label_colors.txt": read_colour_list,
     "class_dict.csv": read_class_dict,
@@ -138,8 +300,15 @@ READERS = {
     "class_names.txt": read_class_names,
     "codes.txt": read_class_names,
     "id2label.json": read_id2label,
+    "_classes.csv": read_roboflow,
+    "dataset.json": read_dataset_json,
+    "config.json": read_vistas,
+    "data.yaml": read_yaml,
 }
 """By the name of the file."""
+
+COMMON = ("dataset.json", "config.json", "data.yaml")
+"""Names that other programs use, too."""
 
 
 def read_json(path: pathlib.Path):
@@ -151,7 +320,7 @@ def read_json(path: pathlib.Path):
     check_file(path)
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PairError(
             "bad_json", f"The file must be JSON. Received: {error}", printable(path), "Export it again."
         ) from error
@@ -159,8 +328,14 @@ def read_json(path: pathlib.Path):
 
 def _classes(rows, path, void=None) -> Classes:
     values = [value for value, _, _ in rows]
-    if not rows or not all(name for _, name, _ in rows) or not all(0 <= value <= 255 for value in values):
+    if (
+        not rows
+        or not all(isinstance(name, str) and name for _, name, _ in rows)
+        or not all(0 <= v <= 255 for v in values)
+    ):
         raise _bad_line(path, "a name for each class, with values in 0..255", f"{len(rows)} rows")
+    if not all(len(colour) == 3 and min(colour) >= 0 and max(colour) <= 255 for _, _, colour in rows):
+        raise _bad_line(path, "colours of red, green and blue in 0..255", "others")
     return Classes(tuple(rows), path.name, void if void not in values else None)
 
 

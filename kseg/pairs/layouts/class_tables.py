@@ -1,19 +1,13 @@
-"""Tables of classes by name, as text, or in a file of any form that data sets and label tools use. Standard library only.
+"""Tables of classes by name, or as text; those in files are read by `class_files`. Standard library only.
 
 voc, cityscapes, ade20k, ...            the classes of a public data set
 background=0-127,polyp=128-255          a name for each value or range of values
-class_dict.csv, labelmap.txt, ...       a file that is known by its name; any other is read by `LabelMap.from_csv`
 """
 
 from __future__ import annotations
 
-import pathlib
-
 from kseg.labels import parse_values, voc_colour
-from kseg.pairs.errors import PairError, printable
-from kseg.pairs.layouts import ade20k, camvid, cityscapes, label_tools, nnunet, vistas, voc
-from kseg.pairs.layouts.class_files import READERS, yaml_names
-from kseg.pairs.layouts.matching import file_in
+from kseg.pairs.layouts import ade20k, camvid, cityscapes, voc
 from kseg.pairs.layouts.recognised import Classes
 
 BUILT_IN = {
@@ -25,11 +19,6 @@ BUILT_IN = {
     "voc": voc.TABLE,
 }
 """By name; each names its source."""
-
-
-COMMON = ("dataset.json", "config.json", "data.yaml")
-FOUND = (*READERS, "_classes.csv", *COMMON)
-"""Names of the files that are looked for beside pairs."""
 
 
 def described_classes(text: str) -> Classes:
@@ -62,53 +51,3 @@ def described_classes(text: str) -> Classes:
             f"{', '.join(BUILT_IN)}. Received: {text} [{error}]. Correct the text."
         ) from error
     return Classes(tuple(rows), "--classes")
-
-
-def read_known_file(path: pathlib.Path) -> Classes | None:
-    """The table of a file that is known by its name; None if it is not.
-
-    Raises:
-        PairError: the file is known, and its content is another.
-    """
-    name = path.name.lower()
-    if name in READERS:
-        return READERS[name](path)
-    if name == "_classes.csv":
-        return label_tools.read_roboflow_classes(path)
-    if name == "dataset.json":
-        return nnunet.read_classes(path)
-    if name.startswith("config") and name.endswith(".json"):
-        return vistas.read_classes(path)
-    if path.suffix.lower() in (".yaml", ".yml"):
-        return _read_yaml(path)
-    return None
-
-
-def find_classes(root: pathlib.Path) -> Classes | None:
-    """The table that lies in a folder under one of the names that data sets and label tools use, or None.
-
-    Raises:
-        PairError: there is such a file, and its content is another, unless other programs use its name, too.
-    """
-    for name in FOUND:
-        if path := file_in(root, name):
-            try:
-                return read_known_file(path)
-            except PairError:
-                if name not in COMMON:
-                    raise
-    return None
-
-
-def _read_yaml(path) -> Classes:
-    """The names of a YAML file as Ultralytics writes it; the values are their numbers."""
-    names = yaml_names(path)
-    if not names or not all(0 <= value <= 255 for value in names):
-        raise PairError(
-            "bad_table",
-            f"The YAML must name classes by numbers in 0..255. Received: {names or 'no names'}",
-            printable(path),
-            "Add them under names.",
-        )
-    rows = tuple((value, name, voc_colour(value)) for value, name in sorted(names.items()))
-    return Classes(rows, path.name)

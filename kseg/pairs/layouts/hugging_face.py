@@ -214,7 +214,7 @@ def _read_rows(path) -> list[dict]:
         return list(csv.DictReader(lines, skipinitialspace=True))
     try:
         return [row for row in map(json.loads, lines) if isinstance(row, dict)]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PairError(
             "bad_json", f"Every line must be a JSON object. Received: {error}", printable(path), "Write it again."
         ) from error

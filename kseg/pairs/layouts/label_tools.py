@@ -9,7 +9,6 @@ train/a.jpg + train/a_mask.png, train/_classes.csv               Roboflow, seman
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import pathlib
 import re
@@ -18,14 +17,13 @@ import urllib.parse
 from kseg.labels import VOID, voc_colour
 from kseg.pairs.derived_masks import JoinedMasks
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.layouts.class_files import read_json, yaml_names
+from kseg.pairs.layouts.class_files import read_json, read_roboflow, yaml_names
 from kseg.pairs.layouts.matching import (
     file_in,
     find_images,
     join,
     keep_ending,
     match,
-    read_lines,
     subfolder,
     subfolders,
     walk,
@@ -340,7 +338,7 @@ def recognise_roboflow(root: pathlib.Path) -> Recognised | None:
     folders = [folder for folder in (root, *subfolders(root).values()) if file_in(folder, "_classes.csv")]
     listings, tables = [], {}
     for folder in folders:
-        tables[read_roboflow_classes(file_in(folder, "_classes.csv"))] = folder
+        tables[read_roboflow(file_in(folder, "_classes.csv"))] = folder
         every = find_images(folder)
         masks = keep_ending(every, "_mask")
         masks = dataclasses.replace(
@@ -364,22 +362,3 @@ def recognise_roboflow(root: pathlib.Path) -> Recognised | None:
             "Export all splits together.",
         )
     return Recognised("Roboflow, semantic masks", join(listings), root, next(iter(tables)))
-
-
-def read_roboflow_classes(path) -> Classes:
-    """Values and names, as _classes.csv of Roboflow.
-
-    Raises:
-        PairError: a row is another.
-    """
-    rows = list(csv.reader(read_lines(path), skipinitialspace=True))
-    try:
-        found = tuple((int(value), name.strip(), voc_colour(int(value))) for value, name, *_ in rows[1:])
-    except (ValueError, IndexError) as error:
-        raise PairError(
-            "bad_table",
-            f"_classes.csv must hold values and names. Received: {error}",
-            printable(path),
-            "Export it again.",
-        ) from error
-    return Classes(found, path.name)

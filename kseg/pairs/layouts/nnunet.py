@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from kseg.labels import voc_colour
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.layouts.class_files import read_json
+from kseg.pairs.layouts.class_files import read_dataset_json, read_json
 from kseg.pairs.layouts.matching import file_in, find_images, find_masks, join, keep_ending, match, subfolder
-from kseg.pairs.layouts.recognised import Classes, Recognised
+from kseg.pairs.layouts.recognised import Recognised
 
 FOLDERS = (("imagesTr", "labelsTr", ""), ("imagesTs", "labelsTs", "test"))
 
@@ -34,7 +33,7 @@ def recognise(root: pathlib.Path) -> Recognised | None:
             listings.append(dataclasses.replace(listing, foreign_files=[]))
         elif pictures:
             notes.append(f"{pictures.name} has no {masks} and is left out.")
-    return Recognised("nnU-Net, raw data", join(listings), root, _classes(content, table), tuple(notes))
+    return Recognised("nnU-Net, raw data", join(listings), root, read_dataset_json(table), tuple(notes))
 
 
 def _check_pictures(content, folder, table):
@@ -54,29 +53,3 @@ def _check_pictures(content, folder, table):
             printable(folder),
             "Write the slices, or the channels together, as PNG, and list them as images/ and masks/.",
         )
-
-
-def read_classes(path: pathlib.Path) -> Classes:
-    """The labels of dataset.json.
-
-    Raises:
-        PairError: it is no JSON, or gives no value for a label.
-    """
-    return _classes(read_json(path), path)
-
-
-def _classes(content, path) -> Classes:
-    try:
-        rows = sorted((int(value), str(name), voc_colour(int(value))) for name, value in content["labels"].items())
-    except AttributeError:
-        rows = []
-    except (KeyError, TypeError, ValueError) as error:
-        raise PairError(
-            "bad_json",
-            f"dataset.json must give one value for each label. Received: {error}",
-            printable(path),
-            "Regions of several values cannot be read.",
-        ) from error
-    if not rows or not all(value.isdigit() for value in map(str, (row[0] for row in rows))):
-        raise PairError("bad_json", "dataset.json must name labels. Received: none", printable(path), "Add them.")
-    return Classes(tuple(rows), path.name)

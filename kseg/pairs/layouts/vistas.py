@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pathlib
 
-from kseg.pairs.errors import PairError, printable
-from kseg.pairs.layouts.class_files import read_json
+from kseg.pairs.layouts.class_files import read_vistas
 from kseg.pairs.layouts.matching import file_in, find_images, find_masks, join, match, subfolder
-from kseg.pairs.layouts.recognised import Classes, Recognised
+from kseg.pairs.layouts.recognised import Recognised
 
 SPLITS = {"training": "train", "validation": "validation"}
 
@@ -34,21 +33,4 @@ def _recognise(root, place, table) -> Recognised | None:
         return None
     if subfolder(root, "testing"):
         notes.append("testing is left out: its labels are not published.")
-    return Recognised(f"Mapillary Vistas, {place}", join(listings), root, read_classes(config), tuple(notes))
-
-
-def read_classes(path) -> Classes:
-    """The table of a configuration; the label Unlabeled is void."""
-    try:
-        labels = read_json(path)["labels"]
-        rows = [(value, label["readable"], tuple(map(int, label["color"]))) for value, label in enumerate(labels)]
-        if not all(isinstance(name, str) and len(colour) == 3 for _, name, colour in rows):
-            raise ValueError("readable and color")
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise PairError(
-            "bad_json",
-            f"The configuration must list labels. Received: none of {error}",
-            printable(path),
-            "Copy it again.",
-        ) from error
-    return Classes(tuple(rows), path.name)
+    return Recognised(f"Mapillary Vistas, {place}", join(listings), root, read_vistas(config), tuple(notes))

@@ -10,7 +10,8 @@ import shlex
 
 from kseg.labels import LabelMap, UndeclaredVoidError
 from kseg.pairs.class_table import MaskScan, ProposedRow, format_table, propose_classes
-from kseg.pairs.layouts.class_tables import described_classes, read_known_file
+from kseg.pairs.layouts.class_files import read_known_file
+from kseg.pairs.layouts.class_tables import described_classes
 from pipeline.settings.example_gen import ExampleGen
 
 MANY = 64  # values, above which the masks are more probably smoothed than that there are so many classes

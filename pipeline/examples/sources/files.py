@@ -16,7 +16,7 @@ from kseg.pairs.conventions import find_conventions
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.folder_files import boundary_of
 from kseg.pairs.image_folder import count_channels, read_pair, recognise_pairs
-from kseg.pairs.layouts.class_tables import find_classes
+from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Listing, Pair
 from pipeline.examples.sources.classes import missing_table_error, read_classes, run_command

@@ -93,9 +93,9 @@ def source_files(place: pathlib.Path, boundary: Boundary, config: ExampleGen) ->
 
 def _tables_beside(file: pathlib.Path) -> list[pathlib.Path]:
     """Where tables of classes may lie beside a file of pairs."""
-    from kseg.pairs.layouts.class_tables import FOUND
+    from kseg.pairs.layouts.class_files import possible_tables
 
-    return [file.with_name(name) for name in ("classes.csv", *FOUND)]
+    return [file.with_name("classes.csv"), *possible_tables(file.parent)]
 
 
 def _listed(place, boundary, config) -> Iterator[pathlib.Path]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kseg.pairs.errors import PairError
-from kseg.pairs.layouts.class_tables import BUILT_IN, described_classes, find_classes, read_known_file
+from kseg.pairs.layouts.class_files import find_classes, read_known_file
+from kseg.pairs.layouts.class_tables import BUILT_IN, described_classes
 from kseg.pairs.recognisers import RECOGNISERS
 from pipeline.settings.example_gen import CLASS_TABLES, LAYOUTS
 
@@ -33,6 +34,98 @@ def test_the_files_of_data_sets_and_label_tools_are_tables_of_classes(tmp_path, 
     (tmp_path / name).write_text(text)
     labels = read_known_file(tmp_path / name).label_map()
     assert (labels.names, labels.values) == ((first, "cat"), (0, 1))
+
+
+ROWS = {
+    "header": "name,r,g,b\nbackground,0,0,0\ncat,255,0,0\n",
+    "other header": "class;rgb\nbackground;0 0 0\ncat;255 0 0\n",
+    "hex": "id\tname\tcolor\n0\tbackground\t#000000\n1\tcat\t#FF0000\n",
+    "name last": "0,0,0,background\n255,0,0,cat\n",
+    "name first": "background,0,0,0\ncat,255,0,0\n",
+    "value first": "0 background 0 0 0\n1 cat 255 0 0\n",
+    "value and colour first": "0,0,0,0,background\n1,255,0,0,cat\n",
+    "colons": "# a comment\nbackground: (0, 0, 0)\ncat: (255, 0, 0)\n",
+    "hex lines": "background #000000\ncat = #ff0000\n",
+}
+OBJECTS = {
+    "name to colour": {"background": [0, 0, 0], "cat": [255, 0, 0]},
+    "name to hex": {"background": "#000000", "cat": "#ff0000"},
+    "list": [{"name": "cat", "color": [255, 0, 0], "id": 1}, {"name": "background", "color": [0, 0, 0], "id": 0}],
+    "list without ids": [{"label": "background", "colour": "0 0 0"}, {"label": "cat", "colour": "255, 0, 0"}],
+    "below a key": {
+        "v": 2,
+        "classes": [{"title": "background", "color": "#000000"}, {"title": "cat", "color": "#ff0000"}],
+    },
+    "by value": {"0": {"name": "background", "color": [0, 0, 0]}, "1": {"name": "cat", "color": [255, 0, 0]}},
+    "by name": {"cat": {"id": 1, "color": [255, 0, 0]}, "background": {"id": 0, "color": [0, 0, 0]}},
+    "by colour": {"(0, 0, 0)": "background", "255,0,0": "cat"},
+    "rows": [["background", [0, 0, 0]], ["cat", [255, 0, 0, 255]]],
+}
+PLACES = (
+    "colormap.csv",
+    "color_map.txt",
+    "Colours.txt",
+    "palette.tsv",
+    "class-legend.txt",
+    "label colours.csv",
+    "labels_colors.txt",
+)
+
+
+@pytest.mark.parametrize("form", ROWS)
+def test_a_table_of_colours_in_lines_is_read_whatever_its_form(tmp_path, form):
+    for place in ("colormap.csv", "color_map.txt"):
+        (tmp_path / place).write_text(ROWS[form])
+        labels = read_known_file(tmp_path / place).label_map()
+        assert (labels.names, labels.values) == (("background", "cat"), (0, 1))
+        assert labels.colours == ((0, 0, 0), (255, 0, 0))
+
+
+@pytest.mark.parametrize("form", OBJECTS)
+def test_a_table_of_colours_in_json_is_read_whatever_its_form(tmp_path, form):
+    (tmp_path / "colors.json").write_text(json.dumps(OBJECTS[form]))
+    labels = find_classes(tmp_path).label_map()
+    assert (labels.names, labels.values) == (("background", "cat"), (0, 1))
+    assert labels.colours == ((0, 0, 0), (255, 0, 0))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_file_named_after_classes_or_colours_is_found(tmp_path, place):
+    (tmp_path / place).write_text(ROWS["name last"])
+    assert find_classes(tmp_path).source == place
+
+
+@pytest.mark.parametrize(
+    ("place", "content"),
+    [
+        ("labels.csv", "filename,class\na.jpg,cat\n"),
+        ("classes.txt", "cat\ndog\n"),
+        ("classes.json", '["cat", "dog"]'),
+        ("labels.json", '{"a.jpg": "cat"}'),
+        ("colors.json", '{"theme": "dark"}'),
+        ("train.txt", "0,0,0,background\n"),
+        ("colors.txt", "0,0,999,background\n"),
+        ("palette.txt", ""),
+        ("legend.json", "[" * 100_000),
+    ],
+)
+def test_a_file_of_such_a_name_that_holds_no_clear_table_is_left_alone(tmp_path, place, content):
+    (tmp_path / place).write_text(content)
+    assert find_classes(tmp_path) is None
+
+
+def test_names_that_begin_with_the_background_are_a_table(tmp_path):
+    (tmp_path / "classes.txt").write_text("background\ncat\n")
+    assert find_classes(tmp_path).label_map().values == (0, 1)
+
+
+def test_two_tables_that_differ_are_refused_and_equal_ones_are_not(tmp_path):
+    (tmp_path / "colors.json").write_text(json.dumps(OBJECTS["list"]))
+    (tmp_path / "legend.txt").write_text(ROWS["name last"])
+    assert find_classes(tmp_path).label_map().names == ("background", "cat")
+    (tmp_path / "legend.txt").write_text("0,0,0,cat\n255,0,0,background\n")
+    with pytest.raises(PairError, match="one table of classes"):
+        find_classes(tmp_path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
