@@ -6,6 +6,8 @@ import functools
 import importlib
 import inspect
 
+import keras
+
 from kseg._checks import check_choice
 
 ENCODERS = {
@@ -40,7 +42,7 @@ def encode(image, encoder, *, weights=None, **settings) -> list:
         weights: of a named encoder: None for a random start, "imagenet", or a file, see `kseg.encoders.weights.fill`.
         **settings: of the network that asks; a named encoder is built with those that it has, such as `width` or `output_stride`.
 
-    Returns: features, fine to coarse.
+    Returns: features, fine to coarse. `trunk_weights` finds the encoder's layers in the network that is built on them.
 
     Raises:
         ValueError: there is no such encoder; or `weights` come with a function, which has its own.
@@ -50,7 +52,7 @@ def encode(image, encoder, *, weights=None, **settings) -> list:
         function = _function(encoder)
         known = inspect.signature(function).parameters
         settings = {name: value for name, value in settings.items() if name in known}
-        return function(image, weights=weights, **settings)
+        return _marked(image, function(image, weights=weights, **settings))
     if not callable(encoder):
         raise ValueError(
             f"`encoder` must be a name or a function `image -> features`. Received: encoder={encoder!r}. Names: "
@@ -61,7 +63,32 @@ def encode(image, encoder, *, weights=None, **settings) -> list:
             f"`weights` must be None with an encoder that is a function. Received: weights={weights!r}. Bind them to it: "
             "functools.partial(kseg.encoders.resnet50, weights=...)."
         )
-    return encoder(image)
+    return _marked(image, encoder(image))
+
+
+def _marked(image, features: list) -> list:
+    """The features, after marking the layers between them and the image, which Keras's graph knows."""
+    for layer in keras.Model(image, features).layers:
+        layer.of_encoder = True
+    return features
+
+
+def trunk_weights(network: keras.Model) -> list:
+    """The trainable weights of the encoder that a network was built on, given by its argument `encoder`.
+
+    Args:
+        network: as its constructor returned it; a network loaded from a file does not know any more.
+
+    Raises:
+        ValueError: it was built without `encoder`.
+    """
+    marked = [layer for layer in network.layers if getattr(layer, "of_encoder", False)]
+    if not marked:
+        raise ValueError(
+            f"`network` must have been built with `encoder`. Received: {network.name}. Name one, such as "
+            'encoder="efficientnet_lite0".'
+        )
+    return [weight for layer in marked for weight in layer.trainable_weights]
 
 
 def _function(name: str):

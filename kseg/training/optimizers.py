@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import keras
+from keras import ops
 
 
 class _LayerRates:
-    """Scales the learning rate of a variable by the factor of the longest matching prefix of its layer's name."""
+    """Scales the learning rate of a variable by the factor of the longest matching prefix of its path, 0 while it is frozen."""
 
-    def __init__(self, *args, rates=None, **kwargs):
+    def __init__(self, *args, rates=None, frozen_steps=0, **kwargs):
         super().__init__(*args, **kwargs)
-        self.rates = dict(rates or {})
+        self.rates, self.frozen_steps = dict(rates or {}), frozen_steps
         if any(factor < 0 for factor in self.rates.values()):
             raise ValueError(f"`rates` must hold factors of at least 0. Received: rates={rates}.")
+        if frozen_steps < 0 or (frozen_steps and not self.rates):
+            raise ValueError(
+                "`frozen_steps` must be at least 0, and `rates` name the layers that it freezes. "
+                f"Received: frozen_steps={frozen_steps}, rates={rates}."
+            )
 
     def build(self, variables):
         super().build(variables)
         self._factors = [self._factor(variable.path) for variable in variables]
 
-    def _factor(self, path: str) -> float:
+    def _factor(self, path: str) -> float | None:
+        """The factor of a variable; None where `rates` does not name it."""
         matching = [prefix for prefix in self.rates if path.startswith(prefix)]
-        return self.rates[max(matching, key=len)] if matching else 1.0
+        return self.rates[max(matching, key=len)] if matching else None
+
+    def _apply_weight_decay(self, variables):
+        """Nothing: `update_step` applies it, at the variable's own rate."""
 
     def update_step(self, gradient, variable, learning_rate):
         # by index, as in Keras's guide: TensorFlow's variables do not know their layer
-        super().update_step(gradient, variable, learning_rate * self._factors[self._get_variable_index(variable)])
+        factor = self._factors[self._get_variable_index(variable)]
+        if factor is not None:
+            learning_rate = learning_rate * factor
+            if self.frozen_steps:
+                learning_rate = ops.where(self.iterations < self.frozen_steps, 0.0, learning_rate)
+        if self.weight_decay is not None and self._use_weight_decay(variable):
+            decay, rate = (ops.cast(value, variable.dtype) for value in (self.weight_decay, learning_rate))
+            self.assign_sub(variable, variable * decay * rate)
+        super().update_step(gradient, variable, learning_rate)
 
     def get_config(self):
-        return super().get_config() | {"rates": self.rates}
+        return super().get_config() | {"rates": self.rates, "frozen_steps": self.frozen_steps}
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -44,14 +62,21 @@ class Adam(_LayerRates, keras.optimizers.Adam):
 class AdamW(_LayerRates, keras.optimizers.AdamW):
     """Keras's AdamW with a factor of the learning rate per layer.
 
+    A variable at rate 0 keeps its bits, while its moments are gathered: it starts with steps of the right length when it thaws.
+    Batch statistics are no variables of an optimizer; they move with every batch.
+
     Args:
         *args, **kwargs: of Keras's optimizer.
-        rates: factor of the learning rate by prefix of the layer's name; the longest matching prefix counts, and layers without
-            a match have factor 1. Weight decay is not scaled.
+        rates: factor of the learning rate, weight decay included, by prefix of a variable's path, `<layer>/kernel` for example;
+            the longest matching prefix counts, and variables without a match have factor 1.
+        frozen_steps: first steps of the optimizer in which the variables that `rates` matches do not move.
 
     Raises:
-        ValueError: a factor is negative.
+        ValueError: a factor or `frozen_steps` is negative, or `frozen_steps` comes without `rates`.
 
     Example:
         >>> optimizer = kseg.optimizers.AdamW(1e-3, rates={"block": 0.1})  # VGG16's layers begin with "block"
+        >>> network = kseg.FCN8s(3, encoder="resnet50", width=0.1)
+        >>> rates = {weight.path: 0.5 for weight in kseg.encoders.names.trunk_weights(network)}
+        >>> optimizer = kseg.optimizers.AdamW(1e-3, rates=rates, frozen_steps=100)
     """

@@ -123,14 +123,12 @@ def check(trainer) -> None:
 
 
 def _check_needs_encoder(trainer, encoder):
-    given = [("weights", trainer.weights, None)]
-    for name, value, default in given:
+    given = {"weights": (trainer.weights, None), "encoder_rate": (trainer.encoder_rate, 1)}
+    given |= {"freeze_steps": (trainer.freeze_steps, 0)}
+    for name, (value, default) in given.items():
         if value != default and not encoder:
-            cure = (
-                "Name one, such as trainer.encoder=efficientnet_lite0"
-                if trainer.model in NEEDS
-                else f"Leave it out: {trainer.model} takes none"
-            )
+            named = "Name one, such as trainer.encoder=efficientnet_lite0"
+            cure = named if trainer.model in NEEDS else f"Leave it out: {trainer.model} takes none"
             raise ValueError(
                 f"`trainer.{name}` needs `trainer.encoder`, whose it is. Received: trainer.model={trainer.model}, "
                 f"trainer.encoder=none, trainer.{name}={value}. {cure}."

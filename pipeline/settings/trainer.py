@@ -56,6 +56,10 @@ class Trainer(Checked):
     encoder: Literal[*encoders.STRIDES] | None = None
     # that the encoder begins with: imagenet, or a file of Keras's; none: random ones
     weights: Annotated[str, Place()] | None = None
+    # factor of the learning rate for the trunk, weight decay included
+    encoder_rate: Annotated[float, Number(minimum=0, maximum=10)] = 1.0
+    # first steps of the segmentor in which the trunk's weights stay as they are; its batch statistics move
+    freeze_steps: Steps = 0
     epochs: PositiveInt = 80
     # after so many batches validation follows; none: after each pass over the training pairs
     steps_per_epoch: PositiveInt | None = None

@@ -8,8 +8,10 @@ from __future__ import annotations
 import keras
 
 from kseg import games, losses
+from kseg.encoders.names import trunk_weights
 from kseg.labels import VOID
 from kseg.training import distribution as distribute
+from kseg.training import optimizers
 from pipeline import networks
 from pipeline.settings.trainer import Trainer
 
@@ -30,10 +32,7 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
     if config.dice_weight:
         loss = loss + config.dice_weight * losses.Dice(ignore_class=VOID)
     arguments = {
-        "optimizer": keras.optimizers.Adam(
-            _schedule(config.learning_rate, config.epochs * steps),
-            weight_decay=config.weight_decay or None,  # decoupled as in AdamW, which refuses 0
-        ),
+        "optimizer": _optimizer(segmentor, config, config.epochs * steps),
         "loss": loss,
         "metrics": [metric],
         "jit_compile": config.jit or "auto",
@@ -66,6 +65,18 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
         arguments["discriminator_optimizer"] = keras.optimizers.Adam(config.discriminator_learning_rate, beta_1=0.5)
     model.compile(**arguments)
     return model
+
+
+def _optimizer(segmentor, config, steps: int) -> keras.optimizers.Optimizer:
+    """Adam; with rates of its own for the trunk, if the settings say so."""
+    arguments = {
+        "learning_rate": _schedule(config.learning_rate, steps),
+        "weight_decay": config.weight_decay or None,  # decoupled as in AdamW, which refuses 0
+    }
+    if config.encoder_rate == 1 and not config.freeze_steps:
+        return keras.optimizers.Adam(**arguments)
+    rates = {weight.path: config.encoder_rate for weight in trunk_weights(segmentor)}
+    return optimizers.Adam(**arguments, rates=rates, frozen_steps=config.freeze_steps)
 
 
 def _schedule(learning_rate: float, steps: int):

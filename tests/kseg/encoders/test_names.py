@@ -6,7 +6,7 @@ import keras
 import pytest
 
 import kseg
-from kseg.encoders.names import ENCODERS, encode
+from kseg.encoders.names import ENCODERS, encode, trunk_weights
 
 LIGHT = ("alexnet", "vgg16", "vgg16_dilated", "resnet50", "mobilenet_v3_small", "efficientnet_lite0")
 
@@ -82,3 +82,43 @@ def test_weights_are_passed_to_the_named_encoder(tmp_path):
 def test_what_does_not_fit_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+TRUNKS = {
+    "unet": lambda **given: kseg.UNet(3, filters=(4,) * 5, batch_normalization=True, **given),
+    "deeplab": lambda **given: kseg.DeepLabV3Plus(3, width=0.05, **given),
+    "fcn": lambda **given: kseg.FCN8s(3, width=0.05, **given),
+    "light_fpn": lambda **given: kseg.LightFPN(3, **given),
+    "fpn": lambda **given: kseg.FPN(3, width=0.05, **given),
+}
+
+
+@pytest.mark.parametrize(
+    ("network", "encoder"),
+    [("unet", "vgg16"), ("deeplab", "resnet50"), ("fcn", "mobilenet_v3_small"), ("light_fpn", "efficientnet_lite0"),
+     ("fpn", "resnet18_v2")],
+)  # fmt: skip
+def test_the_weights_of_the_trunk_are_the_encoders_and_no_others(network, encoder, tmp_path):
+    model = TRUNKS[network](encoder=encoder)
+    image = keras.Input((None, None, 3))
+    settings = (
+        {"width": 0.05, "output_stride": 16} if network == "deeplab" else {"width": 0.05} if network == "fcn" else {}
+    )
+    alone = keras.Model(image, encode(image, encoder, batch_normalization=network == "unet", **settings))
+    paths = [weight.path for weight in trunk_weights(model)]
+    assert sorted(paths) == sorted(weight.path for weight in alone.trainable_weights)
+    others = [weight.path for weight in model.trainable_weights if weight.path not in set(paths)]
+    assert others and len(paths) + len(others) == len(model.trainable_weights)  # no path stands for two weights
+    model.save(tmp_path / "model.keras")  # where an optimizer finds them by these paths
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert [weight.path for weight in loaded.trainable_weights] == [weight.path for weight in model.trainable_weights]
+
+
+def test_a_network_on_its_own_encoder_has_no_trunk_by_name(symbolic):
+    with pytest.raises(ValueError, match=r"built with `encoder`. Received: fcn8s"):
+        trunk_weights(kseg.FCN8s(3, width=0.05))
+
+
+def test_an_encoder_that_is_a_function_is_a_trunk_too(symbolic):
+    model = kseg.LightFPN(3, encoder=functools.partial(kseg.encoders.efficientnet_lite0, output_stride=32))
+    assert len(trunk_weights(model)) == len(trunk_weights(kseg.LightFPN(3)))

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-import shutil
 import types
 
 import keras
@@ -20,17 +19,6 @@ from pipeline.settings.trainer import DISCRIMINATORS, Trainer
 SMALL = Trainer(
     filters=(4, 8), epochs=1, batch_size=2, adversarial_weight=0.1, discriminator_filters=4, label_stride=4, precision="float32"
 )  # fmt: skip
-
-
-@pytest.fixture
-def prepared(finished, tmp_path):
-    """A transform artifact as a trainer reads it, and its plan."""
-    folder = shutil.copytree(finished.transform, tmp_path / "transform")
-    plan = json.loads((folder / "plan.json").read_text())
-    plan |= {"examples": {split: len(pairs) for split, pairs in finished.small_pairs.items()}}
-    plan |= {"channels": 3, "class_weights": [1.0] * 3}
-    (folder / "plan.json").write_text(json.dumps(plan))
-    return folder, plan
 
 
 def trained(folder, transform, **settings):
