@@ -13,6 +13,9 @@ import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.pairs.resizing import SCALE_DENOMINATOR, scale_numerator  # noqa: E402
 
+MULTIPLE = 32
+"""Images that keep their own sizes are padded to multiples of so many pixels, of which few networks lose any on the way down."""
+
 
 def fit_image_in_graph(image, size: tuple[int, int]):
     """`resize_image(image, fitted_size(H, W, size))` in a graph, where H and W are known only at run time.
@@ -25,9 +28,20 @@ def fit_image_in_graph(image, size: tuple[int, int]):
         Tensor (..., h, w, C), uint8, with (h, w) = `fitted_size(H, W, size)`.
     """
     shape = tf.shape(image)
-    resized = resize_in_graph(image, fitted_size_in_graph(shape[-3], shape[-2], size))
-    # Pillow rounds half up; tf.round would round half to even.
-    return tf.cast(tf.clip_by_value(tf.floor(resized + 0.5), 0.0, 255.0), tf.uint8)
+    return round_to_uint8(resize_in_graph(image, fitted_size_in_graph(shape[-3], shape[-2], size)))
+
+
+def round_to_uint8(image):
+    """Grey levels, float32, as uint8, rounded half up like Pillow's; `tf.round` would round half to even."""
+    return tf.cast(tf.clip_by_value(tf.floor(image + 0.5), 0.0, 255.0), tf.uint8)
+
+
+def pad_to_multiple(values, fill: int = 0):
+    """Pads values (H, W, ...) with `fill` at the bottom and on the right, to sides that are multiples of `MULTIPLE`."""
+    shape = tf.shape(values)
+    after = [(MULTIPLE - shape[axis] % MULTIPLE) % MULTIPLE for axis in (0, 1)]
+    paddings = [[0, after[0]], [0, after[1]], *[[0, 0]] * (values.shape.rank - 2)]
+    return tf.pad(values, paddings, constant_values=tf.cast(fill, values.dtype))
 
 
 def fitted_size_in_graph(height, width, size: tuple[int, int]):

@@ -13,6 +13,12 @@ require_tensorflow(__name__)
 
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
+from kseg.data.resizing_in_graph import (  # noqa: E402
+    resize_region_in_graph,
+    round_to_uint8,
+    working_size_in_graph,
+)
+
 BAND_PIXELS = 2**18
 """Pixels of a band, or of one row if it has more: 22 MB of scores of 21 classes."""
 
@@ -40,6 +46,29 @@ def most_probable(probabilities: tf.Tensor, size: tf.Tensor, with_confidence: bo
     outputs = map_groups(reduce_band, [rows], tf.maximum(BAND_PIXELS // size[1], 1), dtypes)
     outputs = [tf.reshape(output, size) for output in outputs]
     return outputs[0], outputs[1] if with_confidence else None
+
+
+def scale_image_in_graph(image, factor: float):
+    """An image at a factor of its own size, as `kseg.pairs.resizing.resize_image` makes it, band by band.
+
+    Args:
+        image: (H, W, C), uint8.
+        factor: on its sides.
+
+    Returns:
+        Tensor (h, w, C), uint8, with (h, w) = `kseg.pairs.resizing.working_size(H, W, factor)`.
+    """
+    if factor == 1:
+        return image
+    shape = tf.shape(image)
+    size = working_size_in_graph(shape[0], shape[1], factor)
+
+    def scale_band(rows):
+        start, shape = tf.stack([rows[0], 0]), tf.stack([tf.shape(rows)[0], size[1]])
+        return (round_to_uint8(resize_region_in_graph(image, size, start, shape)),)
+
+    (values,) = map_groups(scale_band, [tf.range(size[0])], tf.maximum(BAND_PIXELS // size[1], 1), (tf.uint8,))
+    return tf.reshape(values, (size[0], size[1], image.shape[-1]))
 
 
 def map_groups(function, tensors: list, group_size, dtypes: tuple) -> list:

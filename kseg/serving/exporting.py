@@ -6,9 +6,11 @@
     probabilities    image (B, H, W, C) uint8                 -> probabilities (B, H, W, K) float32
     tiles            image (B, H, W, C) uint8                 -> label_map (B, H, W) uint8, confidence (B, H, W) float32
 
-The first three fit an image into the size that the network was trained at, and return predictions at the image's own size; they
-share one graph (`kseg.serving.graph`), which the evaluator measures too. `tiles` is optional: it cuts the image into tiles of the
-network's size, so a large image keeps its detail and memory stays bounded (`kseg.serving.tiles_in_graph`).
+The first three bring an image to its working size, and return predictions at the image's own size; they share one graph
+(`kseg.serving.graph`), which the evaluator measures too. The working size is a box that all images are fitted into
+(`image_size`), or each image's own size times a factor (`image_scale`), in which case large images are labelled tile by tile.
+`tiles` is optional: it always cuts the image into tiles, so a large image keeps its detail and memory stays bounded
+(`kseg.serving.tiles_in_graph`).
 
 A request has a bound, `max_pixels`, and so have the class scores that it needs at once, `score_memory`: with the defaults and 21
 classes a process stays below 2 GB (`kseg.serving.limits`). An image that cannot be labelled leaves its batch alone.
@@ -40,7 +42,10 @@ from kseg.inference.averaging import dihedral_views  # noqa: E402
 from kseg.inference.checks import check_images  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
 from kseg.serving import manifest, statuses  # noqa: E402
-from kseg.serving.graph import ServedModel, cast_to_float32  # noqa: E402
+from kseg.serving.graph import TILE, ServedModel, cast_to_float32  # noqa: E402
+
+LEAST_SCALE = 0.01
+"""Smallest factor on the sides of images."""
 
 SAVED_MODEL_ENTRIES = {"saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb"}
 """What may lie in a folder that an export overwrites; a killed export leaves some of it, or temporary names of it."""
@@ -51,7 +56,8 @@ def export(
     path,
     *,
     labels: LabelMap,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None = None,
+    image_scale: float | None = None,
     image_range: int | None = None,
     flips: Sequence[str] = (),
     rotations: Sequence[int] = (0,),
@@ -70,11 +76,15 @@ def export(
         model: functional segmentor from an image (B, H, W, C), C = 1 or 3, to logits (B, H, W, K).
         path: directory to write: a new one, an empty one, or an earlier export.
         labels: the K classes.
-        image_size: (height, width) that images are fitted into before the network sees them, in pixels.
+        image_size: (height, width) that images are fitted into before the network sees them, in pixels. Give it or `image_scale`.
+        image_scale: factor from 0.01 to 1 on the sides of each image instead, for images of unlike sizes. They are padded to
+            multiples of 32 pixels and labelled one by one; those of more than 2^20 pixels then by blended tiles of 512 x 512,
+            in bounded memory.
         image_range: sample of encoded 16-bit images that becomes 255, the largest one of the training data; None: 65535.
         flips: of "horizontal" and "vertical": the flipped image is predicted too, and the probabilities are averaged.
         rotations: multiples of 90 degrees, likewise. Each combination of flip and rotation costs one more forward pass.
-        tiles: whether to add the signature "tiles", which cuts images of any size into tiles of `image_size`.
+        tiles: whether to add the signature "tiles", which cuts images of any size into tiles of `image_size` at their own scale;
+            with `image_scale` into the tiles of large images, at that scale.
         crf: `kseg.DenseCRF` that refines the probabilities at the image's own size, or those of each tile: True for its
             default arguments; a dict of arguments, such as `settings` in the file that `python -m pipeline.tune_crf` writes;
             None or False for no refinement.
@@ -99,24 +109,25 @@ def export(
         TensorShape([1, 96, 128])
     """
     # Check everything before work: tracing takes seconds to minutes.
-    image_size = _check_image_size(image_size)
+    scale = _working_scale(image_size, image_scale)
     _check_image_range(image_range)
     dihedral_views(flips, rotations)  # refuses unknown ones
     _check_labels(labels)
-    _check_model(model, labels.num_classes, image_size, rotations)
+    _check_model(model, labels.num_classes, scale, rotations)
     crf = _crf_parameters(crf)
     limits = {"max_pixels": max_pixels, "score_memory": score_memory}
-    check_limits(image_size, labels.num_classes, crf=crf is not None, **limits)
+    check_limits(scale, labels.num_classes, crf=crf is not None, **limits)
     path = _check_path(path)
     # Build the graph.
     served = ServedModel(
-        cast_to_float32(model), image_size, flips, rotations, crf, image_range, strict=bool(strict), **limits
+        cast_to_float32(model), scale, flips, rotations, crf, image_range, strict=bool(strict), **limits
     )
     rotations = [int(rotation) for rotation in rotations]
     # Write it with its assets, readable by others.
     with tempfile.TemporaryDirectory() as scratch:
         text = manifest.manifest_json(
-            image_size=image_size,
+            image_size=scale if isinstance(scale, tuple) else None,
+            image_scale=None if isinstance(scale, tuple) else scale,
             image_range=image_range,
             flips=flips,
             rotations=rotations,
@@ -134,7 +145,7 @@ def export(
 
 def predict_label_maps(
     model: keras.Model,
-    image_size: tuple[int, int],
+    working_scale: tuple[int, int] | float,
     images: np.ndarray,
     *,
     flips: Sequence[str] = (),
@@ -145,7 +156,7 @@ def predict_label_maps(
 
     Args:
         model: functional segmentor from an image (B, H, W, C) to logits (B, H, W, K).
-        image_size: (height, width) that images are fitted into, in pixels.
+        working_scale: (height, width) that images are fitted into, in pixels, or a factor on their own sides.
         images: (B, H, W, C), uint8.
         flips: as in `export`.
         rotations: as in `export`.
@@ -155,9 +166,11 @@ def predict_label_maps(
         label_map (B, H, W), uint8, and confidence (B, H, W), float32: the probability of that class.
 
     Raises:
-        ValueError: `images` or `image_size` do not fit.
+        ValueError: `images` or `working_scale` do not fit.
     """
-    served = ServedModel(cast_to_float32(model), _check_image_size(image_size), flips, rotations, _crf_parameters(crf))
+    boxed = isinstance(working_scale, tuple | list)
+    scale = _working_scale(working_scale, None) if boxed else _working_scale(None, working_scale)
+    served = ServedModel(cast_to_float32(model), scale, flips, rotations, _crf_parameters(crf))
     channels = model.inputs[0].shape[-1]
     check_images(images, "images", "predict_label_maps", channels=channels, dtype=np.uint8)
     if not len(images):
@@ -173,11 +186,13 @@ def _check_image_range(image_range):
         )
 
 
-def check_limits(image_size: tuple[int, int], num_classes: int, *, crf: bool, max_pixels: int, score_memory: float):
+def check_limits(
+    working_scale: tuple[int, int] | float, num_classes: int, *, crf: bool, max_pixels: int, score_memory: float
+):
     """Refuses limits under which an export could not label an image of the size that it was trained at.
 
     Args:
-        image_size: (height, width) that images are fitted into, in pixels.
+        working_scale: (height, width) that images are fitted into, in pixels, or a factor on their own sides.
         num_classes: K.
         crf: whether DenseCRF refines the probabilities.
         max_pixels: as in `export`.
@@ -186,7 +201,8 @@ def check_limits(image_size: tuple[int, int], num_classes: int, *, crf: bool, ma
     Raises:
         ValueError: they are too small, or no numbers.
     """
-    pixels = image_size[0] * image_size[1]
+    boxed = isinstance(working_scale, tuple | list)
+    pixels = working_scale[0] * working_scale[1] if boxed else 1
     if isinstance(max_pixels, bool) or not isinstance(max_pixels, numbers.Integral) or max_pixels < pixels:
         raise ValueError(
             f"`max_pixels` must be a whole number of pixels, at least those of `image_size`, {pixels:,}. "
@@ -232,12 +248,25 @@ def _crf_parameters(crf: bool | Mapping | None) -> dict | None:
     return dict(crf)
 
 
-def _check_image_size(image_size) -> tuple[int, int]:
-    """(height, width) as Python ints.
+def _working_scale(image_size, image_scale) -> tuple[int, int] | float:
+    """(height, width) as Python ints, or a factor.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: both are given, or none, or it is anything else.
     """
+    if image_scale is not None:
+        if image_size is not None:
+            raise ValueError(
+                f"`image_size` and `image_scale` exclude each other. Received: image_size={image_size!r}, "
+                f"image_scale={image_scale!r}. Leave one out."
+            )
+        number = isinstance(image_scale, numbers.Real) and not isinstance(image_scale, bool)
+        if not number or not LEAST_SCALE <= image_scale <= 1:
+            raise ValueError(
+                f"`image_scale` must be a number from {LEAST_SCALE:g} to 1. Received: image_scale={image_scale!r}. "
+                "1.0 shows images at their own size."
+            )
+        return float(image_scale)
     try:
         height, width = (operator.index(side) for side in image_size)
     except (TypeError, ValueError):
@@ -258,7 +287,7 @@ def _check_labels(labels):
         )
 
 
-def _check_model(model, num_classes: int, image_size: tuple[int, int], rotations: Sequence[int]):
+def _check_model(model, num_classes: int, working_scale: tuple[int, int] | float, rotations: Sequence[int]):
     """Refuses a model that cannot be exported.
 
     Raises:
@@ -276,6 +305,14 @@ def _check_model(model, num_classes: int, image_size: tuple[int, int], rotations
             f"`model` must take one image (B, H, W, C) with C = 1 or 3. Received: inputs of shapes {shapes} {where}."
         )
     _, height, width, channels = shapes[0]
+    image_size = working_scale
+    if not isinstance(working_scale, tuple):
+        image_size = TILE
+        if height or width:
+            raise ValueError(
+                f"`image_scale` must be of a model for images of any size. Received: a model for ({height}, {width}) {where}. "
+                f"Build the network with input_shape=(None, None, {channels}), or give image_size=({height}, {width})."
+            )
     if height not in (None, image_size[0]) or width not in (None, image_size[1]):
         raise ValueError(
             f"`image_size` must be the input size of the model. Received: image_size={image_size} of a model for "

@@ -1,10 +1,11 @@
 """The served graph: everything between an image file and its label map, as a `tf.Module` with one method per signature.
 
-    image -> fit into the network's size, pad -> network, once per view -> softmax, mean of the views
+    image -> bring to its working size, pad -> network, once per view -> softmax, mean of the views
           -> crop the padding, resize to the image's own size -> DenseCRF (optional) -> argmax
 
 The steps are the training's: the same resizing, the same padding. `argmax` comes last because class ids cannot be interpolated.
 The signature "tiles" replaces fitting, cropping and resizing by tiles of the network's size (`kseg.serving.tiles_in_graph`).
+Images whose working size is a multiple of their own are labelled one by one, as they differ in size, and large ones by tiles.
 
 A server must survive every request, so memory grows with the pixels of a request alone, and these are bounded: sizes are read
 before anything is decoded (`kseg.serving.headers`), scores at the image's own size exist band by band (`kseg.serving.bands`),
@@ -25,10 +26,10 @@ require_tensorflow(__name__)
 import keras  # noqa: E402  (only after the backend is known)
 import tensorflow as tf  # noqa: E402
 
-from kseg.data.resizing_in_graph import fit_image_in_graph, resize_in_graph  # noqa: E402
+from kseg.data.resizing_in_graph import fit_image_in_graph, pad_to_multiple, resize_in_graph  # noqa: E402
 from kseg.inference.averaging import dihedral_views  # noqa: E402
 from kseg.serving import statuses  # noqa: E402
-from kseg.serving.bands import map_groups, most_probable  # noqa: E402
+from kseg.serving.bands import map_groups, most_probable, scale_image_in_graph  # noqa: E402
 from kseg.serving.decoding_in_graph import decode_strictly, decode_unless_damaged  # noqa: E402
 from kseg.serving.headers import read_header  # noqa: E402
 from kseg.serving.limits import Limits  # noqa: E402
@@ -38,13 +39,19 @@ from kseg.serving.tiles_in_graph import predict_tiles_in_graph  # noqa: E402
 GROUP_PIXELS = 2**18
 """Pixels that the network sees at a time, or those of one image if they are more: 21 images of 96 x 128, one of 512 x 512."""
 
+LARGE_PIXELS = 2**20
+"""Pixels of a working size of its own above which an image is labelled by tiles."""
+
+TILE = (512, 512)
+"""(height, width) of these tiles, in pixels at working scale."""
+
 
 class ServedModel(tf.Module):
     """A network with all that lies between an image file and its label map.
 
     Args:
         network: functional model in float32 from an image (B, H, W, C) to logits (B, H, W, K).
-        image_size: (height, width) that images are fitted into, in pixels.
+        working_scale: (height, width) that images are fitted into, in pixels, or a factor on their own sides.
         flips: views of the image that are averaged, as in `kseg.export`.
         rotations: of these views, in degrees.
         crf_parameters: arguments of the DenseCRF that refines the probabilities; None: no refinement.
@@ -57,7 +64,7 @@ class ServedModel(tf.Module):
     def __init__(
         self,
         network: keras.Model,
-        image_size: tuple[int, int],
+        working_scale: tuple[int, int] | float,
         flips: Sequence[str] = (),
         rotations: Sequence[int] = (0,),
         crf_parameters: Mapping | None = None,
@@ -69,17 +76,27 @@ class ServedModel(tf.Module):
     ):
         super().__init__()
         self._network = network
-        self._image_size = tuple(image_size)
+        self._scale = None if isinstance(working_scale, tuple) else working_scale
+        self._image_size = working_scale if isinstance(working_scale, tuple) else (None, None)
         self._channels = network.inputs[0].shape[-1]
         self._image_range = image_range
         self._num_classes = network.outputs[0].shape[-1]
         self._views = dihedral_views(flips, rotations)
         self._crf = _built_crf(network, crf_parameters) if crf_parameters is not None else None
-        self._limits = Limits(self._image_size, self._num_classes, self._crf is not None, max_pixels, score_memory)
+        box = None if self._scale else self._image_size
+        self._limits = Limits(box, self._num_classes, self._crf is not None, max_pixels, score_memory)
         self._strict = strict
-        self._group_size = max(1, GROUP_PIXELS // (self._image_size[0] * self._image_size[1]))
+        self._group_size = max(1, GROUP_PIXELS // (box[0] * box[1])) if box else 1
+        strip = (
+            statuses.score_pixels("tiles", self._num_classes, score_memory) // TILE[0]
+        )  # columns of pixels in memory
+        self._columns_at_once = max(1, strip // (3 * TILE[1] // 4) - 1)
         weights = [*network.variables, *(self._crf.variables if self._crf else [])]
         self._variables = [variable.value for variable in weights]  # tracked here, they are saved with the module
+        image = tf.TensorSpec((None, None, None, self._channels), tf.float32)
+        self._traced = tf.function(
+            lambda image: network(image, training=False), input_signature=[image], autograph=False
+        )
 
     def signatures(self, tiles: bool = False) -> dict:
         """The functions to export, for batches and images of any size; "tiles" only where `tiles` is true."""
@@ -107,6 +124,10 @@ class ServedModel(tf.Module):
     def label_map(self, image):
         """Images (B, H, W, C), uint8, to label maps (B, H, W), uint8, and the probabilities of those classes, float32."""
         image = self._limits.checked(image, "serving_default")
+        if self._scale:
+            outputs = map_groups(lambda images: self._label_scaled(images[0]), [image], 1, (tf.uint8, tf.float32))
+            label_map, confidence = (tf.reshape(output, tf.shape(image)[:3]) for output in outputs)
+            return {"label_map": label_map, "confidence": confidence}
 
         def label_group(images):
             probabilities, fitted_size = self._predict_fitted(images)
@@ -124,6 +145,10 @@ class ServedModel(tf.Module):
     def probabilities(self, image):
         """Images (B, H, W, C), uint8, to probabilities (B, H, W, K), float32, at the images' own size."""
         image = self._limits.checked(image, "probabilities")
+        shape = tf.concat([tf.shape(image)[:3], [self._num_classes]], axis=0)
+        if self._scale:
+            (values,) = map_groups(lambda images: (self._probabilities_scaled(images[0]),), [image], 1, (tf.float32,))
+            return {"probabilities": tf.reshape(values, shape)}
 
         def predict_group(images):
             probabilities, fitted_size = self._predict_fitted(images)
@@ -133,7 +158,6 @@ class ServedModel(tf.Module):
             return map_groups(lambda *pair: (self._crf(list(pair)),), [probabilities, images], 1, (tf.float32,))
 
         (values,) = map_groups(predict_group, [image], self._group_size, (tf.float32,))
-        shape = tf.concat([tf.shape(image)[:3], [self._num_classes]], axis=0)
         return {"probabilities": tf.reshape(values, shape)}
 
     def label_map_of_bytes(self, image_bytes):
@@ -182,8 +206,18 @@ class ServedModel(tf.Module):
             )
             return pngs, status
 
+        def label_scaled(parts):
+            encoded, status, scan, orientation = parts
+            image, good = self._decode(encoded, status, scan, orientation)
+            png = tf.cond(good, lambda: _encode_label_map(self._label_scaled(image)[0]), lambda: tf.constant(b""))
+            return png, tf.where(~good & (status == statuses.GOOD), statuses.DAMAGED, status)
+
         inputs = [image_bytes, status, scan, orientation]
-        pngs, status = map_groups(label_group, inputs, self._group_size, (tf.string, tf.int32))
+        if self._scale:
+            specs = tf.string, tf.int32
+            pngs, status = tf.map_fn(label_scaled, tuple(inputs), fn_output_signature=specs, parallel_iterations=1)
+        else:
+            pngs, status = map_groups(label_group, inputs, self._group_size, (tf.string, tf.int32))
         if self._strict:
             return {"label_map_bytes": self._refuse_any(pngs, status)}
         return {"label_map_bytes": pngs, "status": status, "message": self._limits.message(status)}
@@ -192,12 +226,11 @@ class ServedModel(tf.Module):
         """Images (B, H, W, C), uint8, to what `label_map` returns, by tiles of the network's size; one image at a time."""
         image = self._limits.checked(image, "tiles")
 
-        def predict(tile):
-            probabilities = self._predict(tile)
-            return self._crf([probabilities, tile]) if self._crf else probabilities
-
         def label(images):
-            return predict_tiles_in_graph(predict, images[0], tile=self._image_size, num_classes=self._num_classes)
+            if self._scale:
+                return self._label_tiles(scale_image_in_graph(images[0], self._scale), tf.shape(images)[1:3])
+            tile, number = self._image_size, self._num_classes
+            return predict_tiles_in_graph(self._predict_tile, images[0], tile=tile, num_classes=number)
 
         outputs = map_groups(label, [image], 1, (tf.uint8, tf.float32))
         label_map, confidence = (tf.reshape(output, tf.shape(image)[:3]) for output in outputs)
@@ -205,21 +238,73 @@ class ServedModel(tf.Module):
 
     # The steps they share.
 
+    def _label_scaled(self, image):
+        """An image (H, W, C), uint8, to label map and confidence (H, W), through its own working size."""
+        return self._through_working_size(
+            image,
+            lambda probabilities: self._label(probabilities, image),
+            lambda shown: self._label_tiles(shown, tf.shape(image)[:2], self._columns_at_once),
+        )
+
+    def _probabilities_scaled(self, image):
+        """An image (H, W, C), uint8, to probabilities, flattened, through its own working size."""
+        size = tf.shape(image)[:2]
+
+        def enlarge(probabilities):
+            probabilities = resize_in_graph(probabilities, size)
+            return self._crf([probabilities[tf.newaxis], image[tf.newaxis]])[0] if self._crf else probabilities
+
+        return self._through_working_size(
+            image,
+            lambda probabilities: tf.reshape(enlarge(probabilities), [-1]),
+            lambda shown: tf.reshape(
+                self._tiles(shown, size, reduce=lambda values: (values,), dtypes=(tf.float32,))[0], [-1]
+            ),
+        )
+
+    def _through_working_size(self, image, whole, tiled):
+        """What `whole` makes of the probabilities (h, w, K) of an image, or `tiled` of the image itself where it is large."""
+        shown = scale_image_in_graph(image, self._scale)
+        size = tf.shape(shown)[:2]
+
+        def predict():
+            padded = pad_to_multiple(tf.cast(shown, tf.float32))
+            return whole(self._predict(padded[tf.newaxis])[0, : size[0], : size[1]])
+
+        return tf.cond(tf.reduce_prod(tf.cast(size, tf.int64)) > LARGE_PIXELS, lambda: tiled(shown), predict)
+
+    def _label_tiles(self, shown, size, columns_at_once=None):
+        """An image at working size (h, w, C), uint8, to label map and confidence at `size` (2,)."""
+        return self._tiles(shown, size, columns_at_once=columns_at_once)
+
+    def _tiles(self, shown, size, **options):
+        options = {"tile": TILE, "num_classes": self._num_classes, "size": size} | options
+        return predict_tiles_in_graph(self._predict_tile, shown, **options)
+
+    def _predict_tile(self, tile):
+        """A tile (1, h, w, C), float32, to probabilities (1, h, w, K), refined if there is a DenseCRF."""
+        probabilities = self._predict(tile)
+        return self._crf([probabilities, tile]) if self._crf else probabilities
+
     def _prepare(self, encoded, status, scan, orientation):
         """An encoded image as the network sees it; of one that is refused or damaged nothing but the last output counts.
 
         Returns:
             padded (height, width, C), float32; fitted size (2,); the image's upright size (2,); whether it could be decoded.
         """
+        image, good = self._decode(encoded, status, scan, orientation)
+        padded, fitted_size = self._fit_and_pad(image)
+        return padded, fitted_size, tf.shape(image)[:2], good
+
+    def _decode(self, encoded, status, scan, orientation):
+        """An encoded image, upright, (H, W, C), uint8, and whether it could be decoded; if not, one pixel."""
         nothing = tf.zeros((1, 1, self._channels), tf.uint8), tf.constant(False)
         image, good = tf.cond(
             status == statuses.GOOD,
             lambda: decode_unless_damaged(encoded, scan, self._channels, self._image_range),
             lambda: nothing,
         )
-        image = apply_orientation(tf.ensure_shape(image, (None, None, self._channels)), orientation)
-        padded, fitted_size = self._fit_and_pad(image)
-        return padded, fitted_size, tf.shape(image)[:2], good
+        return apply_orientation(tf.ensure_shape(image, (None, None, self._channels)), orientation), good
 
     def _label_map_png(self, probabilities, size, encoded, orientation):
         """The label map of an image of `size` as PNG, from its probabilities (h, w, K)."""
@@ -228,7 +313,7 @@ class ServedModel(tf.Module):
             label_map, _ = self._label(probabilities, image)
         else:
             label_map, _ = most_probable(probabilities, size, with_confidence=False)
-        return tf.io.encode_png(label_map[..., tf.newaxis])
+        return _encode_label_map(label_map)
 
     def _label(self, probabilities, image):
         """Probabilities (h, w, K) to label map and confidence (H, W) at the size of the image (H, W, C), uint8."""
@@ -273,8 +358,14 @@ class ServedModel(tf.Module):
 
     def _predict_view(self, image, axes, quarter_turns):
         """Probabilities of one view: the image is flipped, then rotated; the probabilities are rotated and flipped back."""
-        logits = self._network(_rotate(_flip(image, axes), quarter_turns), training=False)
+        view = _rotate(_flip(image, axes), quarter_turns)
+        logits = self._traced(view) if self._scale else self._network(view, training=False)
         return _flip(_rotate(tf.nn.softmax(logits), -quarter_turns), axes)
+
+
+def _encode_label_map(label_map):
+    """The PNG of a label map (H, W), uint8."""
+    return tf.io.encode_png(label_map[..., tf.newaxis])
 
 
 def _read_size_and_orientation(encoded):

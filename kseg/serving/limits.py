@@ -15,7 +15,8 @@ class Limits:
     """Pixels that the signatures of an export take.
 
     Args:
-        image_size: (height, width) that images are fitted into; an image counts as at least as many pixels.
+        image_size: (height, width) that images are fitted into; an image counts as at least as many pixels. None: images keep
+            their own sizes, and tiles of wide ones need no more memory than those of narrow ones.
         num_classes: K.
         crf: whether DenseCRF refines the probabilities at the image's own size.
         max_pixels: of a request.
@@ -23,10 +24,10 @@ class Limits:
     """
 
     def __init__(self, image_size, num_classes: int, crf: bool, max_pixels: int, score_memory: float):
-        self._seen = image_size[0] * image_size[1]
+        self._seen = image_size[0] * image_size[1] if image_size else 1
         self._max_pixels = max_pixels
         self._of_request = f"`max_pixels` of the export: {max_pixels:,}"
-        self._tile_height = image_size[0]
+        self._tile_height = image_size and image_size[0]
         self._score_pixels = {
             name: statuses.score_pixels(name, num_classes, score_memory) for name in statuses.SCORE_BYTES
         }
@@ -68,7 +69,7 @@ class Limits:
                     "Ask for the label map, with serving_default, or scale the image down.",
                 )
             )
-        if signature == "tiles":
+        if signature == "tiles" and self._tile_height:
             most = self._score_pixels["tiles"] // self._tile_height
             checks.append(
                 (

@@ -1,12 +1,13 @@
 """What an export records about itself, in `assets/export.json` next to its classes. Standard library only.
 
-    {"image_size": [height, width], "image_range": null, "flips": [], "rotations": [0], "tiles": false, "crf": null,
-     "max_pixels": 50000000, "score_memory": 1.0, "strict": false}
+    {"image_size": [height, width], "image_scale": null, "image_range": null, "flips": [], "rotations": [0], "tiles": false,
+     "crf": null, "max_pixels": 50000000, "score_memory": 1.0, "strict": false}
 
-`image_range` is the sample of 16-bit images that becomes 255, or null for 65535. `flips` and `rotations` are the views that are
-averaged; `crf` holds the parameters of the DenseCRF that refines the probabilities, or null. `max_pixels` and `score_memory`
-(GiB) bound requests; with `strict` a bad image fails its batch. Read `crf` before refining a model's predictions: a model that
-refines itself would be refined twice.
+`image_size` is what images are fitted into before the network sees them; where it is null, their own sides are multiplied by
+`image_scale`. `image_range` is the sample of 16-bit images that becomes 255, or null for 65535. `flips` and `rotations` are the
+views that are averaged; `crf` holds the parameters of the DenseCRF that refines the probabilities, or null. `max_pixels` and
+`score_memory` (GiB) bound requests; with `strict` a bad image fails its batch. Read `crf` before refining a model's predictions:
+a model that refines itself would be refined twice.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 FILE_NAME = "export.json"
 UNKNOWN = {
     "image_size": None,
+    "image_scale": None,
     "image_range": None,
     "flips": [],
     "rotations": [0],
@@ -57,9 +59,23 @@ def read_manifest(path) -> dict:
         ) from None
 
 
+def working_scale(fields: dict) -> tuple[int, int] | float:
+    """At which scale a network sees images: (height, width) that they are fitted into, in pixels, or a factor on their own sides.
+
+    Args:
+        fields: a manifest or a `plan.json`, with "image_size" and, in newer ones, "image_scale".
+
+    Example:
+        >>> working_scale({"image_size": [180, 240]}), working_scale({"image_size": None, "image_scale": 0.5})
+        ((180, 240), 0.5)
+    """
+    return tuple(fields["image_size"]) if fields["image_size"] else fields["image_scale"]
+
+
 def manifest_json(
     *,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
+    image_scale: float | None,
     image_range: int | None,
     flips: Sequence[str],
     rotations: Sequence[int],
@@ -72,7 +88,8 @@ def manifest_json(
     """The text of a manifest.
 
     Args:
-        image_size: (height, width) that images are fitted into, in pixels.
+        image_size: (height, width) that images are fitted into, in pixels; None: `image_scale` multiplies their own sides.
+        image_scale: that factor, or None.
         image_range: sample of 16-bit images that becomes 255; None: 65535.
         flips: views that are averaged.
         rotations: of these views, in degrees.
@@ -83,7 +100,8 @@ def manifest_json(
         strict: whether a bad image fails its whole batch.
     """
     fields = {
-        "image_size": list(image_size),
+        "image_size": image_size and list(image_size),
+        "image_scale": image_scale,
         "image_range": image_range,
         "flips": list(flips),
         "rotations": list(rotations),

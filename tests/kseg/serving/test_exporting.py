@@ -351,7 +351,7 @@ def test_an_unknown_view_is_refused(models, tmp_path):
 
 def test_the_manifest_records_how_the_model_was_exported(exported, turned, refined, refined_by_default):
     plain = {"image_size": [24, 32], "image_range": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
-    plain |= {"max_pixels": 50_000_000, "score_memory": 1.0, "strict": False}
+    plain |= {"image_scale": None, "max_pixels": 50_000_000, "score_memory": 1.0, "strict": False}
     assert manifest.read_manifest(exported[3]) == plain
     assert manifest.read_manifest(turned) == plain | {
         "flips": ["horizontal", "vertical"],

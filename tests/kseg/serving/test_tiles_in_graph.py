@@ -11,6 +11,7 @@ import tensorflow as tf
 import kseg
 from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
+from kseg.serving.tiles_in_graph import predict_tiles_in_graph
 
 LABELS = LabelMap(("ground", "car", "sky"), ((90, 90, 90), (220, 60, 50), (50, 90, 220)), (0, 1, 2))
 TILE = (24, 32)
@@ -44,6 +45,29 @@ def test_the_signature_equals_predict_tiles(network, export, shape):
     np.testing.assert_allclose(outputs["confidence"][0], expected.max(-1), atol=1e-5)
     assert (outputs["label_map"][0].numpy() == expected.argmax(-1)).mean() > 0.999  # near ties may differ
     assert len(np.unique(expected.argmax(-1))) > 1
+
+
+@pytest.mark.parametrize("columns_at_once", [None, 1, 2, 3])
+@pytest.mark.parametrize("size", [(60, 170), (61, 171), (131, 333), (600, 1700)])
+def test_an_enlarged_result_equals_the_probabilities_resized_as_a_whole(network, size, columns_at_once):
+    image = scene(60, 170)
+    probabilities = kseg.predict_tiles(
+        network, image, tile=TILE, overlap=(6, 8), stride=1, margin=0, output_mode="probabilities"
+    )
+    expected = tf.image.resize(probabilities, size, antialias=True).numpy()
+    arguments = {"tile": TILE, "num_classes": 3, "size": tf.constant(size), "columns_at_once": columns_at_once}
+    predict = tf.function(lambda tile: tf.nn.softmax(network(tile)), autograph=False)
+
+    @tf.function(autograph=False)
+    def label(image):
+        return predict_tiles_in_graph(predict, image, **arguments)
+
+    label_map, confidence = label(tf.constant(image))
+    assert label_map.shape == confidence.shape == size
+    np.testing.assert_allclose(confidence, expected.max(-1), atol=2e-5)
+    assert (label_map.numpy() == expected.argmax(-1)).mean() > 0.999
+    (values,) = predict_tiles_in_graph(predict, image, **arguments, reduce=lambda p: (p,), dtypes=(tf.float32,))
+    np.testing.assert_allclose(tf.reshape(values, (*size, 3)), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (5, 7), (23, 31)])
