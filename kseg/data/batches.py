@@ -14,11 +14,14 @@ import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.data.augment import Augment  # noqa: E402
 from kseg.data.reading import no_autograph, read_pairs  # noqa: E402
-from kseg.data.resizing_in_graph import fit_image_in_graph  # noqa: E402
+from kseg.data.resizing_in_graph import fit_image_in_graph, pad_to_multiple  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
 
 CACHE_BYTES = 2**30
 """Memory for decoded training pairs: a split that fits is decoded once, a larger one is shuffled within a buffer of this size."""
+
+PIECE = 1024
+"""Pixels of a side of the pieces into which large pairs are cut for evaluation."""
 
 UNCHANGED = {"scale": (1.0, 1.0), "flip": False, "photometric": False}
 """Arguments of an `Augment` that only crops."""
@@ -97,13 +100,14 @@ def training_set(
 
 @no_autograph
 def evaluation_set(
-    directory, *, size: tuple[int, int], batch_size: int, split: str = "validation", pairs: int | None = None
+    directory, *, size: tuple[int, int] | None, batch_size: int, split: str = "validation", pairs: int | None = None
 ) -> tf.data.Dataset:
     """Batches with every pair of a split once, in stored order, fitted into `size` and padded at the bottom and on the right.
 
     Args:
         directory: folder of a prepared data set.
-        size: (height, width) of the batches, in pixels.
+        size: (height, width) of the batches, in pixels. None: pairs keep their own sizes, padded to multiples of 32 pixels and to
+            the largest of their batch; those of more than 2^20 pixels come in pieces of at most 1024 x 1024.
         batch_size: B; the last batch may be smaller.
         split: one of "train", "validation", "test".
         pairs: number of pairs from the start of the split; None: all.
@@ -115,12 +119,45 @@ def evaluation_set(
         FileNotFoundError: `directory` does not hold a prepared data set.
         ValueError: the split is missing, or an argument is out of range.
     """
-    _check(size, batch_size)
+    _check(size or (1, 1), batch_size)
     stored = read_pairs(directory, split)
-    fitted = (stored if pairs is None else stored.take(pairs)).map(
-        lambda image, label_map: fit_pair(image, label_map, size), tf.data.AUTOTUNE
-    )
+    stored = stored if pairs is None else stored.take(pairs)
+    if size is None:
+        pieces = stored.flat_map(cut_pair).map(_pad_pair, tf.data.AUTOTUNE)
+        batched = pieces.padded_batch(batch_size, padding_values=(0.0, tf.constant(VOID, tf.uint8)))
+        number = stored.map(lambda image, label_map: _pieces(label_map)[1], tf.data.AUTOTUNE)
+        number = number.reduce(tf.constant(0), tf.add).numpy()  # which tf.data does not know, and Keras wants to
+        return _prefetch(batched.apply(tf.data.experimental.assert_cardinality(-(-number // batch_size))))
+    fitted = stored.map(lambda image, label_map: fit_pair(image, label_map, size), tf.data.AUTOTUNE)
     return _prefetch(fitted.batch(batch_size))
+
+
+def cut_pair(image, label_map) -> tf.data.Dataset:
+    """The pieces of a pair of more than `PIECE` x `PIECE` pixels, row by row; a smaller one is one piece.
+
+    Args:
+        image: (H, W, C), uint8.
+        label_map: (H, W), uint8.
+    """
+    side, number, columns = _pieces(label_map)
+
+    def piece(number):
+        row, column = number // columns * side, number % columns * side
+        return tuple(values[row : row + side, column : column + side] for values in (image, label_map))
+
+    return tf.data.Dataset.range(tf.cast(number, tf.int64), output_type=tf.int32).map(piece)
+
+
+def _pieces(label_map):
+    """The side of the pieces of a pair, their number, and the number in a row."""
+    shape = tf.shape(label_map)
+    side = tf.where(tf.reduce_prod(tf.cast(shape, tf.int64)) > PIECE**2, PIECE, tf.reduce_max(shape))
+    rows, columns = ((length + side - 1) // side for length in (shape[0], shape[1]))
+    return side, rows * columns, columns
+
+
+def _pad_pair(image, label_map):
+    return pad_to_multiple(tf.cast(image, tf.float32)), pad_to_multiple(label_map, VOID)
 
 
 def fit_pair(image, label_map, size: tuple[int, int]):

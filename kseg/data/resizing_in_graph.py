@@ -41,7 +41,8 @@ def pad_to_multiple(values, fill: int = 0):
     shape = tf.shape(values)
     after = [(MULTIPLE - shape[axis] % MULTIPLE) % MULTIPLE for axis in (0, 1)]
     paddings = [[0, after[0]], [0, after[1]], *[[0, 0]] * (values.shape.rank - 2)]
-    return tf.pad(values, paddings, constant_values=tf.cast(fill, values.dtype))
+    padded = tf.pad(values, paddings, constant_values=tf.cast(fill, values.dtype))
+    return tf.ensure_shape(padded, (None, None, *values.shape[2:]))
 
 
 def fitted_size_in_graph(height, width, size: tuple[int, int]):

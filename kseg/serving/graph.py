@@ -39,11 +39,9 @@ from kseg.serving.tiles_in_graph import predict_tiles_in_graph  # noqa: E402
 GROUP_PIXELS = 2**18
 """Pixels that the network sees at a time, or those of one image if they are more: 21 images of 96 x 128, one of 512 x 512."""
 
+TILE = statuses.TILE
 LARGE_PIXELS = 2**20
 """Pixels of a working size of its own above which an image is labelled by tiles."""
-
-TILE = (512, 512)
-"""(height, width) of these tiles, in pixels at working scale."""
 
 
 class ServedModel(tf.Module):

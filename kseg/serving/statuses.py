@@ -19,6 +19,9 @@ SCORE_MEMORY = 1.0
 SCORE_BYTES = {"probabilities": 9, "tiles": 22, "DenseCRF": 240}
 """Bytes of memory per pixel and class, measured: what needs the scores of many pixels at once, by what asks for them."""
 
+TILE = (512, 512)
+"""(height, width) of the tiles that label large images of their own sizes, in pixels at working scale."""
+
 MAX_SIDE = 65_535
 """Pixels of the longer side of an image: the most that a JPEG can have."""
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from kseg import metrics
 from kseg.labels import LabelMap
+from kseg.serving.statuses import TILE
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.evaluation import gate
@@ -55,7 +56,7 @@ def evaluator(
         config: the split and the gate.
         model: artifact of the trainer; its `saved_model/` is scored.
         examples: artifact of example_gen, the pairs at their original size.
-        transform: artifact of transform, the same pairs at the training size.
+        transform: artifact of transform, the same pairs at their working size.
         statistics: artifact of statistics_gen, which knows the most common class of the training split.
         baseline: the pushed version to compare with on the same images, a SavedModel; None: there is none.
         beam_options: Beam's command line.
@@ -79,7 +80,9 @@ def evaluator(
     saved_model, size = model / "saved_model", (labels.num_classes, config.boundary_tolerance)
     count = functools.partial(count_pairs, out, examples, split, beam_options=beam_options)
     original = count(CountPairs(saved_model, "serve_bytes", *size, object_class=objects))
-    fitted = count_pairs(out, transform, split, CountPairs(saved_model, "serving_default", *size), beam_options)
+    fitted = _count_fitted(
+        out, examples, transform, split, functools.partial(CountPairs, saved_model), size, beam_options
+    )
     _check_labelled(original.matrix, split, examples)
     theirs = None if incomparable or not baseline else count(CountPairs(baseline, "serve_bytes", *size))
     refined = {
@@ -118,11 +121,22 @@ def evaluator(
     write_json(out / "scores.json", result, allow_nan=False)
 
 
+def _count_fitted(out, examples, transform, split, counts, size, beam_options) -> PairCounts:
+    """The counts at the working size, with confidences.
+
+    An export fits a pair into the size in which it is already. One that multiplies the sides of images would do so twice, so it
+    gets the original images, and its label maps are reduced as the masks were.
+    """
+    factor = read_json(transform / "plan.json").get("image_scale")
+    count = counts("serving_default", *size, working_scale=factor)
+    return count_pairs(out, examples if factor else transform, split, count, beam_options)
+
+
 def _refinements(config: Evaluator, model: pathlib.Path, transform: pathlib.Path) -> dict[str, PredictionOptions]:
     """The refinements to score, as settings of `pipeline.predict`."""
     if not config.refinements:
         return {}
-    size = read_json(transform / "plan.json")["image_size"]
+    size = read_json(transform / "plan.json")["image_size"] or TILE
     refinements = {name: refinement_settings.prediction_options(name, size, config.crf) for name in config.refinements}
     if "crf" in refinements:
         refinement_settings.check_unrefined(model / "saved_model", "Remove crf from evaluator.refinements.")

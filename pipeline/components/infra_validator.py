@@ -26,12 +26,15 @@ import kseg.layers  # noqa: F401  (`model.keras` is made of them, so their code 
 from kseg.data.reading import open_dataset
 from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
-from kseg.serving.manifest import read_manifest
+from kseg.serving.manifest import read_manifest, working_scale
 from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixels
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.publishing import server_process
 from pipeline.settings.infra_validator import InfraValidator
+
+TILED_PIXELS = 2**24
+"""Pixels of the largest image that is tried where images keep their own sizes: more tiles take time, not memory."""
 
 AGREEMENT = 0.999
 """Share of pixels on which both must agree: where two classes tie within rounding, other kernels may decide differently, and
@@ -48,7 +51,8 @@ def infra_validator(
 ):
     """Writes `out/infra.json`: blessed, reasons, signatures, seconds_per_image, peak_bytes, agreement (share of pixels).
 
-    `peak_bytes` is the peak memory of the process that answered stored images and one of `largest_pixels`, the largest allowed.
+    `peak_bytes` is the peak memory of the process that answered stored images and one of `largest_pixels`: the largest allowed,
+    or, where images keep their own sizes, at most `TILED_PIXELS`.
 
     Args:
         out: folder to write below.
@@ -75,11 +79,11 @@ def infra_validator(
     else:
         # Predict with the Keras model, and compare.
         segmentor = keras.saving.load_model(model / "model.keras", compile=False)
-        agreement = _agreement(segmentor, tuple(plan["image_size"]), manifest, images, label_maps)
+        agreement = _agreement(segmentor, working_scale(plan), manifest, images, label_maps)
         expected = expected_signatures(
             segmentor.input_shape[-1], num_classes, tiles=manifest["tiles"], strict=manifest["strict"]
         )
-        sent = f"{len(images)} images", f"an image of {largest[1]}x{largest[0]}, the largest allowed"
+        sent = f"{len(images)} images", f"an image of {largest[1]}x{largest[0]}, the largest tried"
         reasons = [
             *_wrong_signatures(served["signatures"], expected),
             *_wrong_label_maps(images, label_maps, num_classes),
@@ -100,10 +104,12 @@ def infra_validator(
 
 
 def _largest_size(manifest: dict, num_classes: int) -> tuple[int, int]:
-    """(height, width) of the largest image that an export allows, nearly square; by default limits if it states none."""
+    """(height, width) of the largest image that is tried, nearly square; by default limits if an export states none."""
     limits = {"max_pixels": MAX_PIXELS, "score_memory": SCORE_MEMORY}
     limits = {name: manifest[name] or default for name, default in limits.items()}
     pixels = image_pixels(num_classes, manifest["crf"] is not None, **limits)
+    if manifest["image_scale"]:
+        pixels = min(pixels, TILED_PIXELS)
     height = min(math.isqrt(pixels), MAX_SIDE)
     return height, min(pixels // height, MAX_SIDE)
 
@@ -221,7 +227,7 @@ def _black_jpeg(height: int, width: int, channels: int) -> bytes:
 
 def _agreement(
     segmentor: keras.Model,
-    image_size: tuple[int, int],
+    scale: tuple[int, int] | float,
     manifest: dict,
     images: list[bytes],
     label_maps: list[np.ndarray],
@@ -232,7 +238,7 @@ def _agreement(
     same = pixels = 0
     for image_bytes, served in zip(images, label_maps, strict=True):
         image = np.atleast_3d(Image.open(io.BytesIO(image_bytes)).convert(mode))
-        expected = serving.predict_label_maps(segmentor, image_size, image[np.newaxis], **options)[0][0]
+        expected = serving.predict_label_maps(segmentor, scale, image[np.newaxis], **options)[0][0]
         same += int(np.sum(served == expected)) if served.shape == expected.shape else 0
         pixels += expected.size
         progress.advance()

@@ -20,6 +20,7 @@ import tensorflow as tf
 from kseg import data, games, metrics
 from kseg.labels import VOID, LabelMap
 from kseg.serving import exporting as serving
+from kseg.serving.manifest import working_scale
 from kseg.training import callbacks
 from kseg.training import distribution as distribute
 from pipeline import networks
@@ -55,7 +56,7 @@ def trainer(
     plan = read_json(transform / "plan.json")
     labels = LabelMap.load(transform)
     serving.check_limits(
-        tuple(plan["image_size"]),
+        working_scale(plan),
         labels.num_classes,
         crf=config.crf is not None,
         max_pixels=config.max_pixels,
@@ -101,7 +102,8 @@ def trainer(
         segmentor,
         out / "saved_model",
         labels=labels,
-        image_size=tuple(plan["image_size"]),
+        image_size=plan["image_size"],
+        image_scale=plan.get("image_scale"),
         image_range=plan.get("image_range"),
         flips=config.flips,
         rotations=config.rotations,
@@ -126,15 +128,20 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     chief, several = distribute.is_chief(strategy), distribute.several_machines(strategy)
 
     # Validation data, and a few of its pairs for the overlays.
-    size, batch_size = tuple(plan["image_size"]), config.batch_size
-    crop = config.crop_size or size
+    size, batch_size = plan["image_size"] and tuple(plan["image_size"]), config.batch_size
+    crop = _training_size(config, plan)
     split = "validation" if plan["examples"].get("validation") else "train"
     pairs = min(plan["examples"][split], config.validation_pairs or math.inf)
-    whole = max(1, batch_size * crop[0] * crop[1] // (size[0] * size[1]))  # images with the pixels of a batch of crops
     replicas = strategy.num_replicas_in_sync
+    evaluated = {"split": split, "size": size, "pairs": pairs}
+    whole = 1  # images with the pixels of a batch of crops; those that differ in size are validated one by one
+    if size:
+        whole = batch_size * crop[0] * crop[1] // (size[0] * size[1])
+    elif replicas > 1:  # large images come in pieces
+        pairs = data.evaluation_set(transform, batch_size=1, **evaluated).cardinality().numpy()
     validation_batch = _validation_batch_size(pairs, max(whole, replicas), replicas)
-    validation = data.evaluation_set(transform, split=split, size=size, batch_size=validation_batch, pairs=pairs)
-    images, label_maps = _overlay_pairs(transform, split, size, plan["examples"][split])
+    validation = data.evaluation_set(transform, batch_size=validation_batch, **evaluated)
+    images, label_maps = _overlay_pairs(transform, split, size, crop, plan["examples"][split])
 
     # The state of an earlier session, if it was killed.
     best = callbacks.BestCheckpoint(out / BEST, segmentor)
@@ -158,7 +165,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
         size=crop,
         batch_size=batch_size,
         seed=config.seed,
-        working_scale=config.crop_size and size,
+        working_scale=(config.crop_size and size) if size else 1.0,  # stored at their working size
         scale=config.scale,
         photometric=config.photometric,
         initial_step=resume.step,
@@ -200,7 +207,8 @@ def _write_record(out, config, segmentor, discriminator, plan, strategy):
     """Completes `training.json`, of which the stopwatch wrote the beginning."""
     replicas = strategy.num_replicas_in_sync
     facts = read_json(out / record.FILE)
-    facts |= record.describe_training(config, segmentor, discriminator, plan["image_size"], replicas)
+    size = plan["image_size"], plan.get("image_scale"), _training_size(config, plan)
+    facts |= record.describe_training(config, segmentor, discriminator, *size, replicas)
     write_json(out / record.FILE, facts)
 
 
@@ -227,8 +235,20 @@ def _validation_batch_size(images: int, batch_size: int, replicas: int) -> int:
     )
 
 
-def _overlay_pairs(transform, split, size, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """A few pairs, evenly spread over the `count` of the split: images (N, H, W, C) and label maps (N, H, W), uint8."""
+def _training_size(config, plan) -> tuple[int, int]:
+    """(height, width) of what a step of training sees, pixels."""
+    return tuple(config.crop_size or plan.get("crop_size") or plan["image_size"])
+
+
+def _overlay_pairs(transform, split, size, crop, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """A few of the `count` pairs of the split: images (N, H, W, C) and label maps (N, H, W), uint8.
+
+    They are evenly spread over the split and of `size`, or, where that is None, crops of a few.
+    """
+    if size is None:
+        crops = {"size": crop, "working_scale": 1.0, "augment": False, "batch_size": min(NUM_OVERLAYS, count)}
+        (pairs,) = data.training_set(transform, split=split, **crops).take(1)
+        return tuple(np.asarray(part).astype(np.uint8) for part in pairs)
     pairs = data.evaluation_set(transform, split=split, size=size, batch_size=1)
     selected = list(itertools.islice(pairs, 0, None, math.ceil(count / NUM_OVERLAYS)))
     return tuple(np.concatenate([np.asarray(pair[part]) for pair in selected]).astype(np.uint8) for part in (0, 1))

@@ -1,4 +1,4 @@
-"""transform: decides on the training size and the class weights, and fits all pairs into that size.
+"""transform: decides on the working size and the class weights, and brings all pairs to that size.
 
 `plan.json` holds the decisions. The pairs are a prepared data set in the same folder, scaled with their aspect ratio kept. numpy
 and Pillow in Beam workers, no TensorFlow.
@@ -14,7 +14,7 @@ import apache_beam as beam
 
 from kseg.pairs import class_balance
 from kseg.pairs.image_files import decode_image, encode_png
-from kseg.pairs.resizing import fitted_size, resize_image, resize_label_map
+from kseg.pairs.resizing import fitted_size, resize_image, resize_label_map, working_size
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
@@ -25,7 +25,10 @@ from pipeline.validation import anomalies
 from pipeline.validation.checks.working_size import check_working_size
 
 LONGER_SIDE = 240
-"""Limit of the default training size, which two cores train on in minutes."""
+"""Limit of the default working size, which two cores train on in minutes."""
+
+CROP_SIDE = 256
+"""Limit of the default crop, where images keep their own sizes."""
 
 
 def transform(
@@ -38,13 +41,14 @@ def transform(
 ):
     """Writes the plan and the fitted pairs.
 
-    `plan.json` holds `image_size` (height, width), `channels`, `image_range` of 16-bit images, `num_classes`, `class_weights`
-    (K,) and `examples` (pairs per split). `labels.json` is copied from the examples;
-    `anomalies.json` holds warnings about the size, as that of example_validator.
+    `plan.json` holds `image_size` (height, width) that images are fitted into or, where that is null, `image_scale`, the factor
+    on their own sides, and `crop_size` (height, width), what training sees of these unless trainer.crop_size says otherwise;
+    `channels`, `image_range` of 16-bit images, `num_classes`, `class_weights` (K,) and `examples` (pairs per split).
+    `labels.json` is copied from the examples; `anomalies.json` holds warnings about the size, as that of example_validator.
 
     Args:
         out: folder to write to.
-        config: training size and rule of the class weights.
+        config: working size and rule of the class weights.
         examples: artifact of example_gen.
         statistics: artifact of statistics_gen.
         beam_options: Beam's command line.
@@ -56,9 +60,12 @@ def transform(
     counts = found["splits"].get("train")
     if counts is None:
         raise ValueError(f"There must be a split to train on. Received: none [{examples}]. Name one 'train'.")
-    image_size = _image_size(config.image_size, counts)
+    image_size = None if config.image_scale else _image_size(config.image_size, counts)
+    scale = config.image_scale or image_size
     plan = {
         "image_size": image_size,
+        "image_scale": config.image_scale,
+        "crop_size": _crop_size(config.image_scale, counts) if config.image_scale else None,
         "channels": counts["channels"],
         "image_range": found.get("image_range"),
         "num_classes": len(counts["class_pixels"]),
@@ -71,13 +78,16 @@ def transform(
         _ = (
             pipeline
             | "Read" >> ReadSplits(examples)
-            | "Fit" >> beam.ParDo(FitExample(image_size))
+            | "Fit" >> beam.ParDo(FitExample(scale))
             | "Write" >> WriteExamples(out, shards)
         )
-    prepared.write_metadata(out, plan["channels"], f"Image and mask pairs fitted into {image_size[1]}x{image_size[0]}.")
+    what = (
+        f"fitted into {image_size[1]}x{image_size[0]}" if image_size else f"at {config.image_scale:g} of their own size"
+    )
+    prepared.write_metadata(out, plan["channels"], f"Image and mask pairs {what}.")
     shutil.copyfile(examples / "labels.json", out / "labels.json")
     write_json(out / "plan.json", plan, allow_nan=False)
-    narrow = [dataclasses.asdict(anomaly) for anomaly in check_working_size(found["splits"], image_size)]
+    narrow = [dataclasses.asdict(anomaly) for anomaly in check_working_size(found["splits"], scale)]
     write_json(out / anomalies.FILE, {"anomalies": narrow})
 
 
@@ -87,6 +97,12 @@ def _image_size(given: tuple[int, int] | None, counts: dict) -> tuple[int, int]:
         size = counts["height"]["median"], counts["width"]["median"]
         return size if max(size) <= LONGER_SIDE else fitted_size(*size, (LONGER_SIDE, LONGER_SIDE))
     return tuple(given)
+
+
+def _crop_size(factor: float, counts: dict) -> tuple[int, int]:
+    """The median height and width of the training split at `factor`, each at most CROP_SIDE."""
+    median = working_size(counts["height"]["median"], counts["width"]["median"], factor)
+    return tuple(min(side, CROP_SIDE) for side in median)
 
 
 def class_weights(rule: str, counts: dict) -> list[float]:
@@ -107,15 +123,15 @@ def class_weights(rule: str, counts: dict) -> list[float]:
 
 
 class FitExample(beam.DoFn):
-    """Fits (split, key, image_bytes, label_map_bytes) into `image_size`; a pair that fits already keeps its bytes."""
+    """Brings (split, key, image_bytes, label_map_bytes) to its working size; a pair that has it already keeps its bytes."""
 
-    def __init__(self, image_size: tuple[int, int]):
-        self._image_size = image_size
+    def __init__(self, working_scale: tuple[int, int] | float):
+        self._working_scale = working_scale
 
     def process(self, example):
         split, key, image_bytes, label_map_bytes = example
         image, label_map = decode_image(image_bytes), decode_image(label_map_bytes)[..., 0]
-        size = fitted_size(*label_map.shape, self._image_size)
+        size = working_size(*label_map.shape, self._working_scale)
         if size != label_map.shape:
             image_bytes = encode_png(resize_image(image, size))
             label_map_bytes = encode_png(resize_label_map(label_map, size))

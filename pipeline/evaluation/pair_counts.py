@@ -18,6 +18,7 @@ from PIL import Image
 from kseg import metrics
 from kseg.labels import VOID
 from kseg.pairs.image_files import decode_image
+from kseg.pairs.resizing import working_size
 from kseg.postprocess.superpixels import merge_by_colour, oracle_labels, slic
 from pipeline.engine import progress
 from pipeline.evaluation.image_scores import ScoredImages
@@ -128,6 +129,8 @@ class CountPairs(PredictPairs):
         tolerance: of boundaries, pixels.
         refinement: as of `PredictPairs`.
         object_class: id of the class whose connected objects are counted, too, as "rand" (3,); None: none are.
+        working_scale: factor to which label maps, confidences and masks are reduced by nearest neighbour before they are counted;
+            None: they are not.
     """
 
     def __init__(
@@ -138,14 +141,19 @@ class CountPairs(PredictPairs):
         tolerance: float,
         refinement=None,
         object_class: int | None = None,
+        working_scale: float | None = None,
     ):
         super().__init__(saved_model, signature, refinement)
         self._num_classes, self._tolerance, self._object_class = num_classes, tolerance, object_class
+        self._working_scale = working_scale
 
     def process(self, pairs):
         predictions = self.predict([image_bytes for _, image_bytes, _ in pairs])
         for pair, (label_map, confidence) in zip(pairs, predictions, strict=True):
             truth, extra_counts = decode_label_map(pair[2]), {}
+            if self._working_scale:
+                size = working_size(*truth.shape, self._working_scale)
+                truth, label_map, confidence = (_reduce(values, size) for values in (truth, label_map, confidence))
             if confidence is not None:
                 extra_counts["calibration"] = metrics.calibration_counts(
                     truth, label_map, confidence, self._num_classes
@@ -225,6 +233,11 @@ def serve(signature, images: list[bytes]) -> list[bytes]:
     if len(images) == 1:
         raise ValueError(f"{messages[0].decode()} [serve_bytes of the exported model]")
     return [png for image in images for png in serve(signature, [image])]
+
+
+def _reduce(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Label map or confidences (H, W) at another (height, width), by nearest neighbour."""
+    return np.asarray(Image.fromarray(values).resize(size[::-1], Image.Resampling.NEAREST))
 
 
 def decode_label_map(png: bytes) -> np.ndarray:

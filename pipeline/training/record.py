@@ -57,19 +57,24 @@ class Stopwatch(keras.callbacks.Callback):
         write_json(self.path, self.record)
 
 
-def describe_training(config: Trainer, segmentor, discriminator, image_size, replicas: int) -> dict:
+def describe_training(
+    config: Trainer, segmentor, discriminator, image_size, image_scale, crop_size, replicas: int
+) -> dict:
     """What `training.json` adds to the time: networks, hardware, versions.
 
     Args:
         config: of the trainer.
         segmentor: the trained network.
         discriminator: its opponent, or None.
-        image_size: (height, width) that images are fitted into, pixels.
+        image_size: (height, width) that images are fitted into, pixels; None: they keep their own sizes.
+        image_scale: factor on the sides of these, or None.
+        crop_size: (height, width) of what a step sees, pixels.
         replicas: number of devices that trained in step.
     """
     network = {"name": config.model, "width": config.width, "parameters": segmentor.count_params()}
-    network |= {"multiply_adds": multiply_adds(segmentor, tuple(image_size)), "image_size": list(image_size)}
-    network |= {"crop_size": config.crop_size and list(config.crop_size)}
+    size = tuple(image_size or crop_size)
+    network |= {"multiply_adds": multiply_adds(segmentor, size), "image_size": list(size)}
+    network |= {"image_scale": image_scale, "crop_size": list(crop_size)}
     opponent = discriminator and {"name": config.discriminator, "parameters": discriminator.count_params()}
     return {
         "network": network,

@@ -31,8 +31,10 @@ def _facts(training: dict) -> list[tuple[str, str]]:
             f"{text.count(network['multiply_adds'])} per image of {width}\N{MULTIPLICATION SIGN}{height}",
         ),
     ]
-    if crop := network.get("crop_size"):  # earlier trainings have none
-        facts.append(("trained on", f"crops of {crop[1]}\N{MULTIPLICATION SIGN}{crop[0]}"))
+    crop, factor = network.get("crop_size"), network.get("image_scale")  # which earlier trainings lack
+    if factor or (crop and crop != network["image_size"]):
+        of = f" of images at {factor:g} of their own size" if factor else ""
+        facts.append(("trained on", f"crops of {crop[1]}\N{MULTIPLICATION SIGN}{crop[0]}{of}"))
     if discriminator:
         facts.append(("discriminator", f"{discriminator['name']}, {discriminator['parameters']:,} parameters"))
     return [

@@ -168,3 +168,37 @@ def test_arguments_out_of_range_are_refused(prepared, arguments, received):
     if arguments.keys() <= {"size", "batch_size"}:
         with pytest.raises(ValueError, match=received):
             data.evaluation_set(prepared, **{"size": SIZE, "batch_size": 2} | arguments)
+
+
+def test_pairs_of_their_own_sizes_are_padded_to_multiples_of_32_one_by_one(prepared):
+    seen = take(data.evaluation_set(prepared, split="train", size=None, batch_size=1))
+    for index, (images, label_maps) in enumerate(seen):
+        image, label_map = make_pair(index)
+        (height, width), padded = label_map.shape, tuple(-(-side // 32) * 32 for side in label_map.shape)
+        assert images.shape == (1, *padded, 3) and label_maps.shape == (1, *padded)
+        np.testing.assert_array_equal(images[0, :height, :width], image)
+        np.testing.assert_array_equal(label_maps[0, :height, :width], label_map)
+        assert images.sum(dtype=int) == image.sum(dtype=int) and (label_maps[0, height:] == VOID).all()
+    assert len(seen) == 7
+    (images, label_maps), *_ = take(data.evaluation_set(prepared, split="train", size=None, batch_size=7))
+    assert images.shape == (7, 64, 64, 3) and label_maps.dtype == np.uint8
+    assert data.evaluation_set(prepared, split="train", size=None, batch_size=2).element_spec[0].shape[-1] == 3
+
+
+def test_large_pairs_are_evaluated_in_pieces_of_which_each_pixel_is_in_one(prepared, monkeypatch):
+    monkeypatch.setattr(batches, "PIECE", 40)  # 40 x 56 becomes two pieces, 37 x 61 has two, 20 x 28 stays
+    pieces = take(data.evaluation_set(prepared, split="train", size=None, batch_size=1))
+    whole = [make_pair(index) for index in range(7)]
+    counts = [-(-label_map.shape[0] // 40) * -(-label_map.shape[1] // 40) for _, label_map in whole]
+    counts = [n if label_map.size > 1600 else 1 for n, (_, label_map) in zip(counts, whole, strict=True)]
+    assert len(pieces) == sum(counts) > 7
+    for batch_size in (1, 2, 3):
+        dataset = data.evaluation_set(prepared, split="train", size=None, batch_size=batch_size)
+        assert dataset.cardinality().numpy() == len(take(dataset)) == -(-sum(counts) // batch_size)
+    assert max(max(label_map.shape[1:]) for _, label_map in pieces) == 64  # 40, padded
+    for part in (0, 1):
+        ids = np.concatenate([pair[part].ravel() for pair in pieces])
+        of_whole = np.concatenate([pair[part].ravel() for pair in whole])
+        kept = ids[ids != (0, VOID)[part]]
+        expected = of_whole[of_whole != (0, VOID)[part]]
+        np.testing.assert_array_equal(np.bincount(kept.astype(int)), np.bincount(expected))

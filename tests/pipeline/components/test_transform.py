@@ -134,3 +134,27 @@ def test_images_that_become_narrow_are_a_warning_on_the_console(prepare, photos)
     _, out, _ = prepare(photos, 9, image_size=(12, 16))
     assert "1 warning" in (text := summarize_anomalies(out))
     assert "narrow_at_training_size (10): An image should keep a shorter side of at least 32 pixels" in text
+
+
+def test_with_a_factor_pairs_keep_their_aspect_and_the_plan_says_so(prepare, photos):
+    examples, out, plan = prepare(photos, 9, image_scale=0.5)
+    assert (plan["image_size"], plan["image_scale"], plan["crop_size"]) == (None, 0.5, [12, 14])
+    before, after = stored(examples), stored(out)
+    for key, (image_bytes, label_map_bytes) in after.items():
+        image, label_map = (decode_image(data) for data in before[key])
+        size = tuple(round(side / 2) for side in image.shape[:2])  # all are even
+        np.testing.assert_array_equal(decode_image(image_bytes), resizing.resize_image(image, size))
+        np.testing.assert_array_equal(
+            decode_image(label_map_bytes)[..., 0], resizing.resize_label_map(label_map[..., 0], size)
+        )
+    assert "narrow_at_training_size (10)" in summarize_anomalies(out)
+
+
+def test_at_their_own_size_pairs_keep_their_bytes(prepare, photos):
+    examples, out, plan = prepare(photos, 9, image_scale=1.0)
+    assert stored(examples) == stored(out) and plan["crop_size"] == [24, 28]
+
+
+def test_a_size_and_a_factor_exclude_each_other():
+    with pytest.raises(ValueError, match=r"exclude each other.* transform.image_size=12,16, transform.image_scale=0.5"):
+        Transform(image_size=(12, 16), image_scale=0.5)

@@ -65,13 +65,13 @@ def test_the_start_is_that_of_the_first_session(tmp_path, clock):
 def test_the_networks_are_described_with_what_they_cost():
     image = keras.Input((None, None, 3))
     segmentor = keras.Model(image, keras.layers.Conv2D(4, 3, padding="same")(image))
-    facts = record.describe_training(Trainer(model="unet"), segmentor, segmentor, (8, 16), replicas=2)
+    facts = record.describe_training(Trainer(model="unet"), segmentor, segmentor, (8, 16), None, (4, 8), replicas=2)
     cost = 8 * 16 * 3 * 3 * 3 * 4
     assert multiply_adds(segmentor, (8, 16)) == cost
     network = {"name": "unet", "width": "narrow", "parameters": 112, "multiply_adds": cost, "image_size": [8, 16]}
-    assert facts["network"] == network | {"crop_size": None}
+    assert facts["network"] == network | {"image_scale": None, "crop_size": [4, 8]}
     assert facts["discriminator"] == {"name": "two_branch", "parameters": 112}
-    assert record.describe_training(Trainer(), segmentor, None, (8, 16), 1)["discriminator"] is None
+    assert record.describe_training(Trainer(), segmentor, None, (8, 16), None, (8, 16), 1)["discriminator"] is None
     assert facts["versions"]["tensorflow"] == tf.__version__ and facts["versions"]["keras"] == keras.__version__
     assert facts["hardware"]["cores"] >= 1 and facts["hardware"]["memory_bytes"] > 2**28
     assert facts["hardware"]["replicas"] == 2 and facts["hardware"]["processor"]
