@@ -89,6 +89,29 @@ def finished(tmp_path_factory) -> Line:
 
 
 @pytest.fixture(scope="session")
+def own_sizes(finished, tmp_path_factory) -> Line:
+    """The line of `finished` where images keep their own sizes, times 0.5."""
+    from kseg.pairs.resizing import resize_image, resize_label_map, working_size
+    from kseg.serving import exporting as serving
+
+    folder, factor = tmp_path_factory.mktemp("own_sizes"), 0.5
+
+    def reduced(image, label_map):
+        size = working_size(*label_map.shape, factor)
+        return resize_image(image, size), resize_label_map(label_map, size)
+
+    small = {split: [reduced(*pair) for pair in pairs] for split, pairs in finished.pairs.items()}
+    transform, trainer = write_prepared(folder / "transform", small, LABELS), folder / "trainer"
+    plan = {"image_size": None, "image_scale": factor, "crop_size": [16, 16], "channels": 3}
+    (transform / "plan.json").write_text(json.dumps(plan))
+    trainer.mkdir()
+    model = nearest_colour()
+    model.save(trainer / "model.keras")
+    serving.export(model, trainer / "saved_model", labels=LABELS, image_scale=factor, max_pixels=MAX_PIXELS)
+    return dataclasses.replace(finished, transform=transform, trainer=trainer, small_pairs=small)
+
+
+@pytest.fixture(scope="session")
 def refining(finished, tmp_path_factory) -> pathlib.Path:
     """Artifact of the trainer whose export averages two views, has the signature "tiles", and refines by DenseCRF."""
     from kseg.serving import exporting as serving

@@ -323,3 +323,27 @@ def test_a_baseline_that_does_not_load_is_refused_rather_than_passed_over(
         evaluate(baseline=baseline)
     assert user_message(raised.value) == str(raised.value)
     assert not (tmp_path / "scores.json").exists()
+
+
+def test_images_that_keep_their_own_sizes_are_scored_whole_and_at_their_working_size(tmp_path, finished, own_sizes):
+    import keras
+
+    from kseg.pairs.resizing import resize_label_map
+    from kseg.serving import exporting as serving
+
+    inputs = {"examples": finished.examples, "transform": own_sizes.transform, "statistics": finished.statistics}
+    evaluator(tmp_path, Evaluator(refinements=("tiles",)), model=own_sizes.trainer, **inputs)
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    model = keras.saving.load_model(own_sizes.trainer / "model.keras")
+    expected = {"original_size": 0, "training_size": 0}
+    for (image, truth), (_, small_truth) in zip(finished.pairs["test"], own_sizes.small_pairs["test"], strict=True):
+        label_map = serving.predict_label_maps(model, 0.5, image[None])[0][0]
+        expected["original_size"] += metrics.confusion_matrix(truth, label_map, 3)
+        small = resize_label_map(label_map, small_truth.shape)
+        expected["training_size"] += metrics.confusion_matrix(small_truth, small, 3)
+    for size, matrix in expected.items():
+        np.testing.assert_array_equal(scores[size]["matrix"], matrix)
+    assert (
+        scores["original_size"]["mean_iou"] > 0.9 and scores["training_size"]["expected_calibration_error"] is not None
+    )
+    assert scores["refinements"]["tiles"]["mean_iou"] > 0.9

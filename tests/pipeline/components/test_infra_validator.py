@@ -131,12 +131,12 @@ def test_time_and_memory_are_compared_with_their_limits(validate):
 
 def test_a_limit_may_be_reached_and_none_is_unlimited():
     limited = InfraValidator(max_latency=0.5, max_memory=1.0)
-    sent = "3 images", "an image of 80x60, the largest allowed"
+    sent = "3 images", "an image of 80x60, the largest tried"
     assert exceeded_limits(limited, 0.5, 2**30, *sent) == []
     assert exceeded_limits(limited, 0.51, 2**30 + 2**24, *sent) == [
         "An image must be answered within 0.5 s. Received: 0.51 s on average (3 images). "
         "Choose a smaller network or transform.image_size, or raise infra_validator.max_latency.",
-        "Serving must stay within 1 GiB. Received: a peak of 1.02 GiB (an image of 80x60, the largest allowed). "
+        "Serving must stay within 1 GiB. Received: a peak of 1.02 GiB (an image of 80x60, the largest tried). "
         "Lower trainer.max_pixels, choose a smaller network or transform.image_size, or raise infra_validator.max_memory.",
     ]
     assert exceeded_limits(InfraValidator(max_latency=None, max_memory=None), 1e9, 2**60, *sent) == []
@@ -165,3 +165,9 @@ for name in ("kseg", "pipeline", "kseg.layers"):
     process = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, cwd=tmp_path)
     refused = "is refused in the process that stands for a server."
     assert process.stdout.splitlines() == ["kseg", f"kseg {refused}", f"pipeline {refused}", f"kseg {refused}"]
+
+
+def test_an_export_for_images_of_unlike_sizes_agrees_with_keras_at_their_working_sizes(validate, own_sizes):
+    verdict = validate(trainer=own_sizes.trainer, transform=own_sizes.transform)
+    assert (verdict["blessed"], verdict["reasons"], verdict["agreement"]) == (True, [], 1.0)
+    assert verdict["signatures"] == expected_signatures(channels=3, num_classes=3)
