@@ -12,7 +12,7 @@ import pathlib
 
 from kseg._weight_packages import WEIGHT_PACKAGES
 from pipeline import machines
-from pipeline.engine import progress
+from pipeline.engine import hardware, progress
 from pipeline.engine.console import imports
 from pipeline.engine.contents import file_digest
 from pipeline.engine.file_digests import FileDigests
@@ -21,12 +21,14 @@ from pipeline.engine.fingerprints import Artifact, Untracked, external
 from pipeline.engine.loading import component
 from pipeline.engine.store import Store
 from pipeline.evaluation import gate
+from pipeline.planning.choosing import planned_network
+from pipeline.planning.summary import summarize
 from pipeline.publishing import entries, versions
 from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
 from pipeline.settings import encoders
 from pipeline.settings.example_gen import take_classes
-from pipeline.settings.trainer import Trainer, check_servable, choices, crf_choice
+from pipeline.settings.trainer import AUTO, Trainer, check_servable, choices, crf_choice
 from pipeline.validation.anomalies import summarize_anomalies
 
 COMPONENTS = (
@@ -34,6 +36,7 @@ COMPONENTS = (
     "statistics_gen",
     "schema_gen",
     "example_validator",
+    "planner",
     "transform",
     "trainer",
     "evaluator",
@@ -41,6 +44,11 @@ COMPONENTS = (
     "pusher",
 )
 """In the order in which they run."""
+
+
+def components_of(config: settings.Config) -> tuple[str, ...]:
+    """Those of COMPONENTS that run: the planner only where it has something to choose."""
+    return tuple(name for name in COMPONENTS if name != "planner" or settings.is_planned(config))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +80,15 @@ def run(config: settings.Config, beam_options: list[str], stages: Stages) -> dic
         artifacts[name] = artifact.path
         if name in ("example_validator", "transform") and name not in before and not stages.explain:
             _note_anomalies(name, artifact.path)
+        if name == "planner" and name not in before and not stages.explain:
+            _note_plan(artifact.path)
         if name == stages.last:
             break
     return artifacts
 
 
 def compute(config: settings.Config, beam_options: list[str], store: Store):
-    """Computes the nine components in order; the order of Python's calls is the graph.
+    """Computes the components in order; the order of Python's calls is the graph.
 
     Args:
         config: settings of the run.
@@ -94,7 +104,8 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     c = config
     digests = FileDigests(config.root, anew=store.verify, write=not store.explain)
     source = _source(config, digests)
-    pretrained, training_config = _pretrained(config.trainer)
+    if c.trainer.model != AUTO:
+        _pretrained(c.trainer)  # what does not fit is refused before data are read
     ingestion, table = take_classes(c.example_gen, config.classes)
     classes = {"classes": external(table)} if table else {}
     examples = store.run(component("example_gen"), ingestion, source=source, **classes, beam_options=beam)
@@ -120,18 +131,37 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
         **previous,
     )
     yield "example_validator", anomalies
+    planned = {}
+    if settings.is_planned(c):
+        planned["planned"] = store.run(
+            component("planner"),
+            c.planner,
+            choices=choices(planned_network(c.trainer)),
+            statistics=statistics,
+            machine=Artifact(hardware.kind(), hardware.kind()),
+        )
+        yield "planner", planned["planned"]
+        file = planned["planned"].path / "plan.json"
+        if not file.is_file():  # nothing runs
+            progress.print_status("planner", "what follows depends on the plan")
+            return
+        c = settings.apply_plan(c, read_json(file))
+        settings.check_sizes(c)
     transform = store.run(
         component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
     )
     yield "transform", transform
+    pretrained, training_config = _pretrained(c.trainer)
     training, chosen, name = component("trainer"), choices(c.trainer), Untracked(config.name)
     if c.trainer.strategy == "multiworker":
         training = machines.in_subprocess(training, config.wait_for_machines)
         if not (machines.this_machine().is_chief or store.explain):
-            store.join(training, training_config, choices=chosen, transform=transform, **pretrained, name=name)
+            store.join(
+                training, training_config, choices=chosen, transform=transform, **pretrained, **planned, name=name
+            )
             return
     model = store.run(
-        training, training_config, choices=chosen, resume=True, transform=transform, **pretrained, name=name
+        training, training_config, choices=chosen, resume=True, transform=transform, **pretrained, **planned, name=name
     )
     yield "trainer", model
     _note_faults(config)
@@ -184,6 +214,12 @@ def _note_anomalies(name: str, folder: pathlib.Path):
     """Prints the anomalies of the data, whether the component ran or was cached."""
     if text := summarize_anomalies(folder):
         progress.print_status(name, text)
+
+
+def _note_plan(folder: pathlib.Path):
+    """Prints the plan, whether it was made now or earlier."""
+    for text in summarize(read_json(folder / "plan.json")):
+        progress.print_status("planner", text)
 
 
 def _source(config, digests: FileDigests) -> Artifact:

@@ -17,6 +17,7 @@ from pipeline.engine.arguments import Parser
 from pipeline.engine.console import imports, run_command
 from pipeline.engine.files import check_output_folder, read_json
 from pipeline.evaluation import gate
+from pipeline.planning.choosing import planned_network
 from pipeline.publishing import entries, versions
 from pipeline.settings import config as settings
 from pipeline.settings import encoders, run_flags
@@ -129,7 +130,7 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
     settings.check_sizes(config)
     settings.check_refinements(config)
-    encoders.check(config.trainer)
+    encoders.check(planned_network(config.trainer))
     gate.check_thresholds(config.evaluator.thresholds)
     if config.trainer.strategy == "multiworker":
         settings.check_machines(config, len(machines.this_machine().addresses))
@@ -137,7 +138,13 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
         with imports():
             from pipeline.examples.runner_options import pipeline_options
         pipeline_options(beam_options)
-    return Request(settings.resolve_auto(config), beam_options, parse_stages(arguments), arguments.rollback)
+    stages = parse_stages(arguments)
+    if "planner" in (stages.first, stages.last, *stages.forced) and not settings.is_planned(config):
+        raise ValueError(
+            "The planner runs where it has something to choose. "
+            f"Received: --model {config.trainer.model} without --minutes. Give --minutes, or --model auto."
+        )
+    return Request(settings.resolve_auto(config), beam_options, stages, arguments.rollback)
 
 
 def parse_stages(arguments: argparse.Namespace) -> line.Stages:
@@ -147,7 +154,7 @@ def parse_stages(arguments: argparse.Namespace) -> line.Stages:
         ValueError: the last component comes before the first.
     """
     first = arguments.only or arguments.first or line.COMPONENTS[0]
-    last = arguments.only or arguments.until or line.COMPONENTS[-1]
+    last = arguments.only or arguments.until or ("planner" if arguments.dry_run else line.COMPONENTS[-1])
     if line.COMPONENTS.index(first) > line.COMPONENTS.index(last):
         raise ValueError(f"--from must not come after --until. Received: --from {first} --until {last}.")
     return line.Stages(first, last, tuple(arguments.force), arguments.explain, arguments.verify)

@@ -42,6 +42,7 @@ def trainer(
     *,
     transform: pathlib.Path,
     weights: pathlib.Path | None = None,
+    planned: pathlib.Path | None = None,
     name: str = "model",
 ):
     """Trains, keeps the weights that scored best on validation, and exports them.
@@ -51,6 +52,7 @@ def trainer(
         config: network, loss and schedule.
         transform: artifact of the transform component.
         weights: file that the encoder begins with, for `config.weights`.
+        planned: artifact of the planner, whose choices `config` holds: it led to the model.
         name: of the model; only TensorBoard's run is named after it.
     """
     plan = read_json(transform / "plan.json")

@@ -20,6 +20,7 @@ from pipeline.report.sections import (
     data,
     gate,
     images,
+    plan,
     provenance,
     scores,
     summary,
@@ -27,7 +28,7 @@ from pipeline.report.sections import (
     usage,
 )
 
-SECTIONS = (summary, scores, gate, images, confusion, training, data, usage, provenance)
+SECTIONS = (summary, scores, gate, images, confusion, plan, training, data, usage, provenance)
 """In the order of the page."""
 
 FOLDER = pathlib.Path(__file__).parent
@@ -39,7 +40,7 @@ def write(path, *, name: str, artifacts: dict[str, pathlib.Path], faults: Sequen
     Args:
         path: HTML file; replaced atomically.
         name: of the model.
-        artifacts: folders of all nine components, by name and in the order in which they ran.
+        artifacts: folders of all components that ran or were cached, by name and in the order in which they ran.
         faults: messages about what lies among the pushed versions and is none.
     """
     environment = jinja2.Environment(

@@ -33,6 +33,7 @@ class Run:
         artifacts: folder of each component.
         labels: the classes.
         faults: messages about what lies among the pushed versions and is none.
+        planned: what the planner chose; empty where it did not run.
         ingestion, statistics, anomalies, plan, history, training, scores, infra, pushed: contents of `FILES`.
     """
 
@@ -40,6 +41,7 @@ class Run:
     artifacts: dict[str, pathlib.Path]
     labels: LabelMap
     faults: Sequence[str]
+    planned: dict
     ingestion: dict
     statistics: dict
     anomalies: dict
@@ -55,4 +57,5 @@ class Run:
         """Reads the files of all components."""
         files = {key: read_json(artifacts[component] / file) for key, (component, file) in FILES.items()}
         files["anomalies"]["anomalies"] += read_json(artifacts["transform"] / "anomalies.json", NONE)["anomalies"]
-        return cls(name, artifacts, LabelMap.load(artifacts["example_gen"]), faults, **files)
+        planned = read_json(artifacts["planner"] / "plan.json") if "planner" in artifacts else {}
+        return cls(name, artifacts, LabelMap.load(artifacts["example_gen"]), faults, planned, **files)

@@ -7,22 +7,24 @@ The fields of a component's dataclass enter its recipe, so changing one recomput
 from __future__ import annotations
 
 import dataclasses
-import pathlib
+import functools
 import typing
 from typing import Annotated
 
-from kseg._suggestions import did_you_mean
+from pipeline.engine.hardware import mixed_precision
 from pipeline.settings import refinements, values
+from pipeline.settings.changes import flatten, replace_setting
 from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.example_gen import ExampleGen
 from pipeline.settings.example_validator import ExampleValidator
 from pipeline.settings.infra_validator import InfraValidator
+from pipeline.settings.planner import MINUTES, PLANNED, WITHOUT_INFLUENCE, Planner
 from pipeline.settings.pusher import Pusher
 from pipeline.settings.schema_gen import SchemaGen
 from pipeline.settings.statistics_gen import StatisticsGen
-from pipeline.settings.trainer import Trainer
+from pipeline.settings.trainer import AUTO, Trainer
 from pipeline.settings.transform import Transform
-from pipeline.settings.values import Number, Place, Text
+from pipeline.settings.values import Number, Place, Text, as_text
 
 MAX_PIXELS = 2**27
 """Of a batch of training, and of an enlarged image: 16 channels of so many pixels take 8 GiB."""
@@ -50,6 +52,7 @@ class Config:
     statistics_gen: StatisticsGen = dataclasses.field(default_factory=StatisticsGen)
     schema_gen: SchemaGen = dataclasses.field(default_factory=SchemaGen)
     example_validator: ExampleValidator = dataclasses.field(default_factory=ExampleValidator)
+    planner: Planner = dataclasses.field(default_factory=Planner)
     transform: Transform = dataclasses.field(default_factory=Transform)
     trainer: Trainer = dataclasses.field(default_factory=Trainer)
     evaluator: Evaluator = dataclasses.field(default_factory=Evaluator)
@@ -60,46 +63,40 @@ class Config:
         values.check(self)
 
 
-def replace_setting(config: Config, setting: str, value) -> Config:
-    """Returns `config` with one setting replaced.
+def is_planned(config: Config) -> bool:
+    """Whether the planner chooses what is not given."""
+    return config.trainer.model == AUTO or config.planner.minutes is not None
+
+
+def prepare_planner(config: Config, given: typing.Iterable[str]) -> Planner:
+    """The planner's settings: minutes, and what it must not change.
 
     Args:
-        config: the settings to start from.
-        setting: "component.field", or the name of a field of `Config` itself.
-        value: a value of the field's type, or text to read as one.
-
-    Raises:
-        ValueError: the setting is unknown, in which case the message suggests the nearest one, or the value is not allowed.
+        config: settings of the run.
+        given: names of settings that somebody set; so is what differs from the defaults.
     """
-    component, _, field = setting.rpartition(".")
-    owner = getattr(config, component, None) if component else config
-    names = flatten(config)
-    if setting not in names:
-        cure = did_you_mean(setting, names, f"There are: {', '.join(names)}.")
-        shown = values.shorten(setting)
-        raise ValueError(f"Unknown setting {shown!r}. Received: --set {shown}={values.shorten(value)}.{cure}")
-    if isinstance(value, str):
-        value = values.read(value, typing.get_type_hints(type(owner))[field], setting)
-    owner = dataclasses.replace(owner, **{field: value})
-    return dataclasses.replace(config, **{component: owner}) if component else owner
+    values, defaults = flatten(config), flatten(Config())
+    fixed = {name for name in given if name in PLANNED}
+    fixed |= {name for name in values if name.startswith(("trainer.", "transform.")) and values[name] != defaults[name]}
+    fixed -= {"trainer.model"} if config.trainer.model == AUTO else set()
+    texts = tuple(f"{name}={as_text(values[name])}" for name in sorted(fixed) if name not in WITHOUT_INFLUENCE)
+    return Planner(config.planner.minutes or MINUTES, texts)
 
 
-def flatten(config: Config) -> dict[str, object]:
-    """Returns every setting and its value, under the names that `replace_setting` takes."""
-    result = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            result |= {f"{field.name}.{inner.name}": getattr(value, inner.name) for inner in dataclasses.fields(value)}
-        else:
-            result[field.name] = value
-    return result
+def apply_plan(config: Config, plan: dict) -> Config:
+    """The settings of a run with those that the planner chose.
+
+    Args:
+        config: settings of the run.
+        plan: content of its `plan.json`.
+    """
+    return functools.reduce(lambda config, pair: replace_setting(config, *pair), plan["settings"].items(), config)
 
 
 def resolve_auto(config: Config) -> Config:
     """Returns `config` with "auto" replaced by what it means on this machine, since recipes hold what was really done."""
-    if config.trainer.precision == "auto":
-        config = replace_setting(config, "trainer.precision", "mixed_bfloat16" if _computes_bfloat16() else "float32")
+    if config.trainer.precision == AUTO and not is_planned(config):
+        config = replace_setting(config, "trainer.precision", mixed_precision() or "float32")
     return config
 
 
@@ -117,7 +114,7 @@ def check_sizes(config: Config):
     largest = 1.0 if config.trainer.crop_size else max(1.0, config.trainer.scale[1])  # crops are enlarged alone
     for name, times in (("batch_size", config.trainer.batch_size), ("scale", largest**2)):
         if height * width * times > MAX_PIXELS:
-            value = values.as_text(getattr(config.trainer, name))
+            value = as_text(getattr(config.trainer, name))
             raise ValueError(
                 f"`{trained.split('.')[1]}` and `{name}` must together stay below {MAX_PIXELS:,} pixels. Received: "
                 f"{trained}={width}x{height}, trainer.{name}={value}, hence {height * width * times:,.0f}. "
@@ -177,12 +174,3 @@ def check_refinements(config: Config):
             "A model must not be refined twice. Received: trainer.crf, and crf in evaluator.refinements. Remove one: with "
             "trainer.crf, the served model is already refined."
         )
-
-
-def _computes_bfloat16() -> bool:
-    """Whether the processor has instructions for bfloat16, without which mixed precision is slower than float32."""
-    try:
-        flags = pathlib.Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

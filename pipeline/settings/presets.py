@@ -26,8 +26,8 @@ def streets() -> Config:
 
 
 def folder() -> Config:
-    """A folder of pairs: a U-Net of 16 to 256 filters, 80 epochs; the default with --data."""
-    return Config(name="model", data="")
+    """A folder of pairs: what fits its images and 30 minutes (--minutes) on this machine; the default with --data."""
+    return Config(name="model", data="", trainer=Trainer(model="auto"))
 
 
 def camvid() -> Config:

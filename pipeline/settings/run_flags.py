@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import pathlib
 import re
@@ -71,9 +72,15 @@ FLAGS = {  # by group of the help
     },
     "model": {
         "--name": Flag("name", "name of the model, pushed to PUSH_TO/NAME/VERSION", "NAME", "name of the data folder"),
-        "--model": Flag("trainer.model", "network", "NETWORK"),
+        "--model": Flag("trainer.model", "network; auto: the planner chooses what is not given", "NETWORK"),
     },
     "training": {
+        "--minutes": Flag(
+            "planner.minutes",
+            "of training on this machine, from which the planner derives what is not given",
+            "N",
+            "30 with --model auto",
+        ),
         "--epochs": Flag("trainer.epochs", "passes over the training split", "N"),
         "--batch-size": Flag("trainer.batch_size", "images per training step", "N"),
         "--crop-size": Flag(
@@ -168,6 +175,7 @@ def _add_stages(group, components: tuple[str, ...]):
     add_component("--until", "stop after this one")
     add_component("--only", "run this one, on what is finished: --from and --until in one")
     add_component("--force", "compute this one although it is finished; repeatable", action="append", default=[])
+    group.add_argument("--dry-run", action="store_true", help="stop after the planner: print the plan, train nothing")
     group.add_argument("--explain", action="store_true", help="run nothing; print what would run, and why")
     group.add_argument(
         "--verify",
@@ -233,7 +241,10 @@ def read_config(arguments: argparse.Namespace) -> settings.Config:
     if arguments.config in (None, "folder") and not on_streets:
         given.setdefault("name", _name(given["data"]))
     changes = [*given.items(), *(_assignment(text) for text in arguments.set)]
-    return functools.reduce(lambda config, change: settings.replace_setting(config, *change), changes, config)
+    config = functools.reduce(lambda config, change: settings.replace_setting(config, *change), changes, config)
+    if not settings.is_planned(config):
+        return config
+    return dataclasses.replace(config, planner=settings.prepare_planner(config, [name for name, _ in changes]))
 
 
 def _name(data: str) -> str:

@@ -32,7 +32,9 @@ def _list_modules(folder: str) -> tuple[str, ...]:
 
 
 MODELS = _list_modules("segmentors")
-"""Values of `--model`: the modules in `pipeline/networks/segmentors/`."""
+"""Networks: the modules in `pipeline/networks/segmentors/`."""
+AUTO = "auto"
+"""Value of `--model` that lets the planner choose."""
 DISCRIMINATORS = _list_modules("discriminators")
 """Values of `trainer.discriminator`: the modules in `pipeline/networks/discriminators/`."""
 
@@ -47,7 +49,7 @@ Flip, Rotation = Literal["horizontal", "vertical"], Literal[0, 90, 180, 270]
 class Trainer(Checked):
     """Network, loss, game, schedule and export."""
 
-    model: Literal[*MODELS] = "unet"
+    model: Literal[AUTO, *MODELS] = "unet"
     width: Literal["narrow", "paper"] = "narrow"  # paper: exactly the paper's network
     # of the narrow unet and light_fpn, fine to coarse; while they are these, light_fpn has 32,64,96,96,128
     filters: Annotated[tuple[Filters, ...], Items(minimum=2, maximum=8)] = encoders.UNET_FILTERS
@@ -62,7 +64,7 @@ class Trainer(Checked):
     freeze_steps: Steps = 0
     epochs: PositiveInt = 80
     # after so many batches validation follows; none: after each pass over the training pairs
-    steps_per_epoch: PositiveInt | None = None
+    steps_per_epoch: Annotated[int, Number(minimum=1, maximum=1_000_000_000, integer=True)] | None = None
     validation_pairs: PositiveInt | None = None  # by which the best epoch is chosen; none: the whole split
     batch_size: Annotated[int, Number(minimum=1, maximum=65_536, integer=True)] = 8
     learning_rate: Rate = 2e-3

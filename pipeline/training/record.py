@@ -10,7 +10,6 @@ logs                     folder of TensorBoard's run, below the artifact
 from __future__ import annotations
 
 import datetime
-import os
 import pathlib
 import platform
 import time
@@ -20,6 +19,7 @@ import tensorflow as tf
 
 import kseg
 from kseg.complexity import multiply_adds
+from pipeline.engine import hardware as machine
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.trainer import Trainer
 
@@ -102,20 +102,13 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict:
     """Processor, cores that this process may use, memory in bytes, names of the accelerators."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     accelerators = [
         tf.config.experimental.get_device_details(device).get("device_name", device.name)
         for device in tf.config.list_physical_devices("GPU")
     ]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"processor": _processor(), "cores": cores, "memory_bytes": memory, "accelerators": accelerators}
-
-
-def _processor() -> str:
-    """Name of the processor; where Linux does not say it, its architecture."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return {
+        "processor": machine.processor(),
+        "cores": machine.cores(),
+        "memory_bytes": machine.memory(),
+        "accelerators": accelerators,
+    }

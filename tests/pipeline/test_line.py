@@ -3,8 +3,10 @@
 import pytest
 
 from pipeline import line, run
+from pipeline.settings.config import Config
 
-BEFORE_TRAINER = line.COMPONENTS[: line.COMPONENTS.index("trainer")]
+COMPONENTS = line.components_of(Config())
+BEFORE_TRAINER = COMPONENTS[: COMPONENTS.index("trainer")]
 
 
 @pytest.fixture
@@ -13,7 +15,7 @@ def ran(photos, tmp_path, capsys):
 
     def command(*more):
         places = ["--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "models")]
-        status = run.main(["--data", str(photos), "--ignore-value", "9", *places, *more])
+        status = run.main(["--data", str(photos), "--ignore-value", "9", "--model", "unet", *places, *more])
         printed = capsys.readouterr()
         shown = {}
         for text in printed.out.splitlines():
@@ -58,14 +60,14 @@ def test_stages_run_only_on_finished_ones_and_end_with_the_last(ran, tmp_path):
 
 def test_explain_shows_why_each_component_would_run_and_writes_nothing(ran, tmp_path):
     status, shown, _ = ran("--explain")
-    assert (status, set(shown)) == (0, set(line.COMPONENTS))
+    assert (status, set(shown)) == (0, set(COMPONENTS))
     assert set(shown.values()) == {"will run: there is no earlier result"}
     assert not (tmp_path / "runs").exists()
 
     ran("--until", "transform")
     shown = ran("--explain", "--set", "transform.image_size=16x12", "--force", "schema_gen")[1]
     assert kinds(shown) == {
-        name: "will" if name in ("schema_gen", *line.COMPONENTS[4:]) else "cached" for name in line.COMPONENTS
+        name: "will" if name in ("schema_gen", *COMPONENTS[4:]) else "cached" for name in COMPONENTS
     }
     assert shown["schema_gen"] == "will run: it is forced"
     assert shown["transform"] == "will run: setting image_size is [12, 16], was null"
@@ -89,3 +91,19 @@ def test_a_forced_component_runs_again_and_what_follows_stays_cached(ran):
     ran("--until", "transform")
     shown = kinds(ran("--until", "transform", "--force", "statistics_gen")[1])
     assert [name for name, kind in shown.items() if kind == "done"] == ["statistics_gen"]
+
+
+def test_with_a_plan_what_follows_is_not_known_before_the_planner_has_run(ran, capsys):
+    status, shown, _ = ran("--explain", "--model", "auto")
+    assert (status, set(shown)) == (0, set(line.COMPONENTS[: line.COMPONENTS.index("planner") + 1]))
+    assert shown["planner"] == "will run: there is no earlier result"
+
+
+def test_the_planner_is_refused_where_it_has_nothing_to_choose(ran):
+    for arguments in (("--dry-run",), ("--until", "planner"), ("--force", "planner")):
+        status, _, error = ran(*arguments)
+        assert (status, error) == (
+            2,
+            "error: The planner runs where it has something to choose. Received: --model unet without --minutes. Give --minutes, "
+            "or --model auto.\n",
+        )

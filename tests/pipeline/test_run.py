@@ -52,7 +52,7 @@ def test_the_default_is_the_game_on_streets_and_with_data_a_plain_network():
         (["--data", ".", "--layout", "nan", "--explain"], "`layout` must be one of ade20k, .*, yolo"),
         (["--set", "example_gen.layout=vox"], r"Did you mean 'voc'\?"),
         (["--follow-links", "photos"], "Unknown argument 'photos'"),
-        (["--model", "unett"], "`model` must be one of deeplabv3, .*unet"),
+        (["--model", "unett"], "`model` must be one of auto, deeplabv3, .*unet"),
         (["--set", "evaluator.refinements=flips,crff"], r"evaluator.refinements=crff\. Did you mean 'crf'\?"),
         (["--set", 'trainer.crf={"iteration": 3}'], r"Received: iteration=3 \[crf\]\. Did you mean 'iterations'\?"),
         (

@@ -64,7 +64,7 @@ def infra_validator(out, config, **inputs):
     (out / "infra.json").write_text('{"blessed": true, "reasons": []}')
 
 
-COMPONENTS = {name: globals()[name] for name in line.COMPONENTS}
+COMPONENTS = {name: globals()[name] for name in line.components_of(Config())}
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_better_model_is_compared_with_what_was_pushed_meanwhile_and_replaces_
     finish(started(0.3)), finish(started(0.6))
     assert finish(better)[1]["version"] == 3
     assert pushed_models(started.folder) == {1: (0.3, None), 2: (0.6, 0.3), 3: (0.9, 0.6)}
-    assert finish(started(0.9))[0] == list(line.COMPONENTS)  # cached
+    assert finish(started(0.9))[0] == list(COMPONENTS)  # cached
 
 
 def test_a_model_is_compared_with_what_is_served_after_a_rollback_meanwhile(started):

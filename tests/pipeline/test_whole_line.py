@@ -8,8 +8,7 @@ import shutil
 import pytest
 
 from kseg.serving.manifest import read_manifest
-from pipeline.line import COMPONENTS
-from tests.pipeline.whole_line import contents, finish, kill
+from tests.pipeline.whole_line import COMPONENTS, contents, finish, kill
 
 random_moments = random.Random(5)
 MOMENTS = [(random_moments.choice(COMPONENTS), round(random_moments.random(), 2)) for _ in range(30)]

@@ -17,9 +17,11 @@ import zipfile
 
 from pipeline.engine.contents import MANIFEST
 from pipeline.engine.store import MADE_FROM
-from pipeline.line import COMPONENTS
+from pipeline.line import components_of
+from pipeline.settings.config import Config
 from tests.conftest import ROOT
 
+COMPONENTS = components_of(Config())
 SMALL = {
     "example_gen.streets_train": "20",
     "example_gen.streets_validation": "6",

@@ -12,12 +12,11 @@ import time
 import apache_beam as beam
 import pytest
 
-from pipeline import line
 from pipeline.engine.console import disk_fault_message, interrupt_deferred, interrupts_kept
 from pipeline.examples.runner_options import pipeline_options
 from tests.conftest import ROOT
 from tests.pipeline.mounting import mounted
-from tests.pipeline.whole_line import contents, finish, start
+from tests.pipeline.whole_line import COMPONENTS, contents, finish, start
 
 UNTIL = ("--until", "transform")
 
@@ -64,7 +63,7 @@ def test_ctrl_c_stops_with_a_message_and_leaves_nothing_unfinished(component, tm
     )
     assert "Traceback" not in output
     made = {name.partition("/")[0] for name in contents(tmp_path)}
-    assert made == set(line.COMPONENTS[: line.COMPONENTS.index(component)])
+    assert made == set(COMPONENTS[: COMPONENTS.index(component)])
 
 
 @pytest.fixture
@@ -128,7 +127,7 @@ def test_two_simultaneous_runs_of_one_configuration_end_with_one_result(tmp_path
     first, second = start(tmp_path, *UNTIL), start(tmp_path, *UNTIL)
     outputs = [process.communicate()[0] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outputs
-    for name in line.COMPONENTS[:5]:
+    for name in COMPONENTS[:5]:
         (artifact,) = (tmp_path / "runs" / name).iterdir()
         assert (artifact / "recipe.json").is_file()
         assert sum(f"{name:18}  done in" in output for output in outputs) == 1
@@ -143,7 +142,7 @@ def test_simultaneous_runs_of_different_configurations_share_only_what_is_equal(
     finish(tmp_path / "alone", *UNTIL)
     finish(tmp_path / "alone", *other)
     assert contents(tmp_path / "both") == contents(tmp_path / "alone")
-    counts = [len(list((tmp_path / "both" / "runs" / name).iterdir())) for name in line.COMPONENTS[:5]]
+    counts = [len(list((tmp_path / "both" / "runs" / name).iterdir())) for name in COMPONENTS[:5]]
     assert counts == [1, 1, 1, 1, 2]
 
 

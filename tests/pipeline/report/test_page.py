@@ -212,6 +212,40 @@ def test_commands_survive_a_path_with_a_space(tmp_path, artifacts):
     assert f"tf.saved_model.load('{tmp_path}/pushed models/streets/4')" in page.text
 
 
+def test_a_plan_is_shown_with_its_reasons_and_what_became_of_it(tmp_path, artifacts):
+    assert "passes over the training pixels" not in written(tmp_path, artifacts)[1].text
+    plan = {
+        "choices": [
+            {"topic": "crop", "settings": {"trainer.crop_size": "192,256"}, "reason": "more steps", "considered": ["all <of> it"]}
+        ],
+        "warnings": ["Thin at this size: pole."],
+        "measured": [
+            {
+                "model": "light_fpn", "encoder": "efficientnet_lite0", "precision": "float32", "crop_size": [192, 256],
+                "working_size": [360, 480], "batch_size": 8, "step_seconds": 0.372, "validation_seconds_per_image": 0.0551,
+                "memory_bytes": 2**31,
+            }
+        ],
+        "expected": {"steps": 4000, "passes": 24.75, "seconds": 1800.0, "memory_bytes": 2**31},
+        "minutes": 30.0,
+        "machine": "Z80, 2 cores, 16 GiB",
+    }  # fmt: skip
+    artifacts["planner"] = tmp_path / "planner"
+    artifacts["planner"].mkdir()
+    (artifacts["planner"] / "plan.json").write_text(json.dumps(plan))
+    shown = " ".join(written(tmp_path, artifacts)[1].text.split())
+    assert "Chosen for 30 minutes of training on Z80, 2 cores, 16 GiB: 4,000 steps, 24.8 passes" in shown
+    assert "Expected: 30 min 00 s, 2.0 GiB at most. It took 1 h 07 min." in shown
+    for words in (
+        "more steps",
+        "instead of all <of> it",
+        "Thin at this size: pole.",
+        "0.372",
+        "256x192",
+    ):
+        assert words in shown
+
+
 def test_data_lineage_and_settings_are_shown_and_text_from_the_data_is_escaped(tmp_path, artifacts):
     text, page = written(tmp_path, artifacts)
     assert "b<7>" in page.text and "b<7>" not in text

@@ -1,0 +1,1 @@
+"""From statistics, machine and budget to the settings of a training."""

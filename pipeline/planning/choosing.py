@@ -1,0 +1,319 @@
+"""Chooses network, sizes and length of a training from statistics, budget and measured seconds, with reasons.
+
+Nothing is measured here: `measure` is given. docs/accuracy.md has what the rules rest on. Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from pipeline.settings.changes import flatten, replace_setting
+from pipeline.settings.trainer import AUTO, Trainer
+from pipeline.settings.transform import Transform
+from pipeline.settings.values import as_text
+
+NETWORK, ENCODER = "light_fpn", "efficientnet_lite0"
+MIN_PASSES, MAX_PASSES = 2.0, 300.0
+"""Times that training should show each part of each image at the working size: below, a smaller size scores better; above,
+nothing is gained any more."""
+SCALES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.0625)
+"""Of the working size to the images' own."""
+MAX_SIDE = 1024
+"""Pixels of the longer side of images that are labelled as a whole."""
+MULTIPLE = 32
+"""The coarsest map of the networks has one position for so many pixels: sides of crops are multiples."""
+CROP_PIXELS = 256 * 192
+"""Of a crop that training sees."""
+BATCH_SIZE = 8
+LEARNING_RATE, SCALE = 2e-3, (0.75, 1.25)
+VALIDATION_SHARE, FEWEST_VALIDATIONS, MOST_VALIDATIONS = 0.1, 5, 40
+"""Of the time, and how often: the best of so many epochs is exported."""
+SPARE = 0.03
+"""Share of the budget for checkpoints and pictures."""
+FEW_STEPS = 300
+MIXED_GAIN, MIXED_MINUTES = 0.9, 10
+"""Mixed precision is taken where its step takes at most this share of the time in float32; it is tried for so many minutes."""
+ORIENTATION = 0.9
+"""Share of the images that are landscape, or portrait, where the box that they are fitted into is no square."""
+THIN = 2.0
+"""Pixels of width at the working size below which a class is likely to be lost."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What was measured of a training: seconds of a step, seconds of validation for an image, peak of the process in bytes."""
+
+    step: float
+    image: float
+    memory: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Of the components for which a plan chooses."""
+
+    transform: Transform = dataclasses.field(default_factory=Transform)
+    trainer: Trainer = dataclasses.field(default_factory=Trainer)
+
+
+@dataclasses.dataclass
+class Plan:
+    """The settings so far, and why each was chosen.
+
+    Attributes:
+        settings: so far.
+        given: names of the settings that are not to be chosen.
+        choices: dictionaries of "topic", "settings" (name -> text), "reason" and "considered".
+        warnings: sentences.
+        measured: one row for each training that was measured.
+        expected: steps, passes, seconds and memory of the training.
+    """
+
+    settings: Settings
+    given: frozenset[str]
+    choices: list[dict] = dataclasses.field(default_factory=list)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    measured: list[dict] = dataclasses.field(default_factory=list)
+    expected: dict = dataclasses.field(default_factory=dict)
+
+    def choose(self, topic: str, proposed: dict[str, object], reason: str, considered: tuple[str, ...] = ()):
+        """Chooses those of the `proposed` settings that are not given, and notes the reason."""
+        given = [name for name in proposed if name in self.given]
+        self.assume(proposed)
+        values = flatten(self.settings)
+        if given:
+            reason = "given" if len(given) == len(proposed) else f"{reason}; {', '.join(given)} given"
+        texts = {name: as_text(values[name]) for name in proposed}
+        self.choices.append({"topic": topic, "settings": texts, "reason": reason, "considered": list(considered)})
+
+    def assume(self, proposed: dict[str, object]):
+        """Takes over those of the `proposed` settings that are not given."""
+        for name, value in proposed.items():
+            if name not in self.given:
+                self.settings = replace_setting(self.settings, name, value)
+
+
+def planned_network(trainer: Trainer) -> Trainer:
+    """The settings with the network that a plan chooses where none is given."""
+    if trainer.model != AUTO:
+        return trainer
+    return dataclasses.replace(trainer, model=NETWORK, encoder=trainer.encoder or ENCODER)
+
+
+def choose(
+    statistics: dict,
+    settings: Settings,
+    given: frozenset[str],
+    minutes: float,
+    *,
+    cure_missing_weights: Callable[[str], str],
+    measure: Callable[[Settings], Cost],
+    mixed_precision: str | None,
+) -> Plan:
+    """Plans a training.
+
+    Args:
+        statistics: of the data set, as statistics_gen leaves them.
+        settings: of which the given ones stay.
+        given: their names.
+        minutes: of training.
+        cure_missing_weights: name of an encoder -> how to get its ImageNet weights; empty where they are installed.
+        measure: times a training of these settings, all of which are chosen but its length.
+        mixed_precision: policy that may be faster than float32; None where the machine has no instructions for one.
+
+    Returns:
+        Settings for all of `pipeline.settings.planner.PLANNED`.
+    """
+    plan = Plan(settings, given)
+    train = statistics["splits"]["train"]
+    _choose_network(plan, cure_missing_weights)
+    _choose_learning(plan, train)
+    own = _own_size(train)
+    plan.assume({"transform.image_size": own, "trainer.crop_size": _crop_size(own)})
+    cost = _choose_precision(plan, measure, mixed_precision, minutes)
+    measured = plan.settings.trainer.crop_size
+    _choose_working_size(plan, statistics, own, cost, minutes)
+    _choose_crop(plan)
+    if plan.settings.trainer.crop_size != measured or plan.settings.transform.image_size != own:
+        cost = _measure(plan, measure)
+    _choose_length(plan, statistics, cost, minutes)
+    return plan
+
+
+def _choose_network(plan: Plan, cure_missing_weights):
+    if "trainer.model" in plan.given and plan.settings.trainer.model != NETWORK:
+        plan.choose("network", {"trainer.model": plan.settings.trainer.model}, "given")
+        return
+    encoder = plan.settings.trainer.encoder if "trainer.encoder" in plan.given else ENCODER
+    cure = cure_missing_weights(encoder)
+    if cure and "trainer.weights" not in plan.given:
+        plan.warnings.append(f"The network starts from random weights, which costs many points of mean IoU. {cure}")
+    plan.choose(
+        "network",
+        {"trainer.model": NETWORK, "trainer.encoder": encoder, "trainer.weights": None if cure else "imagenet"},
+        "a small pyramid; its trunk knows photographs of 1000 classes" if not cure else "a small pyramid",
+        ("unet from random weights: 16 points of mean IoU less on CamVid after 28 epochs",),
+    )
+
+
+def _choose_learning(plan: Plan, train: dict):
+    images = train["images"]
+    batch = min(BATCH_SIZE, images)
+    few = f"the {images} training pairs; {BATCH_SIZE} with more of them"
+    plan.choose("batch", {"trainer.batch_size": batch}, few if batch < BATCH_SIZE else "enough for batch statistics")
+    plan.choose(
+        "learning",
+        {"trainer.learning_rate": LEARNING_RATE, "trainer.scale": SCALE},
+        "the best of those tried on CamVid (docs/accuracy.md)",
+    )
+    pixels = [count for count in train["class_pixels"] if count]
+    ratio = max(pixels) / min(pixels) if pixels else 1.0
+    plan.choose(
+        "class weights",
+        {"transform.class_weights": "inverse_square_root"},
+        f"the most common class has {ratio:,.0f} times the pixels of the rarest",
+    )
+
+
+def _own_size(train: dict) -> tuple[int, int]:
+    """The median (height, width) of the images; a square of the median longer side where landscape and portrait are mixed."""
+    sizes = [(*map(int, size.split("x")), number) for size, number in train["sizes"].items()]
+    landscape = sum(number for width, height, number in sizes if width >= height) / train["images"]
+    if landscape < ORIENTATION and 1 - landscape < ORIENTATION:
+        longer = sorted(max(width, height) for width, height, number in sizes for _ in range(number))
+        return (longer[(len(longer) - 1) // 2],) * 2
+    return train["height"]["median"], train["width"]["median"]
+
+
+def _crop_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of at most `CROP_PIXELS`, in the proportions of `size` and not above it."""
+    scale = min(1.0, math.sqrt(CROP_PIXELS / (size[0] * size[1])))
+    return tuple(
+        side if scale == 1 else max(MULTIPLE, min(round(scale * side / MULTIPLE) * MULTIPLE, side)) for side in size
+    )
+
+
+def _choose_precision(plan: Plan, measure, mixed_precision: str | None, minutes: float) -> Cost:
+    plan.assume({"trainer.precision": "float32"})
+    cost = _measure(plan, measure)
+    setting = {"trainer.precision": plan.settings.trainer.precision}
+    if mixed_precision is None or minutes < MIXED_MINUTES or "trainer.precision" in plan.given:
+        missing = "the machine has no instructions for smaller numbers"
+        short = f"{mixed_precision} is tried from {MIXED_MINUTES} minutes on"
+        plan.choose("precision", setting, short if mixed_precision else missing)
+        return cost
+    whole = plan.settings
+    plan.assume({"trainer.precision": mixed_precision})
+    mixed = _measure(plan, measure)
+    faster = mixed.step <= MIXED_GAIN * cost.step
+    plan.settings = whole
+    plan.choose(
+        "precision",
+        {"trainer.precision": mixed_precision} if faster else setting,
+        f"a step takes {mixed.step:.2f} s in {mixed_precision}, {cost.step:.2f} s in float32",
+    )
+    return mixed if faster else cost
+
+
+def _measure(plan: Plan, measure) -> Cost:
+    trainer, cost = plan.settings.trainer, measure(plan.settings)
+    plan.measured.append(
+        {
+            "model": trainer.model,
+            "encoder": trainer.encoder,
+            "precision": trainer.precision,
+            "crop_size": list(trainer.crop_size or plan.settings.transform.image_size),
+            "working_size": list(plan.settings.transform.image_size),
+            "batch_size": trainer.batch_size,
+            "step_seconds": cost.step,
+            "validation_seconds_per_image": cost.image,
+            "memory_bytes": cost.memory,
+        }
+    )
+    return cost
+
+
+def _choose_working_size(plan: Plan, statistics: dict, own, cost: Cost, minutes: float):
+    """The largest scale at which training shows all of every image often enough."""
+    train = statistics["splits"]["train"]
+    height, width = plan.settings.trainer.crop_size
+    budget = 60 * minutes * (1 - SPARE - VALIDATION_SHARE)
+    pixels = budget / cost.step * plan.settings.trainer.batch_size * height * width
+
+    def passes(size):
+        return pixels / (train["images"] * size[0] * size[1])
+
+    sizes = {scale: tuple(max(1, round(scale * side)) for side in own) for scale in SCALES}
+    scale = next(
+        (scale for scale, size in sizes.items() if max(size) <= MAX_SIDE and passes(size) >= MIN_PASSES), SCALES[-1]
+    )
+    considered = [
+        f"{_text(sizes[other])}: "
+        + (f"{passes(sizes[other]):.1f} passes" if max(sizes[other]) <= MAX_SIDE else f"a side above {MAX_SIDE} pixels")
+        for other in SCALES[: SCALES.index(scale)]
+    ]
+    where = "the images' own" if scale == 1 else f"{scale:g} of the images' own"
+    plan.choose(
+        "working size",
+        {"transform.image_size": sizes[scale]},
+        f"{where}; {passes(sizes[scale]):,.1f} passes over all pixels, of which {MIN_PASSES:g} are enough",
+        tuple(considered),
+    )
+    chosen = max(plan.settings.transform.image_size) / max(own)
+    widths = zip(statistics["classes"], train["class_widths"], strict=True)
+    thin = [f"{name} ({chosen * width:.1f})" for name, width in widths if width and chosen * width < THIN]
+    if thin:
+        plan.warnings.append(f"Thin at this size, in pixels: {', '.join(thin)}. More minutes allow a larger one.")
+
+
+def _choose_crop(plan: Plan):
+    size = plan.settings.transform.image_size
+    crop = _crop_size(size)
+    reason = (
+        "whole images" if crop == size else f"{CROP_PIXELS:,} pixels: more steps, each with other parts of the images"
+    )
+    plan.choose("crop", {"trainer.crop_size": crop}, reason)
+
+
+def _choose_length(plan: Plan, statistics: dict, cost: Cost, minutes: float):
+    """Steps that the minutes allow, and validation after equal parts of them."""
+    train = statistics["splits"]["train"]
+    images = statistics["splits"].get("validation", train)["images"]
+    seconds = 60 * minutes * (1 - SPARE)
+    allowed = VALIDATION_SHARE * seconds
+    validations = min(MOST_VALIDATIONS, max(FEWEST_VALIDATIONS, int(allowed / (images * cost.image))))
+    pairs = max(1, min(images, int(allowed / (validations * cost.image))))
+    area = math.prod(plan.settings.trainer.crop_size or plan.settings.transform.image_size)
+    passes_a_step = plan.settings.trainer.batch_size * area
+    passes_a_step /= train["images"] * math.prod(plan.settings.transform.image_size)
+    most = math.ceil(MAX_PASSES / passes_a_step)
+    steps = max(1, min(most, int((seconds - validations * pairs * cost.image) / cost.step)))
+    validations = min(validations, steps)
+    limited = f"; more than {MAX_PASSES:g} passes are not worth their time" if steps == most else ""
+    plan.choose(
+        "length",
+        {
+            "trainer.steps_per_epoch": steps // validations,
+            "trainer.epochs": validations,
+            "trainer.validation_pairs": None if pairs >= images else pairs,
+        },
+        f"{steps:,} steps of {cost.step:.2f} s, {validations} validations of {pairs * cost.image:.0f} s{limited}",
+    )
+    trainer = plan.settings.trainer
+    an_epoch = trainer.steps_per_epoch or max(1, train["images"] // trainer.batch_size)
+    steps = an_epoch * trainer.epochs
+    pairs = min(images, trainer.validation_pairs or images)
+    plan.expected = {
+        "steps": steps,
+        "passes": steps * passes_a_step,
+        "seconds": (steps * cost.step + trainer.epochs * pairs * cost.image) / (1 - SPARE),
+        "memory_bytes": cost.memory,
+    }
+    if steps < FEW_STEPS:
+        plan.warnings.append(f"{steps:,} steps are few. Give more --minutes, or lower trainer.crop_size.")
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"

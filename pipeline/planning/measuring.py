@@ -1,0 +1,118 @@
+"""How long a training step and the validation of an image take on this machine, measured. TensorFlow.
+
+What the trainer would train is compiled and fed with noise of the sizes in question, through the same augmentation. Reading
+examples is not measured: they are decoded once and then held in memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import resource
+import statistics
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kseg import metrics
+from kseg.data.augment import Augment
+from kseg.labels import VOID
+from kseg.training import distribution as distribute
+from pipeline import networks
+from pipeline.planning.choosing import Cost, Settings
+from pipeline.training.compiling import compile_model
+
+PAIRS = 4  # of noise
+WARM_UP, EPOCH = 2, 2  # steps that are not counted; steps after which the clock is looked at
+FEWEST_STEPS, SECONDS = 6, 5.0  # that are measured, at least
+
+
+def measure(settings: Settings, channels: int, num_classes: int) -> Cost:
+    """Times a training of these settings.
+
+    Args:
+        settings: of the training; of several machines this one alone is measured.
+        channels: C of the images.
+        num_classes: K.
+    """
+    trainer = settings.trainer
+    if trainer.strategy == "multiworker":
+        trainer = dataclasses.replace(trainer, strategy="one")
+    working_size = tuple(settings.transform.image_size)
+    crop_size = tuple(trainer.crop_size or working_size)
+    if trainer.deterministic and not trainer.jit:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(trainer.seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(trainer.precision)
+    try:
+        with distribute.strategy(trainer.strategy).scope():
+            segmentor = networks.segmentor(trainer, num_classes, channels)
+            metric = metrics.ConfusionMatrix(num_classes, ignore_class=VOID)
+            plan = {"class_weights": [1.0] * num_classes, "channels": channels}
+            model = compile_model(segmentor, metric, trainer, plan, num_classes, 1000)
+        pairs = _noise(working_size, channels, num_classes)
+        step = _time_steps(model, pairs, trainer, working_size, crop_size)
+        image = _time_validation(model, pairs, trainer, working_size, crop_size)
+    finally:
+        keras.config.set_dtype_policy(policy)
+        del model, segmentor
+        keras.backend.clear_session()
+        gc.collect()
+    return Cost(step, image, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def _noise(size, channels, num_classes) -> tf.data.Dataset:
+    """Endless pairs of noise: images (H, W, C) and label maps (H, W), uint8."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (PAIRS, *size, channels), np.uint8)
+    label_maps = generator.integers(0, num_classes, (PAIRS, *size), np.uint8)
+    return tf.data.Dataset.from_tensor_slices((images, label_maps)).cache().repeat()
+
+
+def _time_steps(model, pairs, trainer, working_size, crop_size) -> float:
+    """Median seconds of a training step."""
+    change = Augment(crop_size, working_scale=working_size, scale=trainer.scale, photometric=trainer.photometric)
+    batches = (
+        pairs.enumerate()
+        .map(lambda step, pair: change(*pair, seed=(0, step)), tf.data.AUTOTUNE)
+        .batch(trainer.batch_size, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    clock = _StepClock()
+    model.fit(batches, steps_per_epoch=EPOCH, epochs=10_000, verbose=0, shuffle=False, callbacks=[clock])
+    return statistics.median(clock.seconds())
+
+
+class _StepClock(keras.callbacks.Callback):
+    """Notes when steps end, and stops training when it has seen enough."""
+
+    def __init__(self):
+        super().__init__()
+        self._times = []
+
+    def seconds(self) -> list[float]:
+        """Of each counted step."""
+        return np.diff(self._times[WARM_UP - 1 :]).tolist()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._times.append(time.perf_counter())
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = self.seconds()
+        self.model.stop_training = len(seconds) >= FEWEST_STEPS and sum(seconds) >= SECONDS
+
+
+def _time_validation(model, pairs, trainer, working_size, crop_size) -> float:
+    """Median seconds of validation for an image, after a first batch."""
+    ratio = crop_size[0] * crop_size[1] / (working_size[0] * working_size[1])
+    batch_size = max(1, int(trainer.batch_size * ratio))
+    batch = next(iter(pairs.map(lambda image, label_map: (tf.cast(image, tf.float32), label_map)).batch(batch_size)))
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        model.test_on_batch(*batch)
+        seconds.append((time.perf_counter() - start) / batch_size)
+    return statistics.median(seconds[1:])

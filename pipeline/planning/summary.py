@@ -1,0 +1,23 @@
+"""A plan in a few lines, for the log. Standard library only."""
+
+from __future__ import annotations
+
+
+def summarize(plan: dict) -> list[str]:
+    """The lines: each choice with its reason, warnings, and what is expected.
+
+    Args:
+        plan: content of `plan.json`.
+    """
+    lines = []
+    for choice in plan["choices"]:
+        values = ", ".join(f"{name.rpartition('.')[2]}={text}" for name, text in choice["settings"].items())
+        lines.append(f"{choice['topic']}: {values}; {choice['reason']}")
+        lines += [f"    instead of {other}" for other in choice["considered"]]
+    lines += [f"warning: {text}" for text in plan["warnings"]]
+    expected = plan["expected"]
+    lines.append(
+        f"expected: {expected['seconds'] / 60:.0f} minutes of training, {expected['steps']:,} steps, {expected['passes']:.1f} "
+        f"passes over the training pixels, {expected['memory_bytes'] / 2**30:.1f} GiB at most [{plan['machine']}]"
+    )
+    return lines

@@ -1,0 +1,175 @@
+"""What a plan chooses from statistics, minutes and the seconds of a machine; the seconds are given, so numbers follow by hand."""
+
+import dataclasses
+
+import pytest
+
+from pipeline.planning.choosing import MAX_PASSES, SPARE, Cost, Settings, choose
+from pipeline.settings.changes import flatten, replace_setting
+from pipeline.settings.planner import PLANNED
+
+CAMVID = {"sizes": {"480x360": 367}, "validation": 101}
+
+
+def statistics(sizes, validation=0, widths=(50.0, 9.0, 1.5)):
+    """Of a data set with images of these sizes ("WIDTHxHEIGHT" -> number) and three classes."""
+    sides = [tuple(map(int, size.split("x"))) for size, number in sizes.items() for _ in range(number)]
+    widths_of, heights = (sorted(part) for part in zip(*sides, strict=True))
+    middle = (len(sides) - 1) // 2
+    train = {
+        "images": len(sides),
+        "sizes": sizes,
+        "height": {"median": heights[middle]},
+        "width": {"median": widths_of[middle]},
+        "class_pixels": [9000, 900, 10],
+        "class_widths": list(widths),
+    }
+    splits = {"train": train} | ({"validation": {"images": validation}} if validation else {})
+    return {"splits": splits, "classes": ["road", "car", "pole"]}
+
+
+def planned(data, minutes=30, per_pixel=1e-6, image=0.05, given=None, cure="", mixed=None, bfloat16=1.0):
+    """The plan on a machine that needs `per_pixel` seconds for each pixel of a step."""
+    settings = Settings()
+    for name, value in (given or {}).items():
+        settings = replace_setting(settings, name, value)
+    asked = []
+
+    def measure(candidate):
+        asked.append(candidate)
+        height, width = candidate.trainer.crop_size or candidate.transform.image_size
+        factor = bfloat16 if candidate.trainer.precision != "float32" else 1.0
+        return Cost(factor * per_pixel * candidate.trainer.batch_size * height * width, image, 2**31)
+
+    plan = choose(
+        statistics(**data),
+        settings,
+        frozenset(given or {}),
+        minutes,
+        cure_missing_weights=lambda encoder: cure,
+        measure=measure,
+        mixed_precision=mixed,
+    )
+    return plan, asked
+
+
+def test_camvid_in_thirty_minutes_by_hand():
+    plan, _ = planned(CAMVID)
+    trainer = plan.settings.trainer
+    assert (trainer.model, trainer.encoder, trainer.weights) == ("light_fpn", "efficientnet_lite0", "imagenet")
+    assert plan.settings.transform.image_size == (360, 480)
+    assert trainer.crop_size == (192, 256)  # 49,152 pixels, multiples of 32
+    assert trainer.batch_size == 8
+    # A step takes 1e-6 * 8 * 49,152 = 0.393 s, a validation 101 * 0.05 = 5.05 s; a tenth of 1746 s allows 34 of them.
+    assert trainer.epochs == 34
+    assert trainer.steps_per_epoch == int((1746 - 34 * 5.05) / 0.393216) // 34
+    assert plan.expected["seconds"] == pytest.approx(1800, rel=0.01)
+    assert plan.expected["passes"] == pytest.approx(plan.expected["steps"] * 8 * 192 * 256 / (367 * 360 * 480))
+
+
+def test_every_planned_setting_has_a_reason_once():
+    plan, _ = planned(CAMVID)
+    named = [name for choice in plan.choices for name in choice["settings"]]
+    assert sorted(named) == sorted(set(named))
+    assert set(named) | {"trainer.width"} == set(PLANNED)
+    assert all(choice["reason"] for choice in plan.choices)
+
+
+@pytest.mark.parametrize("minutes", [0.5, 3, 10, 30, 90, 1000])
+@pytest.mark.parametrize("images, validation", [(5, 1), (40, 10), (367, 101), (3000, 500), (100_000, 10_000)])
+@pytest.mark.parametrize("per_pixel", [1e-8, 1e-6, 2e-5])
+def test_a_training_takes_the_minutes_or_stops_at_enough_passes(minutes, images, validation, per_pixel):
+    plan, _ = planned({"sizes": {"1280x960": images}, "validation": validation}, minutes, per_pixel)
+    trainer, expected = plan.settings.trainer, plan.expected
+    step = per_pixel * trainer.batch_size * trainer.crop_size[0] * trainer.crop_size[1]
+    pairs = min(validation, trainer.validation_pairs or validation)
+    seconds = trainer.epochs * (trainer.steps_per_epoch * step + pairs * 0.05)
+    assert expected["seconds"] == pytest.approx(seconds / (1 - SPARE))
+    at_least_one = trainer.epochs * step + pairs * 0.05 * trainer.epochs
+    assert seconds <= max(60 * minutes, 1.01 * at_least_one)
+    enough = expected["passes"] > 0.9 * MAX_PASSES
+    assert enough or seconds > 0.8 * 60 * minutes or trainer.steps_per_epoch < 10
+
+
+def test_many_images_are_shown_smaller_so_that_all_of_each_is_seen():
+    sizes = [
+        planned({"sizes": {"2048x1024": number}}, 30)[0].settings.transform.image_size for number in (20, 300, 3000)
+    ]
+    assert sizes[0] == (512, 1024)  # the longer side stays at most 1024
+    assert sizes[0][1] >= sizes[1][1] > sizes[2][1]
+
+
+def test_more_minutes_never_choose_a_smaller_size():
+    sides = [
+        max(planned({"sizes": {"2048x1024": 3000}}, minutes)[0].settings.transform.image_size)
+        for minutes in (1, 5, 30, 90, 600)
+    ]
+    assert sides == sorted(sides) and sides[0] < sides[-1]
+
+
+def test_landscape_and_portrait_are_fitted_into_a_square():
+    assert planned({"sizes": {"500x375": 60, "375x500": 40}})[0].settings.transform.image_size == (500, 500)
+    assert planned({"sizes": {"500x375": 95, "375x500": 5}})[0].settings.transform.image_size == (375, 500)
+
+
+def test_small_images_are_seen_whole():
+    plan, _ = planned({"sizes": {"100x75": 50}})
+    assert plan.settings.transform.image_size == plan.settings.trainer.crop_size == (75, 100)
+
+
+def test_what_is_given_stays_and_the_rest_follows_from_it():
+    given = {
+        "trainer.batch_size": 2,
+        "transform.image_size": (180, 240),
+        "trainer.epochs": 7,
+        "trainer.precision": "float32",
+    }
+    plan, asked = planned(CAMVID, given=given, mixed="mixed_bfloat16")
+    values = flatten(plan.settings)
+    assert {name: values[name] for name in given} == given
+    assert {candidate.trainer.precision for candidate in asked} == {"float32"}
+    reasons = {choice["topic"]: choice["reason"] for choice in plan.choices}
+    assert reasons["batch"] == reasons["precision"] == reasons["working size"] == "given"
+    assert "trainer.epochs given" in reasons["length"]
+    assert plan.settings.trainer.crop_size == (180, 240)
+
+
+def test_another_network_is_planned_for_too():
+    plan, _ = planned(CAMVID, given={"trainer.model": "unet"})
+    assert plan.settings.trainer.model == "unet"
+    assert plan.settings.trainer.steps_per_epoch > 1
+
+
+def test_missing_weights_warn_with_their_cure_and_training_starts_from_scratch():
+    plan, _ = planned(CAMVID, cure="Install them: pip install weights.")
+    assert plan.settings.trainer.weights is None
+    assert "pip install weights" in plan.warnings[0]
+
+
+@pytest.mark.parametrize("factor, chosen", [(0.5, "mixed_bfloat16"), (0.95, "float32"), (2.0, "float32")])
+def test_mixed_precision_is_taken_where_it_is_measured_to_be_faster(factor, chosen):
+    plan, asked = planned(CAMVID, mixed="mixed_bfloat16", bfloat16=factor)
+    assert plan.settings.trainer.precision == chosen
+    assert {candidate.trainer.precision for candidate in asked} == {"float32", "mixed_bfloat16"}
+
+
+def test_validation_of_many_images_looks_at_some_of_them():
+    plan, _ = planned({"sizes": {"480x360": 3000}, "validation": 20_000})
+    trainer = plan.settings.trainer
+    assert trainer.epochs == 5
+    assert trainer.validation_pairs * 5 * 0.05 == pytest.approx(0.1 * 1746, rel=0.01)
+
+
+def test_thin_classes_are_named():
+    plan, _ = planned({"sizes": {"2048x1024": 3000}}, 10)
+    (warning,) = [text for text in plan.warnings if "Thin" in text]
+    assert "pole" in warning and "car" in warning and "road" not in warning
+
+
+def test_few_pairs_make_a_small_batch():
+    plan, _ = planned({"sizes": {"64x64": 3}})
+    assert plan.settings.trainer.batch_size == 3
+
+
+def test_a_plan_of_the_same_numbers_is_the_same():
+    assert dataclasses.asdict(planned(CAMVID)[0]) == dataclasses.asdict(planned(CAMVID)[0])
