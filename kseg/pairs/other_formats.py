@@ -9,6 +9,10 @@ from __future__ import annotations
 import dataclasses
 import io
 import pathlib
+import struct
+import tokenize
+import zipfile
+import zlib
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -18,6 +22,23 @@ from kseg.pairs.errors import PairError, printable
 from kseg.pairs.sides import PlainFile, Side, read_file
 
 PILLOW_FORMATS = {".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
+ARRAY_ERRORS = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What numpy and zipfile raise where a file is damaged, encrypted or packed in another way."""
+
 GREY_MODES = ("1", "L", "I;16", "I;16B")
 
 
@@ -135,8 +156,8 @@ class ArrayFile(PlainFile):
 
     def _load(self, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         try:
-            return np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            return np.lib.format.open_memmap(self.path, mode="r")
+        except ARRAY_ERRORS as error:
             raise PairError(
                 "damaged_file",
                 f"A file must hold one array of numpy's. Received: {error}",

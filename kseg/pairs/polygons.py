@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS, check_pixels
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.other_formats import encode
-from kseg.pairs.sides import PlainFile, Side, read_file
+from kseg.pairs.sides import METADATA_BYTES, PlainFile, Side, read_file
 
 Points = list[tuple[float, float]]
 
@@ -149,11 +149,22 @@ def _labelme_shape(shape) -> Shape:
         angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
         points = [(points[0][0] + radius * np.cos(a), points[0][1] + radius * np.sin(a)) for a in angles]
     elif kind == "mask":
-        bitmap = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape["mask"])))) > 0
+        bitmap = np.asarray(_open_bitmap(base64.b64decode(shape["mask"]))) > 0
         return Shape(shape["label"], [], bitmap=bitmap, origin=(round(points[0][0]), round(points[0][1])))
     elif kind != "polygon" or len(points) < 3:
         raise no_area_error(f"a {kind} of {len(points)} points labelled {shape['label']!r}")
     return Shape(shape["label"], points)
+
+
+def _open_bitmap(data: bytes) -> Image.Image:
+    """The picture of a shape that was painted.
+
+    Raises:
+        PairError: it is too large.
+    """
+    picture = Image.open(io.BytesIO(data))
+    check_pixels(picture.width, picture.height, "the bitmap of a shape", MAX_PIXELS)
+    return picture
 
 
 def no_area_error(found: str, where: str = "polygons") -> PairError:
@@ -184,7 +195,7 @@ def _supervisely_shape(entry) -> Shape:
     label, kind = entry["classTitle"], entry.get("geometryType")
     if kind == "bitmap" or (kind is None and entry.get("bitmap")):
         stored = entry["bitmap"]
-        picture = Image.open(io.BytesIO(zlib.decompress(base64.b64decode(stored["data"]))))
+        picture = _open_bitmap(zlib.decompressobj().decompress(base64.b64decode(stored["data"]), METADATA_BYTES))
         bitmap = (
             np.asarray(picture.convert("RGBA"))[..., 3] > 0 if "A" in picture.getbands() else np.asarray(picture) > 0
         )
@@ -209,6 +220,8 @@ def parse_yolo(data: bytes, side: PolygonFile, max_pixels: int):
             raise no_area_error(f"{len(rest)} coordinates, which are a box", side.name)
         numbers = [float(part) for part in rest]
         points = [(x * width, y * height) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
+        if not number.isdecimal() or int(number) >= len(labels):
+            raise ValueError(f"class {number} of {len(labels)}")
         shapes.append(Shape(labels[int(number)], points))
     return size, shapes
 

@@ -36,6 +36,7 @@ from kseg.pairs.polygons import picture_size
 from kseg.pairs.split_names import split_in_name, split_of_name
 
 ROBOFLOW = "_annotations.coco.json"
+MAX_OUTSIDE = 10  # sides of the picture that a polygon may reach
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _draw(annotation, size, where) -> np.ndarray:
 
     area = annotation.get("segmentation")
     try:
+        _check_extent(area, size)
         if isinstance(area, list):
             if not area:
                 raise ValueError("no polygon")
@@ -122,17 +124,30 @@ def _draw(annotation, size, where) -> np.ndarray:
             runs = coco_mask.frPyObjects(area, *area["size"])
         else:
             runs = {"size": area["size"], "counts": area["counts"]}
-        found = coco_mask.decode(runs).astype(bool)
-        if found.shape != tuple(size):
-            raise ValueError(f"run lengths of {found.shape[1]}x{found.shape[0]} for a picture of {size[1]}x{size[0]}")
-        return found
-    except (TypeError, KeyError, ValueError, IndexError) as error:
+        return coco_mask.decode(runs).astype(bool)
+    except (TypeError, KeyError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise PairError(
             "bad_polygons",
             f"An annotation must have a polygon or run lengths. Received: annotation {annotation.get('id')}, {error}",
             where,
             "Export the file again with segmentations, not boxes alone.",
         ) from error
+
+
+def _check_extent(area, size):
+    """Refuses what would let COCO's tools, which check nothing, run on for long or take much memory."""
+    if isinstance(area, list):
+        farthest = max((abs(float(number)) for polygon in area for number in polygon), default=0)
+        if not farthest <= MAX_OUTSIDE * max(size):
+            raise ValueError(f"a coordinate of {farthest:g} in a picture of {size[1]}x{size[0]}")
+        return
+    if list(area["size"]) != list(size):
+        raise ValueError(f"run lengths of {area['size']} for a picture of {list(size)}")
+    counts = area["counts"]
+    if isinstance(counts, list) and (
+        sum(counts) != size[0] * size[1] or any(type(n) is not int or n < 0 for n in counts)
+    ):
+        raise ValueError(f"run lengths of {sum(counts)} pixels in all for {size[0] * size[1]}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,11 +233,13 @@ def _read_index(path, changed) -> Index:
             hash((annotation["image_id"], annotation.get("category_id")))
             annotations[annotation["image_id"]].append(annotation)
         for image in content["images"]:
-            hash((image["id"], image["file_name"]))
+            hash(image["id"])
+            if not (isinstance(image["file_name"], str) and pathlib.PurePosixPath(image["file_name"]).name):
+                raise TypeError(f"a file name but {image['file_name']!r}")
         for category in content["categories"]:
-            hash((category["id"], category["name"], category.get("supercategory")))
-            if not isinstance(category["name"], str):
-                raise TypeError(f"a name but {category['name']!r}")
+            hash(category.get("supercategory"))
+            if not (type(category["id"]) is int and isinstance(category["name"], str) and category["name"]):
+                raise TypeError(f"a number and a name but {category['id']!r}, {category['name']!r}")
         return Index(tuple(content["images"]), tuple(content["categories"]), dict(annotations))
     except (KeyError, TypeError, AttributeError) as error:
         raise PairError(

@@ -175,7 +175,10 @@ def _group_sizes(path, columns) -> list[int]:
         missing = set(columns) - set(file.schema_arrow.names)
         if missing:
             raise OSError(f"no column {', '.join(sorted(missing))}")
-        return [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+        sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+        if min(sizes, default=0) < 0 or sum(sizes) > path.stat().st_size:  # a row is a byte at least
+            raise OSError(f"{sum(sizes)} rows in {path.stat().st_size} bytes")
+        return sizes
     except (OSError, ArrowException) as error:
         raise _damaged(path, error) from error
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import pathlib
 import zipfile
@@ -26,7 +27,7 @@ from kseg.pairs.layouts.matching import file_in, subfolders, walk
 from kseg.pairs.layouts.own_folders import role_of
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, Listing, Pair
-from kseg.pairs.other_formats import encode_array
+from kseg.pairs.other_formats import ARRAY_ERRORS, encode_array
 from kseg.pairs.split_names import split_in_name
 
 SHORT = {"x": "image", "y": "mask"}
@@ -71,10 +72,10 @@ class ArraySlice:
     def _load(self) -> np.ndarray:
         try:
             if not self.member:
-                array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+                array = np.lib.format.open_memmap(self.path, mode="r")
                 return array if self.index is None else array[self.index]
             return _read_member(self.path, self.member, self.index)
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except ARRAY_ERRORS as error:
             raise PairError(
                 "damaged_file", f"A file must hold arrays of numpy's. Received: {error}", self.name, "Save it again."
             ) from error
@@ -105,6 +106,8 @@ def _header(stream):
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(stream)
+    if any(side < 0 for side in shape):
+        raise ValueError(f"a shape of {shape}")
     if dtype.hasobject:
         raise ValueError("pickled objects are not read")
     return shape, fortran, dtype
@@ -114,14 +117,17 @@ def _header(stream):
 def _shapes(path, changed) -> dict[str, tuple[int, ...]]:
     try:
         if path.suffix.lower() == ".npy":
-            return {"": np.load(path, mmap_mode="r", allow_pickle=False).shape}
+            return {"": np.lib.format.open_memmap(path, mode="r").shape}
         found = {}
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as stream:
-                    found[name.removesuffix(".npy")] = _header(stream)[0]
+            for entry in archive.infolist():
+                with archive.open(entry) as stream:
+                    shape, _, dtype = _header(stream)
+                    if math.prod(shape) * dtype.itemsize + stream.tell() > entry.file_size:
+                        raise ValueError(f"{entry.filename} has fewer numbers than its shape {shape} says")
+                    found[entry.filename.removesuffix(".npy")] = shape
         return found
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except ARRAY_ERRORS as error:
         raise PairError(
             "damaged_file", f"A file must hold arrays of numpy's. Received: {error}", printable(path), "Save it again."
         ) from error
@@ -189,7 +195,15 @@ def _stacked(name, root, places) -> Recognised:
         sides = [places.get((role, split)) for role in ("image", "mask")]
         if None in sides:
             continue
-        lengths = [array_shapes(path)[member][0] for path, member in sides]
+        shapes = [array_shapes(path)[member] for path, member in sides]
+        if any(len(shape) < 3 for shape in shapes):
+            raise PairError(
+                "unsupported_array",
+                f"Arrays must have the shapes (N, H, W, C) and (N, H, W). Received: {shapes[0]} and {shapes[1]}",
+                ", ".join(printable(path) for path, _ in sides),
+                "Save them with the pictures along the first axis.",
+            )
+        lengths = [shape[0] for shape in shapes]
         if lengths[0] != lengths[1]:
             raise PairError(
                 "page_mismatch",

@@ -145,7 +145,7 @@ def test_a_flipped_pixel_is_corrected_and_an_edge_stays():
     truth[:, 10:] = 1
     noisy = truth.copy()
     noisy[5, 4], noisy[12, 15] = 1, 0
-    result = kseg.DenseCRF(5)([np.eye(2, dtype=np.float32)[noisy][None], image])
+    result = kseg.kseg.DenseCRF(5)([np.eye(2, dtype=np.float32)[noisy][None], image])
     np.testing.assert_array_equal(np.argmax(result[0], axis=-1), truth)
 
 
@@ -351,6 +351,24 @@ def test_an_image_with_height_and_width_swapped_is_refused():
         layer([logits, image[:, :, 1:]])
     with pytest.raises(ValueError, match=r"image of shape \(2, 5, 7, 3\)"):
         layer([logits, np.concatenate([image, image])])
+
+
+def test_the_replica_of_a_swapped_image_and_a_pixel_that_is_nan_ends_in_its_refusals():
+    """Case B6 of the layouts: scores of 20 x 31, an image of the same size, of 31 x 20 and of 10 x 31, and one NaN."""
+    draw = np.random.default_rng(0)
+    image = np.zeros((1, 20, 31, 3), np.float32)
+    image[:, :, 15:] = 255
+    truth = np.arange(31)[None].repeat(20, 0) >= 15
+    scores = (np.stack([~truth, truth], -1)[None] + draw.normal(0, 0.6, (1, 20, 31, 2))).astype(np.float32)
+    right = np.asarray(kseg.DenseCRF(5)([scores, image])).argmax(-1)[0]
+    assert (right == truth).mean() > (scores.argmax(-1)[0] == truth).mean()
+    with pytest.raises(ValueError, match="height and width are swapped"):
+        kseg.DenseCRF(5)([scores, image.transpose(0, 2, 1, 3)])
+    with pytest.raises(ValueError, match=r"must have the same batch, height and width\. Received: .*\(1, 10, 31, 3\)"):
+        kseg.DenseCRF(5)([scores, image[:, :10]])
+    scores[0, 3, 3] = np.nan
+    with pytest.raises(ValueError, match=r"must be finite\. Received: NaN or infinity at 2 of 1240 values"):
+        kseg.DenseCRF(5)([scores, image])
 
 
 def test_sizes_that_differ_are_refused_when_a_model_is_built_and_when_a_graph_runs():

