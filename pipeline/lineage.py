@@ -12,6 +12,7 @@ import json
 import pathlib
 import sys
 
+from kseg.serving.manifest import read_manifest
 from pipeline.engine.arguments import Parser
 from pipeline.engine.console import run_command
 from pipeline.engine.contents import MANIFEST, damage
@@ -51,8 +52,9 @@ def lineage(version: pathlib.Path) -> dict:
 
     Returns:
         "model" (fingerprint), "artifact" (its folder in the store), "data", "settings", "code" and "inputs" by component,
-        "versions" of packages, "scores", "parent": the version that it was compared with, {"version", "fingerprint"}, or None,
-        and "damage": a phrase for each file that is not as it was pushed, or None where no list of files was pushed.
+        "versions" of packages, "pretrained": the weights that training began with, or None, "scores", "parent": the
+        version that it was compared with, {"version", "fingerprint"}, or None, and "damage": a phrase for each file that is not
+        as it was pushed, or None where no list of files was pushed.
 
     Raises:
         ValueError: there is no lineage, or it is damaged itself.
@@ -68,7 +70,7 @@ def lineage(version: pathlib.Path) -> dict:
     if damaged and any(phrase.startswith(f"{LINEAGE}: ") for phrase in damaged):
         raise _damage_error(version, damaged)
     try:
-        return _read(pushed) | {"damage": damaged}
+        return _read(pushed) | {"pretrained": _pretrained(version, damaged), "damage": damaged}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"A lineage must be as it was pushed. Received: one without {error} [{version / LINEAGE}]. {cure}"
@@ -80,6 +82,11 @@ def _damage_error(version: pathlib.Path, damaged: list[str]) -> ValueError:
         f"A pushed version must be as it was pushed. Received: {'; '.join(damaged)} [{version}]. Give the command that pushed it "
         "again, which pushes it anew, or roll back with --rollback."
     )
+
+
+def _pretrained(version: pathlib.Path, damaged: list[str] | None) -> dict | None:
+    """What the export says of the weights that its training began with."""
+    return None if damaged else read_manifest(version).get("pretrained")
 
 
 def _read(pushed: dict) -> dict:
@@ -120,6 +127,9 @@ def text(found: dict) -> str:
     for component, modules in found["code"].items():
         digest = hashlib.sha256(json.dumps(modules, sort_keys=True).encode()).hexdigest()[:16]
         rows.append(("code", f"{component} {digest} ({len(modules)} modules)"))
+    if pretrained := found["pretrained"]:
+        kept = ("encoder", "weights", "sha256", "package", "licence", "source")
+        rows += [("weights", f"{name} {pretrained[name]}") for name in kept if pretrained.get(name)]
     rows += [("versions", f"{name} {version}") for name, version in found["versions"].items()]
     rows.append(("scores", f"on {scores['split']}, {scores['images']} images"))
     summary = {name: value for name, value in scores["original_size"].items() if isinstance(value, float)}

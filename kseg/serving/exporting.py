@@ -66,6 +66,7 @@ def export(
     max_pixels: int = statuses.MAX_PIXELS,
     score_memory: float = statuses.SCORE_MEMORY,
     strict: bool = False,
+    pretrained: Mapping | None = None,
 ) -> None:
     """Writes a SavedModel with the signatures serving_default, serve_bytes and probabilities.
 
@@ -94,6 +95,8 @@ def export(
             the signature probabilities, of an image that DenseCRF refines, and the width of one that "tiles" cuts.
         strict: whether a bad image fails the whole request of `serve_bytes`, which then returns `label_map_bytes` alone;
             otherwise it gets an empty string and a `status`.
+        pretrained: JSON values to record about the weights that training began with, such as their licence; changes nothing
+            else.
 
     Raises:
         TypeError: an argument is of the wrong type, or DenseCRF has no such argument.
@@ -134,6 +137,7 @@ def export(
             tiles=bool(tiles),
             crf=served.crf_parameters(),
             strict=bool(strict),
+            pretrained=None if pretrained is None else dict(pretrained),
             **limits,
         )
         served.labels = _asset(scratch, "labels.json", labels.to_json())

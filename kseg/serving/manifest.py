@@ -6,8 +6,10 @@
 `image_size` is what images are fitted into before the network sees them; where it is null, their own sides are multiplied by
 `image_scale`. `image_range` is the sample of 16-bit images that becomes 255, or null for 65535. `flips` and `rotations` are the
 views that are averaged; `crf` holds the parameters of the DenseCRF that refines the probabilities, or null. `max_pixels` and
-`score_memory` (GiB) bound requests; with `strict` a bad image fails its batch. Read `crf` before refining a model's predictions:
-a model that refines itself would be refined twice.
+`score_memory` (GiB) bound requests; with `strict` a bad image fails its batch. `pretrained` stands there where training began
+with weights of others: their "encoder", "weights" ("imagenet" or "file"), "sha256", "package", "licence" and "source".
+
+Read `crf` before refining a model's predictions: a model that refines itself would be refined twice.
 """
 
 from __future__ import annotations
@@ -84,6 +86,7 @@ def manifest_json(
     max_pixels: int,
     score_memory: float,
     strict: bool,
+    pretrained: dict | None = None,
 ) -> str:
     """The text of a manifest.
 
@@ -98,6 +101,7 @@ def manifest_json(
         max_pixels: of a request.
         score_memory: that class scores may take, GiB.
         strict: whether a bad image fails its whole batch.
+        pretrained: the weights that training began with, or None.
     """
     fields = {
         "image_size": image_size and list(image_size),
@@ -111,4 +115,6 @@ def manifest_json(
         "score_memory": float(score_memory),
         "strict": strict,
     }
+    if pretrained is not None:
+        fields["pretrained"] = pretrained
     return json.dumps(fields, indent=1)

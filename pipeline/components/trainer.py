@@ -26,7 +26,7 @@ from kseg.training import distribution as distribute
 from pipeline import networks
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
-from pipeline.settings.encoders import FILE
+from pipeline.settings.encoders import FILE, describe_weights
 from pipeline.settings.trainer import Trainer
 from pipeline.training import record, tensorboard
 from pipeline.training.callbacks import CheckEqualWeights, EpochProgress, check_equal
@@ -93,6 +93,8 @@ def trainer(
     if not distribute.is_chief(strategy):
         return
 
+    pretrained = describe_weights(config, weights)
+
     # Save both networks as training ended, then the segmentor's best weights, as Keras file and as export.
     progress.print_message("saving the networks, then exporting, whose graphs take seconds to build")
     game = isinstance(model, games.SegmentationGame)
@@ -114,11 +116,12 @@ def trainer(
         max_pixels=config.max_pixels,
         score_memory=config.score_memory,
         strict=config.strict,
+        pretrained=pretrained,
     )
 
     # Record the training. The checkpoint goes last and before the best weights, with which a killed run resumes from it.
     write_json(out / "history.json", history)
-    _write_record(out, config, segmentor, model.discriminator if game else None, plan, strategy)
+    _write_record(out, config, segmentor, model.discriminator if game else None, plan, strategy, pretrained)
     for file in (CHECKPOINT, BEST):
         (out / file).unlink()
         (out / f".{file}").unlink(missing_ok=True)  # of a run killed while writing
@@ -205,12 +208,13 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     return resume.history
 
 
-def _write_record(out, config, segmentor, discriminator, plan, strategy):
+def _write_record(out, config, segmentor, discriminator, plan, strategy, pretrained):
     """Completes `training.json`, of which the stopwatch wrote the beginning."""
     replicas = strategy.num_replicas_in_sync
     facts = read_json(out / record.FILE)
     size = plan["image_size"], plan.get("image_scale"), _training_size(config, plan)
     facts |= record.describe_training(config, segmentor, discriminator, *size, replicas)
+    facts |= {"pretrained": pretrained}
     write_json(out / record.FILE, facts)
 
 

@@ -6,6 +6,7 @@ encoders themselves decide, stand here a second time; a test holds both together
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import itertools
 import pathlib
@@ -184,24 +185,29 @@ def weights_file(encoder: str, weights: str) -> pathlib.Path | None:
     return package and package.find()
 
 
-def describe_weights(encoder: str | None, weights: str | None, sha256: str | None) -> dict | None:
+def describe_weights(trainer, file: pathlib.Path | None) -> dict | None:
     """What is known of the weights that a training began with, for its record; None where it began from random ones.
 
     Args:
-        encoder: name of the encoder.
-        weights: "imagenet", a file, or None.
-        sha256: digest of the file, where there is one.
+        trainer: settings of the trainer.
+        file: of the weights, where there is one.
 
     Returns:
         "encoder", "weights" ("imagenet" or "file"), "sha256", "package" (name and version of the package that holds them),
         "licence" (SPDX identifier) and "source"; None for what is not known.
     """
-    if weights is None:
+    if trainer.weights is None:
         return None
-    facts = {"encoder": encoder, "weights": IMAGENET if weights == IMAGENET else FILE, "sha256": sha256}
-    package = WEIGHT_PACKAGES.get(encoder) if weights == IMAGENET else None
-    if package:
+    encoder, imagenet = named_encoder(trainer), trainer.weights == IMAGENET
+    facts = {"encoder": encoder, "weights": IMAGENET if imagenet else FILE}
+    if imagenet and encoder in WEIGHT_PACKAGES:
+        package = WEIGHT_PACKAGES[encoder]
         name = f"{package.name} {package.version()}"
-        return facts | {"package": name, "licence": package.licence, "source": package.source}
-    source = f"keras.applications, {encoder}, trained on ImageNet" if weights == IMAGENET else "a file of the user's"
-    return facts | {"package": None, "licence": None, "source": source}
+        return facts | {"sha256": package.sha256, "package": name, "licence": package.licence, "source": package.source}
+    source = f"keras.applications, {encoder}, trained on ImageNet" if imagenet else "a file of the user's"
+    return facts | {"sha256": file and _sha256(file), "package": None, "licence": None, "source": source}
+
+
+def _sha256(path: pathlib.Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """`training.json`: the network and its cost; when, where and how long it trained. TensorFlow, for the list of accelerators.
 
 network, discriminator   name, parameters; multiply-adds of the network at `image_size`
+pretrained               the weights that the encoder began with: their digest, licence and source (kseg/serving/manifest.py)
 started, finished        UTC, ISO 8601
 seconds                  in `fit`, summed over the sessions of a training that was killed and resumed
 hardware, versions       of the last session
@@ -21,6 +22,7 @@ import kseg
 from kseg.complexity import multiply_adds
 from pipeline.engine import hardware as machine
 from pipeline.engine.files import read_json, write_json
+from pipeline.settings.encoders import named_encoder
 from pipeline.settings.trainer import Trainer
 
 FILE = "training.json"
@@ -72,6 +74,7 @@ def describe_training(
         replicas: number of devices that trained in step.
     """
     network = {"name": config.model, "width": config.width, "parameters": segmentor.count_params()}
+    network |= {"encoder": encoder} if (encoder := named_encoder(config)) else {}
     size = tuple(image_size or crop_size)
     network |= {"multiply_adds": multiply_adds(segmentor, size), "image_size": list(size)}
     network |= {"image_scale": image_scale, "crop_size": list(crop_size)}

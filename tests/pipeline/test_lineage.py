@@ -15,6 +15,14 @@ from pipeline.engine.store import Store
 from pipeline.publishing import server_process
 from pipeline.settings.pusher import Pusher
 
+PRETRAINED = {
+    "encoder": "resnet50",
+    "weights": "file",
+    "sha256": "ab12",
+    "package": None,
+    "licence": None,
+    "source": "a file",
+}
 SCORES = {
     "split": "test",
     "images": 2,
@@ -41,7 +49,8 @@ def transform(out, config, *, examples):
 
 
 def trainer(out, config, *, transform):
-    (out / "saved_model").mkdir()
+    (out / "saved_model" / "assets").mkdir(parents=True)
+    (out / "saved_model" / "assets" / "export.json").write_text(json.dumps({"pretrained": PRETRAINED}))
     (out / "saved_model" / "saved_model.pb").write_bytes(b"graph")
 
 
@@ -106,6 +115,10 @@ def test_the_lineage_of_a_model_names_data_settings_code_versions_scores_and_par
     text = capsys.readouterr().out
     assert "data      train 5, test 2 pairs, 1 set aside; 2 classes\n" in text
     assert "          iou tree absent\n" in text
+    assert found["pretrained"] == PRETRAINED
+    assert (
+        "weights   encoder resnet50\n          weights file\n          sha256 ab12\n          source a file\n" in text
+    )
     assert f"parent    version 1, {first['model'].fingerprint}\n" in text
     assert lineage.main([str(tmp_path / "savedmodels" / "photos" / "2"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found and found["damage"] == []

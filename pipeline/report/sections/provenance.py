@@ -1,4 +1,4 @@
-"""Which artifacts the model came from, and their settings."""
+"""Which artifacts and which pretrained weights the model came from, and the settings."""
 
 from __future__ import annotations
 
@@ -15,4 +15,5 @@ def contents(run: Run) -> dict:
     rows = [
         {"component": name, "fingerprint": folder.name, "path": str(folder)} for name, folder in run.artifacts.items()
     ]
-    return {"lineage": rows, "settings": json.dumps(settings, indent=1)}
+    pretrained = run.training.get("pretrained")
+    return {"lineage": rows, "settings": json.dumps(settings, indent=1), "pretrained": pretrained}

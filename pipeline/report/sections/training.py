@@ -23,8 +23,9 @@ def _facts(training: dict) -> list[tuple[str, str]]:
     """(name, value) of what is known of a training."""
     network, discriminator, hardware = training["network"], training["discriminator"], training["hardware"]
     height, width = network["image_size"]
+    encoder = f", on {network['encoder']}" if network.get("encoder") else ""  # earlier trainings do not say
     facts = [
-        ("network", f"{network['name']}, {network['width']}"),
+        ("network", f"{network['name']}, {network['width']}{encoder}"),
         ("parameters", f"{network['parameters']:,}"),
         (
             "multiply-adds",

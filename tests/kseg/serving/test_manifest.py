@@ -2,7 +2,7 @@
 
 import pytest
 
-from kseg.serving.manifest import FILE_NAME, UNKNOWN, read_manifest
+from kseg.serving.manifest import FILE_NAME, UNKNOWN, manifest_json, read_manifest
 
 
 @pytest.mark.parametrize("text", ["", '{"crf": nu', "[1]", "3", "\0\0"])
@@ -14,3 +14,19 @@ def test_a_manifest_that_is_cut_off_or_junk_is_named(tmp_path, text):
         ValueError, match=r"^export\.json must hold the manifest .* \[/.*/assets/export\.json\]\. Bring it"
     ):
         read_manifest(tmp_path)
+
+
+def test_pretrained_weights_stand_in_the_manifest_where_there_were_any(tmp_path):
+    arguments = {
+        "image_size": (24, 32),
+        "image_range": None,
+        "flips": (),
+        "rotations": (0,),
+        "tiles": False,
+        "crf": None,
+    }
+    arguments |= {"max_pixels": 100, "score_memory": 1.0, "strict": False}
+    (tmp_path / "assets").mkdir()
+    for pretrained in (None, {"encoder": "vgg16", "licence": None}):
+        (tmp_path / "assets" / FILE_NAME).write_text(manifest_json(**arguments, pretrained=pretrained))
+        assert read_manifest(tmp_path).get("pretrained") == pretrained

