@@ -25,7 +25,7 @@ def test_pretrained_weights_stand_in_the_manifest_where_there_were_any(tmp_path)
         "tiles": False,
         "crf": None,
     }
-    arguments |= {"max_pixels": 100, "score_memory": 1.0, "strict": False}
+    arguments |= {"tiles": False, "crf": None, "max_pixels": 100, "score_memory": 1.0, "strict": False}
     (tmp_path / "assets").mkdir()
     for pretrained in (None, {"encoder": "vgg16", "licence": None}):
         (tmp_path / "assets" / FILE_NAME).write_text(manifest_json(**arguments, pretrained=pretrained))
