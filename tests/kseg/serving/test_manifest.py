@@ -19,13 +19,14 @@ def test_a_manifest_that_is_cut_off_or_junk_is_named(tmp_path, text):
 def test_pretrained_weights_stand_in_the_manifest_where_there_were_any(tmp_path):
     arguments = {
         "image_size": (24, 32),
+        "image_scale": None,
         "image_range": None,
         "flips": (),
         "rotations": (0,),
         "tiles": False,
         "crf": None,
     }
-    arguments |= {"tiles": False, "crf": None, "max_pixels": 100, "score_memory": 1.0, "strict": False}
+    arguments |= {"max_pixels": 100, "score_memory": 1.0, "strict": False}
     (tmp_path / "assets").mkdir()
     for pretrained in (None, {"encoder": "vgg16", "licence": None}):
         (tmp_path / "assets" / FILE_NAME).write_text(manifest_json(**arguments, pretrained=pretrained))
