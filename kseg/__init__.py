@@ -25,6 +25,7 @@ _MODULES = {  # name -> module that is, or that holds, it
     "PSPNet": "kseg.models.pspnet",
     "FPN": "kseg.models.fpn",
     "LightFPN": "kseg.models.fpn",
+    "DeepEnsemble": "kseg.models.deep_ensemble",
     "DilatedFrontEnd": "kseg.models.dilated",
     "PatchClassifier": "kseg.models.patch_classifier",
     "convolutionalize": "kseg.models.patch_classifier",

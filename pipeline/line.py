@@ -78,10 +78,8 @@ def run(config: settings.Config, beam_options: list[str], stages: Stages) -> dic
     artifacts = {}
     for name, artifact in compute(config, beam_options, store):
         artifacts[name] = artifact.path
-        if name in ("example_validator", "transform") and name not in before and not stages.explain:
-            _note_anomalies(name, artifact.path)
-        if name == "planner" and name not in before and not stages.explain:
-            _note_plan(artifact.path)
+        if name not in before and not stages.explain:
+            note(name, artifact.path)
         if name == stages.last:
             break
     return artifacts
@@ -105,7 +103,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     digests = FileDigests(config.root, anew=store.verify, write=not store.explain)
     source = _source(config, digests)
     if c.trainer.model != AUTO:
-        _pretrained(c.trainer)  # what does not fit is refused before data are read
+        pretrained_weights(c.trainer)  # what does not fit is refused before data are read
     ingestion, table = take_classes(c.example_gen, config.classes)
     classes = {"classes": external(table)} if table else {}
     examples = store.run(component("example_gen"), ingestion, source=source, **classes, beam_options=beam)
@@ -151,7 +149,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
         component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
     )
     yield "transform", transform
-    pretrained, training_config = _pretrained(c.trainer)
+    pretrained, training_config = pretrained_weights(c.trainer)
     training, chosen, name = component("trainer"), choices(c.trainer), Untracked(config.name)
     if c.trainer.strategy == "multiworker":
         training = machines.in_subprocess(training, config.wait_for_machines)
@@ -165,9 +163,8 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     )
     yield "trainer", model
     _note_faults(config)
-    target = pathlib.Path(config.push_to)
     while True:
-        baseline = _baseline(config, model)
+        baseline = pushed_baseline(config, model)
         try:
             evaluation = store.run(
                 component("evaluator"),
@@ -190,19 +187,9 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
                 transform=transform,
             )
             yield "infra_validator", validation
-            pushed = store.run(
-                component("pusher"),
-                c.pusher,
-                valid=_still_pushed,
-                model=model,
-                evaluation=evaluation,
-                validation=validation,
-                name=Artifact(config.name, config.name),  # pusher writes to a place, so its recipe names it
-                target=Artifact(target, str(target.resolve())),
-                fingerprint=Untracked(model.fingerprint),
-            )
+            pushed = push(config, store, model, evaluation, validation)
         except (versions.BaselineChanged, FileNotFoundError):  # found by the pusher; pruned while the evaluator read it
-            if "evaluator" in store.required or _baseline(config, model) == baseline:
+            if "evaluator" in store.required or pushed_baseline(config, model) == baseline:
                 raise
             progress.print_status("versions", "The newest one changed meanwhile: the model is compared with it again.")
         else:
@@ -210,16 +197,39 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
             return
 
 
-def _note_anomalies(name: str, folder: pathlib.Path):
-    """Prints the anomalies of the data, whether the component ran or was cached."""
-    if text := summarize_anomalies(folder):
+def push(
+    config: settings.Config, store: Store, model: Artifact, evaluation: Artifact, validation: Artifact
+) -> Artifact:
+    """Runs the pusher.
+
+    Args:
+        config: settings of the run.
+        store: that runs it.
+        model: what is pushed.
+        evaluation: with the verdict on its scores.
+        validation: with the verdict on its export.
+    """
+    target = pathlib.Path(config.push_to)
+    return store.run(
+        component("pusher"),
+        config.pusher,
+        valid=_still_pushed,
+        model=model,
+        evaluation=evaluation,
+        validation=validation,
+        name=Artifact(config.name, config.name),  # pusher writes to a place, so its recipe names it
+        target=Artifact(target, str(target.resolve())),
+        fingerprint=Untracked(model.fingerprint),
+    )
+
+
+def note(name: str, folder: pathlib.Path):
+    """Prints the anomalies of the data, or the plan, whether the component ran or was cached; nothing of other components."""
+    if name in ("example_validator", "transform") and (text := summarize_anomalies(folder)):
         progress.print_status(name, text)
-
-
-def _note_plan(folder: pathlib.Path):
-    """Prints the plan, whether it was made now or earlier."""
-    for text in summarize(read_json(folder / "plan.json")):
-        progress.print_status("planner", text)
+    if name == "planner":
+        for text in summarize(read_json(folder / "plan.json")):
+            progress.print_status("planner", text)
 
 
 def _source(config, digests: FileDigests) -> Artifact:
@@ -231,7 +241,7 @@ def _source(config, digests: FileDigests) -> Artifact:
     return source_artifact(config.data, config.example_gen, digests)
 
 
-def _pretrained(trainer) -> tuple[dict[str, Artifact], Trainer]:
+def pretrained_weights(trainer) -> tuple[dict[str, Artifact], Trainer]:
     """The file of weights that the trunk begins with, as an input, and the trainer's settings without its place.
 
     What keras.applications offers is no input: the version of Keras, which the recipe holds, stands for it.
@@ -270,7 +280,7 @@ def _note_faults(config):
         progress.print_status("versions", text)
 
 
-def _baseline(config, model: Artifact) -> dict[str, Artifact]:
+def pushed_baseline(config, model: Artifact) -> dict[str, Artifact]:
     """The newest pushed version that is another model, to compare with; empty where there is none or no margin is set."""
     if config.evaluator.margin is None:
         return {}

@@ -12,7 +12,7 @@ import pathlib
 import sys
 import typing
 
-from pipeline import line, machines
+from pipeline import folds, line, machines
 from pipeline.engine.arguments import Parser
 from pipeline.engine.console import imports, run_command
 from pipeline.engine.files import check_output_folder, read_json
@@ -66,6 +66,9 @@ def _run(argv: list[str], prog: str) -> int:
         check_output_folder(config.root, "--root")
     if stages.whole and (config.trainer.strategy != "multiworker" or machines.this_machine().is_chief):
         _check_push_to(config)
+    if config.folds:
+        artifacts = folds.run(config, request.beam_options, stages)
+        return 0 if stages.explain else _conclude_folds(config, artifacts)
     artifacts = line.run(config, request.beam_options, stages)
     return _conclude(config, artifacts) if stages.whole and "pusher" in artifacts else 0
 
@@ -106,16 +109,35 @@ def _conclude(config, artifacts) -> int:
     page = pathlib.Path(config.root) / f"report-{config.name}.html"
     faults = entries.describe_faults(pathlib.Path(config.push_to, config.name))
     report.write(page, name=config.name, artifacts=artifacts, faults=faults)
-    pushed = read_json(artifacts["pusher"] / "pushed.json")
     print(summarize(read_json(artifacts["evaluator"] / "scores.json")))
     print(f"{'TensorBoard':14}tensorboard --logdir {artifacts['trainer'] / 'logs'}")
     print(f"{'report':14}{page}")
+    return _print_pushed(config, read_json(artifacts["pusher"] / "pushed.json"))
+
+
+def _print_pushed(config, pushed: dict) -> int:
+    """Prints where the model lies, or why it was not pushed; returns the exit status."""
     if not pushed["pushed"]:
         print("not blessed   " + "\n              ".join(pushed["reasons"]))
         print("              Nothing was pushed.")
         return NOT_BLESSED
     print(f"{'SavedModel':14}{pathlib.Path(config.push_to) / config.name / str(pushed['version'])}")
     return 0
+
+
+def _conclude_folds(config, artifacts) -> int:
+    """Writes the report of a cross-validation; prints its scores, and what became of the mean; returns the exit status."""
+    from pipeline.report import page as report
+    from pipeline.report.terminal import summarize_folds
+
+    page = pathlib.Path(config.root) / f"report-{config.name}-folds.html"
+    found = read_json(artifacts["cross_validation"] / "scores.json")
+    mean = read_json(artifacts["evaluator"] / "scores.json") if config.export_mean else None
+    report.write_folds(page, name=config.name, folds=found, mean=mean)
+    print(summarize_folds(found, mean))
+    print(f"{'scores':14}{artifacts['cross_validation'] / 'scores.json'}")
+    print(f"{'report':14}{page}")
+    return _print_pushed(config, read_json(artifacts["pusher"] / "pushed.json")) if config.export_mean else 0
 
 
 def parse(argv: list[str], prog: str = PROG) -> Request:
@@ -132,13 +154,14 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
     settings.check_refinements(config)
     encoders.check(planned_network(config.trainer))
     gate.check_thresholds(config.evaluator.thresholds)
+    stages = parse_stages(arguments)
+    folds.check(config, stages)
     if config.trainer.strategy == "multiworker":
         settings.check_machines(config, len(machines.this_machine().addresses))
     if beam_options:
         with imports():
             from pipeline.examples.runner_options import pipeline_options
         pipeline_options(beam_options)
-    stages = parse_stages(arguments)
     if "planner" in (stages.first, stages.last, *stages.forced) and not settings.is_planned(config):
         raise ValueError(
             "The planner runs where it has something to choose. "

@@ -376,6 +376,8 @@ def cast_to_float32(model: keras.Model) -> keras.Model:
     """A copy of a functional model that computes in float32 throughout, with the same weights."""
 
     def copied(layer):
+        if not isinstance(layer, keras.layers.Layer):  # a function of keras.ops, which has no dtype of its own
+            return type(layer).from_config(layer.get_config())
         return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
 
     copy = keras.models.clone_model(model, clone_function=copied, recursive=True)

@@ -13,6 +13,8 @@ import numpy as np
 from kseg import metrics
 from pipeline.evaluation.gate import FOLDER, THIRDS
 
+COUNTS = "_counts"
+"""Suffix of the names of counts in a file."""
 UNITS = {"size": "{} pixels", "brightness": "a mean brightness of {} of 255", "classes": "{} classes in the mask"}
 
 
@@ -40,6 +42,16 @@ class ScoredImages:
             for table in ("traits", "counts")
         )
         return cls(np.array([row["key"] for row in rows]), traits, counts)
+
+    @classmethod
+    def load(cls, *paths: pathlib.Path) -> ScoredImages:
+        """Reads the tables that `save` wrote, as one; no image may be in two of them."""
+        arrays = [dict(np.load(path)) for path in paths]
+        whole = {name: np.concatenate([table[name] for table in arrays]) for name in arrays[0]}
+        order = np.argsort(whole["key"])
+        whole = {name: values[order] for name, values in whole.items()}
+        counts = {name.removesuffix(COUNTS): values for name, values in whole.items() if name.endswith(COUNTS)}
+        return cls(whole["key"], {name: whole[name] for name in THIRDS}, counts)
 
     def scores(self, mask=slice(None)) -> dict:
         """Every score of the selected images, None where it is undefined.
@@ -82,5 +94,5 @@ class ScoredImages:
 
     def save(self, path: pathlib.Path):
         """Saves the table as a NumPy archive: `key`, the traits, and each count under its name with the suffix "_counts"."""
-        counts = {f"{name}_counts": counts for name, counts in self.counts.items()}
+        counts = {f"{name}{COUNTS}": counts for name, counts in self.counts.items()}
         np.savez_compressed(path, key=self.keys, **self.traits, **counts)

@@ -143,14 +143,27 @@ def count_records(directory: pathlib.Path) -> dict[str, list[tuple[int, int]]]:
 
 
 def _count_file(path) -> tuple[int, int]:
-    """Number of records of a TFRecord file and their bytes, by skipping from one to the next without reading them."""
-    count = size = 0
+    """Number of records of a TFRecord file and their bytes."""
+    lengths = [length for _, length in record_places(path)]
+    return len(lengths), sum(lengths)
+
+
+def record_places(path: pathlib.Path) -> list[tuple[int, int]]:
+    """(start, length) in bytes of each record of a TFRecord file, by skipping from one to the next without reading them."""
+    places = []
     with open(path, "rb") as file:
         while header := file.read(12):
             (length,) = struct.unpack("<Q", header[:8])
+            places.append((file.tell(), length))
             file.seek(length + 4, 1)
-            count, size = count + 1, size + length
-    return count, size
+    return places
+
+
+def read_record(path: pathlib.Path, start: int, length: int) -> bytes:
+    """One record of a TFRecord file, at a place of `record_places`."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        return file.read(length)
 
 
 def split_sizes(directory: pathlib.Path) -> dict[str, int]:

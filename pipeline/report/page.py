@@ -27,6 +27,7 @@ from pipeline.report.sections import (
     training,
     usage,
 )
+from pipeline.report.sections import folds as fold_scores
 
 SECTIONS = (summary, scores, gate, images, confusion, plan, training, data, usage, provenance)
 """In the order of the page."""
@@ -43,6 +44,29 @@ def write(path, *, name: str, artifacts: dict[str, pathlib.Path], faults: Sequen
         artifacts: folders of all components that ran or were cached, by name and in the order in which they ran.
         faults: messages about what lies among the pushed versions and is none.
     """
+    environment = _environment()
+    run = Run.read(name, artifacts, faults)
+    sections = [_render(environment, section, run) for section in SECTIONS]
+    page = environment.get_template("page.html.j2").render(name=name, sections=sections)
+    write_text(pathlib.Path(path), page)
+
+
+def write_folds(path, *, name: str, folds: dict, mean: dict | None):
+    """Writes the page of a cross-validation.
+
+    Args:
+        path: HTML file; replaced atomically.
+        name: of the model.
+        folds: `scores.json` of cross_validation.
+        mean: `scores.json` by which the mean of the folds is pushed or not; None: it is not exported.
+    """
+    environment = _environment()
+    contents = fold_scores.contents(folds, mean)
+    section = markupsafe.Markup(environment.get_template("folds.html.j2").render(name=name, **contents))
+    write_text(pathlib.Path(path), environment.get_template("page.html.j2").render(name=name, sections=[section]))
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([FOLDER, FOLDER / "sections"]),
         autoescape=True,
@@ -51,10 +75,7 @@ def write(path, *, name: str, artifacts: dict[str, pathlib.Path], faults: Sequen
         lstrip_blocks=True,
     )
     environment.filters["shown"] = display_name
-    run = Run.read(name, artifacts, faults)
-    sections = [_render(environment, section, run) for section in SECTIONS]
-    page = environment.get_template("page.html.j2").render(name=name, sections=sections)
-    write_text(pathlib.Path(path), page)
+    return environment
 
 
 def _render(environment, section, run: Run) -> markupsafe.Markup:

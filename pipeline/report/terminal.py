@@ -9,6 +9,51 @@ MAX_CLASSES, NAMED_CLASSES = 40, 10  # listed at most, and the lowest of more
 NAME_LENGTH = 32  # characters of a class's name
 
 
+def summarize_folds(scores: dict, mean: dict | None) -> str:
+    """Mean IoU of each fold, and mean and spread of the main scores.
+
+    Args:
+        scores: `scores.json` of cross_validation.
+        mean: `scores.json` of what decides on the mean of the folds: the same, or the evaluator's; None: it is not exported.
+    """
+    number = len(scores["folds"])
+    rows = [
+        f"\nCross-validation: {scores['images']} pairs, each scored by the one of {number} networks that did not see it"
+    ]
+    for number, fold in enumerate(scores["folds"], start=1):
+        rows.append(f"  fold {number:<11} mean_iou={_number(fold['mean_iou'])}  {fold['images']} images")
+    for name, spread in scores["spread"].items():
+        if spread:
+            ends = f"{spread['low']:.3f} to {spread['high']:.3f}"
+            rows.append(
+                f"{name}={spread['mean']:.3f}  standard deviation between folds {spread['deviation']:.3f}  {ends}"
+            )
+    rows.append(f"all pairs together: mean_iou={_number(scores['original_size']['mean_iou'])}")
+    if mean:
+        rows.append(describe_held_out(mean))
+    rows.append("")
+    return "\n".join(rows)
+
+
+def describe_held_out(mean: dict) -> str:
+    """What the score of the mean of the folds is worth.
+
+    Args:
+        mean: `scores.json` by which it is pushed or not.
+    """
+    if "folds" in mean:
+        return (
+            "the mean of the networks has seen every pair, so no held-out score of it exists; those of the single networks "
+            "decide whether it is pushed"
+        )
+    mean_iou = _number(mean["original_size"]["mean_iou"])
+    return f"the mean of the networks on '{mean['split']}', {mean['images']} images: mean_iou={mean_iou}"
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
+
+
 def summarize(scores: dict) -> str:
     """IoU per class, or of many the lowest, and the other scores, at the original size."""
     result, names = scores["original_size"], scores["classes"]

@@ -17,6 +17,7 @@ from pipeline.settings.changes import flatten, replace_setting
 from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.example_gen import ExampleGen
 from pipeline.settings.example_validator import ExampleValidator
+from pipeline.settings.fold import Folds
 from pipeline.settings.infra_validator import InfraValidator
 from pipeline.settings.planner import MINUTES, PLANNED, WITHOUT_INFLUENCE, Planner
 from pipeline.settings.pusher import Pusher
@@ -48,6 +49,10 @@ class Config:
     push_to: Annotated[str, Place()] = "savedmodels"
     # seconds that each of several machines waits for the others before training
     wait_for_machines: Annotated[float, Number(minimum=0, maximum=604_800)] = 300.0
+    folds: Folds | None = (
+        None  # of a cross-validation, in which every pair but those of test is scored once; none: one training
+    )
+    export_mean: bool = False  # export and push the mean of the networks of all folds
     example_gen: ExampleGen = dataclasses.field(default_factory=ExampleGen)
     statistics_gen: StatisticsGen = dataclasses.field(default_factory=StatisticsGen)
     schema_gen: SchemaGen = dataclasses.field(default_factory=SchemaGen)

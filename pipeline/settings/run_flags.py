@@ -93,6 +93,13 @@ FLAGS = {  # by group of the help
         "--adversarial-weight": Flag(
             "trainer.adversarial_weight", "weight of the discriminator in the segmentor's loss, 0 for none", "WEIGHT"
         ),
+        "--folds": Flag(
+            "folds",
+            "cross-validation: train as many networks, each scored on the pairs that it did not see",
+            "N",
+            "none",
+        ),
+        "--export-mean": Flag("export_mean", "push the mean of the networks of --folds", "true|false", "false"),
         "--strategy": Flag(
             "trainer.strategy",
             "devices; mirrored: all of this machine, multiworker: of all machines in TF_CONFIG",

@@ -1,0 +1,62 @@
+"""--folds as a user sees it: what it refuses, and the whole of a small cross-validation."""
+
+import json
+import re
+
+import pytest
+
+from pipeline import run
+from tests.pipeline.whole_line import finish
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--export-mean"], r"--export-mean goes with --folds\. Received: --export-mean without it"),
+        (["--folds", "1"], r"from 2 to 100.*Received: folds=1"),
+        (["--folds", "3", "--until", "trainer"], r"--folds runs every component\. Received: --folds 3 with --from"),
+        (["--folds", "3", "--only", "evaluator"], r"--folds runs every component"),
+        (["--folds", "3", "--strategy", "multiworker"], r"--folds trains on one machine"),
+    ],
+)
+def test_what_does_not_go_with_folds_is_refused_before_any_work(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv(
+        "TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}})
+    )
+    assert run.main([*arguments, "--root", str(tmp_path / "runs")]) == 2
+    assert re.search(message, capsys.readouterr().err) and not (tmp_path / "runs").exists()
+
+
+SMALL = (
+    "--set=example_gen.streets_train=7",
+    "--set=example_gen.streets_validation=3",
+    "--set=trainer.epochs=1",
+    "--set=trainer.adversarial_weight=0",
+    "--folds=2",
+)
+
+
+@pytest.mark.slow
+def test_each_pair_is_scored_once_the_mean_is_pushed_and_a_second_run_finds_everything(tmp_path):
+    with_test = (*SMALL, "--set=example_gen.streets_test=2", "--export-mean")
+    output = finish(tmp_path, *with_test)
+    assert "10 pairs, each scored by the one of 2 networks that did not see it" in output
+    assert "the mean of the networks on 'test', 2 images: mean_iou=" in output and "models/small/1" in output
+    (found,) = (tmp_path / "runs" / "cross_validation").glob("*/scores.json")
+    scores = json.loads(found.read_text())
+    assert [row["images"] for row in scores["folds"]] == [5, 5] and scores["split"] == "out of fold"
+    assert (tmp_path / "runs" / "report-small-folds.html").is_file()
+    second = finish(tmp_path, *with_test)
+    states = re.findall(r"^(\w+) +(cached|done|will run)", second, re.MULTILINE)
+    assert {state for _, state in states} == {"cached"} and [name for name, _ in states].count("trainer") == 2
+    explained = finish(tmp_path, *with_test, "--explain")
+    assert "will run" not in explained
+
+
+@pytest.mark.slow
+def test_without_a_test_split_the_scores_out_of_fold_decide_on_the_mean(tmp_path):
+    without = (*SMALL, "--set=example_gen.streets_test=0", "--export-mean", "--set=evaluator.min_gain=0.9")
+    output = finish(tmp_path, *without, status=run.NOT_BLESSED)
+    assert "no held-out score of it exists" in output
+    assert "mean_iou must reach" in output and "on the 10 pairs of 2 folds" in output
+    assert not (tmp_path / "models" / "small" / "1").exists()
