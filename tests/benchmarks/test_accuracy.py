@@ -1,0 +1,34 @@
+"""What the table of accuracy says, and the commands that it runs."""
+
+import pathlib
+
+from benchmarks.accuracy import QUEUE, draw, table
+from pipeline import run
+
+ROW = {
+    "arm": "net",
+    "minutes": 10,
+    "seed": 0,
+    "mean_iou": 0.6,
+    "training_seconds": 600.0,
+    "all_seconds": 780.0,
+    "steps": 1500,
+}
+
+
+def test_the_table_has_a_line_for_each_arm_and_time():
+    rows = [ROW, ROW | {"seed": 1, "mean_iou": 0.65}, ROW | {"arm": "other", "mean_iou": 0.7}, ROW | {"minutes": 30}]
+    assert table(rows).splitlines()[2:] == [
+        "| other | 10 | 0.700 | 1,500 | 10.0, 13.0 |",
+        "| net | 10 | 0.600, 0.650 | 1,500 | 10.0, 13.0 |",
+        "| net | 30 | 0.600 | 1,500 | 10.0, 13.0 |",
+    ]
+    draw(rows)
+
+
+def test_every_command_of_the_queue_is_one_that_the_line_understands():
+    assert len({each.key() for each in QUEUE}) == len(QUEUE)
+    for each in QUEUE:
+        command = each.command(pathlib.Path("out"), pathlib.Path("data"))
+        config = run.parse(command[command.index("pipeline.run") + 1 :]).config
+        assert config.planner.minutes == each.minutes and config.trainer.seed == each.seed
