@@ -158,7 +158,8 @@ class LabelMap:
     def from_csv(cls, path, ignore_value: int | None = None, *, void_is_class: bool = False) -> LabelMap:
         """Reads a table with the columns value, name, red, green, blue, in any order. Other columns are ignored.
 
-        Rows of one name are one class of several values; a value may be a range, such as 128-255.
+        Rows of one name are one class of several values; a value may be a range, such as 128-255. Where the table has no colours,
+        classes get those of PASCAL VOC's palette at their values.
 
         Args:
             path: the CSV file.
@@ -320,14 +321,20 @@ def _read_table(path) -> list[tuple[int, str, tuple[int, ...]]]:
             f"A table of classes must be UTF-8 text with commas. Received: {path} [{error}]. Save it as such."
         ) from error
     missing = [column for column in COLUMNS if not rows or column not in rows[0]]
-    if missing:
+    uncoloured = missing == [*COLUMNS[2:]]
+    if missing and not uncoloured:
         raise ValueError(
-            f"A table of classes must have a header with the columns {', '.join(COLUMNS)}, and a row for each class. "
-            f"Received: {path} without {', '.join(missing)}. Add them."
+            f"A table of classes must have a header with the columns {', '.join(COLUMNS)}, and a row for each class; all three of "
+            f"the colour may be left out. Received: {path} without {', '.join(missing)}. Add them."
         )
     try:
+        first = {row["name"]: parse_values(row["value"])[0] & 255 for row in reversed(rows)}
         return [
-            (value, row["name"] or "", tuple(int(row[column]) for column in COLUMNS[2:]))
+            (
+                value,
+                row["name"] or "",
+                voc_colour(first[row["name"]]) if uncoloured else tuple(int(row[column]) for column in COLUMNS[2:]),
+            )
             for row in rows
             for value in parse_values(row["value"])
         ]

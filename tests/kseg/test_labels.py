@@ -80,7 +80,8 @@ def test_label_maps_are_coloured_as_the_table_says(table):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("value,name\n0,Sky\n", "without red, green, blue"),
+        ("value,name,red\n0,Sky,3\n", "without green, blue"),
+        ("name,red,green,blue\nSky,1,2,3\n", "without value"),
         ("value,name,red,green,blue\n", "a row for each class"),
         ("value,name,red,green,blue\nx,Sky,0,0,0\n", "must be whole numbers"),
         ("value,name,red,green,blue\n0,Sky,0,0,0\n0,Road,0,0,0\n", "differ from each other"),
@@ -92,6 +93,14 @@ def test_a_wrong_table_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         LabelMap.from_csv(path)
+
+
+def test_classes_of_a_table_without_colours_have_those_of_voc_at_their_values(tmp_path):
+    path = tmp_path / "classes.csv"
+    path.write_text("value,name\n0,sky\n15,person\n3,person\n255,void\n")
+    labels = LabelMap.from_csv(path, ignore_value=255)
+    assert labels.colours == (voc_colour(0), voc_colour(15))
+    assert labels.void_colour == voc_colour(255)
 
 
 def test_the_palette_of_voc_has_256_colours_and_its_void():

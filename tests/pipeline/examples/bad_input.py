@@ -488,7 +488,10 @@ SOURCES = {  # name -> (a function that spoils a good folder and may return anot
         renamed("classes.csv", "labels.csv"),
         r"(?s)must name the mask values\. Received: no .*photos/classes\.csv.*Save the one below.*value,name,red,green,blue",
     ),
-    "with_classes_without_colours": (classes("value,name\n0,a\n"), r"classes\.csv without red, green, blue\. Add them"),
+    "with_classes_without_two_colours": (
+        classes("value,name,red\n0,a,7\n"),
+        r"classes\.csv without green, blue\. Add them",
+    ),
     "with_classes_that_are_empty": (classes(""), r"header with the columns.*classes\.csv without value"),
     "with_classes_of_words": (classes("value,name,red,green,blue\nzero,a,1,2,3\n"), r"whole numbers.*classes\.csv"),
     "with_classes_without_a_name": (
