@@ -324,8 +324,8 @@ def _read_table(path) -> list[tuple[int, str, tuple[int, ...]]]:
     uncoloured = missing == [*COLUMNS[2:]]
     if missing and not uncoloured:
         raise ValueError(
-            f"A table of classes must have a header with the columns {', '.join(COLUMNS)}, and a row for each class; all three of "
-            f"the colour may be left out. Received: {path} without {', '.join(missing)}. Add them."
+            f"A table of classes must have a header with the columns {', '.join(COLUMNS)}, and a row for each class; the colour "
+            f"may be left out as a whole. Received: {path} without {', '.join(missing)}. Add them."
         )
     try:
         first = {row["name"]: parse_values(row["value"])[0] & 255 for row in reversed(rows)}
