@@ -167,7 +167,7 @@ def _split(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
 
 def _listed(message: Mapping, key: str) -> list[dict]:
     """The tensors in a list of a request, each with a name."""
-    tensors = message.get(key) or []
+    tensors = message.get(key, [])
     if not isinstance(tensors, list) or not all(
         isinstance(tensor, dict) and isinstance(tensor.get("name"), str) for tensor in tensors
     ):
@@ -176,7 +176,7 @@ def _listed(message: Mapping, key: str) -> list[dict]:
 
 
 def _parameters(value: Mapping) -> dict:
-    parameters = value.get("parameters") or {}
+    parameters = value.get("parameters", {})
     if not isinstance(parameters, dict):
         raise invalid("`parameters` must be an object. Received: something else.")
     return parameters

@@ -73,19 +73,19 @@ def load(place: pathlib.Path, number: int) -> LoadedModel:
     Raises:
         ValueError: the SavedModel cannot be loaded, or a signature that kseg exported does not answer.
     """
+    exported = (place / "assets" / FILE_NAME).is_file()
     try:
         loaded = tf.saved_model.load(str(place))
         definitions = _read_definitions(place)
-    except (OSError, ValueError, KeyError, tf.errors.OpError, text_format.ParseError, RuntimeError) as error:
+        labels = LabelMap.load(place / "assets") if (place / "assets" / "labels.json").is_file() else None
+        size = read_manifest(place)["image_size"] or UNKNOWN_SIZE
+    except Exception as error:  # of any type: TensorFlow raises even IndexError for a file that was cut off
         raise ValueError(f"it does not load: {_first_line(str(error))}") from error
-    exported = (place / "assets" / FILE_NAME).is_file()
-    labels = LabelMap.load(place / "assets") if (place / "assets" / "labels.json").is_file() else None
     names = sorted(loaded.signatures, key=lambda name: (name != "serving_default", name))
     signatures = {name: _signature(loaded, name, batch=exported) for name in names}
     signatures |= additional_signatures(signatures, labels)
     if not signatures:
         raise ValueError("it has no signature")
-    size = read_manifest(place)["image_size"] or UNKNOWN_SIZE
     for name, signature in signatures.items():
         try:
             signature.finish(signature.compute(example_request(signature, size)))

@@ -63,12 +63,18 @@ def to_array(proto: tensor_pb2.TensorProto, name: str, max_bytes: int) -> np.nda
                 f"A tensor must have at most {max_bytes:,} bytes. Received: {size:,} [{name[:80]!r}]. Send fewer images at once.",
             )
         if dtype == tf.string:
-            array = np.empty(sizes, STRING)
-            array.ravel()[:] = list(proto.string_val)
-            return array
+            return _strings(proto.string_val, sizes, name)
         return tf.make_ndarray(proto)
     except (ValueError, TypeError, KeyError, MemoryError) as error:
         raise invalid(f"The tensor {name[:80]!r} must be whole. Received: {str(error)[:200]}.") from None
+
+
+def _strings(values, sizes: list[int], name: str) -> np.ndarray:
+    if math.prod(sizes) != len(values):
+        raise invalid(f"The strings of {name[:80]!r} must fill its shape {sizes}. Received: {len(values)}.")
+    array = np.empty(len(values), STRING)
+    array[:] = list(values)
+    return array.reshape(sizes)
 
 
 def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:

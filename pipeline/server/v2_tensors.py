@@ -78,7 +78,7 @@ def from_values(
         raise _wrong_number(name, shape, f"{array.size} values")
     if dtype == STRING and content_type == BASE64:
         array = np.array([from_base64(value.decode("utf-8", "replace")) for value in array.ravel()], STRING)
-    return array.reshape(shape)
+    return _shaped(array, shape, name)
 
 
 def from_raw(data, dtype: np.dtype, shape: tuple[int, ...], name: str) -> np.ndarray:
@@ -92,10 +92,17 @@ def from_raw(data, dtype: np.dtype, shape: tuple[int, ...], name: str) -> np.nda
         strings = _read_strings(data, name, number)
         array = np.empty(number, STRING)
         array[:] = strings
-        return array.reshape(shape)
+        return _shaped(array, shape, name)
     if len(data) != number * dtype.itemsize:
         raise _wrong_number(name, shape, f"{len(data)} bytes for values of {dtype.itemsize}")
-    return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+    return _shaped(np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype, copy=False), shape, name)
+
+
+def _shaped(array: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
+    try:
+        return array.reshape(shape)
+    except ValueError:  # no values, and sizes that numpy cannot multiply
+        raise _wrong_number(name, shape, f"{array.size} values") from None
 
 
 def _read_strings(data, name: str, number: int) -> list[bytes]:

@@ -104,12 +104,17 @@ class Versions:
         gone = before.keys() - served.keys()
         for number in gone:
             self._unloading[number] = weakref.ref(before[number])
-            weakref.finalize(before[number], self._dropped, number)
             self._log("version_replaced", version=number)
 
-    def _dropped(self, number: int):
-        self._unloading.pop(number, None)
-        self._log("version_dropped", version=number)
+    def _drop(self):
+        """Frees the versions whose requests are finished."""
+        if not self._unloading:
+            return
+        gc.collect()  # a SavedModel is a circle of references
+        for number, old in list(self._unloading.items()):
+            if old() is None:
+                del self._unloading[number]
+                self._log("version_dropped", version=number)
 
     def _try_to_load(self, number: int):
         """The version, or None where it is damaged or does not load, which is said once for each state of its files."""
@@ -136,8 +141,7 @@ class Versions:
                 self.update()
             except Exception as error:  # a look that fails must not end the watch
                 self._log("watch_failed", reason=f"{type(error).__name__}: {error}")
-            if self._unloading:
-                gc.collect()  # a SavedModel is a circle of references
+            self._drop()
 
 
 def _stamp(place: pathlib.Path) -> tuple:

@@ -1,4 +1,4 @@
-"""A real exported model in two versions of its folder, and a server of it in this process."""
+"""Real exported models, the folder of one with its versions, and a server of it in this process."""
 
 import io
 import pathlib
@@ -11,31 +11,47 @@ from PIL import Image
 from pipeline.settings.serving import ServerOptions
 from tests.pipeline.server.clients import Rest
 
-QUICK = {"poll": 0.1, "timeout": 20.0, "max_bytes": 2**20}
+QUICK = {"poll": 0.1, "timeout": 20.0, "max_bytes": 2**24}
 
 
 @pytest.fixture(scope="session")
-def exports(tmp_path_factory) -> list[pathlib.Path]:
-    """Three SavedModels of one signature each way: other weights, so that their answers tell them apart."""
+def exported(tmp_path_factory) -> pathlib.Path:
+    """A SavedModel as kseg exports it."""
     from kseg.serving import exporting
     from tests.pipeline.conftest import IMAGE_SIZE, LABELS, MAX_PIXELS, nearest_colour
 
-    folder = tmp_path_factory.mktemp("exports")
-    for number in range(3):
-        model = nearest_colour()
-        weights, bias = model.get_layer("score").get_weights()
-        model.get_layer("score").set_weights([np.roll(weights, number, axis=-1), np.roll(bias, number)])
-        place = folder / str(number)
-        exporting.export(model, place, labels=LABELS, image_size=IMAGE_SIZE, max_pixels=MAX_PIXELS, tiles=number == 0)
-    return [folder / str(number) for number in range(3)]
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    exporting.export(nearest_colour(), folder, labels=LABELS, image_size=IMAGE_SIZE, max_pixels=MAX_PIXELS)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def models(exports, tmp_path_factory) -> pathlib.Path:
+def models(exported, tmp_path_factory) -> pathlib.Path:
     """The folder of a model "blocks" with version 1."""
     folder = tmp_path_factory.mktemp("models") / "blocks"
-    shutil.copytree(exports[0], folder / "1")
+    shutil.copytree(exported, folder / "1")
     return folder
+
+
+@pytest.fixture(scope="session")
+def numbered(tmp_path_factory):
+    """Three SavedModels of another program, whose label maps hold 1, 2 and 3 everywhere; by number."""
+    import tensorflow as tf
+
+    class Numbered(tf.Module):
+        def __init__(self, number):
+            super().__init__()
+            self.number = tf.Variable(number, dtype=tf.uint8)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="image")])
+        def label_map(self, image):
+            return {"label_map": tf.zeros_like(image[..., 0]) + self.number}
+
+    folder = tmp_path_factory.mktemp("numbered")
+    for number in (1, 2, 3):
+        model = Numbered(number)
+        tf.saved_model.save(model, str(folder / str(number)), signatures={"serving_default": model.label_map})
+    return {number: folder / str(number) for number in (1, 2, 3)}
 
 
 @pytest.fixture(scope="session")
@@ -68,11 +84,11 @@ def rest(server) -> Rest:
 
 
 @pytest.fixture(scope="session")
-def direct(exports):
+def direct(exported):
     """The same model, called in TensorFlow: a function of a signature and its arrays that returns arrays."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(exports[0]))
+    loaded = tf.saved_model.load(str(exported))
 
     def call(signature, **arrays):
         return {name: value.numpy() for name, value in loaded.signatures[signature](**arrays).items()}

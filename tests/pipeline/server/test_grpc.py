@@ -42,7 +42,7 @@ def predict_request(signature="", name="blocks", version=None, outputs=(), **arr
     return request
 
 
-@pytest.mark.parametrize("signature", ["serving_default", "probabilities", "tiles"])
+@pytest.mark.parametrize("signature", ["serving_default", "probabilities"])
 def test_predict_of_pixels(signature, prediction, direct, image):
     expected = direct(signature, image=image[np.newaxis])
     response = prediction.Predict(predict_request(signature, image=image[np.newaxis]))

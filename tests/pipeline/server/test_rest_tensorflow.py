@@ -22,7 +22,7 @@ def test_status_and_metadata_name_the_version_and_every_signature(rest):
     status, found = rest.json("GET", f"{PATH}/metadata")
     assert status == 200 and found["model_spec"] == {"name": "blocks", "signature_name": "", "version": "1"}
     signatures = found["metadata"]["signature_def"]["signature_def"]
-    assert set(signatures) == {"serving_default", "serve_bytes", "probabilities", "tiles", "palette", "localize"}
+    assert set(signatures) == {"serving_default", "serve_bytes", "probabilities", "palette", "localize"}
     image = signatures["serving_default"]["inputs"]["image"]
     assert image["dtype"] == "DT_UINT8" and [dim["size"] for dim in image["tensor_shape"]["dim"]] == [
         "-1",
@@ -33,11 +33,10 @@ def test_status_and_metadata_name_the_version_and_every_signature(rest):
     assert signatures["localize"]["outputs"]["region_boxes"]["dtype"] == "DT_INT32"
 
 
-@pytest.mark.parametrize("signature", ["serving_default", "tiles"])
-def test_rows_of_pixels_give_the_models_own_label_maps(signature, rest, direct, image):
-    expected = direct(signature, image=image[np.newaxis])
+def test_rows_of_pixels_give_the_models_own_label_maps(rest, direct, image):
+    expected = direct("serving_default", image=image[np.newaxis])
     for instances in ([image.tolist()], [{"image": image.tolist()}]):
-        status, answer = rest.predict({"signature_name": signature, "instances": instances})
+        status, answer = rest.predict({"instances": instances})
         (row,) = answer["predictions"]
         assert status == 200
         assert np.array_equal(row["label_map"], expected["label_map"][0])
