@@ -27,7 +27,7 @@ if typing.TYPE_CHECKING:
     from pipeline.inspection.findings import Inspection
 
 PROG = "python -m pipeline.inspect"
-LEFT_OUT = ("--data", "--image-size")  # of the data flags of pipeline.run
+LEFT_OUT = ("--data", "--image-size", "--image-scale")  # of the data flags of pipeline.run
 STOPS, UNREADABLE = 1, 2
 SHOW = ("auto", "never", "kitty", "iterm2", "sixel")
 

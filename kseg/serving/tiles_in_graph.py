@@ -107,16 +107,21 @@ def predict_tiles_in_graph(
             sums = tf.concat([sums[: overlaps[0]] + carried, sums[overlaps[0] :]], axis=0)
             top = row * steps[0] - before[0]
             bottom = tf.where(row + 1 == rows, shape[0], top + steps[0])
-            finished = sums[tf.maximum(-top, 0) : bottom - top]
+            lines = tf.concat([above, sums[tf.maximum(-top, 0) : bottom - top]], axis=0)
             top = tf.maximum(top, 0)
-            # Resize it with the line above it, and reduce it band by band.
-            lines = tf.concat([above, finished[..., :-1] / finished[..., -1:]], axis=0)
-            origin = tf.cast(tf.stack([top - tf.shape(above)[0], left]), tf.float32) * enlarged
+            first_line = top - tf.shape(above)[0]
 
+            # Resize and reduce it band by band, each from the lines that it needs.
             def reduce_band(band):
+                ends_of_band = (tf.cast(tf.stack([band[0], band[-1]]), tf.float32) + 0.5) / enlarged[0]
+                needed = tf.cast(tf.floor(ends_of_band), tf.int32) + [-1, 2] - first_line
+                needed = tf.maximum(needed, 0)
+                values = lines[needed[0] : needed[1]]
+                values = values[..., :-1] / values[..., -1:]
+                origin = tf.cast(tf.stack([first_line + needed[0], left]), tf.float32) * enlarged
                 corner = tf.cast(tf.stack([band[0], ends[0]]), tf.float32)
                 target = tf.stack([tf.shape(band)[0], width])
-                return reduce(_resize(lines, target, enlarged, origin - corner))
+                return reduce(_resize(values, target, enlarged, origin - corner))
 
             band = tf.range(covered(top, 0), covered(bottom, 0))
             outputs = map_groups(reduce_band, [band], tf.maximum(BAND_PIXELS // width, 1), dtypes)
@@ -126,8 +131,8 @@ def predict_tiles_in_graph(
 
         arrays = [tf.TensorArray(dtype, size=rows, element_shape=(None, None), infer_shape=False) for dtype in dtypes]
         carried = tf.zeros((overlaps[0], right - left, num_classes + 1))
-        state = (tf.constant(0), carried, tf.zeros((0, right - left, num_classes)), *arrays)
-        shapes = (), (overlaps[0], None, num_classes + 1), (None, None, num_classes), *[None] * len(arrays)
+        state = (tf.constant(0), carried, tf.zeros((0, right - left, num_classes + 1)), *arrays)
+        shapes = (), (overlaps[0], None, num_classes + 1), (None, None, num_classes + 1), *[None] * len(arrays)
         _, _, _, *arrays = tf.while_loop(
             lambda row, *_: row < rows,
             add_row,

@@ -69,6 +69,12 @@ FLAGS = {  # by group of the help
         "--image-size": Flag(
             "transform.image_size", "size in pixels to fit images into", "WIDTHxHEIGHT", "their median, at most 240"
         ),
+        "--image-scale": Flag(
+            "transform.image_scale",
+            "instead, a factor on the sides of each image, for images of unlike sizes; training sees crops",
+            "FACTOR",
+            "none",
+        ),
     },
     "model": {
         "--name": Flag("name", "name of the model, pushed to PUSH_TO/NAME/VERSION", "NAME", "name of the data folder"),
