@@ -114,7 +114,7 @@ def predict_tiles_in_graph(
             # Resize and reduce it band by band, each from the lines that it needs.
             def reduce_band(band):
                 ends_of_band = (tf.cast(tf.stack([band[0], band[-1]]), tf.float32) + 0.5) / enlarged[0]
-                needed = tf.cast(tf.floor(ends_of_band), tf.int32) + [-1, 2] - first_line
+                needed = tf.cast(tf.floor(ends_of_band), tf.int32) + tf.constant((-1, 2)) - first_line
                 needed = tf.maximum(needed, 0)
                 values = lines[needed[0] : needed[1]]
                 values = values[..., :-1] / values[..., -1:]
