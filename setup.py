@@ -30,7 +30,7 @@ EXTRAS = {
         "h5py>=3.11",
         "keras-cv>=0.9,<0.10",
     ],
-    "formats": ["pyarrow>=18", "pycocotools>=2.0.8", "pyyaml>=6"],
+    "formats": ["imagecodecs>=2025", "pyarrow>=18", "pycocotools>=2.0.8", "pyyaml>=6", "tifffile>=2025"],
     "metrics": ["scipy>=1.14"],
     "plots": ["matplotlib>=3.9"],
     "postprocess": ["scikit-image>=0.25", "scipy>=1.14"],

@@ -2,8 +2,9 @@
 
 Every change depends on (seed, step) alone, so runs are repeatable with any number of threads. Keras's preprocessing layers use a
 generator that counts its calls: in a parallel `tf.data` map, which thread comes first decides, and they take no seed per call.
-Hence `tf.random.stateless_uniform` and `tf.image`, with antialiasing as in `kseg.pairs.resizing`. Refused: images without 1 or 3
-channels, label maps that are not uint8. TensorFlow only, because it runs inside `tf.data`.
+Hence `tf.random.stateless_uniform` and `tf.image`, with antialiasing as in `kseg.pairs.resizing`. Brightness and contrast change
+all channels alike, whatever they are; saturation and hue, which are of colours, only RGB of 8 bits. Refused: label maps that are
+not uint8. TensorFlow only, because it runs inside `tf.data`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class Augment:
         scale: smallest and largest factor on the working size.
         flip: whether to flip left to right.
         photometric: whether to change brightness and contrast, and for RGB images saturation and hue.
+        bounded: whether images lie in [0, 255], where the light is kept; otherwise they hold normalised levels, of which nothing
+            is cut off, and three channels need not be colours.
 
     Raises:
         ValueError: `size` or `scale` is out of range.
@@ -65,6 +68,7 @@ class Augment:
         scale: tuple[float, float] = (0.5, 2.0),
         flip: bool = True,
         photometric: bool = True,
+        bounded: bool = True,
     ):
         if len(size) != 2 or min(size) < 1:
             raise ValueError(f"`size` must be (height, width), each at least 1. Received: size={tuple(size)}.")
@@ -77,22 +81,23 @@ class Augment:
         self.scale = tuple(scale)
         self.flip = flip
         self.photometric = photometric
+        self.bounded = bounded
 
     def __call__(self, image, label_map, seed):
         """Augments one pair.
 
         Args:
-            image: (H, W, C), numbers in [0, 255], C = 1 or 3.
+            image: (H, W, C), numbers in [0, 255] if `bounded`.
             label_map: (H, W), uint8 class ids, 255 where void.
             seed: two integers (seed, step); equal ones give equal changes.
 
         Returns:
-            image (height, width, C), float32 in [0, 255], and label_map (height, width), uint8, of `size`.
+            image (height, width, C), float32, in [0, 255] if `bounded`, and label_map (height, width), uint8, of `size`.
 
         Raises:
-            ValueError: the image does not have 1 or 3 channels, or the label map is not uint8 of its height and width.
+            ValueError: the image is not (H, W, C), or the label map is not uint8 of its height and width.
         """
-        _check_pair(image, label_map)
+        _check_pair(image, label_map, self.bounded)
         # Always eight numbers in one order: switching off one change does not affect the others.
         scale, top, left, flip, *light = tf.unstack(tf.random.stateless_uniform((8,), seed))
         size = self._scaled_size(tf.shape(label_map), interpolate(scale, *self.scale))
@@ -105,7 +110,7 @@ class Augment:
             region = size, tf.stack([rows[0], columns[0]]), tf.minimum(size, self.size)
             image, label_map = resize_region_in_graph(image, *region), nearest_region_in_graph(label_map, *region)
         if self.photometric:
-            image = change_light(image, light)
+            image = change_light(image, light, self.bounded)
         image, label_map = pad(image, rows, columns, self.size, 0), pad(label_map, rows, columns, self.size, VOID)
         if self.flip:
             image, label_map = (tf.where(flip < 0.5, values[:, ::-1], values) for values in (image, label_map))
@@ -147,30 +152,34 @@ def pad(values, rows, columns, size: tuple[int, int], fill: int):
     return tf.ensure_shape(values, [*size, *values.shape[2:]])
 
 
-def change_light(image, draws):
+def change_light(image, draws, bounded: bool = True):
     """Changes brightness and contrast, and for RGB images saturation and hue.
 
     Args:
-        image: (H, W, C), float32 in [0, 255], C = 1 or 3.
+        image: (H, W, C), float32, in [0, 255] if `bounded`.
         draws: four scalars in [0, 1).
+        bounded: as in `Augment`.
 
     Returns:
-        (H, W, C), float32 in [0, 255].
+        (H, W, C), float32, in [0, 255] if `bounded`.
     """
     brightness, contrast, saturation, hue = draws
     image = tf.image.adjust_contrast(image, interpolate(contrast, *CONTRAST))
-    image = tf.clip_by_value(image + interpolate(brightness, -BRIGHTNESS, BRIGHTNESS), 0.0, 255.0)
+    image += interpolate(brightness, -BRIGHTNESS, BRIGHTNESS)
+    if not bounded:
+        return image
+    image = tf.clip_by_value(image, 0.0, 255.0)
     if image.shape[-1] == 3:
         image = tf.image.adjust_hue(image / 255.0, interpolate(hue, -HUE, HUE))
         image = tf.image.adjust_saturation(image, interpolate(saturation, *SATURATION)) * 255.0
     return tf.clip_by_value(image, 0.0, 255.0)
 
 
-def _check_pair(image, label_map) -> None:
-    """Refuses a pair of wrong rank, channels, dtype or size, and warns of a concrete image outside [0, 255]."""
+def _check_pair(image, label_map, bounded: bool) -> None:
+    """Refuses a pair of wrong rank, dtype or size, and warns of a concrete image outside [0, 255] if `bounded`."""
     shape, map_shape = tuple(image.shape), tuple(label_map.shape)
-    if len(shape) != 3 or shape[-1] not in (1, 3):
-        raise ValueError(f"`image` must be (H, W, C) with 1 or 3 channels. Received: image.shape={shape}.")
+    if len(shape) != 3 or not shape[-1]:
+        raise ValueError(f"`image` must be (H, W, C) with a known number of channels. Received: image.shape={shape}.")
     same_size = len(map_shape) == 2 and all(
         None in sides or sides[0] == sides[1] for sides in zip(map_shape, shape, strict=False)
     )
@@ -179,5 +188,5 @@ def _check_pair(image, label_map) -> None:
             "`label_map` must be uint8 (H, W) with the height and width of the image. "
             f"Received: label_map={tf.as_dtype(label_map.dtype).name} {map_shape}, image.shape={shape}."
         )
-    if not tf.is_symbolic_tensor(image):
+    if bounded and not tf.is_symbolic_tensor(image):
         check_image_range(image, "Augment")

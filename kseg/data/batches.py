@@ -13,6 +13,7 @@ require_tensorflow(__name__)
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.data.augment import Augment  # noqa: E402
+from kseg.data.levels import check_normalization, to_levels  # noqa: E402
 from kseg.data.reading import no_autograph, read_pairs  # noqa: E402
 from kseg.data.resizing_in_graph import fit_image_in_graph, pad_to_multiple  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
@@ -42,6 +43,7 @@ def training_set(
     scale: tuple[float, float] = (0.5, 2.0),
     photometric: bool = True,
     initial_step: int = 0,
+    normalization: dict | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of shuffled and augmented pairs; `fit` needs `steps_per_epoch`.
 
@@ -61,9 +63,11 @@ def training_set(
         scale: smallest and largest factor of the augmentation, on the working size.
         photometric: whether the augmentation changes brightness, contrast, saturation and hue too.
         initial_step: batches to skip, because an earlier run has trained on them.
+        normalization: of images that are not uint8, as in `kseg.data.levels`.
 
     Returns:
-        Data set of (image (B, H, W, C), float32 in [0, 255], label_map (B, H, W), uint8).
+        Data set of (image (B, H, W, C), float32 in [0, 255], or levels around 128 where they are normalised, label_map (B, H, W),
+        uint8).
 
     Raises:
         FileNotFoundError: `directory` does not hold a prepared data set.
@@ -87,12 +91,16 @@ def training_set(
         stored = stored.cache()
     start = initial_step * batch_size
     shuffled = _shuffled_passes(stored, buffer, seed, start // count).skip(start % count)
+    check_normalization(normalization, stored.element_spec[0].shape[-1], stored.element_spec[0].dtype.name)
+    bounded = normalization is None
     changes = {"scale": scale, "photometric": photometric} if augment else UNCHANGED
-    change = Augment(size, working_scale=working_scale, **changes)
+    change = Augment(size, working_scale=working_scale, bounded=bounded, **changes)
 
     def prepare(step, pair):
-        whole = working_scale is None and not augment
-        return fit_pair(*pair, size) if whole else change(*pair, seed=(seed, step))
+        image, label_map = pair
+        if working_scale is None and not augment:
+            return fit_pair(image, label_map, size, normalization)
+        return change(image if bounded else to_levels(image, normalization), label_map, seed=(seed, step))
 
     prepared = shuffled.enumerate(start).map(prepare, tf.data.AUTOTUNE)
     return _prefetch(prepared.batch(batch_size, drop_remainder=True))
@@ -100,7 +108,13 @@ def training_set(
 
 @no_autograph
 def evaluation_set(
-    directory, *, size: tuple[int, int] | None, batch_size: int, split: str = "validation", pairs: int | None = None
+    directory,
+    *,
+    size: tuple[int, int] | None,
+    batch_size: int,
+    split: str = "validation",
+    pairs: int | None = None,
+    normalization: dict | None = None,
 ) -> tf.data.Dataset:
     """Batches with every pair of a split once, in stored order, fitted into `size` and padded at the bottom and on the right.
 
@@ -111,9 +125,11 @@ def evaluation_set(
         batch_size: B; the last batch may be smaller.
         split: one of "train", "validation", "test".
         pairs: number of pairs from the start of the split; None: all.
+        normalization: of images that are not uint8, as in `kseg.data.levels`.
 
     Returns:
-        Data set of (image (B, H, W, C), float32 in [0, 255], label_map (B, H, W), uint8), padded with 0 and void.
+        Data set of (image (B, H, W, C), float32 in [0, 255], or levels around 128 where they are normalised, label_map (B, H, W),
+        uint8), padded with 0 and void.
 
     Raises:
         FileNotFoundError: `directory` does not hold a prepared data set.
@@ -121,14 +137,15 @@ def evaluation_set(
     """
     _check(size or (1, 1), batch_size)
     stored = read_pairs(directory, split)
+    check_normalization(normalization, stored.element_spec[0].shape[-1], stored.element_spec[0].dtype.name)
     stored = stored if pairs is None else stored.take(pairs)
     if size is None:
-        pieces = stored.flat_map(cut_pair).map(_pad_pair, tf.data.AUTOTUNE)
+        pieces = stored.flat_map(cut_pair).map(lambda *pair: _pad_pair(*pair, normalization), tf.data.AUTOTUNE)
         batched = pieces.padded_batch(batch_size, padding_values=(0.0, tf.constant(VOID, tf.uint8)))
         number = stored.map(lambda image, label_map: _pieces(label_map)[1], tf.data.AUTOTUNE)
         number = number.reduce(tf.constant(0), tf.add).numpy()  # which tf.data does not know, and Keras wants to
         return _prefetch(batched.apply(tf.data.experimental.assert_cardinality(-(-number // batch_size))))
-    fitted = stored.map(lambda image, label_map: fit_pair(image, label_map, size), tf.data.AUTOTUNE)
+    fitted = stored.map(lambda image, label_map: fit_pair(image, label_map, size, normalization), tf.data.AUTOTUNE)
     return _prefetch(fitted.batch(batch_size))
 
 
@@ -136,7 +153,7 @@ def cut_pair(image, label_map) -> tf.data.Dataset:
     """The pieces of a pair of more than `PIECE` x `PIECE` pixels, row by row; a smaller one is one piece.
 
     Args:
-        image: (H, W, C), uint8.
+        image: (H, W, C).
         label_map: (H, W), uint8.
     """
     side, number, columns = _pieces(label_map)
@@ -156,26 +173,27 @@ def _pieces(label_map):
     return side, rows * columns, columns
 
 
-def _pad_pair(image, label_map):
-    return pad_to_multiple(tf.cast(image, tf.float32)), pad_to_multiple(label_map, VOID)
+def _pad_pair(image, label_map, normalization):
+    return pad_to_multiple(to_levels(image, normalization)), pad_to_multiple(label_map, VOID)
 
 
-def fit_pair(image, label_map, size: tuple[int, int]):
+def fit_pair(image, label_map, size: tuple[int, int], normalization: dict | None = None):
     """Fits one pair into `size` and pads it at the bottom and on the right, the image with 0, the label map with void.
 
     Args:
-        image: (H, W, C), uint8.
+        image: (H, W, C), uint8, uint16 or float32.
         label_map: (H, W), uint8.
         size: (height, width) of the result, in pixels.
+        normalization: of images that are not uint8, as in `kseg.data.levels`.
 
     Returns:
-        image (height, width, C), float32 in [0, 255], and label_map (height, width), uint8.
+        image (height, width, C), levels in float32, and label_map (height, width), uint8.
     """
     image = fit_image_in_graph(image, size)
     fitted = tf.shape(image)[:2]
     label_map = tf.image.resize(label_map[..., None], fitted, method="nearest")[..., 0]
     paddings = [[0, size[0] - fitted[0]], [0, size[1] - fitted[1]]]
-    image = tf.pad(tf.cast(image, tf.float32), [*paddings, [0, 0]])
+    image = tf.pad(to_levels(image, normalization), [*paddings, [0, 0]])
     label_map = tf.pad(label_map, paddings, constant_values=tf.cast(VOID, label_map.dtype))
     return tf.ensure_shape(image, (*size, image.shape[-1])), tf.ensure_shape(label_map, size)
 

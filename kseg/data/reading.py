@@ -1,8 +1,8 @@
 """Opens a prepared data set and reads its pairs as they are stored. TensorFlow only, because the pairs are a `tf.data` data set.
 
-A prepared data set is a folder that `tfds.builder_from_directory` reads, with the features `image` (uint8), `label_map` (uint8
-class ids, 255 where void) and `key`, and the splits train, validation and test. Refused: folders, splits and features that are
-missing, and features of another dtype or number of channels.
+A prepared data set is a folder that `tfds.builder_from_directory` reads, with the features `image` (uint8, uint16 or float32),
+`label_map` (uint8 class ids, 255 where void) and `key`, and the splits train, validation and test. Refused: folders, splits and
+features that are missing, and features of another dtype or shape.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg._extras import extra  # noqa: E402
 
-CHANNELS = {"image": (1, 3), "label_map": (1,)}
-"""Numbers of channels that the features may have."""
+DTYPES = {"image": ("uint8", "uint16", "float32"), "label_map": ("uint8",)}
+"""Types that the features may have."""
 
 no_autograph = tf.autograph.experimental.do_not_convert
 """For functions whose Python conditions and loops do not depend on tensors: data sets then open in half the time."""
@@ -33,11 +33,11 @@ def read_pairs(directory, split: str) -> tf.data.Dataset:
         split: one of "train", "validation", "test".
 
     Returns:
-        Data set of (image (H, W, C), label_map (H, W)), both uint8; H and W differ between pairs.
+        Data set of (image (H, W, C) of the stored type, label_map (H, W), uint8); H and W differ between pairs.
 
     Raises:
         FileNotFoundError: `directory` does not hold a prepared data set.
-        ValueError: the split is missing, or a feature is missing or has another dtype or number of channels.
+        ValueError: the split is missing, or a feature is missing or has another dtype or shape.
     """
     with extra("data"):
         import tensorflow_datasets as tfds
@@ -64,7 +64,7 @@ def open_dataset(directory):
 
     Raises:
         FileNotFoundError: `directory` does not hold a prepared data set.
-        ValueError: a feature is missing or has another dtype or number of channels.
+        ValueError: a feature is missing or has another dtype or shape.
     """
     if not (pathlib.Path(directory) / "dataset_info.json").is_file():
         raise FileNotFoundError(
@@ -75,21 +75,22 @@ def open_dataset(directory):
         import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(directory)
-    missing = [name for name in CHANNELS if name not in builder.info.features]
+    missing = [name for name in DTYPES if name not in builder.info.features]
     if missing:
         raise ValueError(
             f"A prepared data set must have the features image and label_map. Received: {directory} without "
             f"{', '.join(missing)}."
         )
-    for name in CHANNELS:
+    for name in DTYPES:
         _check_feature(name, builder.info.features[name], directory)
     return builder
 
 
 def _check_feature(name, feature, directory) -> None:
-    channels, dtype = CHANNELS[name], getattr(feature.np_dtype, "__name__", feature.np_dtype)
-    if dtype != "uint8" or len(feature.shape) != 3 or feature.shape[-1] not in channels:
+    dtype, one = getattr(feature.np_dtype, "__name__", feature.np_dtype), name == "label_map"
+    shape = tuple(feature.shape)
+    if dtype not in DTYPES[name] or len(shape) != 3 or not shape[-1] or (one and shape[-1] != 1):
         raise ValueError(
-            f"The feature {name} must be uint8 of shape (H, W, C) with C = {' or '.join(map(str, channels))}. "
+            f"The feature {name} must be {' or '.join(DTYPES[name])} of shape (H, W, {'1' if one else 'C'}). "
             f"Received: {dtype} {feature.shape} [{directory}]. Prepare the data with `python -m pipeline.run`."
         )

@@ -21,19 +21,21 @@ def fit_image_in_graph(image, size: tuple[int, int]):
     """`resize_image(image, fitted_size(H, W, size))` in a graph, where H and W are known only at run time.
 
     Args:
-        image: tensor (..., H, W, C), uint8, with at most one leading axis.
+        image: tensor (..., H, W, C), uint8, uint16 or float32, with at most one leading axis.
         size: (height, width) to fit into, in pixels; a pair or a tensor (2,), integers.
 
     Returns:
-        Tensor (..., h, w, C), uint8, with (h, w) = `fitted_size(H, W, size)`.
+        Tensor (..., h, w, C), of the same type, with (h, w) = `fitted_size(H, W, size)`.
     """
     shape = tf.shape(image)
-    return round_to_uint8(resize_in_graph(image, fitted_size_in_graph(shape[-3], shape[-2], size)))
+    return round_to(resize_in_graph(image, fitted_size_in_graph(shape[-3], shape[-2], size)), image.dtype)
 
 
-def round_to_uint8(image):
-    """Grey levels, float32, as uint8, rounded half up like Pillow's; `tf.round` would round half to even."""
-    return tf.cast(tf.clip_by_value(tf.floor(image + 0.5), 0.0, 255.0), tf.uint8)
+def round_to(image, dtype: tf.DType):
+    """An image, float32, of a type: integers are rounded half up like Pillow's; `tf.round` would round half to even."""
+    if not dtype.is_integer:
+        return image
+    return tf.cast(tf.clip_by_value(tf.floor(image + 0.5), 0.0, float(dtype.max)), dtype)
 
 
 def pad_to_multiple(values, fill: int = 0):

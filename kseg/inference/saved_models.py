@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import re
 
 import numpy as np
 
 from kseg.inference.averaging import TINY
-from kseg.inference.checks import check_images
+from kseg.inference.checks import check_images, values_checked
 
 
 class TooManyPixels(ValueError):
@@ -19,11 +20,13 @@ class SavedModel:
     """An export of `kseg.export`, as a callable from images (B, H, W, C) to logits (B, H, W, K).
 
     The logits are the logarithms of the export's probabilities. It fits every image into the size that it was trained at; to
-    predict at another scale, cut tiles of that size from a scaled image. Images that are not uint8 are rounded. Calls raise
-    `TooManyPixels` where an image exceeds the limits of the export; those of logits are smaller than those of label maps.
+    predict at another scale, cut tiles of that size from a scaled image. Images become its dtype: whole numbers are rounded.
+    Calls raise `TooManyPixels` where an image exceeds the limits of the export; those of logits are smaller than those of
+    label maps.
 
     Attributes:
-        channels: C, 1 or 3.
+        channels: C.
+        dtype: of the images that the export takes, uint8, uint16 or float32.
 
     Args:
         path: folder of the SavedModel.
@@ -54,23 +57,32 @@ class SavedModel:
             )
         inputs = self._loaded.signatures["probabilities"].structured_input_signature[1]
         self.channels = inputs["image"].shape[-1]
+        self.dtype = np.dtype(inputs["image"].dtype.as_numpy_dtype)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Logits (B, H, W, K), float32, of images (B, H, W, C) in [0, 255]."""
-        check_images(images, "images", "SavedModel", channels=self.channels)
+        with self._any_range():
+            check_images(images, "images", "SavedModel", channels=self.channels)
         return np.log(np.maximum(self._run("probabilities", images)["probabilities"], TINY))
 
     def label_map(self, image: np.ndarray) -> np.ndarray:
         """Class ids (H, W), uint8, of one image (H, W, C) in [0, 255]: `argmax` of the logits, taken inside the export."""
-        check_images(image, "image", "SavedModel.label_map", rank=3, channels=self.channels)
+        with self._any_range():
+            check_images(image, "image", "SavedModel.label_map", rank=3, channels=self.channels)
         return self._run("serving_default", image[np.newaxis])["label_map"][0]
+
+    def _any_range(self):
+        """Where images are not uint8, their values need not lie in [0, 255]; the export refuses those that are not finite."""
+        return contextlib.nullcontext() if self.dtype == np.uint8 else values_checked()
 
     def _run(self, signature: str, images: np.ndarray) -> dict:
         """The outputs of a signature, as arrays."""
         import tensorflow as tf
 
-        if images.dtype != np.uint8:
-            images = np.clip(np.floor(images + 0.5), 0, 255).astype(np.uint8)
+        if images.dtype != self.dtype:
+            if self.dtype.kind == "u":
+                images = np.clip(np.floor(images + 0.5), 0, np.iinfo(self.dtype).max)
+            images = np.asarray(images, self.dtype)
         try:
             outputs = self._loaded.signatures[signature](image=tf.constant(images))
         except tf.errors.InvalidArgumentError as error:

@@ -10,11 +10,13 @@ becomes 255, in training and in serving alike, instead of 65535, which would lea
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterable
 
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import FULL_RANGE, MAX_PIXELS, PNG, decode_16_bits, has_16_bits, open_image
+from kseg.pairs.channels import TENSOR, PixelKind, alpha_levels, kind_of, varies_like_a_picture
+from kseg.pairs.decoding import FULL_RANGE, JPEG, MAX_PIXELS, PNG, decode_16_bits, has_16_bits, open_image
 from kseg.pairs.errors import PairError
 from kseg.pairs.listing import Pair
 from kseg.pairs.mask_files import COLOURS, VALUES, compare_readings, contradiction_error, decode_mask, find_used_colours
@@ -35,11 +37,13 @@ class Conventions:
         mask_reading: "values" or "colours", of masks that have both; None: as each file allows, which refuses contradictions.
         reordered_masks: masks whose palette contradicts the table, and that are read by colour.
         image_range: sample of 16-bit images that becomes 255; None: 65535, or there are no such images.
+        dtype: of the images, one of `channels.DTYPES`.
     """
 
     mask_reading: str | None = None
     reordered_masks: int = 0
     image_range: int | None = None
+    dtype: str = "uint8"
 
 
 PLAIN = Conventions()
@@ -52,6 +56,7 @@ def find_conventions(
     *,
     mask_reading: str | None = None,
     image_range: int | None = None,
+    kind: PixelKind | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Conventions:
     """Looks at the files of a data set; decodes those alone that may leave open how they are read.
@@ -61,6 +66,7 @@ def find_conventions(
         labels: the classes.
         mask_reading: "values" or "colours" where the owner of the data has said so.
         image_range: sample that becomes 255 where the owner has said so.
+        kind: of the images, from `find_pixel_kind`; None: plain. Samples of others are not scaled.
         max_pixels: height times width above which a file is not decoded.
 
     Raises:
@@ -68,7 +74,49 @@ def find_conventions(
     """
     pairs = list(pairs)
     found = Conventions(mask_reading) if mask_reading else _mask_conventions(pairs, labels, max_pixels)
+    if kind and not kind.is_plain:
+        return dataclasses.replace(found, dtype=kind.dtype)
     return dataclasses.replace(found, image_range=image_range or find_image_range(pairs, max_pixels))
+
+
+def find_pixel_kind(pairs: list[Pair], max_pixels: int = MAX_PIXELS) -> PixelKind:
+    """What the images of a data set hold: the kind of most of those that are looked at.
+
+    Grey and RGB of 8 and 16 bits count as one kind, which is stored with 8 bits and has 3 channels if any image has colours. An
+    image with alpha is of that kind, too, unless its alpha varies like a picture.
+
+    Args:
+        pairs: of all splits.
+        max_pixels: height times width above which an image is not decoded.
+    """
+    found = collections.Counter(_kind_beyond_plain(pair.image, max_pixels) for pair in _evenly(pairs))
+    kind = found.most_common(1)[0][0] if found else None
+    return kind or PixelKind(count_channels(pairs))
+
+
+def count_channels(pairs) -> int:
+    """The number of channels of a data set of grey and RGB images: 3 if any image has colours, else 1.
+
+    Only headers are read, up to the first image with colours. Unreadable files are skipped.
+    """
+    return 3 if any(pair.image.has_colour() for pair in pairs) else 1
+
+
+def _kind_beyond_plain(side: Side, max_pixels) -> PixelKind | None:
+    """The kind of an image; None if it is grey or RGB of 8 or 16 bits, or cannot be read."""
+    header = _header(side)
+    if header is not None and header[25:26] not in (b"\4", b"\6"):
+        return None
+    try:
+        data = side.read(max_pixels)
+        if data.startswith(JPEG):
+            return None
+        if not data.startswith(TENSOR):
+            image = open_image(data, side.name, max_pixels)
+            return kind_of(data) if varies_like_a_picture(*alpha_levels(image)) else None
+    except PairError:  # is reported when the pair is read
+        return None
+    return kind_of(data)
 
 
 def find_image_range(pairs: list[Pair], max_pixels: int = MAX_PIXELS) -> int | None:

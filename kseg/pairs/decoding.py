@@ -200,7 +200,13 @@ def to_8_bits(samples: np.ndarray, image_range: int | None = None) -> np.ndarray
 
 
 def decode_16_bits(data: bytes) -> np.ndarray:
-    """Decodes a PNG of 16 bits, which `open_image` accepted before: (H, W, C), uint16, without alpha, so that C is 1 or 3.
+    """Decodes a PNG of 16 bits, which `open_image` accepted before: (H, W, C), uint16, without alpha, so that C is 1 or 3."""
+    samples = decode_samples(data)
+    return samples[..., : samples.shape[-1] - 1 + samples.shape[-1] % 2]
+
+
+def decode_samples(data: bytes) -> np.ndarray:
+    """Decodes a PNG of 16 bits, which `open_image` accepted before: (H, W, C), uint16, alpha included.
 
     Pillow itself keeps only the upper 8 bits of colours and of grey with alpha.
     """
@@ -212,13 +218,13 @@ def decode_16_bits(data: bytes) -> np.ndarray:
         image._mode, high, low = "RGBA", slice(0, None, 2), slice(1, None, 2)
         image.tile = [tile._replace(args="RGBA") for tile in image.tile]
         samples = np.asarray(image).astype(np.uint16)
-        return (samples[..., high] << 8 | samples[..., low])[..., :1]
+        return samples[..., high] << 8 | samples[..., low]
     high = np.asarray(image).astype(np.uint16)
     image = reopen_image(data)
     image.tile = [
         tile._replace(args=tile.args.replace("16B", "16L")) for tile in image.tile
     ]  # the second byte of each sample
-    return (high << 8 | np.asarray(image))[..., :3]
+    return high << 8 | np.asarray(image)
 
 
 def png_header(data: bytes) -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """One encoded image and its mask: what is stored of them. numpy and Pillow only.
 
 An image keeps its bytes if every decoder reads them alike, that is plain 8-bit grey or RGB; all others (EXIF orientation, CMYK,
-16 bits, alpha, palette) are converted to PNG, with a reason that is counted. Masks become class ids. Refused: damaged files,
-pairs whose sizes differ.
+16 bits, alpha, palette) are converted to PNG, with a reason that is counted. In a data set of another kind, see
+`kseg.pairs.channels`, every image keeps its numbers. Masks become class ids. Refused: damaged files, pairs whose sizes differ,
+images of another kind.
 """
 
 from __future__ import annotations
@@ -13,9 +14,23 @@ import numpy as np
 from PIL import Image
 
 from kseg.labels import LabelMap
+from kseg.pairs.channels import (
+    TENSOR,
+    PixelKind,
+    alpha_levels,
+    check_finite,
+    decode_pixels,
+    encode_pixels,
+    kind_of,
+    transpose_pixels,
+    varies_like_a_picture,
+)
 from kseg.pairs.conventions import PLAIN, Conventions
 from kseg.pairs.decoding import (
+    JPEG,
     MAX_PIXELS,
+    PNG,
+    check_pixels,
     decode_16_bits,
     has_16_bits,
     open_image,
@@ -33,7 +48,6 @@ ROTATED_ALIKE = (
 )
 DARK = "16 bits, the upper 4 unused"
 SAME_SIZE = (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM)
-MAX_ALPHA_LEVELS = 16  # partial transparencies of a picture's alpha; a fourth band has more
 
 
 def prepare_pair(
@@ -49,24 +63,26 @@ def prepare_pair(
     """Converts one pair to what is stored.
 
     Args:
-        image: an encoded image, JPEG or PNG.
+        image: an encoded image, JPEG, PNG or what `encode_pixels` returned.
         mask: its encoded mask, PNG.
         labels: the classes of the data set.
-        channels: of every image of the data set, 1 or 3.
+        channels: of every image of the data set.
         image_path: where the image lies, for messages.
         mask_path: where the mask lies, for messages.
         max_pixels: height times width above which an image is refused before it is decoded.
         conventions: of the data set.
 
     Returns:
-        image_bytes: JPEG or PNG, 8-bit grey (channels 1) or RGB (channels 3).
+        image_bytes: JPEG or PNG, 8-bit grey (channels 1) or RGB (channels 3); otherwise what `encode_pixels` returns.
         label_map_bytes: PNG of class ids, 255 where void.
         reason: why the image was re-encoded as PNG, or None if `image_bytes` is `image`.
 
     Raises:
         PairError: a file is damaged, the sizes differ, or the mask has values without a class.
     """
-    image_bytes, size, reason = prepare_image(image, channels, image_path, max_pixels, conventions.image_range)
+    image_bytes, size, reason = prepare_image(
+        image, channels, image_path, max_pixels, conventions.image_range, conventions.dtype
+    )
     label_map = read_mask(mask, labels, mask_path, max_pixels, conventions.mask_reading)
     if label_map.shape != size:
         rotated, cure = "", "Check that they belong together; draw the mask again, or remove the pair."
@@ -92,25 +108,38 @@ def _size(shape) -> str:
 
 
 def prepare_image(
-    data: bytes, channels: int, where: str, max_pixels: int = MAX_PIXELS, image_range: int | None = None
+    data: bytes,
+    channels: int,
+    where: str,
+    max_pixels: int = MAX_PIXELS,
+    image_range: int | None = None,
+    dtype: str = "uint8",
 ) -> tuple[bytes, tuple[int, int], str | None]:
-    """Converts an encoded image to what is stored: its own bytes if every decoder reads them alike, else a PNG.
+    """Converts an encoded image to what is stored: its own bytes if every decoder reads them alike, else a PNG or a tensor.
 
-    Alpha is dropped, and 16 bits are scaled to 8, as an exported model does when it is served.
+    In a data set of 8-bit grey or RGB, alpha is dropped and 16 bits are scaled to 8, as an exported model does when it is served.
+    In any other, numbers are kept; integers become floating-point numbers where all others are.
 
     Args:
-        data: a JPEG or PNG file.
-        channels: 1 or 3.
+        data: a JPEG or PNG file, or what `encode_pixels` returned.
+        channels: of the data set.
         where: path of the file, for messages.
         max_pixels: height times width above which the file is refused before it is decoded.
         image_range: sample of 16-bit images that becomes 255; None: 65535.
+        dtype: of the data set, one of `channels.DTYPES`.
 
     Returns:
-        The bytes, (height, width) in pixels, and the reason for a PNG or None.
+        The bytes, (height, width) in pixels, and the reason for other bytes or None.
 
     Raises:
-        PairError: the file is empty, of another format, damaged, animated or too large, or its alpha is a picture.
+        PairError: the file is empty, of another format, damaged, animated or too large, its alpha is a picture, it is of another
+            kind than the data set, or a number is not finite.
     """
+    kind = PixelKind(channels, dtype)
+    if not kind.is_plain:
+        return _prepare_channels(data, kind, where, max_pixels)
+    if data.startswith(TENSOR):
+        raise _kind_error(kind_of(data), kind, where)
     image = open_image(data, where, max_pixels)
     reason = _reencoding_reason(image, data, channels)
     if reason is None:
@@ -130,19 +159,48 @@ def prepare_image(
 
 def _refuse_picture_in_alpha(image, where):
     """Refuses an alpha channel that varies like a picture: it is another band, such as near infrared, and must not be dropped."""
-    if image.mode not in ("LA", "RGBA"):
-        return
-    levels = np.array(image.getchannel("A").histogram())
-    between = levels[1:-1]
-    if 2 * between.sum() > levels.sum() and np.count_nonzero(between) > MAX_ALPHA_LEVELS:
+    levels, share = alpha_levels(image)
+    if varies_like_a_picture(levels, share):
         raise PairError(
             "picture_in_alpha",
             "Alpha must be transparency, which is 0 or 255 nearly everywhere. "
-            f"Received: {np.count_nonzero(between)} values between, at {between.sum() / levels.sum():.0%} of the pixels",
+            f"Received: {levels} values between, at {share:.0%} of the pixels",
             where,
-            "If it is another band, such as near infrared, decide which bands to keep, and save them as RGB or grey; if it is "
-            "transparency, save the image without it.",
+            "If it is another band, such as near infrared, most images of the data set must have it, which then has four "
+            "channels; or save all as RGB or grey; if it is transparency, save the image without it.",
         )
+
+
+def _prepare_channels(data, kind: PixelKind, where, max_pixels) -> tuple[bytes, tuple[int, int], str | None]:
+    """`prepare_image` of a data set whose images are not plain."""
+    if data.startswith(TENSOR):
+        upright, pixels = None, decode_pixels(data)
+        check_pixels(pixels.shape[1], pixels.shape[0], where, max_pixels)
+    else:
+        image = open_image(data, where, max_pixels)
+        upright = upright_transpose(image)
+        plain = data.startswith(JPEG) or image.mode in ("1", "P")
+        pixels = (
+            np.atleast_3d(image.convert("L" if image.mode in ("1", "L") else "RGB")) if plain else decode_pixels(data)
+        )
+    own = PixelKind(pixels.shape[-1], pixels.dtype.name)
+    if own.channels != kind.channels or kind.dtype not in (own.dtype, "float32"):
+        raise _kind_error(own, kind, where)
+    check_finite(pixels, where)
+    if own == kind and upright is None and data.startswith(PNG) == kind.is_png:
+        return data, pixels.shape[:2], None
+    pixels = transpose_pixels(pixels, upright).astype(kind.dtype)
+    reason = ROTATED_ALIKE if upright in SAME_SIZE else ROTATED if upright else f"stored with {kind}"
+    return encode_pixels(pixels), pixels.shape[:2], reason
+
+
+def _kind_error(own: PixelKind, kind: PixelKind, where) -> PairError:
+    return PairError(
+        "other_channels",
+        f"Every image of a data set must hold the same: {kind}. Received: {own}",
+        where,
+        "Save it as the others are, or remove the pair.",
+    )
 
 
 def _reencoding_reason(image, data, channels) -> str | None:
@@ -166,9 +224,22 @@ def _reencoding_reason(image, data, channels) -> str | None:
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """Decodes a stored image or label map to (H, W, C), uint8."""
-    pixels = np.asarray(reopen_image(data))
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+    """Decodes a stored image or label map to (H, W, C), uint8 unless the images of its data set are of another type."""
+    if data.startswith(JPEG):
+        pixels = np.asarray(reopen_image(data))
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+    return decode_pixels(data)
+
+
+def encode_image(pixels: np.ndarray) -> bytes:
+    """Encodes an image (H, W, C) as it is stored: as PNG by `encode_png` where it is plain, else by `encode_pixels`."""
+    plain = PixelKind(pixels.shape[-1], pixels.dtype.name).is_plain
+    return encode_png(pixels) if plain else encode_pixels(pixels)
+
+
+def encoding_of(data: bytes) -> str:
+    """The format of a stored image: "JPEG", "PNG" or "tensor"."""
+    return "JPEG" if data.startswith(JPEG) else "tensor" if data.startswith(TENSOR) else "PNG"
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

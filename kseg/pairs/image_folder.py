@@ -189,14 +189,6 @@ def _unknown_layout(root) -> PairError:
     )
 
 
-def count_channels(pairs) -> int:
-    """The number of channels of a data set: 3 if any image has colours, else 1.
-
-    Only headers are read, up to the first image with colours. Unreadable files are skipped.
-    """
-    return 3 if any(pair.image.has_colour() for pair in pairs) else 1
-
-
 def read_pair(
     pair: Pair,
     labels: LabelMap,
@@ -209,7 +201,7 @@ def read_pair(
     Args:
         pair: image and mask.
         labels: the classes of the data set.
-        channels: of every image of the data set, 1 or 3.
+        channels: of every image of the data set.
         max_pixels: height times width above which an image is refused before it is decoded.
         conventions: of the data set, from `find_conventions`.
 

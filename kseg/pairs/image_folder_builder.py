@@ -12,8 +12,8 @@ import pathlib
 
 from kseg._extras import extra
 from kseg.labels import LabelMap
-from kseg.pairs.conventions import find_conventions
-from kseg.pairs.image_folder import count_channels, list_pairs, read_pair
+from kseg.pairs.conventions import count_channels, find_conventions
+from kseg.pairs.image_folder import list_pairs, read_pair
 
 with extra("data"):
     import tensorflow_datasets as tfds

@@ -15,6 +15,7 @@ import dataclasses
 import numpy as np
 
 from kseg.labels import VOID, LabelMap
+from kseg.pairs.channels import TENSOR, decode_tensor
 from kseg.pairs.decoding import JPEG, MAX_PIXELS, decode_16_bits, open_image, png_header, turn_upright
 from kseg.pairs.errors import LOSSY_CURE, PairError
 
@@ -176,6 +177,8 @@ def decode_mask(
             where,
             LOSSY_CURE,
         )
+    if data.startswith(TENSOR):
+        raise _not_class_values(decode_tensor(data), where)
     image = turn_upright(open_image(data, where, max_pixels))
     depth, colour_type = png_header(data)
     if depth == 16 and colour_type != GREY:  # Pillow would cut the samples to their upper 8 bits
@@ -196,6 +199,18 @@ def decode_mask(
     palette = image.getpalette() if image.mode == "P" else None
     colours = [tuple(palette[start : start + 3]) for start in range(0, len(palette), 3)] if palette else None
     return values.astype(np.uint8), colours
+
+
+def _not_class_values(pixels, where) -> PairError:
+    """Why an array that no PNG holds is no mask."""
+    whole = pixels.shape[-1] == 1 and np.array_equal(pixels, np.floor(pixels))
+    found = f"{pixels.min():g} to {pixels.max():g}" if whole else f"{pixels.dtype} {pixels.shape}"
+    return PairError(
+        "values_above_255" if whole else "unsupported_array",
+        f"A mask must hold whole numbers in 0..255, one a pixel. Received: {found}",
+        where,
+        "Write class values with 8 bits, and void as 255.",
+    )
 
 
 def _decode_lossy_levels(data, where, max_pixels) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Sides whose pixels are kept in other formats than PNG and JPEG, and are handed on as PNG. numpy and Pillow only.
+"""Sides whose pixels are kept in other formats than PNG and JPEG; they are handed on as `kseg.pairs.channels` encodes them.
 
-TIFF, GIF, BMP and WebP are decoded by Pillow, .npy by numpy. Refused is what a PNG of 8 or 16 bits cannot hold without loss, or
-what is no single picture: several pages, bands beyond red, green and blue, floating-point numbers.
+GIF, BMP, WebP and TIFF of 8-bit grey and RGB and 16-bit grey are decoded by Pillow, other TIFF by `kseg.pairs.tiff`, .npy by
+numpy. Refused is what is no single picture, such as several pages, and numbers that float32 does not hold. numpy and Pillow only.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import zlib
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from kseg.pairs.channels import MAX_CHANNELS, encode_pixels
 from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS, check_pixels
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.sides import PlainFile, Side, read_file
+from kseg.pairs.tiff import count_full_pages, read_bands
 
 PILLOW_FORMATS = {".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
 ARRAY_ERRORS = (
@@ -39,6 +41,7 @@ ARRAY_ERRORS = (
 )
 """What numpy and zipfile raise where a file is damaged, encrypted or packed in another way."""
 
+BITS_PER_SAMPLE, SAMPLES_PER_PIXEL = 258, 277  # tags of TIFF
 GREY_MODES = ("1", "L", "I;16", "I;16B")
 
 
@@ -79,14 +82,16 @@ class ConvertedFile(PlainFile):
         stream = io.BytesIO(read_file(self.path, max_pixels)) if self.page is None else self.path
         try:
             with Image.open(stream, formats=[self.kind]) as image:
-                self._check(image, max_pixels)
+                self._check(image, stream, max_pixels)
                 image.seek(self.page or 0)
-                image.load()
-                return self._convert(image)
+                if self.kind != "TIFF" or _is_simple(image):
+                    image.load()
+                    return self._convert(image)
         except PairError:  # is a ValueError, too
             raise
         except UnidentifiedImageError as error:
-            raise self._format_error("neither grey nor RGB of 8 or 16 bits, or no such file") from error
+            if self.kind != "TIFF":
+                raise self._format_error("no such file") from error
         except DECODE_ERRORS as error:
             raise PairError(
                 "damaged_file",
@@ -94,6 +99,8 @@ class ConvertedFile(PlainFile):
                 self.name,
                 "Copy it again, or remove the pair.",
             ) from error
+        pixels = read_bands(stream, self.page or 0, self.name, max_pixels)
+        return encode_pixels(as_stored(pixels, self.name))
 
     def has_colour(self) -> bool:
         try:
@@ -103,9 +110,11 @@ class ConvertedFile(PlainFile):
         except (UnidentifiedImageError, *DECODE_ERRORS):
             return False
 
-    def _check(self, image, max_pixels):
+    def _check(self, image, stream, max_pixels):
         check_pixels(image.width, image.height, self.name, max_pixels)
         pages = getattr(image, "n_frames", 1) if self.page is None else 1
+        if pages > 1 and self.kind == "TIFF":
+            pages = count_full_pages(stream)
         if pages > 1:
             raise PairError(
                 "animated",
@@ -127,10 +136,18 @@ class ConvertedFile(PlainFile):
     def _format_error(self, found) -> PairError:
         return PairError(
             "unsupported_format",
-            f"A {self.kind} must be grey or RGB with 8 bits, or grey with 16. Received: {found}",
+            f"A {self.kind} must be grey or RGB with 8 bits. Received: {found}",
             self.name,
             "Convert it to PNG, and decide which bands to keep.",
         )
+
+
+def _is_simple(image) -> bool:
+    """Whether Pillow decodes a TIFF without loss, to one of GREY_MODES, RGB of 8 bits or a palette."""
+    bits, samples = image.tag_v2.get(BITS_PER_SAMPLE, (1,)), image.tag_v2.get(SAMPLES_PER_PIXEL, 1)
+    if image.mode == "RGB":
+        return samples == 3 and max(np.atleast_1d(bits)) <= 8
+    return samples == 1 and image.mode in (*GREY_MODES, "P")
 
 
 def _grey_palette(image) -> bool:
@@ -167,46 +184,79 @@ class ArrayFile(PlainFile):
 
 
 def encode_array(pixels: np.ndarray, where: str, max_pixels: int = MAX_PIXELS) -> bytes:
-    """An array as PNG.
+    """An array as PNG, or as `encode_pixels` encodes it where a PNG cannot hold it.
+
+    Whole numbers in 0..255 become 8 bits where there are 1 or 3 channels, as masks and pictures have them.
 
     Args:
-        pixels: (H, W), (H, W, 1), (H, W, 3), (1, H, W) or (3, H, W); integers in 0..255, 16 bits without sign where there is one
-            channel, or truth values.
+        pixels: (H, W), (H, W, C) or (C, H, W); where the first axis is shorter than the last, it is that of the channels. Numbers
+            as `as_stored` takes them.
         where: its place, for messages.
         max_pixels: height times width above which it is refused.
 
     Raises:
         PairError: the array has another shape, type or range, or is too large.
     """
-    if pixels.ndim == 3 and pixels.shape[-1] not in (1, 3) and pixels.shape[0] in (1, 3):
+    if pixels.ndim not in (2, 3) or not pixels.size:
+        raise _array_error(pixels, where)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    elif pixels.shape[-1] not in (1, 3) and (pixels.shape[0] in (1, 3) or pixels.shape[0] < pixels.shape[-1]):
         pixels = np.moveaxis(pixels, 0, -1)
-    if pixels.ndim == 3 and pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
-    wanted = "An array must have the shape (H, W) or (H, W, 3) and integers in 0..255"
-    if (
-        pixels.ndim not in (2, 3)
-        or pixels.shape[2:] not in ((), (3,))
-        or not pixels.size
-        or pixels.dtype.kind not in "biu"
-    ):
-        raise PairError(
-            "unsupported_array",
-            f"{wanted}. Received: {pixels.dtype} {pixels.shape}",
-            where,
-            "Save images as uint8 in 0..255, masks as the values of the classes.",
-        )
     check_pixels(pixels.shape[1], pixels.shape[0], where, max_pixels)
-    if pixels.dtype == np.uint16 and pixels.ndim == 2:
-        return encode(Image.fromarray(np.ascontiguousarray(pixels)))
-    lowest, highest = int(pixels.min()), int(pixels.max())
-    if lowest < 0 or highest > 255:
+    if pixels.shape[-1] > MAX_CHANNELS:
+        raise _array_error(pixels, where)
+    is_grey_16 = pixels.dtype == np.uint16 and pixels.shape[-1] == 1
+    if pixels.shape[-1] in (1, 3) and not is_grey_16 and _is_8_bits(pixels):
+        pixels = np.ascontiguousarray(pixels, np.uint8)
+        return encode(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
+    if is_grey_16:
+        return encode(Image.fromarray(np.ascontiguousarray(pixels[..., 0])))
+    return encode_pixels(as_stored(pixels, where))
+
+
+def as_stored(pixels: np.ndarray, where: str) -> np.ndarray:
+    """Pixels in the type in which they are stored: uint8 and uint16 as they are, others as uint8 if they fit, or else as float32.
+
+    Args:
+        pixels: (H, W, C), of a real type.
+        where: their place, for messages.
+
+    Raises:
+        PairError: there are no numbers, or whole numbers that float32 does not hold.
+    """
+    if pixels.dtype.name in ("uint8", "uint16"):
+        return pixels
+    if pixels.dtype.kind not in "biuf":
+        raise _array_error(pixels, where)
+    if pixels.dtype.kind != "f" and _is_8_bits(pixels):
+        return pixels.astype(np.uint8)
+    with np.errstate(over="ignore"):  # infinity is refused when the pair is read
+        stored = pixels.astype(np.float32)
+    if pixels.dtype.kind in "iu" and (stored.astype(np.float64) != pixels).any():
         raise PairError(
-            "values_above_255",
-            f"{wanted}. Received: {lowest} to {highest}",
+            "values_too_large",
+            "Whole numbers must be those that float32 holds, up to 16,777,216. "
+            f"Received: {pixels.dtype}, {pixels.min()} to {pixels.max()}",
             where,
-            "Write class values with 8 bits, and void as 255.",
+            "Scale them, or save them as floating-point numbers.",
         )
-    return encode(Image.fromarray(np.ascontiguousarray(pixels, np.uint8)))
+    return stored
+
+
+def _is_8_bits(pixels) -> bool:
+    """Whether an array holds whole numbers, or truth values, in 0..255."""
+    return pixels.dtype.kind in "biu" and int(pixels.min()) >= 0 and int(pixels.max()) <= 255
+
+
+def _array_error(pixels, where) -> PairError:
+    return PairError(
+        "unsupported_array",
+        f"An array must have the shape (H, W) or (H, W, C), C at most {MAX_CHANNELS}, and real numbers. "
+        f"Received: {pixels.dtype} {pixels.shape}",
+        where,
+        "Save images as uint8, uint16 or float32, masks as the values of the classes.",
+    )
 
 
 def encode(image: Image.Image) -> bytes:

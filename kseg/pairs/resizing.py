@@ -1,8 +1,8 @@
 """Resizing of images and label maps by one rule: Beam workers, training and the exported graph agree.
 
-An image keeps its aspect ratio, is fitted into a size with an antialiased triangle ("bilinear") filter and is rounded to uint8; a
-label map takes the nearest pixel. `kseg.data.resizing_in_graph` does the same in a TensorFlow graph, within one grey level.
-Refused: arrays that are not uint8, images without 1 or 3 channels. numpy and Pillow only.
+An image keeps its aspect ratio, is fitted into a size with an antialiased triangle ("bilinear") filter and keeps its type, for
+which integers are rounded; a label map takes the nearest pixel. `kseg.data.resizing_in_graph` does the same in a TensorFlow
+graph, within one level. Refused: images of other types than uint8, uint16 and float32. numpy and Pillow only.
 """
 
 from __future__ import annotations
@@ -87,22 +87,29 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes an image with an antialiased bilinear filter.
 
     Args:
-        image: (H, W, C), uint8, C = 1 or 3.
+        image: (H, W, C), uint8, uint16 or float32.
         size: (height, width) of the result, in pixels.
 
     Returns:
-        (height, width, C), uint8.
+        (height, width, C), of the same type; integers are rounded.
 
     Raises:
-        ValueError: the image has another rank, number of channels or dtype.
+        ValueError: the image has another rank or dtype.
     """
-    if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype != np.uint8:
+    if image.ndim != 3 or image.dtype.name not in ("uint8", "uint16", "float32"):
         raise ValueError(
-            f"`image` must be uint8 of shape (H, W, 1) or (H, W, 3). Received: image={image.dtype} {image.shape}."
+            f"`image` must be uint8, uint16 or float32 of shape (H, W, C). Received: image={image.dtype} {image.shape}."
         )
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    resized = np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
-    return resized.reshape(*size, image.shape[2])
+    if image.dtype == np.uint8 and image.shape[2] in (1, 3):
+        return _resize(image[..., 0] if image.shape[2] == 1 else image, size).reshape(*size, image.shape[2])
+    values = image if image.dtype == np.uint8 else image.astype(np.float32)
+    resized = np.stack([_resize(values[..., channel], size) for channel in range(image.shape[2])], axis=-1)
+    return np.clip(np.floor(resized + 0.5), 0, 65535).astype(np.uint16) if image.dtype == np.uint16 else resized
+
+
+def _resize(pixels, size) -> np.ndarray:
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def resize_label_map(label_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:

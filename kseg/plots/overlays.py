@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kseg.array_checks import check_ids, check_image_range
 from kseg.labels import VOID, LabelMap, display_name
+from kseg.pictures import picture_of
 
 PANEL_WIDTH = 320  # pixels: small images are enlarged to about this width; images of twice the width are reduced
 MARGIN = 12
@@ -25,7 +26,7 @@ def overlay(image: np.ndarray, label_map: np.ndarray, labels: LabelMap) -> Image
     """Draws the class colours over an image, at the image's own size; void shows the darkened image.
 
     Args:
-        image: (H, W, C) in [0, 255], C = 1 or 3; any dtype.
+        image: (H, W, C) in [0, 255], any dtype; where C is neither 1 nor 3, the picture of `kseg.pictures` is drawn.
         label_map: (H, W), class ids, 255 where void.
         labels: the classes and their colours.
 
@@ -52,7 +53,7 @@ def error_map(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, labe
     """Draws where a prediction is wrong: wrong pixels red, void flat grey, correct pixels as the image, faded.
 
     Args:
-        image: (H, W, C) in [0, 255], C = 1 or 3; any dtype.
+        image: (H, W, C) in [0, 255], any dtype; where C is neither 1 nor 3, the picture of `kseg.pictures` is drawn.
         truth: (H, W), class ids, 255 where void; void pixels are neither right nor wrong.
         prediction: (H, W), class ids.
         labels: the classes.
@@ -93,7 +94,7 @@ def overlay_sheet(
     Void pixels of the truth show the darkened image.
 
     Args:
-        images: N images (H, W, C), in [0, 255], C = 1 or 3; sizes may differ.
+        images: N images (H, W, C), as of `overlay`; sizes may differ.
         truths: N label maps (H, W), class ids, 255 where void.
         predictions: N label maps (H, W), class ids.
         labels: the classes and their colours.
@@ -208,9 +209,11 @@ def _as_rgb(image, **label_maps: np.ndarray) -> np.ndarray:
         ValueError: a shape does not fit.
     """
     image = np.asarray(image)
-    if image.ndim != 3 or image.shape[-1] not in (1, 3):
+    if image.ndim != 3:
         cure = " Add an axis for the channels: image[..., np.newaxis]." if image.ndim == 2 else ""
-        raise ValueError(f"`image` must be (H, W, C) with C = 1 or 3. Received: image.shape={image.shape}.{cure}")
+        raise ValueError(f"`image` must be (H, W, C). Received: image.shape={image.shape}.{cure}")
+    if image.shape[-1] not in (1, 3):
+        image = picture_of(image)
     for name, label_map in label_maps.items():
         if label_map.shape != image.shape[:2]:
             cure = " Take `argmax(axis=-1)` of logits first." if label_map.ndim == 3 else ""

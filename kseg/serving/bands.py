@@ -15,7 +15,7 @@ import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.data.resizing_in_graph import (  # noqa: E402
     resize_region_in_graph,
-    round_to_uint8,
+    round_to,
     working_size_in_graph,
 )
 
@@ -52,11 +52,11 @@ def scale_image_in_graph(image, factor: float):
     """An image at a factor of its own size, as `kseg.pairs.resizing.resize_image` makes it, band by band.
 
     Args:
-        image: (H, W, C), uint8.
+        image: (H, W, C), uint8, uint16 or float32.
         factor: on its sides.
 
     Returns:
-        Tensor (h, w, C), uint8, with (h, w) = `kseg.pairs.resizing.working_size(H, W, factor)`.
+        Tensor (h, w, C), of the same type, with (h, w) = `kseg.pairs.resizing.working_size(H, W, factor)`.
     """
     if factor == 1:
         return image
@@ -65,9 +65,9 @@ def scale_image_in_graph(image, factor: float):
 
     def scale_band(rows):
         start, shape = tf.stack([rows[0], 0]), tf.stack([tf.shape(rows)[0], size[1]])
-        return (round_to_uint8(resize_region_in_graph(image, size, start, shape)),)
+        return (round_to(resize_region_in_graph(image, size, start, shape), image.dtype),)
 
-    (values,) = map_groups(scale_band, [tf.range(size[0])], tf.maximum(BAND_PIXELS // size[1], 1), (tf.uint8,))
+    (values,) = map_groups(scale_band, [tf.range(size[0])], tf.maximum(BAND_PIXELS // size[1], 1), (image.dtype,))
     return tf.reshape(values, (size[0], size[1], image.shape[-1]))
 
 

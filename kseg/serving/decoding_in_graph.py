@@ -28,13 +28,16 @@ OTHER_END = FILLER + b"".join(bytes([0xFF, 0xD0 + n]) + FILLER for n in range(8)
 """Behind each restart marker, too: a picture may be cut where the decoder awaits one."""
 
 
-def decode_strictly(encoded: tf.Tensor, channels: int, image_range: int | None = None) -> tf.Tensor:
-    """An encoded JPEG or PNG as stored, (H, W, C), uint8, with the pixels that Pillow decodes in Beam workers.
+def decode_strictly(
+    encoded: tf.Tensor, channels: int, image_range: int | None = None, dtype: tf.DType = tf.uint8
+) -> tf.Tensor:
+    """An encoded JPEG or PNG as stored, (H, W, C), with the pixels that Pillow decodes in Beam workers.
 
     Args:
-        encoded: scalar string.
-        channels: C, 1 or 3.
+        encoded: scalar string; unless it becomes uint8 of 1 or 3 channels, a PNG of C channels with the bits of `dtype`.
+        channels: C.
         image_range: sample of 16-bit images that becomes 255; None: 65535.
+        dtype: uint8 or uint16, of the result.
 
     Raises:
         tf.errors.InvalidArgumentError: it cannot be decoded.
@@ -54,36 +57,47 @@ def decode_strictly(encoded: tf.Tensor, channels: int, image_range: int | None =
         (scaled,) = map_groups(scale, [samples], tf.maximum(BAND_PIXELS // tf.shape(samples)[1], 1), (tf.uint8,))
         return tf.reshape(scaled, tf.shape(samples))
 
+    if dtype != tf.uint8 or channels not in (1, 3):  # 0: as many as the file has; decode_png takes no 2
+        return tf.ensure_shape(tf.io.decode_png(encoded, channels=0, dtype=dtype), (None, None, channels))
     if image_range is None:
         return decode_8_bits()
     is_png = tf.equal(part(encoded, 0, len(PNG)), PNG)  # byte 24 holds the bits of a sample
     return tf.cond(is_png & tf.equal(part(encoded, 24, 1), b"\x10"), scale_16_bits, decode_8_bits)
 
 
-def decode_unless_damaged(encoded: tf.Tensor, scan: tf.Tensor, channels: int, image_range: int | None = None):
+def decode_unless_damaged(
+    encoded: tf.Tensor,
+    scan: tf.Tensor,
+    channels: int,
+    image_range: int | None = None,
+    dtype: tf.DType = tf.uint8,
+):
     """An encoded image, or a black pixel if it is damaged or truncated; raises nothing.
 
     Args:
         encoded: scalar string, a JPEG or PNG whose header is readable.
         scan: position of a JPEG's first scan; 0 of a PNG.
-        channels: C, 1 or 3.
+        channels: C.
         image_range: as in `decode_strictly`.
+        dtype: as in `decode_strictly`.
 
     Returns:
-        Image as stored (H, W, C), uint8, and whether it is whole, bool.
+        Image as stored (H, W, C), and whether it is whole, bool.
     """
 
     def decode(encoded, scan):
         is_jpeg = scan > 0
         check = tf.debugging.Assert(~is_jpeg | _has_few_scans(encoded), ["too many scans"])
         with tf.control_dependencies([check]):
-            image = decode_strictly(tf.identity(encoded), channels, image_range)
+            image = decode_strictly(tf.identity(encoded), channels, image_range, dtype)
+        if dtype != tf.uint8 or channels not in (1, 3):
+            return image, tf.constant(True)
         whole = tf.cond(is_jpeg, lambda: _is_whole_jpeg(encoded, scan, image, channels), lambda: tf.constant(True))
         return image, whole
 
     # An element that cannot be computed is dropped; this survives an export, and costs about a millisecond.
     decoded = tf.data.Dataset.from_tensors((encoded, scan)).map(decode).ignore_errors()
-    nothing = tf.data.Dataset.from_tensors((tf.zeros((1, 1, channels), tf.uint8), False))
+    nothing = tf.data.Dataset.from_tensors((tf.zeros((1, 1, channels), dtype), False))
     return decoded.concatenate(nothing).take(1).get_single_element()
 
 

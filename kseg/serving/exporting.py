@@ -12,6 +12,10 @@ The first three bring an image to its working size, and return predictions at th
 `tiles` is optional: it always cuts the image into tiles, so a large image keeps its detail and memory stays bounded
 (`kseg.serving.tiles_in_graph`).
 
+`dtype` may also be uint16 or float32, for images of any number of channels; their values are normalised inside by constants from
+the training data. `serve_bytes` then takes PNG of exactly these channels and bits, and is left out where no PNG holds them: above
+4 channels, and for float32.
+
 A request has a bound, `max_pixels`, and so have the class scores that it needs at once, `score_memory`: with the defaults and 21
 classes a process stays below 2 GB (`kseg.serving.limits`). An image that cannot be labelled leaves its batch alone.
 
@@ -22,6 +26,7 @@ class or return another size than the image's. TensorFlow only, because a SavedM
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 import operator
@@ -38,8 +43,9 @@ import keras  # noqa: E402  (only after the backend is known)
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from kseg.data.levels import check_normalization  # noqa: E402
 from kseg.inference.averaging import dihedral_views  # noqa: E402
-from kseg.inference.checks import check_images  # noqa: E402
+from kseg.inference.checks import check_images, values_checked  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
 from kseg.serving import manifest, statuses  # noqa: E402
 from kseg.serving.graph import TILE, ServedModel, cast_to_float32  # noqa: E402
@@ -59,6 +65,8 @@ def export(
     image_size: tuple[int, int] | None = None,
     image_scale: float | None = None,
     image_range: int | None = None,
+    dtype: str = "uint8",
+    normalization: Mapping | None = None,
     flips: Sequence[str] = (),
     rotations: Sequence[int] = (0,),
     tiles: bool = False,
@@ -68,13 +76,13 @@ def export(
     strict: bool = False,
     pretrained: Mapping | None = None,
 ) -> None:
-    """Writes a SavedModel with the signatures serving_default, serve_bytes and probabilities.
+    """Writes a SavedModel with the signatures serving_default, probabilities and, where a PNG holds the images, serve_bytes.
 
     Class names and colours are stored in `assets/labels.json`, the other arguments in `assets/export.json`. Directories get mode
     0755 and files 0644, so a server that runs as another user can read them. An earlier export at `path` is overwritten.
 
     Args:
-        model: functional segmentor from an image (B, H, W, C), C = 1 or 3, to logits (B, H, W, K).
+        model: functional segmentor from an image (B, H, W, C), levels in [0, 255], to logits (B, H, W, K).
         path: directory to write: a new one, an empty one, or an earlier export.
         labels: the K classes.
         image_size: (height, width) that images are fitted into before the network sees them, in pixels. Give it or `image_scale`.
@@ -82,6 +90,10 @@ def export(
             multiples of 32 pixels and labelled one by one; those of more than 2^20 pixels then by blended tiles of 512 x 512,
             in bounded memory.
         image_range: sample of encoded 16-bit images that becomes 255, the largest one of the training data; None: 65535.
+            Images of 1 or 3 channels and dtype uint8 alone are scaled.
+        dtype: of the images that the export takes: "uint8", "uint16" or "float32".
+        normalization: how numbers that are not uint8 become levels: "mean" and "deviation" of each channel in the training data;
+            see `kseg.data.levels`.
         flips: of "horizontal" and "vertical": the flipped image is predicted too, and the probabilities are averaged.
         rotations: multiples of 90 degrees, likewise. Each combination of flip and rotation costs one more forward pass.
         tiles: whether to add the signature "tiles", which cuts images of any size into tiles of `image_size` at their own scale;
@@ -117,13 +129,16 @@ def export(
     dihedral_views(flips, rotations)  # refuses unknown ones
     _check_labels(labels)
     _check_model(model, labels.num_classes, scale, rotations)
+    _check_dtype(dtype)
+    check_normalization(normalization, model.inputs[0].shape[-1], dtype)
     crf = _crf_parameters(crf)
     limits = {"max_pixels": max_pixels, "score_memory": score_memory}
     check_limits(scale, labels.num_classes, crf=crf is not None, **limits)
     path = _check_path(path)
     # Build the graph.
+    kind = {"dtype": dtype, "normalization": normalization and dict(normalization)}
     served = ServedModel(
-        cast_to_float32(model), scale, flips, rotations, crf, image_range, strict=bool(strict), **limits
+        cast_to_float32(model), scale, flips, rotations, crf, image_range, **kind, strict=bool(strict), **limits
     )
     rotations = [int(rotation) for rotation in rotations]
     # Write it with its assets, readable by others.
@@ -132,6 +147,7 @@ def export(
             image_size=scale if isinstance(scale, tuple) else None,
             image_scale=None if isinstance(scale, tuple) else scale,
             image_range=image_range,
+            **kind,
             flips=flips,
             rotations=rotations,
             tiles=bool(tiles),
@@ -155,16 +171,18 @@ def predict_label_maps(
     flips: Sequence[str] = (),
     rotations: Sequence[int] = (0,),
     crf: bool | Mapping | None = None,
+    normalization: Mapping | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the signature serving_default of an export of `model` returns, computed without exporting it.
 
     Args:
         model: functional segmentor from an image (B, H, W, C) to logits (B, H, W, K).
         working_scale: (height, width) that images are fitted into, in pixels, or a factor on their own sides.
-        images: (B, H, W, C), uint8.
+        images: (B, H, W, C), uint8, or another dtype that `export` takes.
         flips: as in `export`.
         rotations: as in `export`.
         crf: as in `export`.
+        normalization: as in `export`.
 
     Returns:
         label_map (B, H, W), uint8, and confidence (B, H, W), float32: the probability of that class.
@@ -174,13 +192,25 @@ def predict_label_maps(
     """
     boxed = isinstance(working_scale, tuple | list)
     scale = _working_scale(working_scale, None) if boxed else _working_scale(None, working_scale)
-    served = ServedModel(cast_to_float32(model), scale, flips, rotations, _crf_parameters(crf))
     channels = model.inputs[0].shape[-1]
-    check_images(images, "images", "predict_label_maps", channels=channels, dtype=np.uint8)
+    dtype = "uint8" if normalization is None else np.dtype(images.dtype).name
+    _check_dtype(dtype)
+    check_normalization(normalization, channels, dtype)
+    with (
+        contextlib.nullcontext() if normalization is None else values_checked()
+    ):  # other numbers need not lie in [0, 255]
+        check_images(images, "images", "predict_label_maps", channels=channels, dtype=dtype)
+    kind = {"dtype": dtype, "normalization": normalization}
+    served = ServedModel(cast_to_float32(model), scale, flips, rotations, _crf_parameters(crf), **kind)
     if not len(images):
         return np.zeros(images.shape[:3], np.uint8), np.zeros(images.shape[:3], np.float32)
     outputs = served.label_map(tf.constant(images))
     return outputs["label_map"].numpy(), outputs["confidence"].numpy()
+
+
+def _check_dtype(dtype):
+    if dtype not in ("uint8", "uint16", "float32"):
+        raise ValueError(f"`dtype` must be one of uint8, uint16, float32. Received: dtype={dtype!r}.")
 
 
 def _check_image_range(image_range):
@@ -304,9 +334,9 @@ def _check_model(model, num_classes: int, working_scale: tuple[int, int] | float
         )
     where = f"[model {model.name}]"
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] not in (1, 3):
+    if len(shapes) != 1 or len(shapes[0]) != 4 or not shapes[0][-1]:
         raise ValueError(
-            f"`model` must take one image (B, H, W, C) with C = 1 or 3. Received: inputs of shapes {shapes} {where}."
+            f"`model` must take one image (B, H, W, C) with a known C. Received: inputs of shapes {shapes} {where}."
         )
     _, height, width, channels = shapes[0]
     image_size = working_scale

@@ -1,6 +1,6 @@
 """The served graph: everything between an image file and its label map, as a `tf.Module` with one method per signature.
 
-    image -> bring to its working size, pad -> network, once per view -> softmax, mean of the views
+    image -> bring to its working size, levels, pad -> network, once per view -> softmax, mean of the views
           -> crop the padding, resize to the image's own size -> DenseCRF (optional) -> argmax
 
 The steps are the training's: the same resizing, the same padding. `argmax` comes last because class ids cannot be interpolated.
@@ -26,12 +26,13 @@ require_tensorflow(__name__)
 import keras  # noqa: E402  (only after the backend is known)
 import tensorflow as tf  # noqa: E402
 
+from kseg.data.levels import to_levels  # noqa: E402
 from kseg.data.resizing_in_graph import fit_image_in_graph, pad_to_multiple, resize_in_graph  # noqa: E402
 from kseg.inference.averaging import dihedral_views  # noqa: E402
 from kseg.serving import statuses  # noqa: E402
 from kseg.serving.bands import map_groups, most_probable, scale_image_in_graph  # noqa: E402
 from kseg.serving.decoding_in_graph import decode_strictly, decode_unless_damaged  # noqa: E402
-from kseg.serving.headers import read_header  # noqa: E402
+from kseg.serving.headers import is_png_of, read_header  # noqa: E402
 from kseg.serving.limits import Limits  # noqa: E402
 from kseg.serving.orientation import apply_orientation, orientation_of  # noqa: E402
 from kseg.serving.tiles_in_graph import predict_tiles_in_graph  # noqa: E402
@@ -54,6 +55,8 @@ class ServedModel(tf.Module):
         rotations: of these views, in degrees.
         crf_parameters: arguments of the DenseCRF that refines the probabilities; None: no refinement.
         image_range: sample of encoded 16-bit images that becomes 255; None: 65535.
+        dtype: of the images, as in `kseg.export`.
+        normalization: of images that are not uint8, as in `kseg.data.levels`.
         max_pixels: of a request, as in `kseg.export`.
         score_memory: in GiB, as in `kseg.export`.
         strict: whether a bad image fails the whole request of `serve_bytes`.
@@ -68,6 +71,8 @@ class ServedModel(tf.Module):
         crf_parameters: Mapping | None = None,
         image_range: int | None = None,
         *,
+        dtype: str = "uint8",
+        normalization: Mapping | None = None,
         max_pixels: int = statuses.MAX_PIXELS,
         score_memory: float = statuses.SCORE_MEMORY,
         strict: bool = False,
@@ -78,11 +83,13 @@ class ServedModel(tf.Module):
         self._image_size = working_scale if isinstance(working_scale, tuple) else (None, None)
         self._channels = network.inputs[0].shape[-1]
         self._image_range = image_range
+        self._dtype, self._normalization = tf.as_dtype(dtype), normalization and dict(normalization)
         self._num_classes = network.outputs[0].shape[-1]
         self._views = dihedral_views(flips, rotations)
         self._crf = _built_crf(network, crf_parameters) if crf_parameters is not None else None
         box = None if self._scale else self._image_size
-        self._limits = Limits(box, self._num_classes, self._crf is not None, max_pixels, score_memory)
+        limits = max_pixels, score_memory, statuses.accepted_png(self._channels, dtype)
+        self._limits = Limits(box, self._num_classes, self._crf is not None, *limits)
         self._strict = strict
         self._group_size = max(1, GROUP_PIXELS // (box[0] * box[1])) if box else 1
         strip = (
@@ -97,17 +104,21 @@ class ServedModel(tf.Module):
         )
 
     def signatures(self, tiles: bool = False) -> dict:
-        """The functions to export, for batches and images of any size; "tiles" only where `tiles` is true."""
-        images = tf.TensorSpec((None, None, None, self._channels), tf.uint8, name="image")
+        """The functions to export, for batches and images of any size; "tiles" only where `tiles` is true.
+
+        Without "serve_bytes" where no PNG holds the images.
+        """
+        images = tf.TensorSpec((None, None, None, self._channels), self._dtype, name="image")
         encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
 
         def traced(function, spec):
             return tf.function(function, input_signature=[spec], autograph=False)  # no Python `if` on a tensor: faster
 
         optional = {"tiles": traced(self.label_map_of_tiles, images)} if tiles else {}
+        if statuses.takes_bytes(self._channels, self._dtype.name):
+            optional["serve_bytes"] = traced(self.label_map_of_bytes, encoded)
         return optional | {
             "serving_default": traced(self.label_map, images),
-            "serve_bytes": traced(self.label_map_of_bytes, encoded),
             "probabilities": traced(self.probabilities, images),
         }
 
@@ -120,7 +131,7 @@ class ServedModel(tf.Module):
     # One method per signature. Each refuses requests above its limits; the batch may be empty.
 
     def label_map(self, image):
-        """Images (B, H, W, C), uint8, to label maps (B, H, W), uint8, and the probabilities of those classes, float32."""
+        """Images (B, H, W, C) to label maps (B, H, W), uint8, and the probabilities of those classes, float32."""
         image = self._limits.checked(image, "serving_default")
         if self._scale:
             outputs = map_groups(lambda images: self._label_scaled(images[0]), [image], 1, (tf.uint8, tf.float32))
@@ -141,7 +152,7 @@ class ServedModel(tf.Module):
         return {"label_map": label_map, "confidence": confidence}
 
     def probabilities(self, image):
-        """Images (B, H, W, C), uint8, to probabilities (B, H, W, K), float32, at the images' own size."""
+        """Images (B, H, W, C) to probabilities (B, H, W, K), float32, at the images' own size."""
         image = self._limits.checked(image, "probabilities")
         shape = tf.concat([tf.shape(image)[:3], [self._num_classes]], axis=0)
         if self._scale:
@@ -153,7 +164,7 @@ class ServedModel(tf.Module):
             probabilities = resize_in_graph(probabilities[:, : fitted_size[0], : fitted_size[1]], tf.shape(images)[1:3])
             if not self._crf:
                 return (probabilities,)
-            return map_groups(lambda *pair: (self._crf(list(pair)),), [probabilities, images], 1, (tf.float32,))
+            return map_groups(lambda *pair: (self._refine(*pair),), [probabilities, images], 1, (tf.float32,))
 
         (values,) = map_groups(predict_group, [image], self._group_size, (tf.float32,))
         return {"probabilities": tf.reshape(values, shape)}
@@ -167,7 +178,7 @@ class ServedModel(tf.Module):
         """
         # Read headers, and refuse what they show.
         specs = (tf.int32, tf.int64, tf.int64, tf.int64, tf.int32)
-        header = tf.map_fn(_read_size_and_orientation, image_bytes, fn_output_signature=specs)
+        header = tf.map_fn(self._read_size_and_orientation, image_bytes, fn_output_signature=specs)
         status, height, width, scan, orientation = header
         status = self._limits.refused(status, height, width)
         if self._strict:
@@ -221,7 +232,7 @@ class ServedModel(tf.Module):
         return {"label_map_bytes": pngs, "status": status, "message": self._limits.message(status)}
 
     def label_map_of_tiles(self, image):
-        """Images (B, H, W, C), uint8, to what `label_map` returns, by tiles of the network's size; one image at a time."""
+        """Images (B, H, W, C) to what `label_map` returns, by tiles of the network's size; one image at a time."""
         image = self._limits.checked(image, "tiles")
 
         def label(images):
@@ -236,8 +247,17 @@ class ServedModel(tf.Module):
 
     # The steps they share.
 
+    def _read_size_and_orientation(self, encoded):
+        """Status, height and width as stored, position of the first scan, and orientation of an encoded image."""
+        header = read_header(encoded)
+        status = header.status
+        if not statuses.takes_pictures(self._channels, self._dtype.name):
+            fits = is_png_of(encoded, self._channels, 8 * self._dtype.size)
+            status = tf.where((status == statuses.GOOD) & ~fits, statuses.UNSUPPORTED_FORMAT, status)
+        return status, header.height, header.width, header.scan, orientation_of(header)
+
     def _label_scaled(self, image):
-        """An image (H, W, C), uint8, to label map and confidence (H, W), through its own working size."""
+        """An image (H, W, C) to label map and confidence (H, W), through its own working size."""
         return self._through_working_size(
             image,
             lambda probabilities: self._label(probabilities, image),
@@ -245,12 +265,12 @@ class ServedModel(tf.Module):
         )
 
     def _probabilities_scaled(self, image):
-        """An image (H, W, C), uint8, to probabilities, flattened, through its own working size."""
+        """An image (H, W, C) to probabilities, flattened, through its own working size."""
         size = tf.shape(image)[:2]
 
         def enlarge(probabilities):
             probabilities = resize_in_graph(probabilities, size)
-            return self._crf([probabilities[tf.newaxis], image[tf.newaxis]])[0] if self._crf else probabilities
+            return self._refine(probabilities[tf.newaxis], image[tf.newaxis])[0] if self._crf else probabilities
 
         return self._through_working_size(
             image,
@@ -266,13 +286,13 @@ class ServedModel(tf.Module):
         size = tf.shape(shown)[:2]
 
         def predict():
-            padded = pad_to_multiple(tf.cast(shown, tf.float32))
+            padded = pad_to_multiple(to_levels(shown, self._normalization))
             return whole(self._predict(padded[tf.newaxis])[0, : size[0], : size[1]])
 
         return tf.cond(tf.reduce_prod(tf.cast(size, tf.int64)) > LARGE_PIXELS, lambda: tiled(shown), predict)
 
     def _label_tiles(self, shown, size, columns_at_once=None):
-        """An image at working size (h, w, C), uint8, to label map and confidence at `size` (2,)."""
+        """An image at working size (h, w, C) to label map and confidence at `size` (2,)."""
         return self._tiles(shown, size, columns_at_once=columns_at_once)
 
     def _tiles(self, shown, size, **options):
@@ -281,6 +301,7 @@ class ServedModel(tf.Module):
 
     def _predict_tile(self, tile):
         """A tile (1, h, w, C), float32, to probabilities (1, h, w, K), refined if there is a DenseCRF."""
+        tile = to_levels(tile, self._normalization)
         probabilities = self._predict(tile)
         return self._crf([probabilities, tile]) if self._crf else probabilities
 
@@ -296,10 +317,10 @@ class ServedModel(tf.Module):
 
     def _decode(self, encoded, status, scan, orientation):
         """An encoded image, upright, (H, W, C), uint8, and whether it could be decoded; if not, one pixel."""
-        nothing = tf.zeros((1, 1, self._channels), tf.uint8), tf.constant(False)
+        nothing = tf.zeros((1, 1, self._channels), self._dtype), tf.constant(False)
         image, good = tf.cond(
             status == statuses.GOOD,
-            lambda: decode_unless_damaged(encoded, scan, self._channels, self._image_range),
+            lambda: decode_unless_damaged(encoded, scan, self._channels, self._image_range, self._dtype),
             lambda: nothing,
         )
         return apply_orientation(tf.ensure_shape(image, (None, None, self._channels)), orientation), good
@@ -307,19 +328,26 @@ class ServedModel(tf.Module):
     def _label_map_png(self, probabilities, size, encoded, orientation):
         """The label map of an image of `size` as PNG, from its probabilities (h, w, K)."""
         if self._crf:  # decoded once more, since images of several sizes do not fit into one tensor
-            image = apply_orientation(decode_strictly(encoded, self._channels, self._image_range), orientation)
+            image = decode_strictly(encoded, self._channels, self._image_range, self._dtype)
+            image = apply_orientation(image, orientation)
             label_map, _ = self._label(probabilities, image)
         else:
             label_map, _ = most_probable(probabilities, size, with_confidence=False)
         return _encode_label_map(label_map)
 
     def _label(self, probabilities, image):
-        """Probabilities (h, w, K) to label map and confidence (H, W) at the size of the image (H, W, C), uint8."""
+        """Probabilities (h, w, K) to label map and confidence (H, W) at the size of the image (H, W, C)."""
         size = tf.shape(image)[:2]
         if not self._crf:
             return most_probable(probabilities, size)
-        refined = self._crf([resize_in_graph(probabilities, size)[tf.newaxis], image[tf.newaxis]])[0]
+        refined = self._refine(resize_in_graph(probabilities, size)[tf.newaxis], image[tf.newaxis])[0]
         return tf.cast(tf.argmax(refined, axis=-1), tf.uint8), tf.reduce_max(refined, axis=-1)
+
+    def _refine(self, probabilities, images):
+        """Probabilities (B, H, W, K), refined by DenseCRF, whose colours are the levels of the images (B, H, W, C)."""
+        return self._crf(
+            [probabilities, images if self._normalization is None else to_levels(images, self._normalization)]
+        )
 
     def _refuse_any(self, values, status):
         """`values`, unless an image is refused: then the message of the first one is raised."""
@@ -333,13 +361,13 @@ class ServedModel(tf.Module):
             return tf.identity(values)
 
     def _predict_fitted(self, images):
-        """Images (B, H, W, C), uint8, to probabilities (B, height, width, K), float32, and the size (2,) that images fill."""
+        """Images (B, H, W, C) to probabilities (B, height, width, K), float32, and the size (2,) that images fill."""
         padded, fitted_size = self._fit_and_pad(images)
         return self._predict(padded), fitted_size
 
     def _fit_and_pad(self, image):
-        """Images (..., H, W, C), uint8, fitted and padded to (..., height, width, C), float32; and the fitted size (2,)."""
-        image = tf.cast(fit_image_in_graph(image, self._image_size), tf.float32)
+        """Images (..., H, W, C), fitted and padded to levels (..., height, width, C), float32; and the fitted size (2,)."""
+        image = to_levels(fit_image_in_graph(image, self._image_size), self._normalization)
         fitted_size = tf.shape(image)[-3:-1]
         below = [[0, self._image_size[0] - fitted_size[0]], [0, self._image_size[1] - fitted_size[1]], [0, 0]]
         return tf.pad(image, [*[[0, 0]] * (image.shape.rank - 3), *below]), fitted_size
@@ -364,12 +392,6 @@ class ServedModel(tf.Module):
 def _encode_label_map(label_map):
     """The PNG of a label map (H, W), uint8."""
     return tf.io.encode_png(label_map[..., tf.newaxis])
-
-
-def _read_size_and_orientation(encoded):
-    """Status, height and width as stored, position of the first scan, and orientation of an encoded image."""
-    header = read_header(encoded)
-    return header.status, header.height, header.width, header.scan, orientation_of(header)
 
 
 def cast_to_float32(model: keras.Model) -> keras.Model:

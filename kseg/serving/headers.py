@@ -27,6 +27,8 @@ JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 EXIF, XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 XMP_OF_PNG = b"XML:com.adobe.xmp\0\0\0"  # not compressed
 
+COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # of PNG, by number of channels
+
 SCAN, APP1 = 0xDA, 0xE1
 WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD8))  # TEM and restart markers
 NOT_IN_A_HEADER = (0x00, 0xD8, 0xD9)  # a stuffed byte, a second start, the end
@@ -72,6 +74,18 @@ def read_header(encoded: tf.Tensor) -> Header:
     status = tf.where(whole, header.status, DAMAGED)
     sides = [side * tf.cast(status == GOOD, tf.int64) for side in (header.height, header.width)]
     return Header(status, *sides, *header[3:])
+
+
+def is_png_of(encoded: tf.Tensor, channels: int, bits: int) -> tf.Tensor:
+    """Whether an encoded image is a PNG of so many channels and bits per sample, bool; a palette is none.
+
+    Args:
+        encoded: scalar string, any bytes.
+        channels: 1 to 4.
+        bits: 8 or 16.
+    """
+    header = bytes([bits, COLOUR_TYPES[channels]])
+    return tf.equal(part(encoded, 0, len(PNG)), PNG) & tf.equal(part(encoded, 24, 2), header)
 
 
 def byte_length(encoded: tf.Tensor) -> tf.Tensor:

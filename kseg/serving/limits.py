@@ -21,9 +21,19 @@ class Limits:
         crf: whether DenseCRF refines the probabilities at the image's own size.
         max_pixels: of a request.
         score_memory: GiB that class scores may take, see `statuses.score_pixels`.
+        accepted: what an encoded image must be, as in `statuses.messages`.
     """
 
-    def __init__(self, image_size, num_classes: int, crf: bool, max_pixels: int, score_memory: float):
+    def __init__(
+        self,
+        image_size,
+        num_classes: int,
+        crf: bool,
+        max_pixels: int,
+        score_memory: float,
+        accepted: str = statuses.ACCEPTED,
+    ):
+        self._accepted = accepted
         self._seen = image_size[0] * image_size[1] if image_size else 1
         self._max_pixels = max_pixels
         self._of_request = f"`max_pixels` of the export: {max_pixels:,}"
@@ -60,6 +70,10 @@ class Limits:
                 f"{self._seen:,}. Send smaller batches.",
             ),
         ]
+        if image.dtype.is_floating:
+            checks.append(
+                (tf.reduce_all(tf.math.is_finite(image)), "`image` must be finite, without NaN and infinity.")
+            )
         if signature == "probabilities":
             most = self._score_pixels["probabilities"]
             checks.append(
@@ -105,6 +119,6 @@ class Limits:
 
     def message(self, status):
         """What must hold, (B,), by status (B,); empty where it does."""
-        messages = list(statuses.messages(self.image_pixels, self._of_image))
+        messages = list(statuses.messages(self.image_pixels, self._of_image, self._accepted))
         messages[statuses.BATCH_TOO_LARGE] = statuses.messages(self._max_pixels, self._of_request)[-1]
         return tf.gather(tf.constant(messages), status)

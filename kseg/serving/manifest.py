@@ -1,13 +1,15 @@
 """What an export records about itself, in `assets/export.json` next to its classes. Standard library only.
 
-    {"image_size": [height, width], "image_scale": null, "image_range": null, "flips": [], "rotations": [0], "tiles": false,
-     "crf": null, "max_pixels": 50000000, "score_memory": 1.0, "strict": false}
+    {"image_size": [height, width], "image_scale": null, "image_range": null, "dtype": "uint8", "normalization": null,
+     "flips": [], "rotations": [0], "tiles": false, "crf": null, "max_pixels": 50000000, "score_memory": 1.0, "strict": false}
 
 `image_size` is what images are fitted into before the network sees them; where it is null, their own sides are multiplied by
-`image_scale`. `image_range` is the sample of 16-bit images that becomes 255, or null for 65535. `flips` and `rotations` are the
-views that are averaged; `crf` holds the parameters of the DenseCRF that refines the probabilities, or null. `max_pixels` and
-`score_memory` (GiB) bound requests; with `strict` a bad image fails its batch. `pretrained` stands there where training began
-with weights of others: their "encoder", "weights" ("imagenet" or "file"), "sha256", "package", "licence" and "source".
+`image_scale`. `image_range` is the sample of 16-bit images that becomes 255, or null for 65535. `dtype` is that of the images,
+`normalization` the mean and the deviation of each channel by which numbers that are not uint8 are normalised. `flips` and
+`rotations` are the views that are averaged; `crf` holds the parameters of the DenseCRF that refines the probabilities, or null.
+`max_pixels` and `score_memory` (GiB) bound requests; with `strict` a bad image fails its batch. `pretrained` stands there where
+training began with weights of others: their "encoder", "weights" ("imagenet" or "file"), "sha256", "package", "licence" and
+"source".
 
 Read `crf` before refining a model's predictions: a model that refines itself would be refined twice.
 """
@@ -23,6 +25,8 @@ UNKNOWN = {
     "image_size": None,
     "image_scale": None,
     "image_range": None,
+    "dtype": "uint8",
+    "normalization": None,
     "flips": [],
     "rotations": [0],
     "tiles": False,
@@ -79,6 +83,8 @@ def manifest_json(
     image_size: tuple[int, int] | None,
     image_scale: float | None,
     image_range: int | None,
+    dtype: str,
+    normalization: dict | None,
     flips: Sequence[str],
     rotations: Sequence[int],
     tiles: bool,
@@ -94,6 +100,8 @@ def manifest_json(
         image_size: (height, width) that images are fitted into, in pixels; None: `image_scale` multiplies their own sides.
         image_scale: that factor, or None.
         image_range: sample of 16-bit images that becomes 255; None: 65535.
+        dtype: of the images.
+        normalization: "mean" and "deviation" of each channel, or None.
         flips: views that are averaged.
         rotations: of these views, in degrees.
         tiles: whether there is a signature "tiles".
@@ -107,6 +115,8 @@ def manifest_json(
         "image_size": image_size and list(image_size),
         "image_scale": image_scale,
         "image_range": image_range,
+        "dtype": dtype,
+        "normalization": normalization,
         "flips": list(flips),
         "rotations": list(rotations),
         "tiles": tiles,

@@ -10,6 +10,8 @@ GOOD, EMPTY, UNSUPPORTED_FORMAT, DAMAGED, TOO_MANY_PIXELS, BATCH_TOO_LARGE = ran
 NAMES = ("good", "empty_file", "unsupported_format", "damaged_file", "too_many_pixels", "batch_too_large")
 """By status."""
 
+ACCEPTED = "An image must be a JPEG or PNG file. Received: another format. Convert it to PNG."
+
 MAX_PIXELS = 50_000_000
 """Default limit of a request, that of ingestion."""
 
@@ -26,17 +28,18 @@ MAX_SIDE = 65_535
 """Pixels of the longer side of an image: the most that a JPEG can have."""
 
 
-def messages(max_pixels: int, cause: str) -> tuple[str, ...]:
+def messages(max_pixels: int, cause: str, accepted: str = ACCEPTED) -> tuple[str, ...]:
     """What must hold, by status; empty for GOOD.
 
     Args:
         max_pixels: of a request.
         cause: what sets that limit, with the way to raise it.
+        accepted: what an image must be, and the cure where it is not.
     """
     return (
         "",
         "An image must not be empty. Received: 0 bytes. Send the content of a file.",
-        "An image must be a JPEG or PNG file. Received: another format. Convert it to PNG.",
+        accepted,
         "An image must be whole. Received: a damaged or truncated file. Send it again; if the original is damaged, save it again "
         "from a program that opens it.",
         f"An image must have at most {max_pixels:,} pixels ({cause}), and no side above {MAX_SIDE:,}. Scale it down.",
@@ -65,3 +68,27 @@ def score_pixels(name: str, num_classes: int, score_memory: float) -> int:
         score_memory: GiB.
     """
     return int(score_memory * 2**30 / (SCORE_BYTES[name] * num_classes))
+
+
+def takes_pictures(channels: int, dtype: str) -> bool:
+    """Whether an export takes JPEG and PNG of any kind, which become images of 8-bit grey or RGB."""
+    return dtype == "uint8" and channels in (1, 3)
+
+
+def takes_bytes(channels: int, dtype: str) -> bool:
+    """Whether an export has the signature serve_bytes: a PNG has up to 4 channels of 8 or 16 bits."""
+    return dtype in ("uint8", "uint16") and channels <= 4
+
+
+def accepted_png(channels: int, dtype: str) -> str:
+    """What an encoded image must be, as in `messages`.
+
+    Args:
+        channels: of the images that the export takes.
+        dtype: of these images.
+    """
+    if takes_pictures(channels, dtype):
+        return ACCEPTED
+    bits = 16 if dtype == "uint16" else 8
+    kind = f"PNG file of {channels} channel{'s' if channels > 1 else ''} of {bits} bits"
+    return f"An image must be a {kind}. Received: another format. Save it so, or send its pixels to serving_default."

@@ -18,6 +18,7 @@ import numpy as np
 
 from kseg import metrics
 from kseg.labels import LabelMap
+from kseg.pairs.channels import PixelKind
 from kseg.serving.statuses import TILE
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
@@ -66,18 +67,18 @@ def evaluator(
             exist, the model already refines its predictions by the DenseCRF that is to be scored, or the baseline does not load.
     """
     # Check the settings against the data and the models, before anything is predicted.
-    labels = LabelMap.load(examples)
+    labels, saved_model = LabelMap.load(examples), model / "saved_model"
     gate.check_thresholds(config.thresholds, labels.names)
     objects = gate.object_id(config.object_class, labels.names)
     refinements = _refinements(config, model, transform)
     split, num_images = _choose_split(config.split, examples)
-    incomparable = _why_incomparable(baseline, labels.names) if baseline else None
+    incomparable = _why_incomparable(baseline, labels.names, transform) if baseline else None
     oracles = ORACLES if "superpixels" in refinements else {}
     passes = 2 + len(refinements) + bool(baseline and not incomparable) + len(oracles)
     progress.set_total(passes * num_images)
 
     # Count every pair: as served, at the training size, by the baseline, refined, by the oracles.
-    saved_model, size = model / "saved_model", (labels.num_classes, config.boundary_tolerance)
+    size = (labels.num_classes, config.boundary_tolerance)
     count = functools.partial(count_pairs, out, examples, split, beam_options=beam_options)
     original = count(CountPairs(saved_model, "serve_bytes", *size, object_class=objects))
     fitted = _count_fitted(
@@ -157,7 +158,7 @@ def _choose_split(setting: str, examples: pathlib.Path) -> tuple[str, int]:
     return split, available[split]
 
 
-def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...]) -> str | None:
+def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...], transform: pathlib.Path) -> str | None:
     """Why the pushed version cannot be compared on these data; None if it can.
 
     Raises:
@@ -171,8 +172,15 @@ def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...]) -> str | N
         return f"Its classes are unknown: {baseline / 'assets' / 'labels.json'} is damaged."
     if theirs != names:
         return f"Its classes are {', '.join(theirs)}; the data have {', '.join(names)}."
-    if "serve_bytes" not in _load(baseline).signatures:
+    signatures = _load(baseline).signatures
+    if "serving_default" not in signatures or not {"serve_bytes", "probabilities"} & set(signatures):
         return f"It has no signature serve_bytes: {baseline} was not exported by kseg."
+    plan = read_json(transform / "plan.json")
+    kind = PixelKind(plan["channels"], plan.get("dtype", "uint8"))
+    image = signatures["serving_default"].structured_input_signature[1]["image"]
+    theirs = PixelKind(image.shape[-1], image.dtype.name)
+    if theirs != kind and not (theirs.is_plain and kind.is_plain):  # encoded grey and RGB become each other
+        return f"Its images have {theirs}; the data have {kind}."
     return None
 
 

@@ -12,6 +12,7 @@ import pathlib
 
 import apache_beam as beam
 
+from kseg.pairs.channels import PixelKind
 from pipeline.engine import progress
 from pipeline.engine.files import write_json
 from pipeline.examples import prepared
@@ -75,7 +76,8 @@ def _write_metadata(out, opened: Source, ingestion: dict, max_pixels: int):
     if not any(records for files in prepared.count_records(out).values() for records, _ in files):
         kinds = "\n  ".join(describe_kinds(map(quarantined_pair, rows)))
         raise ValueError(f"At least one pair must be usable. Received: {len(rows)} pairs that are not:\n  {kinds}")
-    prepared.write_metadata(out, ingestion["channels"], "Image and mask pairs at their original size.")
+    kind = PixelKind(ingestion["channels"], opened.conventions.dtype)
+    prepared.write_metadata(out, kind, "Image and mask pairs at their original size.")
     (out / "labels.json").write_text(opened.labels.to_json(), encoding="utf-8")
     ingestion["quarantined"] = copy_quarantined(out / "quarantine", rows, opened.sides, max_pixels)
     ingestion = {"pairs": prepared.split_sizes(out), **ingestion}

@@ -33,6 +33,8 @@ def fold_mean(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, **
         image_size=plan["image_size"],
         image_scale=plan.get("image_scale"),
         image_range=plan.get("image_range"),
+        dtype=plan.get("dtype", "uint8"),
+        normalization=plan.get("normalization"),
         flips=config.flips,
         rotations=config.rotations,
         tiles=config.tiles,

@@ -1,13 +1,13 @@
 """infra_validator: checks that the exported SavedModel works without kseg, and predicts what the Keras model predicts.
 
-A fresh `python -I` starts in an empty folder outside the checkout and runs `pipeline/publishing/fresh_process.py`, in which every
-import of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can help. It loads the
-SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`, at last one of the
-largest size that the export allows: the peak memory is that of the worst request. This process
-compares the signatures with the expected ones, the label maps with the sizes of their images, the classes and the predictions of
-`model.keras`, and time and memory with their limits. If the export's manifest names DenseCRF, the Keras model's predictions are
-refined with the same parameters first. A model that fails is not an error: the verdict gives the reasons. TensorFlow, since the
-Keras model predicts in this process.
+A fresh `python -I` starts in an empty folder outside the checkout and runs `pipeline/publishing/fresh_process.py`, in which
+every import of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can help. It loads
+the SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`, or where no
+PNG holds them through `serving_default`, at last one of the largest size that the export allows: the peak memory is that of the
+worst request. This process compares the signatures with the expected ones, the label maps with the sizes of their images, the
+classes and the predictions of `model.keras`, and time and memory with their limits. If the export's manifest names DenseCRF,
+the Keras model's predictions are refined with the same parameters first. A model that fails is not an error: the verdict gives
+the reasons. TensorFlow, since the Keras model predicts in this process.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ import pathlib
 
 import keras
 import numpy as np
-import tensorflow_datasets as tfds
+import tensorflow as tf
 from PIL import Image
 
 import kseg.layers  # noqa: F401  (`model.keras` is made of them, so their code belongs to the recipe)
-from kseg.data.reading import open_dataset
 from kseg.labels import LabelMap
+from kseg.pairs.channels import TENSOR, PixelKind, png_file
+from kseg.pairs.image_files import decode_image
 from kseg.serving import exporting as serving
 from kseg.serving.manifest import read_manifest, working_scale
-from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixels
+from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixels, takes_bytes
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
-from pipeline.publishing import server_process
+from pipeline.examples import prepared
+from pipeline.publishing import fresh_process, server_process
 from pipeline.settings.infra_validator import InfraValidator
 
 TILED_PIXELS = 2**24
@@ -70,7 +72,9 @@ def infra_validator(
     result |= {"seconds_per_image": None, "peak_bytes": None, "largest_pixels": largest[0] * largest[1]}
     # Predict where kseg does not exist.
     try:
-        served, label_maps = predict_in_fresh_process(model / "saved_model", images, (*largest, plan["channels"]))
+        served, label_maps = predict_in_fresh_process(
+            model / "saved_model", images, largest, PixelKind(plan["channels"], plan.get("dtype", "uint8"))
+        )
     except server_process.FAILURES as error:
         result["reasons"] = [
             "The SavedModel must load and answer in a fresh process without kseg. "
@@ -81,7 +85,11 @@ def infra_validator(
         segmentor = keras.saving.load_model(model / "model.keras", compile=False)
         agreement = _agreement(segmentor, working_scale(plan), manifest, images, label_maps)
         expected = expected_signatures(
-            segmentor.input_shape[-1], num_classes, tiles=manifest["tiles"], strict=manifest["strict"]
+            segmentor.input_shape[-1],
+            num_classes,
+            tiles=manifest["tiles"],
+            strict=manifest["strict"],
+            dtype=plan.get("dtype", "uint8"),
         )
         sent = f"{len(images)} images", f"an image of {largest[1]}x{largest[0]}, the largest tried"
         reasons = [
@@ -114,18 +122,21 @@ def _largest_size(manifest: dict, num_classes: int) -> tuple[int, int]:
     return height, min(pixels // height, MAX_SIDE)
 
 
-def expected_signatures(channels: int, num_classes: int, tiles: bool = False, strict: bool = False) -> dict:
+def expected_signatures(
+    channels: int, num_classes: int, tiles: bool = False, strict: bool = False, dtype: str = "uint8"
+) -> dict:
     """The signatures of an export, `tiles` included if it was exported with it, as `fresh_process.describe` writes them."""
-    image = {"image": ["uint8", [None, None, None, channels]]}
+    image = {"image": [dtype, [None, None, None, channels]]}
     outputs = {"label_map": ["uint8", [None, None, None]], "confidence": ["float32", [None, None, None]]}
     optional = {"tiles": {"inputs": image, "outputs": outputs}} if tiles else {}
     statuses = {} if strict else {"status": ["int32", [None]], "message": ["string", [None]]}
-    return optional | {
-        "serving_default": {"inputs": image, "outputs": outputs},
-        "serve_bytes": {
+    if takes_bytes(channels, dtype):
+        optional["serve_bytes"] = {
             "inputs": {"image_bytes": ["string", [None]]},
             "outputs": {"label_map_bytes": ["string", [None]], **statuses},
-        },
+        }
+    return optional | {
+        "serving_default": {"inputs": image, "outputs": outputs},
         "probabilities": {
             "inputs": image,
             "outputs": {"probabilities": ["float32", [None, None, None, num_classes]]},
@@ -145,7 +156,7 @@ def _wrong_label_maps(images: list[bytes], label_maps: list[np.ndarray], num_cla
     """Messages about the first label map of a wrong size and the first with an id that is no class."""
     sizes, ids = [], []
     for number, (image_bytes, label_map) in enumerate(zip(images, label_maps, strict=True), start=1):
-        shape = Image.open(io.BytesIO(image_bytes)).size[::-1]
+        shape = decode_image(image_bytes).shape[:2]
         if label_map.shape != shape:
             sizes.append(
                 "A label map must have its image's height and width. "
@@ -189,21 +200,22 @@ def exceeded_limits(
 
 def _stored_images(examples: pathlib.Path, count: int) -> list[bytes]:
     """The first `count` images, as stored, of the first split that exists of test, validation and train."""
-    builder = open_dataset(examples)
-    split = next(name for name in ("test", "validation", "train") if name in builder.info.splits)
-    stored = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
-    return [bytes(example["image"].numpy()) for example in stored.take(count)]
+    shards = prepared.shard_paths(examples)
+    split = next(name for name in ("test", "validation", "train") if name in shards)
+    records = tf.data.TFRecordDataset([str(path) for path in shards[split]]).take(count)
+    return [prepared.from_record(record.numpy())[1] for record in records]
 
 
 def predict_in_fresh_process(
-    saved_model: pathlib.Path, images: list[bytes], largest: tuple[int, int, int]
+    saved_model: pathlib.Path, images: list[bytes], largest: tuple[int, int], kind: PixelKind
 ) -> tuple[dict, list[np.ndarray]]:
     """Predicts in a process without kseg.
 
     Args:
         saved_model: folder of the export.
-        images: encoded.
-        largest: (height, width, channels) of the largest image that is allowed.
+        images: encoded, as stored.
+        largest: (height, width) of the largest image that is allowed.
+        kind: of the images.
 
     Returns:
         What `fresh_process` reports (signatures, seconds per image, peak of memory, first-party modules), and the label maps
@@ -213,8 +225,15 @@ def predict_in_fresh_process(
         subprocess.CalledProcessError: the process failed.
         subprocess.TimeoutExpired: the process hung.
     """
-    report, answers = server_process.serve(saved_model, images, (_black_jpeg(*largest), (1, *largest)))
-    return report, [np.array(Image.open(io.BytesIO(answer))) for answer in answers]
+    black = _black_jpeg(*largest, kind.channels) if kind.is_plain else _black_png(*largest, kind)
+    requests = [image_bytes.removeprefix(TENSOR) for image_bytes in images]
+    report, answers = server_process.serve(saved_model, requests, (black, (1, *largest, kind.channels)))
+    return report, [_decode_answer(answer) for answer in answers]
+
+
+def _decode_answer(answer: bytes) -> np.ndarray:
+    stream = io.BytesIO(answer)
+    return np.load(stream) if answer.startswith(fresh_process.NUMPY) else np.array(Image.open(stream))
 
 
 def _black_jpeg(height: int, width: int, channels: int) -> bytes:
@@ -225,6 +244,14 @@ def _black_jpeg(height: int, width: int, channels: int) -> bytes:
     return stream.getvalue()
 
 
+def _black_png(height: int, width: int, kind: PixelKind) -> bytes | None:
+    """A PNG, made row by row; None where no PNG holds such images."""
+    if not takes_bytes(kind.channels, kind.dtype):
+        return None
+    row = bytes(1 + width * kind.channels * np.dtype(kind.dtype).itemsize)
+    return png_file((height, width), kind, (row for _ in range(height)))
+
+
 def _agreement(
     segmentor: keras.Model,
     scale: tuple[int, int] | float,
@@ -233,11 +260,14 @@ def _agreement(
     label_maps: list[np.ndarray],
 ) -> float:
     """Share of pixels on which the Keras model, with the export's options, predicts the same; a wrong size agrees nowhere."""
-    mode = "L" if segmentor.input_shape[-1] == 1 else "RGB"
-    options = {name: manifest[name] for name in ("flips", "rotations", "crf")}
+    kind = PixelKind(segmentor.input_shape[-1], manifest["dtype"])
+    mode = "L" if kind.channels == 1 else "RGB"
+    options = {name: manifest[name] for name in ("flips", "rotations", "crf", "normalization")}
     same = pixels = 0
     for image_bytes, served in zip(images, label_maps, strict=True):
-        image = np.atleast_3d(Image.open(io.BytesIO(image_bytes)).convert(mode))
+        image = decode_image(image_bytes)
+        if kind.is_plain:
+            image = np.atleast_3d(Image.open(io.BytesIO(image_bytes)).convert(mode))
         expected = serving.predict_label_maps(segmentor, scale, image[np.newaxis], **options)[0][0]
         same += int(np.sum(served == expected)) if served.shape == expected.shape else 0
         pixels += expected.size

@@ -10,8 +10,7 @@ import pathlib
 import apache_beam as beam
 
 from kseg.labels import LabelMap
-from kseg.pairs.decoding import JPEG
-from kseg.pairs.image_files import decode_image
+from kseg.pairs.image_files import decode_image, encoding_of
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
@@ -90,8 +89,7 @@ class CountExample(beam.DoFn):
     def process(self, example):
         split, key, image_bytes, label_map_bytes = example
         image, label_map = decode_image(image_bytes), decode_image(label_map_bytes)[..., 0]
-        encoding = "JPEG" if image_bytes.startswith(JPEG) else "PNG"
-        row, counts = count_pair(split, key, image, label_map, self._num_classes, encoding)
+        row, counts = count_pair(split, key, image, label_map, self._num_classes, encoding_of(image_bytes))
         progress.advance()
         for part in (split, TOTAL):
             yield beam.pvalue.TaggedOutput("counts", (part, counts))

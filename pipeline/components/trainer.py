@@ -109,6 +109,8 @@ def trainer(
         image_size=plan["image_size"],
         image_scale=plan.get("image_scale"),
         image_range=plan.get("image_range"),
+        dtype=plan.get("dtype", "uint8"),
+        normalization=plan.get("normalization"),
         flips=config.flips,
         rotations=config.rotations,
         tiles=config.tiles,
@@ -138,7 +140,8 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     split = "validation" if plan["examples"].get("validation") else "train"
     pairs = min(plan["examples"][split], config.validation_pairs or math.inf)
     replicas = strategy.num_replicas_in_sync
-    evaluated = {"split": split, "size": size, "pairs": pairs}
+    levels = {"normalization": plan.get("normalization")}
+    evaluated = {"split": split, "size": size, "pairs": pairs, **levels}
     whole = 1  # images with the pixels of a batch of crops; those that differ in size are validated one by one
     if size:
         whole = batch_size * crop[0] * crop[1] // (size[0] * size[1])
@@ -146,7 +149,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
         pairs = data.evaluation_set(transform, batch_size=1, **evaluated).cardinality().numpy()
     validation_batch = _validation_batch_size(pairs, max(whole, replicas), replicas)
     validation = data.evaluation_set(transform, batch_size=validation_batch, **evaluated)
-    images, label_maps = _overlay_pairs(transform, split, size, crop, plan["examples"][split])
+    images, label_maps = _overlay_pairs(transform, split, size, crop, plan["examples"][split], levels)
 
     # The state of an earlier session, if it was killed.
     best = callbacks.BestCheckpoint(out / BEST, segmentor)
@@ -168,6 +171,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     training = data.training_set(
         transform,
         size=crop,
+        **levels,
         batch_size=batch_size,
         seed=config.seed,
         working_scale=(config.crop_size and size) if size else 1.0,  # stored at their working size
@@ -246,15 +250,18 @@ def _training_size(config, plan) -> tuple[int, int]:
     return tuple(config.crop_size or plan.get("crop_size") or plan["image_size"])
 
 
-def _overlay_pairs(transform, split, size, crop, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """A few of the `count` pairs of the split: images (N, H, W, C) and label maps (N, H, W), uint8.
+def _overlay_pairs(transform, split, size, crop, count: int, levels) -> tuple[np.ndarray, np.ndarray]:
+    """A few of the `count` pairs of the split: images (N, H, W, C) in [0, 255] and label maps (N, H, W), uint8.
 
-    They are evenly spread over the split and of `size`, or, where that is None, crops of a few.
+    They are evenly spread over the split and of `size`, or, where that is None, crops of a few. Images are uint8, or float32
+    where they are normalised.
     """
+    dtype = np.float32 if levels["normalization"] else np.uint8
     if size is None:
         crops = {"size": crop, "working_scale": 1.0, "augment": False, "batch_size": min(NUM_OVERLAYS, count)}
-        (pairs,) = data.training_set(transform, split=split, **crops).take(1)
-        return tuple(np.asarray(part).astype(np.uint8) for part in pairs)
-    pairs = data.evaluation_set(transform, split=split, size=size, batch_size=1)
+        ((images, label_maps),) = data.training_set(transform, split=split, **crops, **levels).take(1)
+        return np.clip(images, 0, 255).astype(dtype), np.asarray(label_maps)
+    pairs = data.evaluation_set(transform, split=split, size=size, batch_size=1, **levels)
     selected = list(itertools.islice(pairs, 0, None, math.ceil(count / NUM_OVERLAYS)))
-    return tuple(np.concatenate([np.asarray(pair[part]) for pair in selected]).astype(np.uint8) for part in (0, 1))
+    images, label_maps = (np.concatenate([np.asarray(pair[part]) for pair in selected]) for part in (0, 1))
+    return np.clip(images, 0, 255).astype(dtype), label_maps

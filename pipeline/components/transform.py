@@ -13,7 +13,8 @@ import shutil
 import apache_beam as beam
 
 from kseg.pairs import class_balance
-from kseg.pairs.image_files import decode_image, encode_png
+from kseg.pairs.channels import PixelKind
+from kseg.pairs.image_files import decode_image, encode_image, encode_png
 from kseg.pairs.resizing import fitted_size, resize_image, resize_label_map, working_size
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
@@ -43,8 +44,9 @@ def transform(
 
     `plan.json` holds `image_size` (height, width) that images are fitted into or, where that is null, `image_scale`, the factor
     on their own sides, and `crop_size` (height, width), what training sees of these unless trainer.crop_size says otherwise;
-    `channels`, `image_range` of 16-bit images, `num_classes`, `class_weights` (K,) and `examples` (pairs per split).
-    `labels.json` is copied from the examples; `anomalies.json` holds warnings about the size, as that of example_validator.
+    `channels`, `dtype`, `normalization` (None, or `mean` and `deviation` of each channel), `image_range` of 16-bit images,
+    `num_classes`, `class_weights` (K,) and `examples` (pairs per split). `labels.json` is copied from the examples;
+    `anomalies.json` holds warnings about the size, as that of example_validator.
 
     Args:
         out: folder to write to.
@@ -67,6 +69,8 @@ def transform(
         "image_scale": config.image_scale,
         "crop_size": _crop_size(config.image_scale, counts) if config.image_scale else None,
         "channels": counts["channels"],
+        "dtype": counts.get("dtype", "uint8"),
+        "normalization": normalization(counts),
         "image_range": found.get("image_range"),
         "num_classes": len(counts["class_pixels"]),
         "class_weights": class_weights(config.class_weights, counts),
@@ -84,7 +88,8 @@ def transform(
     what = (
         f"fitted into {image_size[1]}x{image_size[0]}" if image_size else f"at {config.image_scale:g} of their own size"
     )
-    prepared.write_metadata(out, plan["channels"], f"Image and mask pairs {what}.")
+    kind = PixelKind(plan["channels"], plan["dtype"])
+    prepared.write_metadata(out, kind, f"Image and mask pairs {what}.")
     shutil.copyfile(examples / "labels.json", out / "labels.json")
     write_json(out / "plan.json", plan, allow_nan=False)
     narrow = [dataclasses.asdict(anomaly) for anomaly in check_working_size(found["splits"], scale)]
@@ -103,6 +108,18 @@ def _crop_size(factor: float, counts: dict) -> tuple[int, int]:
     """The median height and width of the training split at `factor`, each at most CROP_SIDE."""
     median = working_size(counts["height"]["median"], counts["width"]["median"], factor)
     return tuple(min(side, CROP_SIDE) for side in median)
+
+
+def normalization(counts: dict) -> dict[str, list[float]] | None:
+    """By what images are normalised to the range of 8-bit images, see `kseg.data.levels`; None if they have 8 bits.
+
+    Args:
+        counts: statistics of the training split.
+    """
+    if counts.get("dtype", "uint8") == "uint8":
+        return None
+    deviations = [deviation or 1.0 for deviation in counts["channel_deviation"]]  # 0 where a channel is constant
+    return {"mean": counts["channel_mean"], "deviation": deviations}
 
 
 def class_weights(rule: str, counts: dict) -> list[float]:
@@ -133,7 +150,7 @@ class FitExample(beam.DoFn):
         image, label_map = decode_image(image_bytes), decode_image(label_map_bytes)[..., 0]
         size = working_size(*label_map.shape, self._working_scale)
         if size != label_map.shape:
-            image_bytes = encode_png(resize_image(image, size))
+            image_bytes = encode_image(resize_image(image, size))
             label_map_bytes = encode_png(resize_label_map(label_map, size))
         progress.advance()
         yield split, key, image_bytes, label_map_bytes

@@ -17,8 +17,10 @@ from PIL import Image
 
 from kseg import metrics
 from kseg.labels import VOID
+from kseg.pairs.channels import TENSOR
 from kseg.pairs.image_files import decode_image
 from kseg.pairs.resizing import working_size
+from kseg.pictures import picture_of
 from kseg.postprocess.superpixels import merge_by_colour, oracle_labels, slic
 from pipeline.engine import progress
 from pipeline.evaluation.image_scores import ScoredImages
@@ -75,7 +77,8 @@ class PredictPairs(beam.DoFn):
 
     Args:
         saved_model: folder of the export; loaded once per worker process, whatever its number of threads.
-        signature: one of "serve_bytes", which receives the stored bytes, or "serving_default", which receives pixels.
+        signature: one of "serve_bytes", which receives the stored bytes, or "serving_default", which receives pixels; a model
+            that takes no bytes receives pixels for both.
         refinement: settings of `pipeline.predict`, which then replace the signature; None: no refinement.
     """
 
@@ -103,6 +106,9 @@ class PredictPairs(beam.DoFn):
         return predict(images)
 
     def _predict_bytes(self, images):
+        if any(image_bytes.startswith(TENSOR) for image_bytes in images):  # no PNG holds them
+            yield from ((label_map, None) for label_map, _ in self._predict_pixels(images))
+            return
         for png in serve(self._model.signatures["serve_bytes"], images):
             yield decode_label_map(png), None
 
@@ -182,7 +188,7 @@ class OracleCounts(beam.DoFn):
 
     def process(self, pairs):
         for pair in pairs:
-            image = decode_image(pair[1])
+            image = picture_of(decode_image(pair[1]))
             regions = slic(image, num_superpixels=self._superpixels)
             if self._merged:
                 regions = merge_by_colour(image, regions, threshold=MERGE_THRESHOLD)
@@ -249,12 +255,18 @@ def traits(image: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """The properties by which images are sliced.
 
     Args:
-        image: (H, W, C), uint8.
+        image: (H, W, C).
         truth: (H, W), class ids, 255 where void.
 
     Returns:
-        "size" in pixels, mean "brightness" in 0..255, and the number of "classes" in the mask.
+        "size" in pixels, mean "brightness" in 0..255, and the number of "classes" in the mask. Of an image that is not
+        8-bit grey or RGB, "brightness" is the mean of all its values.
     """
-    grey = np.asarray(Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).convert("L"))
+    if image.dtype == np.uint8 and image.shape[-1] in (1, 3):
+        brightness = np.asarray(
+            Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).convert("L")
+        ).mean()
+    else:
+        brightness = image.mean(dtype=np.float64)
     classes = np.unique(truth[truth != VOID])
-    return {"size": truth.size, "brightness": float(grey.mean()), "classes": len(classes)}
+    return {"size": truth.size, "brightness": float(brightness), "classes": len(classes)}

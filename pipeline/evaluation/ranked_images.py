@@ -15,6 +15,8 @@ import apache_beam as beam
 import numpy as np
 from PIL import Image
 
+from kseg.pairs.image_files import decode_image, encode_png
+from kseg.pictures import picture_of
 from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.evaluation.pair_counts import PredictPairs
 from pipeline.examples.collecting import Collect, read_collected
@@ -65,7 +67,9 @@ def rank_images(images: ScoredImages) -> list[RankedImage]:
 def save_ranked_images(
     out: pathlib.Path, ranked: list[RankedImage], model: pathlib.Path, examples: pathlib.Path, split: str, beam_options
 ):
-    """Writes `image` (the stored bytes), `truth.png` and `prediction.png` (class ids) of each image.
+    """Writes `image`, `truth.png` and `prediction.png` (class ids) of each image.
+
+    `image` holds the stored bytes, or a picture of them where they are not 8-bit grey or RGB.
 
     Args:
         out: artifact of the evaluator; the files go to `out/ranked_images/<name>/`.
@@ -97,6 +101,9 @@ class _PredictFiles(PredictPairs):
     def process(self, pair):
         key, image_bytes, label_map_bytes = pair
         ((label_map, _),) = self.predict([image_bytes])
+        image = decode_image(image_bytes)
+        picture = picture_of(image)
+        image_bytes = image_bytes if picture is image else encode_png(picture)
         stream = io.BytesIO()
         Image.fromarray(label_map).save(stream, "PNG")
         files = {"image": image_bytes, "truth.png": label_map_bytes, "prediction.png": stream.getvalue()}

@@ -1,18 +1,22 @@
 """A prepared data set on disk: a TFDS directory of TFRecord shards, written and described without TensorFlow.
 
-`tfds.builder_from_directory` reads it in a script that knows nothing of kseg: features `image` (uint8, encoded as JPEG or PNG),
-`label_map` (uint8 class ids as PNG, 255 where void) and `key`; splits among train, validation and test. Records are
-`tf.train.Example` messages, whose type is declared here. TFDS is imported only by `write_metadata`, TensorFlow never.
+`tfds.builder_from_directory` reads it in a script that knows nothing of kseg: features `image` (encoded as JPEG or PNG, or a
+tensor where PNG cannot hold it), `label_map` (uint8 class ids as PNG, 255 where void) and `key`; splits among train, validation
+and test. Records are `tf.train.Example` messages, whose type is declared here. TFDS is imported only by `write_metadata`,
+TensorFlow never.
 """
 
 from __future__ import annotations
 
 import pathlib
 import struct
+import zlib
 
 import google_crc32c
+import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
+from kseg.pairs.channels import TENSOR, PixelKind, decode_tensor, encode_pixels
 from pipeline.engine.files import read_json
 
 NAME = "pairs"
@@ -21,9 +25,11 @@ NAME = "pairs"
 _EXAMPLE = """
 name: "example.proto"  package: "tensorflow"  syntax: "proto3"
 message_type { name: "BytesList" field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_BYTES } }
+message_type { name: "Int64List" field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_INT64 } }
 message_type {
   name: "Feature"
   field { name: "bytes_list" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".tensorflow.BytesList" }
+  field { name: "int64_list" number: 3 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".tensorflow.Int64List" }
 }
 message_type {
   name: "Features"
@@ -61,7 +67,16 @@ def to_record(key: str, image_bytes: bytes, label_map_bytes: bytes) -> bytes:
         label_map_bytes: PNG of class ids.
     """
     example = _Example()
-    for name, value in (("key", key.encode()), ("image", image_bytes), ("label_map", label_map_bytes)):
+    values = {"key": key.encode(), "label_map": label_map_bytes}
+    if image_bytes.startswith(
+        TENSOR
+    ):  # as tfds.features.Tensor with the encoding "zlib", and its dtype so that `from_record` knows
+        pixels = decode_tensor(image_bytes)
+        example.features.feature["image/shape"].int64_list.value.extend(pixels.shape)
+        values |= {"image/value": zlib.compress(pixels.tobytes()), "dtype": pixels.dtype.name.encode()}
+    else:
+        values["image"] = image_bytes
+    for name, value in values.items():
         example.features.feature[name].bytes_list.value.append(value)
     return example.SerializeToString(deterministic=True)  # otherwise a protobuf map has no fixed order
 
@@ -69,8 +84,11 @@ def to_record(key: str, image_bytes: bytes, label_map_bytes: bytes) -> bytes:
 def from_record(record: bytes) -> tuple[str, bytes, bytes]:
     """The inverse of `to_record`: key, image_bytes, label_map_bytes."""
     feature = _Example.FromString(record).features.feature
-    key, image_bytes, label_map_bytes = (feature[name].bytes_list.value[0] for name in ("key", "image", "label_map"))
-    return key.decode(), image_bytes, label_map_bytes
+    values = {name: feature[name].bytes_list.value[0] for name in feature if name != "image/shape"}
+    if "image/value" in values:
+        pixels = np.frombuffer(zlib.decompress(values["image/value"]), values["dtype"].decode())
+        values["image"] = encode_pixels(pixels.reshape(feature["image/shape"].int64_list.value))
+    return values["key"].decode(), values["image"], values["label_map"]
 
 
 def shard_count(examples: int, examples_per_shard: int) -> int:
@@ -97,12 +115,12 @@ def _checksum(data: bytes) -> bytes:
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def write_metadata(directory: pathlib.Path, channels: int, description: str):
+def write_metadata(directory: pathlib.Path, kind: PixelKind, description: str):
     """Turns a folder of shards into a TFDS directory: adds dataset_info.json and features.json, removes empty splits.
 
     Args:
         directory: the folder of shards.
-        channels: of the images, 1 or 3.
+        kind: of the images.
         description: for `builder.info`.
     """
     import tensorflow_datasets as tfds  # takes 0.5 s; does not import TensorFlow
@@ -117,9 +135,17 @@ def write_metadata(directory: pathlib.Path, channels: int, description: str):
         else:
             for path in shard_paths(directory)[split]:
                 path.unlink()
-    image = tfds.features.Image(shape=(None, None, channels), doc="8-bit grey or RGB, JPEG or PNG")
+    shape, dtype = (None, None, kind.channels), np.dtype(kind.dtype).type
+    if kind.is_plain:
+        image = tfds.features.Image(shape=shape, doc="8-bit grey or RGB, JPEG or PNG")
+    elif kind.is_png:
+        image = tfds.features.Image(shape=shape, dtype=dtype, encoding_format="png", doc=f"{kind}, PNG")
+    else:
+        image = tfds.features.Tensor(shape=shape, dtype=dtype, encoding="zlib", doc=str(kind))
     label_map = tfds.features.Image(shape=(None, None, 1), encoding_format="png", doc="class ids; 255 is void")
     features = {"image": image, "label_map": label_map, "key": tfds.features.Text(doc="unique within a split")}
+    if not kind.is_png:
+        features["dtype"] = tfds.features.Text(doc="of the image")
     tfds.folder_dataset.write_metadata(
         data_dir=directory,
         features=tfds.features.FeaturesDict(features),

@@ -14,6 +14,7 @@ import math
 import numpy as np
 from PIL import Image
 
+from kseg.pictures import picture_of
 from pipeline.validation.anomalies import Anomaly
 
 GRID = 128  # pixels
@@ -57,9 +58,10 @@ def outline(image: np.ndarray, label_map: np.ndarray) -> Outline:
     """Reduces a pair.
 
     Args:
-        image: (H, W, C), uint8.
+        image: (H, W, C).
         label_map: ids (H, W), uint8.
     """
+    image = picture_of(image)
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("L")
     grey = np.asarray(picture.resize((GRID, GRID), Image.Resampling.BOX), np.float32)
     ids = np.asarray(Image.fromarray(label_map).resize((GRID, GRID), Image.Resampling.NEAREST))

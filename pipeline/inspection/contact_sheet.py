@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from kseg.labels import VOID, LabelMap
+from kseg.pictures import picture_of
 from kseg.plots.contact_sheets import Panels, arrange, panel_size
 from kseg.plots.overlays import PAPER, legend
 
@@ -20,7 +21,7 @@ VOID_MARK = (1, 2, 3)  # in a legend, until the checks are drawn there
 
 
 class Shown(typing.NamedTuple):
-    """A pair to draw: its name, image (H, W, C), uint8, and label map (H, W) of ids, uint8, 255 where void."""
+    """A pair to draw: its name, image (H, W, C) and label map (H, W) of ids, uint8, 255 where void."""
 
     name: str
     image: np.ndarray
@@ -66,7 +67,8 @@ def draw_sheet(pairs: list[Shown], labels: LabelMap, title: str) -> Image.Image:
 def draw_panels(pair: Shown, labels: LabelMap) -> tuple[Image.Image, Image.Image]:
     """The image with the outlines of its mask, and the mask in the colours of its classes, both of one size."""
     size = panel_size(*pair.label_map.shape)
-    picture = Image.fromarray(pair.image[..., 0] if pair.image.shape[-1] == 1 else pair.image).convert("RGB")
+    image = picture_of(pair.image)
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")
     smooth = Image.Resampling.BOX if size[0] < pair.label_map.shape[1] else Image.Resampling.NEAREST
     image = np.array(picture.resize(size, smooth))
     ids = np.asarray(Image.fromarray(pair.label_map).resize(size, Image.Resampling.NEAREST))

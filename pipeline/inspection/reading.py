@@ -13,8 +13,7 @@ import time
 
 import numpy as np
 
-from kseg.pairs.decoding import JPEG
-from kseg.pairs.image_files import decode_image
+from kseg.pairs.image_files import decode_image, encoding_of
 from kseg.pairs.listing import Pair
 from pipeline.examples.sources.source import Source
 from pipeline.inspection.alignment import Outline, outline
@@ -161,7 +160,7 @@ def read_element(source: Source, position: int, element) -> ReadPair:
             found |= {
                 "image": decode_image(image_bytes),
                 "label_map": decode_image(label_map_bytes)[..., 0],
-                "encoding": "JPEG" if image_bytes.startswith(JPEG) else "PNG",
+                "encoding": encoding_of(image_bytes),
                 "split": split,
                 "key": key,
             }

@@ -18,6 +18,7 @@ from PIL import Image
 
 from kseg import plots
 from kseg.labels import LabelMap
+from kseg.pictures import picture_of
 from kseg.postprocess.regions import clean_label_map, find_regions
 from pipeline.engine.files import write_bytes
 from pipeline.prediction import each_picture, labeller, region_files, tables
@@ -98,7 +99,7 @@ class LabelPicture:
         picture.putpalette(self._labels.palette().tobytes())
         write_bytes(picture_path(self._output, LABEL_MAPS, key, ".png"), _encode(picture, "PNG"))
         if self._options.overlays:
-            overlay = plots.overlay(image, label_map, self._labels)
+            overlay = plots.overlay(picture_of(image), label_map, self._labels)
             write_bytes(picture_path(self._output, OVERLAYS, key, ".jpg"), _encode(overlay, "JPEG", quality=90))
         pixels = np.bincount(label_map.ravel(), minlength=self._labels.num_classes).tolist()
         record |= {"height": label_map.shape[0], "width": label_map.shape[1], "pixels": pixels}

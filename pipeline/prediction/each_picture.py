@@ -18,7 +18,7 @@ from apache_beam.utils import shared
 from kseg.inference import TooManyPixels
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.image_files import decode_image, prepare_image
-from kseg.pairs.sides import read_file
+from kseg.pairs.other_formats import side_of
 from kseg.serving.manifest import read_manifest
 from pipeline.engine import progress
 from pipeline.engine.files import scratch_folder
@@ -81,7 +81,8 @@ class WorkOnPicture(beam.DoFn):
 
     def setup(self):
         self._channels = read_channels(self._model)
-        self._image_range = read_manifest(self._model)["image_range"]
+        manifest = read_manifest(self._model)
+        self._reading = {name: manifest[name] for name in ("image_range", "dtype")}
         self._work = self._handle.acquire(self._build)
 
     def process(self, names):
@@ -114,26 +115,30 @@ class WorkOnPicture(beam.DoFn):
 
     def _read(self, source) -> np.ndarray:
         """The picture (H, W, C), uint8, with the channels that the model takes."""
-        return read_picture(source, self._channels, self._max_pixels, self._image_range)
+        return read_picture(source, self._channels, self._max_pixels, **self._reading)
 
 
-def read_picture(source: pathlib.Path, channels: int, max_pixels: int, image_range: int | None) -> np.ndarray:
+def read_picture(
+    source: pathlib.Path, channels: int, max_pixels: int, image_range: int | None, dtype: str = "uint8"
+) -> np.ndarray:
     """Reads a picture as example_gen does.
 
     Args:
         source: path of the file.
-        channels: C, 1 or 3.
+        channels: C.
         max_pixels: size limit.
         image_range: sample of 16-bit images that becomes 255; None: 65535.
+        dtype: that the model takes.
 
     Returns:
-        Image (H, W, C), uint8.
+        Image (H, W, C), of that type.
 
     Raises:
         PairError: the file is no picture, a damaged or a too large one.
         OSError: it cannot be read.
     """
-    stored, _, _ = prepare_image(read_file(source, max_pixels), channels, printable(source), max_pixels, image_range)
+    data = side_of(source).read(max_pixels)
+    stored, _, _ = prepare_image(data, channels, printable(source), max_pixels, image_range, dtype)
     return decode_image(stored)
 
 

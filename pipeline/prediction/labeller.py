@@ -14,11 +14,12 @@ from collections.abc import Callable
 import numpy as np
 
 from kseg import inference
+from kseg.pictures import picture_of
 from kseg.postprocess import superpixels
 
 
 def build_labeller(models: list[pathlib.Path], options) -> Callable[[np.ndarray], np.ndarray]:
-    """Loads models; returns a function from an image (H, W, C), uint8, to its label map (H, W), uint8.
+    """Loads models; returns a function from an image (H, W, C) to its label map (H, W), uint8.
 
     Args:
         models: folders of SavedModels of the same classes.
@@ -29,7 +30,9 @@ def build_labeller(models: list[pathlib.Path], options) -> Callable[[np.ndarray]
         return label
 
     def label_by_vote(image):
-        return superpixels.majority_vote(label(image), superpixels.slic(image, num_superpixels=options.superpixels))
+        return superpixels.majority_vote(
+            label(image), superpixels.slic(picture_of(image), num_superpixels=options.superpixels)
+        )
 
     return label_by_vote
 

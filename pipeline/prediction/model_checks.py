@@ -24,6 +24,10 @@ def check_models(models: list[pathlib.Path]):
     if len(set(channels.values())) > 1:
         listed = ", ".join(f"{number} [{model}]" for model, number in channels.items())
         raise ValueError(f"Models must take the same channels to be averaged. Received: {listed}.")
+    dtypes = {model: read_manifest(model)["dtype"] for model in models}
+    if len(set(dtypes.values())) > 1:
+        listed = ", ".join(f"{dtype} [{model}]" for model, dtype in dtypes.items())
+        raise ValueError(f"Models to be averaged must take images of one type. Received: {listed}.")
     ranges = {model: read_manifest(model)["image_range"] for model in models}
     if len(set(ranges.values())) > 1:
         listed = ", ".join(f"{number or 65535} [{model}]" for model, number in ranges.items())

@@ -19,7 +19,9 @@ from pipeline.engine.files import read_json, write_json
 from pipeline.prediction.picture_records import FOLDER, file_stem
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
-"""Suffixes that are taken from a folder; files that a pattern or a path names may have any."""
+OTHER_SUFFIXES = (".tif", ".tiff", ".npy")
+"""Suffixes that are taken from a folder, the others where it has none of SUFFIXES; files that a pattern or a path names may have
+any."""
 
 RESULT_FOLDERS = ("label_maps", "overlays", "sheets")
 """Folders in the output that hold pictures."""
@@ -45,7 +47,8 @@ def picture_files(inputs: list[str], output: pathlib.Path) -> list[PictureFile]:
     """The pictures that patterns, folders and paths name, sorted by key.
 
     Args:
-        inputs: patterns such as "photos/**/*.jpg", folders, whose JPEG and PNG files are taken, or files.
+        inputs: patterns such as "photos/**/*.jpg", folders, whose JPEG and PNG files are taken, or where there are
+            none the TIFF and .npy files, or files.
         output: folder to write below.
 
     Raises:
@@ -139,7 +142,8 @@ def _match(text: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
         return path.parent, [path]
     if path.is_dir():
         files = (pathlib.Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-        return path, [file for file in files if file.suffix.lower() in SUFFIXES]
+        files = [file for file in files if file.suffix.lower() in (*SUFFIXES, *OTHER_SUFFIXES)]
+        return path, [file for file in files if file.suffix.lower() in SUFFIXES] or files
     fixed = [
         part for part in path.parts[: next(i for i, part in enumerate((*path.parts, "*")) if glob.has_magic(part))]
     ]

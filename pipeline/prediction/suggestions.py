@@ -19,6 +19,7 @@ from PIL import Image
 from kseg import inference
 from kseg.labels import LabelMap
 from kseg.pairs.resizing import resize_image
+from kseg.pictures import picture_of
 from kseg.plots.contact_sheets import Panels, arrange, panel_size
 from kseg.plots.heat_maps import heat_map, heat_scale
 from kseg.serving.manifest import read_manifest
@@ -203,12 +204,14 @@ def _write(file: pathlib.Path, file_format: str, rows: list[dict]):
 def _write_sheet(file: pathlib.Path, rows: list[dict], pictures: list[pathlib.Path], models, max_pixels: int):
     """Draws the first suggestions next to maps of the entropy of their pixels, which the models predict once more."""
     measure_image, channels = build_measure(models), read_channels(models[0])
-    image_range = read_manifest(models[0])["image_range"]
+    manifest = read_manifest(models[0])
+    reading = {name: manifest[name] for name in ("image_range", "dtype")}
     images, maps = [], []
     for path in pictures:
-        image = each_picture.read_picture(path, channels, max_pixels, image_range)
+        image = each_picture.read_picture(path, channels, max_pixels, **reading)
         size = panel_size(*image.shape[:2])
-        picture = Image.fromarray(image[..., 0] if channels == 1 else image).convert("RGB")
+        shown = picture_of(image)
+        picture = Image.fromarray(shown[..., 0] if shown.shape[-1] == 1 else shown).convert("RGB")
         images.append(picture.resize(size, Image.Resampling.BOX))
         entropy = Image.fromarray(measure_image(image).entropy)
         maps.append(np.asarray(entropy.resize(size, Image.Resampling.BOX)))

@@ -2,16 +2,17 @@
 
 It stands for a server that has TensorFlow and nothing of ours: every import of kseg or pipeline is refused, however they are
 installed. It loads the SavedModel as TensorFlow Serving does, the graph with the tag "serve" into a session without Python
-objects, sends each file of the folder REQUESTS (an encoded image) through `serve_bytes`, and writes to the folder ANSWERS one PNG
-per request and `answers.json`: the signatures, seconds per image (None without requests), the peak memory of the process in
-bytes, and the first-party modules that are imported at the end. The file LARGEST among the requests, if it is there, is the
-largest that the model allows; SHAPE, such as 1x7071x7071x3 or nothing, is that of the largest image for `serving_default`.
-Neither counts for the seconds; both do for the memory. A request that is refused ends the process. TensorFlow, its numpy and the
-standard library only.
+objects, sends each file of the folder REQUESTS through `serve_bytes`, if it is an encoded image, or `serving_default`, if it is
+an array of numpy's (H, W, C), and writes to the folder ANSWERS one PNG or array per request and `answers.json`: the signatures,
+seconds per image (None without requests), the peak memory of the process in bytes, and the first-party modules that are
+imported at the end. The file LARGEST among the requests, if it is there, is the largest that the model allows; SHAPE, such as
+1x7071x7071x3 or nothing, is that of the largest image for `serving_default`. Neither counts for the seconds; both do for the
+memory. A request that is refused ends the process. TensorFlow, its numpy and the standard library only.
 """
 
 import gc
 import importlib.abc
+import io
 import json
 import pathlib
 import sys
@@ -19,6 +20,7 @@ import time
 
 FIRST_PARTY = ("kseg", "pipeline")
 LARGEST = "largest"
+NUMPY = b"\x93NUMPY"  # first bytes of an array
 
 
 class Refuse(importlib.abc.MetaPathFinder):
@@ -50,17 +52,25 @@ def main(saved_model: str, requests: str, answers: str, shape: str):
         described = {name: describe(signatures[name]) for name in sorted(signatures) if not name.startswith("__")}
         seconds = []
         for request in sorted(path for path in pathlib.Path(requests).iterdir() if path.name != LARGEST):
-            feed = {"image_bytes": [request.read_bytes()]}
-            answer(session, signatures["serve_bytes"], feed)  # the first call of a shape also plans the computation
+            data, name, signature = request.read_bytes(), "label_map_bytes", signatures.get("serve_bytes")
+            feed = {"image_bytes": [data]}
+            if data.startswith(NUMPY):
+                name, signature = "label_map", signatures["serving_default"]
+                feed = {"image": np.load(io.BytesIO(data), allow_pickle=False)[np.newaxis]}
+            answer(session, signature, feed)  # the first call of a shape also plans the computation
             start = time.perf_counter()
-            label_map = answer(session, signatures["serve_bytes"], feed)["label_map_bytes"][0]
+            label_map = answer(session, signature, feed)[name][0]
             seconds.append(time.perf_counter() - start)
-            pathlib.Path(answers, f"{request.name}.png").write_bytes(label_map)
+            if name == "label_map":
+                np.save(pathlib.Path(answers, f"{request.name}.npy"), label_map)
+            else:
+                pathlib.Path(answers, f"{request.name}.png").write_bytes(label_map)
         largest = pathlib.Path(requests, LARGEST)
         if largest.exists():
             answer(session, signatures["serve_bytes"], {"image_bytes": [largest.read_bytes()]})
         if shape and "serving_default" in signatures:
-            image = np.zeros(tuple(map(int, shape.split("x"))), np.uint8)
+            dtype = tf.as_dtype(signatures["serving_default"].inputs["image"].dtype)
+            image = np.zeros(tuple(map(int, shape.split("x"))), dtype.as_numpy_dtype)
             answer(session, signatures["serving_default"], {"image": image})
     result = {
         "signatures": described,

@@ -24,18 +24,20 @@ FAILURES = (subprocess.CalledProcessError, subprocess.TimeoutExpired)
 
 
 def serve(
-    saved_model: pathlib.Path, requests: list[bytes], largest: tuple[bytes, tuple[int, ...]] | None = None
+    saved_model: pathlib.Path, requests: list[bytes], largest: tuple[bytes | None, tuple[int, ...]] | None = None
 ) -> tuple[dict, list[bytes]]:
     """Loads a model in a process without kseg, and sends it images.
 
     Args:
         saved_model: folder of the model.
-        requests: encoded images; none: the model is loaded, its variables included, and asked nothing.
-        largest: the largest image that the model allows, encoded and as the shape of an array, sent last for the peak of memory;
-            None: it is not sent.
+        requests: encoded images, or files of numpy's with their pixels; none: the model is loaded, its variables included, and
+            asked nothing.
+        largest: the largest image that the model allows, encoded, or None where no encoded image is sent, and as the shape of an
+            array, sent last for the peak of memory; None: it is not sent.
 
     Returns:
-        What `fresh_process` reports (signatures, seconds per image, peak of memory, first-party modules), and a PNG for each.
+        What `fresh_process` reports (signatures, seconds per image, peak of memory, first-party modules), and a PNG for each, or
+        a file of numpy's for each that is one.
 
     Raises:
         subprocess.CalledProcessError: the process failed.
@@ -50,7 +52,8 @@ def serve(
             (folders["requests"] / f"{number:04}").write_bytes(image_bytes)
         shape = ""
         if largest:
-            (folders["requests"] / fresh_process.LARGEST).write_bytes(largest[0])
+            if largest[0] is not None:
+                (folders["requests"] / fresh_process.LARGEST).write_bytes(largest[0])
             shape = "x".join(map(str, largest[1]))
         command = [sys.executable, "-I", script, saved_model.resolve(), folders["requests"], folders["answers"], shape]
         # Without GPUs: this process may already hold all their memory.
@@ -58,7 +61,7 @@ def serve(
         subprocess.run(
             command, cwd=folders["empty"], env=environment, check=True, capture_output=True, text=True, timeout=TIMEOUT
         )
-        answers = [path.read_bytes() for path in sorted(folders["answers"].glob("*.png"))]
+        answers = [path.read_bytes() for path in sorted(folders["answers"].glob("*.[pn][np][gy]"))]
         return read_json(folders["answers"] / "answers.json"), answers
 
 

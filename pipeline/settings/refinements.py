@@ -55,16 +55,22 @@ def check_name(name: str):
 
 
 def check_unrefined(model: pathlib.Path, cure: str):
-    """Refuses a SavedModel that contains DenseCRF.
+    """Refuses a SavedModel that contains DenseCRF, or whose images have no colours that DenseCRF outside of it could compare.
 
     Args:
         model: folder of the SavedModel.
         cure: what to do instead, for the message.
 
     Raises:
-        ValueError: the model contains DenseCRF.
+        ValueError: the model contains DenseCRF, or takes numbers that are not uint8.
     """
-    crf = read_manifest(model)["crf"]
+    manifest = read_manifest(model)
+    if manifest["dtype"] != "uint8":
+        raise ValueError(
+            f"DenseCRF compares levels of 8 bits. Received: {model}, which takes images of {manifest['dtype']}. {cure} Export it "
+            "with DenseCRF inside, by trainer.crf, where images are normalised."
+        )
+    crf = manifest["crf"]
     if crf is not None:
         raise ValueError(
             f"A model must not be refined twice. Received: {model}, which was exported with crf={crf}. {cure}"

@@ -12,6 +12,8 @@ import hashlib
 import numpy as np
 from PIL import Image
 
+from kseg.pictures import picture_of
+
 GRID = 8
 COMPARISONS = 2**22  # at a time
 EXCLUDED = 255  # in a matrix of differing bits
@@ -25,12 +27,13 @@ def pixel_digest(pixels: np.ndarray) -> str:
 
 
 def perceptual_hash(image: np.ndarray) -> str:
-    """The perceptual hash of an image (H, W, C), uint8, as 32 hexadecimal digits.
+    """The perceptual hash of an image (H, W, C), or of its picture, as 32 hexadecimal digits.
 
     Example:
         >>> perceptual_hash(np.zeros((4, 4, 1), np.uint8)) == 32 * "0"  # no difference is positive
         True
     """
+    image = picture_of(image)
     grey = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("L")
     across = np.asarray(grey.resize((GRID + 1, GRID), Image.Resampling.BOX), np.int16)
     down = np.asarray(grey.resize((GRID, GRID + 1), Image.Resampling.BOX), np.int16)

@@ -1,7 +1,8 @@
 """The schema of a data set: a JSON file that people read, edit and freeze, and that later data must match.
 
     {"classes": [{"id": 0, "name": "road", "colour": [128, 64, 128], "value": 0}, ...],
-     "ignore_value": 255, "channels": 3, "image_range": null, "formats": ["JPEG", "PNG"], "splits": ["train", "validation"],
+     "ignore_value": 255, "channels": 3, "dtype": "uint8", "image_range": null, "formats": ["JPEG", "PNG"],
+     "splits": ["train", "validation"],
      "height": {"min": 360, "max": 360}, "width": {"min": 480, "max": 480}, "void_share": {"max": 0.1}}
 
 `image_range` is the sample of 16-bit images that becomes 255; null where there are none, or where that is 65535. `value` is the
@@ -19,7 +20,9 @@ from kseg._suggestions import did_you_mean
 from kseg.labels import LabelMap
 from pipeline.engine.files import read_json
 
-KEYS = ("classes", "ignore_value", "channels", "image_range", "formats", "splits", "height", "width", "void_share")
+KEYS = (
+    "classes", "ignore_value", "channels", "dtype", "image_range", "formats", "splits", "height", "width", "void_share",
+)  # fmt: skip
 VOID_STEP = 0.05
 """The inferred limit is the next multiple: a round number, with room for the next batch of masks."""
 
@@ -37,6 +40,7 @@ def infer_schema(statistics: dict, labels: LabelMap) -> dict:
         "classes": class_rows(labels),
         "ignore_value": labels.ignore_value,
         "channels": total["channels"],
+        "dtype": total.get("dtype", "uint8"),
         "image_range": statistics.get("image_range"),
         "formats": list(total["formats"]),
         "splits": list(statistics["splits"]),
@@ -99,6 +103,8 @@ def _is_valid(key, value) -> bool:
         )
     if key in ("formats", "splits"):
         return isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if key == "dtype":
+        return isinstance(value, str)
     return _is_number(value) or (key in ("ignore_value", "image_range") and value is None)
 
 
@@ -151,6 +157,8 @@ def _class_violations(schema, labels):
 def _split_violations(schema, split):
     if "channels" in schema and split["channels"] != schema["channels"]:
         yield f"`channels` {schema['channels']}", f"{split['channels']}"
+    if "dtype" in schema and split.get("dtype", "uint8") != schema["dtype"]:
+        yield f"`dtype` {schema['dtype']}", split.get("dtype", "uint8")
     if "formats" in schema and not split["formats"].keys() <= set(schema["formats"]):
         yield f"`formats` {', '.join(schema['formats'])}", _join(split["formats"])
     for side in ("height", "width"):

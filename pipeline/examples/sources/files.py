@@ -12,10 +12,10 @@ import apache_beam as beam
 
 from kseg.labels import LabelMap
 from kseg.pairs.class_table import MaskScan, scan_masks
-from kseg.pairs.conventions import find_conventions
+from kseg.pairs.conventions import find_conventions, find_pixel_kind
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.folder_files import boundary_of
-from kseg.pairs.image_folder import count_channels, read_pair, recognise_pairs
+from kseg.pairs.image_folder import read_pair, recognise_pairs
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Listing, Pair
@@ -39,22 +39,23 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
     found = _recognise(root, config, classes)
     listing = found.listing
     labels, table = _read_classes(root, found, config, classes, boundary)
-    channels = count_channels(listing.pairs)
+    kind = find_pixel_kind(listing.pairs, config.max_pixels)
     conventions = find_conventions(
         listing.pairs,
         labels,
         mask_reading=config.mask_reading,
         image_range=config.image_range,
+        kind=kind,
         max_pixels=config.max_pixels,
     )
     faulty = [fault.pair for fault in listing.faults if all(map(boundary.contains, fault.pair.files))]
     every = [*faulty, *listing.pairs]
     return Source(
         labels=labels,
-        channels=channels,
+        channels=kind.channels,
         counts=dict(collections.Counter(pair.split for pair in listing.pairs)),
         elements=Elements(listing.pairs, _shared_place if any(map(_shared_place, listing.pairs)) else None),
-        reader=_ReadFiles(labels, channels, config.max_pixels, conventions),
+        reader=_ReadFiles(labels, kind.channels, config.max_pixels, conventions),
         faults=tuple(_row(fault.pair, fault.error) for fault in listing.faults),
         sides={(pair.split, printable(pair.key)): (pair.image, pair.mask) for pair in every},
         unused_masks=tuple(map(printable, listing.unused_masks)),

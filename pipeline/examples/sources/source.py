@@ -26,7 +26,7 @@ class Source:
 
     Attributes:
         labels: the classes.
-        channels: of every image, 1 or 3.
+        channels: of every image.
         counts: pairs of each split before any is quarantined; the expected number where a hash assigns the splits.
         elements: transform from nothing to the elements that `reader` reads; its method `stream` yields them without Beam.
         reader: DoFn from one element to (split, key, image_bytes, label_map_bytes), with two tagged outputs: "reencoded"

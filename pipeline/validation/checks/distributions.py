@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from kseg.pairs.channels import PixelKind
 from pipeline.validation.anomalies import Anomaly
 from pipeline.validation.histograms import describe_shifts, jensen_shannon_distance
 
@@ -81,6 +82,15 @@ def check_drift(statistics: dict, previous: dict | None, max_drift: float):
             "Inform the users of the model, or choose another --name.",
         )
         return
+    kinds = [PixelKind(of["channels"], of.get("dtype", "uint8")) for of in (statistics["all"], previous["all"])]
+    if kinds[0] != kinds[1]:
+        yield Anomaly(
+            "warn",
+            "drift_of_channels",
+            f"Images should hold what those of the last pushed model hold: {kinds[1]}. Received: {kinds[0]}",
+            "statistics.json",
+            "Inform the users of the model, who must send other images, or choose another --name.",
+        )
     cure = "Check what has changed; a model in use may have to be evaluated again."
     limit = Limit("drift", max_drift, "max_drift", cure)
     for row in histogram_distances(statistics, previous):

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from kseg.labels import LabelMap
+from kseg.pairs.conventions import count_channels
 from kseg.pairs.errors import PairError
 from kseg.pairs.image_files import decode_image
-from kseg.pairs.image_folder import count_channels, list_pairs, read_pair, recognise_pairs
+from kseg.pairs.image_folder import list_pairs, read_pair, recognise_pairs
 from kseg.pairs.listing import split_of_key, split_thresholds
 
 

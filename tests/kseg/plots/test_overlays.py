@@ -113,8 +113,7 @@ def test_an_image_in_0_to_1_is_warned_of():
             np.zeros((4, 6, 2)),
             r"`label_map` .*\(4, 6, 2\).*Take `argmax\(axis=-1\)` of logits first",
         ),
-        (np.zeros((4, 6)), np.zeros((4, 6), int), r"`image` must be \(H, W, C\) .*Received: image\.shape=\(4, 6\)"),
-        (np.zeros((4, 6, 4)), np.zeros((4, 6), int), r"C = 1 or 3.*\(4, 6, 4\)"),
+        (np.zeros((4, 6)), np.zeros((4, 6), int), r"`image` must be \(H, W, C\)\. Received: image\.shape=\(4, 6\)"),
         (
             np.zeros((1, 2, 3)),
             np.array([[0, 2]]),

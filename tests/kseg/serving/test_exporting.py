@@ -16,9 +16,10 @@ from PIL import Image
 import kseg
 from kseg import inference
 from kseg.labels import LabelMap
+from kseg.pairs.channels import PixelKind, encode_as_png, encode_pixels, kind_of
 from kseg.pairs.image_files import decode_image, prepare_image
 from kseg.serving import exporting as serving
-from kseg.serving import manifest
+from kseg.serving import manifest, statuses
 from kseg.serving.decoding_in_graph import decode_strictly
 from tests.kseg.pairs.encoded import png
 
@@ -351,7 +352,8 @@ def test_an_unknown_view_is_refused(models, tmp_path):
 
 def test_the_manifest_records_how_the_model_was_exported(exported, turned, refined, refined_by_default):
     plain = {"image_size": [24, 32], "image_range": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
-    plain |= {"image_scale": None, "max_pixels": 50_000_000, "score_memory": 1.0, "strict": False}
+    plain |= {"image_scale": None, "dtype": "uint8", "normalization": None}
+    plain |= {"max_pixels": 50_000_000, "score_memory": 1.0, "strict": False}
     assert manifest.read_manifest(exported[3]) == plain
     assert manifest.read_manifest(turned) == plain | {
         "flips": ["horizontal", "vertical"],
@@ -368,6 +370,7 @@ def test_the_manifest_records_how_the_model_was_exported(exported, turned, refin
 
 def test_an_export_without_a_manifest_counts_as_unrefined(tmp_path):
     unknown = {"image_size": None, "image_range": None, "flips": [], "rotations": [0], "tiles": False, "crf": None}
+    unknown |= {"image_scale": None, "dtype": "uint8", "normalization": None}
     unknown |= {"max_pixels": None, "score_memory": None, "strict": True}
     assert manifest.read_manifest(tmp_path) == unknown
     (tmp_path / "assets").mkdir()
@@ -405,12 +408,71 @@ def test_a_network_trained_in_bfloat16_is_exported_in_float32(tmp_path):
     )
 
 
+KINDS = {"uint8": 250, "uint16": 10_000, "float32": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype"), [(2, "uint16"), (4, "uint8"), (4, "uint16"), (1, "float32"), (7, "float32")]
+)
+def test_images_of_any_channels_and_type_are_served_as_keras_predicts_them(tmp_path, channels, dtype):
+    images = (KINDS[dtype] * np.random.default_rng(0).random((2, 37, 61, channels))).astype(dtype)
+    constants = None
+    if dtype != "uint8":
+        constants = {"mean": images.mean(axis=(0, 1, 2)).tolist(), "deviation": images.std(axis=(0, 1, 2)).tolist()}
+    model = network(channels)
+    options = {"image_size": SIZE, "dtype": dtype, "normalization": constants, "crf": CRF}
+    serving.export(model, tmp_path / "1", labels=LABELS, tiles=True, **options)
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    assert ("serve_bytes" in signatures) == (dtype != "float32")
+    label_maps, _ = serving.predict_label_maps(model, SIZE, images, crf=CRF, normalization=constants)
+    for name in ("serving_default", "tiles"):
+        assert signatures[name].structured_input_signature[1]["image"].dtype == dtype
+        served = signatures[name](image=tf.constant(images))["label_map"].numpy()
+        assert len(np.unique(served)) > 1 and served.shape == label_maps.shape
+        if name == "serving_default":
+            assert (served == label_maps).mean() > 0.999
+    if dtype == "float32":
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`image` must be finite"):
+            signatures["serving_default"](image=tf.fill(images.shape, np.float32("nan")))
+        return
+    kind = PixelKind(channels, dtype)
+    encoded_images = [encode_as_png(image) for image in images]
+    wrong = [
+        encode_pixels(images[0][..., :1]),
+        encode_as_png(images[0].astype("uint8" if dtype == "uint16" else "uint16")),
+        b"GIF89a",
+    ]
+    wrong += [encoded(scene(20, 30), "JPEG"), encoded_images[0][:-30]]
+    answer = signatures["serve_bytes"](image_bytes=tf.constant(encoded_images + wrong))
+    expected = [0, 0, *[statuses.UNSUPPORTED_FORMAT] * 4, statuses.DAMAGED]
+    assert answer["status"].numpy().tolist() == expected
+    bits = 8 * np.dtype(dtype).itemsize
+    assert f"a PNG file of {channels} channels of {bits} bits" in answer["message"][2].numpy().decode()
+    for png_bytes, label_map in zip(answer["label_map_bytes"].numpy()[:2], label_maps, strict=True):
+        assert (decode_image(png_bytes)[..., 0] == label_map).mean() > 0.999
+    assert kind_of(encoded_images[0]) == kind
+
+
+def test_constants_that_do_not_fit_the_images_are_refused(tmp_path):
+    right = {"mean": [1.0] * 4, "deviation": [2.0] * 4}
+    for dtype, constants in (("uint16", None), ("float32", {"mean": [1.0], "deviation": [2.0]}),
+                             ("uint16", right | {"deviation": [2.0, 2.0, 0.0, 2.0]})):  # fmt: skip
+        with pytest.raises(ValueError, match="a mean and a deviation above 0 for each of 4 channels"):
+            serving.export(
+                network(4), tmp_path / "1", labels=LABELS, image_size=SIZE, dtype=dtype, normalization=constants
+            )
+    with pytest.raises(ValueError, match="`dtype` must be one of uint8, uint16, float32"):
+        serving.export(network(4), tmp_path / "1", labels=LABELS, image_size=SIZE, dtype="int8", normalization=right)
+
+
 def test_networks_that_cannot_be_served_are_refused(tmp_path):
     def exporting(model):
         return serving.export(model, tmp_path / "export", labels=LABELS, image_size=SIZE)
 
-    with pytest.raises(ValueError, match=r"one image \(B, H, W, C\) with C = 1 or 3. Received: inputs of shapes .*4\)"):
-        exporting(network(channels=4))
+    with pytest.raises(
+        ValueError, match=r"one image \(B, H, W, C\) with a known C. Received: inputs of shapes .*None\)"
+    ):
+        exporting(keras.Model(*[keras.Input((None, None, None))] * 2))
     with pytest.raises(
         ValueError, match=r"a logit for each of the 3 classes of `labels`. Received: 5 logits \[model small\]"
     ):

@@ -54,7 +54,7 @@ def test_a_folder_becomes_a_data_set_with_unchanged_image_bytes_and_class_ids(in
         "unused_masks": [],
         "foreign_files": [],
         "unused_splits": [],
-        "conventions": {"mask_reading": None, "reordered_masks": 0, "image_range": None},
+        "conventions": {"mask_reading": None, "reordered_masks": 0, "image_range": None, "dtype": "uint8"},
     }
     labels = LabelMap.load(out)
     assert (labels.names, labels.void_colour) == (("ground", "left", "right"), (0, 0, 0))

@@ -215,9 +215,7 @@ PAIRS = [
     BadPair("numpy_as_mask", "unsupported_format", mask=numpy_file()),
     BadPair("gif_of_two_frames", "animated", image=animated("GIF"), suffix=".gif"),
     BadPair("tiff_of_two_pages", "animated", image=animated("TIFF"), suffix=".tif"),
-    BadPair(
-        "tiff_of_four_bands", "unsupported_format", image=encoded(np.dstack([COLOUR, GREY]), "TIFF"), suffix=".tif"
-    ),
+    BadPair("tiff_of_four_bands", "picture_in_alpha", image=encoded(np.dstack([COLOUR, GREY]), "TIFF"), suffix=".tif"),
     BadPair("animated_png", "animated", image=animated()),
     # sizes
     BadPair("image_of_200_megapixels", "too_many_pixels", image=lambda: black(20_000, 10_000, 3)),

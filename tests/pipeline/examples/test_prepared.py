@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from kseg.pairs.channels import PixelKind, encode_pixels
 from kseg.pairs.image_files import encode_png
 from pipeline.examples import prepared
 
@@ -48,7 +49,7 @@ def directory(tmp_path):
     for name, records in (("train", [RECORD, RECORD]), ("train", []), ("test", [])):
         shard = int(name == "train" and not records)
         prepared.write_records(tmp_path / prepared.shard_name(name, shard, 2 if name == "train" else 1), records)
-    prepared.write_metadata(tmp_path, 3, "Two pairs.")
+    prepared.write_metadata(tmp_path, PixelKind(3), "Two pairs.")
     return tmp_path
 
 
@@ -63,6 +64,26 @@ def test_tfds_reads_a_folder_of_records_with_metadata(directory):
         assert example["key"].decode() == "a/ü"
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [2, 4, 7])
+def test_tfds_reads_images_of_any_channels_and_type_as_they_were(tmp_path, channels, dtype):
+    import tensorflow_datasets as tfds
+
+    images = [(np.random.default_rng(n).random((5 + n, 7, channels)) * 250).astype(dtype) for n in range(3)]
+    stored = [
+        (f"{n}", encode_pixels(image), encode_png(np.zeros(image.shape[:2], np.uint8)))
+        for n, image in enumerate(images)
+    ]
+    records = [prepared.to_record(*pair) for pair in stored]
+    assert [prepared.from_record(record) for record in records] == stored
+    prepared.write_records(tmp_path / prepared.shard_name("train", 0, 1), records)
+    prepared.write_metadata(tmp_path, PixelKind(channels, dtype), "")
+    builder = tfds.builder_from_directory(tmp_path)
+    for example, image in zip(builder.as_dataset(split="train").as_numpy_iterator(), images, strict=True):
+        assert example["image"].dtype == dtype
+        np.testing.assert_array_equal(example["image"], image)
+
+
 def test_records_and_bytes_are_counted_in_the_files_and_empty_splits_are_removed(directory):
     assert prepared.count_records(directory) == {"train": [(2, 2 * len(RECORD)), (0, 0)]}
     assert prepared.split_sizes(directory) == {"train": 2}
@@ -73,10 +94,11 @@ def test_records_and_bytes_are_counted_in_the_files_and_empty_splits_are_removed
 def test_writing_a_data_set_does_not_import_tensorflow(tmp_path):
     program = f"""
 import pathlib, sys
+from kseg.pairs.channels import PixelKind
 from pipeline.examples import prepared, records
 folder = pathlib.Path({str(tmp_path)!r})
 prepared.write_records(folder / prepared.shard_name("train", 0, 1), [prepared.to_record("a", b"image", b"mask")])
-prepared.write_metadata(folder, 1, "")
+prepared.write_metadata(folder, PixelKind(1), "")
 print([name for name in ("tensorflow", "keras") if name in sys.modules])
 """
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -5,6 +5,7 @@ import pathlib
 import apache_beam as beam
 from apache_beam.testing.util import assert_that, equal_to
 
+from kseg.pairs.channels import PixelKind
 from pipeline.examples import prepared
 from pipeline.examples.records import ReadExamples, ReadSplits, WriteExamples
 from pipeline.examples.runner_options import pipeline_options
@@ -28,7 +29,7 @@ def written(folder: pathlib.Path, options: list[str], pairs=tuple(PAIRS)) -> dic
     folder.mkdir()
     with beam.Pipeline(options=pipeline_options(options)) as pipeline:
         _ = pipeline | beam.Create(pairs) | beam.Reshuffle() | WriteExamples(folder, SHARDS)
-    prepared.write_metadata(folder, 3, "Bytes.")
+    prepared.write_metadata(folder, PixelKind(3), "Bytes.")
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

@@ -8,6 +8,7 @@ from pipeline.validation.schema import find_violations, infer_schema
 LABELS = LabelMap(("membrane", "cell"), ((0, 0, 0), (255, 255, 255)), (0, 255), ignore_value=7)
 SPLIT = {
     "channels": 1,
+    "dtype": "uint8",
     "formats": {"PNG": 3},
     "height": {"min": 4, "median": 5, "max": 9},
     "width": {"min": 6, "median": 6, "max": 6},
@@ -22,6 +23,7 @@ SCHEMA = {
     ],
     "ignore_value": 7,
     "channels": 1,
+    "dtype": "uint8",
     "image_range": None,
     "formats": ["PNG"],
     "splits": ["train", "test"],
@@ -40,6 +42,7 @@ def test_data_match_the_schema_inferred_from_them():
     ("changes", "found"),
     [
         ({"channels": 3}, ("split train", "`channels` 3", "1")),
+        ({"dtype": "uint16"}, ("split train", "`dtype` uint16", "uint8")),
         (
             {"image_range": 4095},
             ("16-bit images", "`image_range` 4095 (--set example_gen.image_range=4095)", "None"),

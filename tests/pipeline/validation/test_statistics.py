@@ -20,6 +20,7 @@ def test_the_statistics_of_two_small_pairs_by_hand():
         "width": {"min": 2, "median": 2, "max": 3},
         "formats": {"JPEG": 1, "PNG": 1},
         "channels": 1,
+        "dtype": "uint8",
         "pixels": 8,
         "void_pixels": 1,
         "class_pixels": [4, 0, 3],
@@ -27,6 +28,8 @@ def test_the_statistics_of_two_small_pairs_by_hand():
         "class_image_pixels": [8, 0, 6],
         "single_class_images": [1, 0, 0],
         "class_widths": [2 * 4 / 3, None, 2 * 3 / 5],
+        "channel_min": [0.0],
+        "channel_max": [1.0],
         "channel_mean": [0.75],
         "channel_deviation": [pytest.approx(0.1875**0.5)],
         "brightness": [2] + 30 * [0] + [6],
@@ -40,6 +43,30 @@ def test_the_width_of_a_class_is_that_of_its_stripes():
     _, stripe, bar = summarize(count_example(np.zeros((90, 120, 3), np.uint8), label_map, 3))["class_widths"]
     assert stripe == 3
     assert bar == pytest.approx(5, rel=0.03)  # its left end is a border, too
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [("uint8", 255), ("uint16", 1), ("float32", 1)])
+def test_the_statistics_of_each_of_five_channels_by_hand(dtype, unit):
+    ids = np.zeros((1, 2), np.uint8)
+    first = count_example(np.array([[[1, 0, 2, 3, 7], [3, 0, 2, 3, 7]]], dtype), ids, 1, "tensor")
+    second = count_example(np.array([[[5, 4, 2, 3, 7], [7, 4, 2, 3, 7]]], dtype), ids, 1, "tensor")
+    found = summarize(empty_counts(1) + first + second)
+    assert (found["channels"], found["dtype"], found["formats"]) == (5, dtype, {"tensor": 2})
+    assert np.multiply(found["channel_min"], unit).tolist() == [1, 0, 2, 3, 7]
+    assert np.multiply(found["channel_max"], unit).tolist() == [7, 4, 2, 3, 7]
+    assert np.multiply(found["channel_mean"], unit) == pytest.approx([4, 2, 2, 3, 7])
+    assert np.multiply(found["channel_deviation"], unit) == pytest.approx([5**0.5, 2, 0, 0, 0])
+    assert not any(found["brightness"])
+
+
+def test_sums_of_floating_point_numbers_do_not_depend_on_their_order():
+    parts = [
+        count_example(np.full((1, 1, 2), value, np.float32), np.zeros((1, 1), np.uint8), 1)
+        for value in (1e30, 0.1, -1e30, 3e-30)
+    ]
+    first, *others = (sum(order, empty_counts(1)) for order in (parts, parts[::-1], parts[1:] + parts[:1]))
+    assert all(summarize(other) == summarize(first) for other in others)
+    assert summarize(first)["channel_mean"] == [pytest.approx(0.1 / 4, rel=1e-6)] * 2
 
 
 def test_brightness_weighs_red_green_and_blue():

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from kseg.labels import LabelMap
+from kseg.pairs.conventions import count_channels
 from kseg.pairs.errors import PairError, SeveralReadingsError
 from kseg.pairs.image_files import decode_image
-from kseg.pairs.image_folder import count_channels, read_pair, recognise_pairs
+from kseg.pairs.image_folder import read_pair, recognise_pairs
 from kseg.pairs.recognisers import find_readings
 
 SHARED = pathlib.Path(os.environ.get("KSEG_DATA") or pathlib.Path(__file__).parents[5] / "shared" / "data").parent

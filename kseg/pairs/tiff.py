@@ -1,0 +1,126 @@
+"""TIFF beyond what Pillow decodes without loss: any number of bands, 8 to 64 bits, floating-point numbers, tiles, GeoTIFF.
+
+tifffile reads it, with imagecodecs for the compressions. Refused: colours other than grey and RGB, such as CMYK, and files that
+say which value marks pixels without data where such pixels occur. numpy only, the packages when a file is read.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+
+from kseg._extras import extra
+from kseg.pairs.channels import MAX_CHANNELS, transpose_pixels
+from kseg.pairs.decoding import EXIF_TRANSPOSES, ORIENTATION, check_pixels
+from kseg.pairs.errors import PairError
+
+GREY_OR_RGB = (0, 1, 2)  # photometric interpretations; bands beyond red, green and blue are extra samples
+NO_DATA = 42113  # GDAL's tag
+ERRORS = (
+    OSError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, AttributeError, RuntimeError, struct.error,
+    zlib.error,
+)  # fmt: skip
+"""What tifffile and the codecs of imagecodecs raise for corrupt bytes."""
+
+
+def read_bands(source, page: int, where: str, max_pixels: int) -> np.ndarray:
+    """One page of a TIFF, upright.
+
+    Args:
+        source: path, or an open binary file.
+        page: number of the page from 0.
+        where: its place, for messages.
+        max_pixels: height times width above which it is refused before it is decoded.
+
+    Returns:
+        (H, W, C), of the type of the file.
+
+    Raises:
+        PairError: the page is damaged or too large, or holds something else than numbers in grey or RGB and further bands.
+    """
+    with extra("formats"):
+        import imagecodecs  # noqa: F401  (without it, tifffile reads no LZW)
+        import tifffile
+
+    try:
+        with tifffile.TiffFile(_rewound(source)) as file:
+            found = file.pages[page].aspage()
+            _check(found, where, max_pixels)
+            pixels = found.asarray(maxworkers=1)
+            no_data = found.tags.valueof(NO_DATA)
+            transpose = EXIF_TRANSPOSES.get(found.tags.valueof(ORIENTATION))
+            pixels = np.moveaxis(pixels, 0, -1) if found.axes == "SYX" else pixels
+    except PairError:  # is a ValueError, too
+        raise
+    except ERRORS as error:
+        raise PairError(
+            "damaged_file",
+            f"A file must be whole. Received: {str(error) or type(error).__name__}",
+            where,
+            "Copy it again, or remove the pair.",
+        ) from error
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    _refuse_missing_data(pixels, no_data, where)
+    return transpose_pixels(pixels, transpose)
+
+
+def count_full_pages(source) -> int:
+    """The pages of a TIFF, at least 1, without the smaller copies and masks of transparency of cloud-optimised GeoTIFF."""
+    with extra("formats"):
+        import tifffile
+
+    try:
+        with tifffile.TiffFile(_rewound(source)) as file:
+            pages = [page.aspage() for page in file.pages]
+            return max(1, sum(not (page.is_reduced or page.is_mask) for page in pages))
+    except ERRORS:  # is reported when the page is read
+        return 1
+
+
+def _rewound(source):
+    if hasattr(source, "seek"):
+        source.seek(0)
+    return source
+
+
+def _check(page, where, max_pixels):
+    check_pixels(page.imagewidth, page.imagelength, where, max_pixels)
+    bands, bits = page.samplesperpixel, page.bitspersample
+    if page.photometric not in GREY_OR_RGB or page.dtype is None or page.dtype.kind not in "iufb" or page.axes not in (
+        "YX", "YXS", "SYX",
+    ):  # fmt: skip
+        colours = getattr(page.photometric, "name", page.photometric)
+        raise PairError(
+            "unsupported_format",
+            "A TIFF must hold real numbers in grey, RGB or further bands. "
+            f"Received: {bands} samples of {bits} bits, colours {colours}",
+            where,
+            "Convert it to grey or RGB.",
+        )
+    if bands > MAX_CHANNELS:
+        raise PairError(
+            "too_many_channels",
+            f"An image must have at most {MAX_CHANNELS} channels. Received: {bands}",
+            where,
+            "Keep the bands that matter.",
+        )
+
+
+def _refuse_missing_data(pixels, no_data, where):
+    """Refuses pixels that hold the value of GDAL's tag for missing data; whole numbers without sign may mean it otherwise."""
+    try:
+        value = float(no_data.strip("\0 ")) if isinstance(no_data, str) else None
+    except ValueError:
+        return
+    if value is None or pixels.dtype.kind not in "fi":
+        return
+    missing = np.count_nonzero(pixels == pixels.dtype.type(value))
+    if missing:
+        raise PairError(
+            "no_data",
+            f"Every pixel must have data. Received: the value of missing data, {value:g}, at {missing} of {pixels.size} values",
+            where,
+            "Fill these pixels, for example with the mean of their channel, and make them void in the mask.",
+        )
