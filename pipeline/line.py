@@ -18,7 +18,7 @@ from pipeline.engine.contents import file_digest
 from pipeline.engine.file_digests import FileDigests
 from pipeline.engine.files import read_json
 from pipeline.engine.fingerprints import Artifact, Untracked, external
-from pipeline.engine.loading import component
+from pipeline.engine.loading import component, list_devices
 from pipeline.engine.store import Store
 from pipeline.evaluation import gate
 from pipeline.planning.choosing import planned_network
@@ -256,6 +256,8 @@ def pretrained_weights(trainer) -> tuple[dict[str, Artifact], Trainer]:
     if encoder not in WEIGHT_PACKAGES or trainer.weights != encoders.IMAGENET:  # known by no digest: try it now
         with imports():
             from pipeline.networks.trunk import check_weights
+
+            list_devices()
         check_weights(trainer)
     if path is None:
         return {}, trainer

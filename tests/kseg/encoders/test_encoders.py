@@ -8,6 +8,7 @@ import pytest
 
 import kseg
 from kseg import encoders
+from kseg.encoders import weights
 from kseg.encoders.weights import read
 
 OWN = {"vgg16": 5, "alexnet": 4, "resnet50": 5, "resnet101": 5}
@@ -133,6 +134,16 @@ def test_a_layer_that_the_file_lacks_is_named(vgg16, tmp_path):
 def test_imagenet_is_refused_where_keras_has_no_weights():
     with pytest.raises(ValueError, match=r"no ImageNet weights for this encoder"):
         encoder_model(encoders.alexnet, width=0.1, weights="imagenet")
+
+
+def test_a_download_that_fails_is_named_with_other_ways():
+    def refuse(**_):
+        raise Exception("URL fetch failure on https://example.org/w.h5: None -- no route to host")  # as Keras does
+
+    with pytest.raises(
+        ConnectionError, match=r"needs a connection\. Received: URL fetch failure on .*install with pip\.$"
+    ):
+        weights._imagenet(refuse)
 
 
 def test_a_frozen_encoder_keeps_its_weights_and_its_batch_statistics():
