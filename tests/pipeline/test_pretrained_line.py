@@ -31,7 +31,7 @@ def test_a_pretrained_network_reaches_the_push_and_says_whose_weights_it_has(tmp
     (trained,) = (tmp_path / "runs" / "trainer").glob("*/training.json")
     recipe = json.loads((trained.parent / "recipe.json").read_text())
     assert recipe["inputs"]["weights"] == PACKAGE.sha256 and recipe["config"]["weights"] == "imagenet"
-    assert "kseg.encoders.efficientnet_lite" in recipe["code"] and "kseg.encoders.resnet" not in recipe["code"]
+    assert "kseg.encoders.efficientnet_lite" in recipe["code"] and "kseg.encoders.vgg" not in recipe["code"]
     facts = json.loads(trained.read_text())["pretrained"]
     assert (facts["sha256"], facts["licence"], facts["encoder"]) == (PACKAGE.sha256, "Apache-2.0", "efficientnet_lite0")
     assert json.loads((version / "assets" / "export.json").read_text())["pretrained"] == facts
