@@ -36,6 +36,7 @@ from kseg.pairs.layouts.shifted_numbers import NAME, ORDER, first_names, pair_by
 from kseg.pairs.layouts.split_lists import split_by_lists
 from kseg.pairs.layouts.tables_beside import read_tables_beside
 from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
+from kseg.pairs.other_formats import check_lossless
 from kseg.pairs.recognisers import find_readings
 
 LAYOUTS = (
@@ -211,6 +212,7 @@ def read_pair(
     Raises:
         PairError: a file is missing or damaged, the sizes differ, or the mask has values without a class.
     """
+    check_lossless(pair.mask)
     encoded = [side.read(max_pixels) for side in (pair.image, pair.mask)]
     image_bytes, label_map_bytes, reason = prepare_pair(
         *encoded, labels, channels, pair.image.name, pair.mask.name, max_pixels, conventions

@@ -150,6 +150,33 @@ def _is_simple(image) -> bool:
     return samples == 1 and image.mode in (*GREY_MODES, "P")
 
 
+def check_lossless(side: Side):
+    """Refuses a mask in a lossy WebP, whose values are changed at every edge as those of a JPEG are.
+
+    Raises:
+        PairError: one of the files is such, or cannot be read.
+    """
+    for path in side.files:
+        if path.suffix.lower() == ".webp" and _is_lossy_webp(read_file(path)):
+            raise PairError(
+                "lossy_mask",
+                "A mask must be without loss. Received: a lossy WebP, which changes values at every edge",
+                printable(path),
+                "Export the mask again as PNG, or as lossless WebP; converting this one would keep its wrong values.",
+            )
+
+
+def _is_lossy_webp(data: bytes) -> bool:
+    """Whether a chunk of a WebP file is a lossy picture."""
+    start = 12
+    while start + 8 <= len(data):
+        if data[start : start + 4] == b"VP8 ":
+            return True
+        length = int.from_bytes(data[start + 4 : start + 8], "little")
+        start += 8 + length + length % 2
+    return False
+
+
 def _grey_palette(image) -> bool:
     """Whether the colours of a palette are all grey."""
     colours = np.array(image.getpalette("RGB")).reshape(-1, 3)

@@ -10,6 +10,7 @@ import base64
 import dataclasses
 import io
 import json
+import pathlib
 import zlib
 from collections.abc import Callable
 
@@ -18,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS, check_pixels
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.other_formats import encode
+from kseg.pairs.other_formats import GREY_MODES, encode
 from kseg.pairs.sides import METADATA_BYTES, PlainFile, Side, read_file
 
 Points = list[tuple[float, float]]
@@ -127,6 +128,48 @@ class PolygonFile(PlainFile):
 
     def has_colour(self) -> bool:
         return False
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddedPicture:
+    """The picture in a file of LabelMe, as `imageData`; see `Side`.
+
+    Args:
+        path: the JSON file.
+    """
+
+    path: pathlib.Path
+
+    kind = None
+    own_file = None
+
+    @property
+    def name(self) -> str:
+        return f"{printable(self.path)}, imageData"
+
+    @property
+    def files(self) -> tuple[pathlib.Path, ...]:
+        return (self.path,)
+
+    def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
+        try:
+            return base64.b64decode(json.loads(read_file(self.path, max_pixels))["imageData"])
+        except PairError:  # is a ValueError, too
+            raise
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise PairError(
+                "bad_polygons",
+                f"A file of LabelMe must hold its picture, or name one. Received: {type(error).__name__} {error}",
+                self.name,
+                "Copy the picture beside it, or save it again.",
+            ) from error
+
+    def has_colour(self) -> bool:
+        try:
+            with Image.open(io.BytesIO(self.read())) as image:
+                return image.mode not in (*GREY_MODES, "LA", "I")
+        except (PairError, *DECODE_ERRORS):
+            return False
 
 
 def labelme_shapes(content: dict) -> list[Shape]:

@@ -137,9 +137,10 @@ def _draw(annotation, size, where) -> np.ndarray:
 def _check_extent(area, size):
     """Refuses what would let COCO's tools, which check nothing, run on for long or take much memory."""
     if isinstance(area, list):
-        farthest = max((abs(float(number)) for polygon in area for number in polygon), default=0)
-        if not farthest <= MAX_OUTSIDE * max(size):
-            raise ValueError(f"a coordinate of {farthest:g} in a picture of {size[1]}x{size[0]}")
+        numbers = (float(number) for polygon in area for number in polygon)
+        far = next((number for number in numbers if not abs(number) <= MAX_OUTSIDE * max(size)), None)
+        if far is not None:
+            raise ValueError(f"a coordinate of {far:g} in a picture of {size[1]}x{size[0]}")
         return
     if list(area["size"]) != list(size):
         raise ValueError(f"run lengths of {area['size']} for a picture of {list(size)}")
@@ -395,7 +396,7 @@ def _rows(categories) -> list[tuple]:
 def _size(entry, image) -> tuple[int, int]:
     """(height, width) as the file states it, or else of the picture."""
     stated = entry.get("height"), entry.get("width")
-    if all(isinstance(number, int) and number > 0 for number in stated):
+    if all(type(number) is int and number > 0 for number in stated):
         return stated
     try:
         if image is None:

@@ -1,6 +1,6 @@
 """What label tools export: LabelMe and Supervisely polygons, Label Studio's brush masks, YOLO polygons, Roboflow's masks.
 
-a.jpg + a.json with shapes                                       LabelMe
+a.jpg + a.json with shapes, or a.json with imageData             LabelMe
 meta.json, ds0/img/a.jpg + ds0/ann/a.jpg.json                    Supervisely
 photos/a.jpg + export/task-1-annotation-2-by-3-tag-cat-0.png     Label Studio, tied by the JSON export beside
 images/train/a.jpg + labels/train/a.txt, data.yaml               YOLO, as Ultralytics has it
@@ -31,7 +31,15 @@ from kseg.pairs.layouts.matching import (
 from kseg.pairs.layouts.recognised import Classes, Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
-from kseg.pairs.polygons import NoShapes, PolygonFile, parse_labelme, parse_supervisely, parse_yolo, printable_label
+from kseg.pairs.polygons import (
+    EmbeddedPicture,
+    NoShapes,
+    PolygonFile,
+    parse_labelme,
+    parse_supervisely,
+    parse_yolo,
+    printable_label,
+)
 from kseg.pairs.split_names import split_of_name
 
 TASK = re.compile(r"task-(?P<task>\d+)-annotation-\d+-by-\d+-tag-(?P<label>.+)-\d+\.png", re.IGNORECASE)
@@ -73,17 +81,20 @@ def recognise_labelme(root: pathlib.Path) -> Recognised | None:
         if content is None or _is_labelme(content):
             labels = [str(shape.get("label")) for shape in (content or {}).get("shapes", []) if isinstance(shape, dict)]
             names.update(labels)
-            entries.append((path, str((content or {}).get("imagePath") or "")))
+            entries.append((path, str((content or {}).get("imagePath") or ""), bool((content or {}).get("imageData"))))
     ordered = sorted(names - {"_background_", "__ignore__"})
     values = (("_background_", 0), *((name, number) for number, name in enumerate(ordered, 1)), ("__ignore__", VOID))
     pictures = {path: path.stem for path in walk(root) if path.suffix.lower() in IMAGE_SUFFIXES}
     pairs, faults, used = [], [], set()
-    for path, stated in entries:
+    for path, stated, embedded in entries:
         split, key = split_and_key(root, path, ("annotations", "json", "jsons", "labels"))
         image = _picture_of(path, stated, pictures)
-        side = side_of(image or path.with_suffix(".jpg"))
+        embedded = embedded and image is None
+        side = EmbeddedPicture(path) if embedded else side_of(image or path.with_suffix(".jpg"))
         pair = Pair(key, split, side, PolygonFile(path, values, side, parse_labelme))
-        if image is None:
+        if embedded:
+            pairs.append(pair)
+        elif image is None:
             faults.append(Fault(pair, _no_picture_error(path, stated)))
         else:
             used.add(image)
@@ -255,7 +266,7 @@ def _read_tasks(root, folders) -> dict[int, str]:
     for folder in (root, *folders):
         for path in sorted(folder.glob("*.json")):
             content = _json_or_none(path)
-            if isinstance(content, list) and content and all(isinstance(t, dict) and "id" in t for t in content):
+            if isinstance(content, list) and content and all(map(_is_task, content)):
                 found = {int(task["id"]): _picture_in(task) for task in content}
                 if all(found.values()):
                     return found
@@ -268,9 +279,14 @@ def _read_tasks(root, folders) -> dict[int, str]:
     )
 
 
+def _is_task(task) -> bool:
+    """Whether an entry of an export has a number and data."""
+    return isinstance(task, dict) and str(task.get("id")).isdecimal() and isinstance(task.get("data"), dict)
+
+
 def _picture_in(task) -> str:
     """The picture of a task: the first value of its data that names one."""
-    for value in (task.get("data") or {}).values():
+    for value in task["data"].values():
         if isinstance(value, str) and pathlib.PurePosixPath(_place(value)).suffix.lower() in IMAGE_SUFFIXES:
             return value
     return ""
@@ -278,7 +294,10 @@ def _picture_in(task) -> str:
 
 def _place(text) -> str:
     """The path in an address; local files are named in its query."""
-    parts = urllib.parse.urlsplit(text)
+    try:
+        parts = urllib.parse.urlsplit(text)
+    except ValueError:  # brackets that are no address
+        return text
     query = urllib.parse.parse_qs(parts.query)
     return query["d"][0] if "d" in query else urllib.parse.unquote(parts.path)
 

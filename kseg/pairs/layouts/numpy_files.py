@@ -1,8 +1,8 @@
 """Arrays of numpy that hold many pictures: one .npz, one .npz a pair, or images.npy and masks.npy.
 
-    data.npz with images (N, H, W, C) and masks (N, H, W)             also x_train and y_train, and so on
+    data.npz with images (N, H, W, C) and masks (N, H, W)             also x_train and y_train, arr_0 and arr_1, and so on
     train/case1.npz with image (H, W, C) and label (H, W)
-    images.npy (N, H, W, C) + masks.npy (N, H, W)
+    images.npy (N, H, W, C) + masks.npy (N, H, W)                     also as .npz of one array each
 
 Folders of one .npy a picture are read like those of other pictures. One picture is read at a time.
 """
@@ -31,6 +31,7 @@ from kseg.pairs.other_formats import ARRAY_ERRORS, encode_array
 from kseg.pairs.split_names import split_in_name
 
 SHORT = {"x": "image", "y": "mask"}
+IMAGE_FILES, MASK_FILES = ("images", "x", "imgs"), ("masks", "y", "labels")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,10 +152,11 @@ def recognise(root: pathlib.Path) -> Recognised | None:
     """
     if root.is_file():
         return _of_one_file(root) if root.suffix.lower() == ".npz" else None
-    images, masks = file_in(root, "images.npy", "x.npy", "imgs.npy"), file_in(root, "masks.npy", "y.npy", "labels.npy")
-    if images and masks:
-        places = {("image", ""): (images, ""), ("mask", ""): (masks, "")}
-        return _stacked("images.npy and masks.npy", root, places)
+    for suffix in (".npy", ".npz"):
+        images, masks = (file_in(root, *(name + suffix for name in names)) for names in (IMAGE_FILES, MASK_FILES))
+        if images and masks and len(array_shapes(images)) == len(array_shapes(masks)) == 1:
+            places = {(role, ""): (path, *array_shapes(path)) for role, path in (("image", images), ("mask", masks))}
+            return _stacked(f"{images.name} and {masks.name}", root, places)
     folders = (root, *subfolders(root).values())
     if not any(path.suffix.lower() == ".npz" for folder in folders for path in folder.iterdir()):
         return None
@@ -182,11 +184,12 @@ def _of_one_file(path) -> Recognised | None:
         found = ", ".join(f"{name} {shape}" for name, shape in array_shapes(path).items()) or "no arrays"
         raise PairError(
             "unknown_arrays",
-            f"A .npz must hold arrays called images and masks, or x and y. Received: {found}",
+            f"A .npz must hold arrays called images and masks, x and y, or two whose shapes tell them apart. Received: {found}",
             printable(path),
             "Save them under these names.",
         )
-    return _stacked("one .npz", path, places)
+    named = ", ".join(f"{member} as {role}s" for (role, _), (_, member) in places.items())
+    return _stacked(f"one .npz, {named}", path, places)
 
 
 def _stacked(name, root, places) -> Recognised:
@@ -219,7 +222,20 @@ def _stacked(name, root, places) -> Recognised:
 
 
 def _roles(path) -> dict[tuple[str, str], str]:
-    """The arrays of a .npz by their role and split; none where a role is not clear."""
+    """The arrays of a .npz by their role and split, by their names or else by their shapes; none where a role is not clear."""
+    return _roles_by_name(path) or _roles_by_shape(path)
+
+
+def _roles_by_shape(path) -> dict[tuple[str, str], str]:
+    """Of two arrays the one with three channels as images, where the other has the same shape without these."""
+    if len(array_shapes(path)) != 2:
+        return {}
+    (mask, small), (image, large) = sorted(array_shapes(path).items(), key=lambda item: (math.prod(item[1]), item[0]))
+    fits = len(large) >= 3 and large[-1] == 3 and small in (large[:-1], (*large[:-1], 1))
+    return {("image", ""): image, ("mask", ""): mask} if fits else {}
+
+
+def _roles_by_name(path) -> dict[tuple[str, str], str]:
     found = {}
     for member in array_shapes(path):
         split, rest = split_in_name(member) or ("", member)

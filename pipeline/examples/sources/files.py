@@ -19,6 +19,7 @@ from kseg.pairs.image_folder import read_pair, recognise_pairs
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import Listing, Pair
+from kseg.pairs.other_formats import check_lossless
 from pipeline.examples.sources.classes import missing_table_error, read_classes, run_command
 from pipeline.examples.sources.source import Elements, Source, format_counts, quarantine_row, read_outputs
 from pipeline.settings.example_gen import ExampleGen
@@ -130,6 +131,7 @@ def _scan_masks(listing: Listing, max_pixels: int) -> MaskScan:
     pairs = random.Random(0).sample(listing.pairs, len(listing.pairs))
 
     def read(pair):
+        check_lossless(pair.mask)
         return pair.mask.read(max_pixels), pair.mask.name
 
     return scan_masks(pairs, read, len(pairs), max_pixels=max_pixels)

@@ -1,7 +1,6 @@
 """A graph reads format and size of any bytes before it decodes them, as the decoder would, at bounded cost."""
 
 import struct
-import time
 
 import numpy as np
 import pytest
@@ -121,12 +120,10 @@ def test_no_bytes_are_decoded_to_another_size_than_their_header_says(header):
     assert decoded > 100
 
 
-def test_tens_of_thousands_of_empty_segments_are_refused_in_a_moment(header):
+def test_tens_of_thousands_of_empty_segments_are_refused_after_a_bounded_number(header):
     few, many = (inserted(JPEGS["baseline"], b"\xff\xe5\0\2" * number) for number in (1000, 60_000))
     assert header(few) == (GOOD, *SIZE)
-    start = time.process_time()
     assert header(many) == (DAMAGED, 0, 0)
-    assert time.process_time() - start < 2  # of a loaded machine; 0.2 s
     assert MAX_STEPS < 60_000
 
 

@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -100,13 +99,11 @@ def test_a_strict_export_fails_the_request_by_the_message_of_the_first_bad_image
     assert serve(loaded, [], "strict")["label_map_bytes"].shape == (0,)
 
 
-def test_a_bomb_is_refused_by_its_header_in_no_time(loaded):
+def test_a_bomb_is_refused_by_its_header_without_its_pixels(loaded):
     bombs = [encoded(Image.new("L", (12_000, 12_000)), kind) for kind in ("JPEG", "PNG")]
     assert max(map(len, bombs)) < 2e6
-    serve(loaded, bombs[:1])
-    start = time.process_time()
-    assert serve(loaded, bombs)["status"].tolist() == 2 * [statuses.TOO_MANY_PIXELS]
-    assert time.process_time() - start < 0.5  # decoding one takes a second
+    cut = [bomb[:1000] for bomb in bombs]  # nothing but the header to read
+    assert serve(loaded, [*bombs, *cut])["status"].tolist() == 4 * [statuses.TOO_MANY_PIXELS]
 
 
 def test_the_message_about_pixels_states_the_limit_and_what_sets_it(loaded):

@@ -17,7 +17,9 @@ from pipeline.components.example_gen import example_gen
 from pipeline.engine.file_digests import FileDigests
 from pipeline.examples.sources.fingerprints import source_artifact
 from pipeline.examples.sources.tfds_builder import prepare_command
+from pipeline.examples.sources.tfds_data_set import open_tfds
 from pipeline.settings.example_gen import ExampleGen
+from tests.kseg.pairs.layouts.test_replicas import REPLICAS, generator
 
 SPLITS = {
     "named": {"train": 5, "test": 2},
@@ -94,6 +96,18 @@ def ingest(tmp_path, monkeypatch, data_dir):
         return out, json.loads((out / "ingestion.json").read_text())
 
     return run
+
+
+@pytest.mark.skipif(not REPLICAS.is_dir(), reason="the replicas of public layouts are not there")
+def test_the_replica_of_oxford_pets_keeps_its_splits_and_other_names_are_understood_or_listed(tmp_path, monkeypatch):
+    generator("case21_tfds_pets").build(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    classes = ExampleGen(classes="pet=1,background=2,border=3")
+    source = open_tfds("oxford_iiit_pet", classes, None)
+    assert (source.counts, source.labels.names) == ({"train": 8, "test": 3}, ("pet", "background", "border"))
+    assert source.labels.values == (1, 2, 3)
+    renamed = open_tfds("my_pets", classes, None)
+    assert sum(renamed.counts.values()) == 8 and "evaluation" in " ".join([*renamed.unused_splits, *renamed.notes])
 
 
 def test_a_tfds_data_set_is_identified_by_its_content_not_by_its_name_or_place(monkeypatch, data_dir, tmp_path, capsys):

@@ -1,13 +1,16 @@
 """JSON that holds something else than its tool writes is named as a fault; nothing else is ever raised."""
 
+import io
 import json
 import random
+import zipfile
 
+import numpy as np
 import pytest
 
 from kseg.pairs.errors import PairError, SeveralReadingsError
 from kseg.pairs.image_folder import read_pair, recognise_pairs
-from tests.kseg.pairs.layouts.test_other_layouts import nnunet, picture, roboflow_coco, text, vistas
+from tests.kseg.pairs.layouts.test_other_layouts import mask, nnunet, picture, roboflow_coco, text, vistas, yolo
 
 SHAPE = {"label": "cat", "points": [[1, 1], [4, 1], [4, 4]], "shape_type": "polygon"}
 OTHERS = [None, 3, "x", [], {}, [1], {"a": 1}, -1, 1e99, True, "../../x"]
@@ -35,6 +38,67 @@ def other(value, draw):
     if isinstance(value, dict):
         return {key: other(part, draw) for key, part in value.items() if draw.random() > 0.05}
     return [other(part, draw) for part in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"id": "../../x", "data": {"image": "b.jpg"}},
+        {"id": {}, "data": {"image": "b.jpg"}},
+        {"id": 2, "data": [1]},
+        {"id": 2, "data": {"image": "http://[x/b.jpg"}},
+        {"id": 2, "data": {"image": None}},
+    ],
+)
+def test_an_export_of_label_studio_with_another_task_is_a_named_fault(task, tmp_path):
+    for number, name in enumerate("ab", 1):
+        picture(tmp_path / "photos" / f"{name}.jpg")
+        mask(tmp_path / "export" / f"task-{number}-annotation-2-by-3-tag-cat-0.png", 0, 255)
+    text(tmp_path / "export.json", [{"id": 1, "data": {"image": "/data/upload/1/a.jpg"}}, task])
+    try:
+        assert len(recognise_pairs(tmp_path).listing.every_pair) == 2
+    except PairError as error:
+        assert error.name == "missing_export"
+
+
+@pytest.mark.parametrize(
+    ("size", "segmentation"),
+    [
+        ([100_000, 100_000], {"size": [100_000, 100_000], "counts": [10_000_000_000]}),
+        ([6, 8], {"size": [100_000, 100_000], "counts": "x"}),
+        ([6, 8], {"size": [6, 8], "counts": [30, 18, 10**9]}),
+        ([6, 8], {"size": [6, 8], "counts": [50, -2]}),
+        ([6, 8], [[0, 0, 1e99, 0, 0, 5]]),
+        ([6, 8], [[0, 0, float("nan"), 0, 0, 5]]),
+    ],
+)
+def test_an_area_of_coco_that_does_not_fit_its_picture_is_refused_before_it_is_drawn(size, segmentation, tmp_path):
+    roboflow_coco(tmp_path)
+    path = tmp_path / "train" / "_annotations.coco.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = segmentation
+    content["images"][0] |= {"height": size[0], "width": size[1]}
+    path.write_text(json.dumps(content))
+    pairs = recognise_pairs(tmp_path).listing.pairs
+    (damaged,) = [pair for pair in pairs if pair.mask.path == path and pair.mask.image_id == 0]
+    with pytest.raises(PairError) as raised:
+        damaged.mask.read()
+    assert raised.value.name in ("bad_polygons", "too_many_pixels")
+
+
+def test_arrays_that_announce_more_than_they_hold_and_negative_classes_are_refused(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 6, 8, 3)})
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue())
+        archive.writestr("masks.npy", header.getvalue().replace(b", 8, 3)", b", 8)   "))
+    with pytest.raises(PairError, match="fewer numbers than its shape"):
+        recognise_pairs(tmp_path / "data.npz")
+    yolo(tmp_path / "yolo")
+    text(tmp_path / "yolo" / "labels" / "train" / "a.txt", "-1 0 0 1 0 1 1\n")
+    found = recognise_pairs(tmp_path / "yolo")
+    with pytest.raises(PairError, match="class -1 of 2"):
+        next(pair for pair in found.listing.pairs if pair.key.endswith("a")).mask.read()
 
 
 @pytest.mark.parametrize(
