@@ -16,7 +16,12 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_imports(name):
-    importlib.import_module(name)
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != "jax":  # the backend of one benchmark, no requirement of the project
+            raise
+        pytest.skip("JAX is not installed")
 
 
 def test_there_are_benchmarks():
