@@ -166,7 +166,9 @@ class Store:
 
     def _made_from(self, inputs) -> dict[str, str]:
         """Digest of what each input holds that is a result of this store: one recipe may give other bytes another time."""
-        manifests = {name: value.path / MANIFEST for name, value in inputs.items() if self._is_ours(value)}
+        manifests = {
+            name: pathlib.Path(value.path) / MANIFEST for name, value in inputs.items() if self._is_ours(value)
+        }
         return {name: file_digest(manifest) for name, manifest in manifests.items() if manifest.is_file()}
 
     def _is_ours(self, value) -> bool:

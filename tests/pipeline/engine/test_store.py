@@ -58,6 +58,15 @@ def test_external_sees_a_renamed_file(tmp_path):
     assert external(tmp_path).fingerprint != before
 
 
+def test_external_data_may_lie_below_the_root_and_their_place_be_text(tmp_path):
+    table = tmp_path / "runs" / "table.csv"
+    table.parent.mkdir()
+    table.write_text("image,mask")
+    store = Store(tmp_path / "runs")
+    first = store.run(write_value, Config(1), source=Artifact(str(table), "digest"))
+    assert store.run(write_value, Config(1), source=Artifact(str(table), "digest")).path == first.path
+
+
 def test_an_untracked_input_is_passed_on_and_not_hashed(tmp_path):
     seen = []
 
