@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import re
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import FolderFiles, check_inside, find_files, keep_lossy_masks, walk_files
@@ -156,6 +157,15 @@ def _missing_mask_error(image, mask) -> PairError:
 def _no_mask_error(images, masks) -> PairError:
     """The error that no image has a mask; it names a file with the right name elsewhere, if there is one."""
     image = next(iter(images.values()))
+    of_image = re.compile(re.escape(image.stem) + r"[\W_].*")
+    several = [path for path in walk_files(masks) if of_image.fullmatch(path.stem)]
+    if len(several) > 1:
+        return PairError(
+            "several_masks",
+            f"Each image must have one mask of its name. Received: {', '.join(printable(path.name) for path in several[:3])}",
+            printable(image),
+            "Write one mask for each image, with a value for each class, or for void where objects of one class touch.",
+        )
     above = masks if masks.name == "masks" else masks.parent
     found = (
         path

@@ -86,6 +86,17 @@ def test_an_area_of_coco_that_does_not_fit_its_picture_is_refused_before_it_is_d
     assert raised.value.name in ("bad_polygons", "too_many_pixels")
 
 
+def test_a_size_of_coco_that_is_no_number_is_that_of_the_picture(tmp_path):
+    roboflow_coco(tmp_path)
+    path = tmp_path / "train" / "_annotations.coco.json"
+    content = json.loads(path.read_text())
+    content["images"][0] |= {"height": True, "width": 8}
+    path.write_text(json.dumps(content))
+    found = recognise_pairs(tmp_path)
+    labels = found.classes.label_map()
+    assert all(read_pair(pair, labels) for pair in found.listing.pairs)
+
+
 def test_arrays_that_announce_more_than_they_hold_and_negative_classes_are_refused(tmp_path):
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 6, 8, 3)})

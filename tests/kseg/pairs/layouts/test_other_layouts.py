@@ -403,6 +403,19 @@ def test_masks_of_one_name_in_several_folders_are_refused_and_a_pattern_chooses_
     assert {pair.mask.path.parent.name for pair in found.listing.pairs} == {folders[1]}
 
 
+@pytest.mark.parametrize("endings", [("_cat", "_dog"), ("_0", "_1", "_2"), ("-1", "-2")])
+def test_several_masks_of_an_image_beside_each_other_are_named(endings, tmp_path):
+    for name in NAMES:
+        picture(tmp_path / "images" / f"{name}.jpg")
+        for ending in endings:
+            mask(tmp_path / "masks" / f"{name}{ending}.png", 0, 1)
+    with pytest.raises(
+        PairError, match=f"one mask of its name. Received: a{endings[0]}.png, a{endings[1]}.png"
+    ) as raised:
+        recognise_pairs(tmp_path)
+    assert raised.value.name == "several_masks"
+
+
 def test_masks_beside_annotations_are_two_readings(tmp_path):
     roboflow_coco(tmp_path / "train")
     images, annotations = tmp_path / "images", tmp_path / "annotations"
