@@ -42,6 +42,24 @@ image and a mask for which the wildcards take the same belong together; a suffix
 found where only one pairs the names. A name of a split that a wildcard takes is the split.
 """
 
+CHANNELS = """
+**Channels.** Images may have any number of channels, up to 512, of 8 or 16 bits or of floating-point numbers: TIFF (tiled, a
+plane a band, compressed, GeoTIFF, cloud-optimised), `.npy` with the channels last or first, and PNG whose fourth channel varies
+like a picture. All images of a data set are of one kind, that of most of at most 64 that are looked at; others are quarantined as
+`other_channels`. What they hold is kept as it is:
+
+| images | stored as | the served model takes |
+| --- | --- | --- |
+| grey or RGB of 8 or 16 bits | JPEG, PNG; 16 bits become 8 by the range in use | JPEG and PNG; uint8 |
+| 4 channels of 8 or 16 bits | PNG | PNG of these channels and bits; uint8 or uint16 |
+| 2 channels of 8 or 16 bits | tensor | PNG of these channels and bits; uint8 or uint16 |
+| more channels of 8 or 16 bits | tensor | uint8 or uint16 |
+| floating-point numbers, and other whole numbers | tensor of float32 | float32 |
+
+Numbers that are not of 8 bits are normalised inside the served model, by the mean and the standard deviation of each channel in
+the training split (`plan.json`, `assets/export.json`). Training changes brightness and contrast of any channels, saturation and
+hue of 8-bit RGB alone. People see the first three channels, or the first one, stretched."""
+
 
 def page() -> str:
     """The whole page."""
@@ -64,8 +82,9 @@ def page() -> str:
             "",
             f"- images: {suffixes(IMAGE_SUFFIXES)}; JPEG and PNG keep their bytes, all others become PNG and are counted",
             f"- masks: {suffixes(MASK_SUFFIXES)}; JPEG where a table of ranges says which levels are which class",
-            "- stacks of pages, arrays of numpy, Parquet and COCO's JSON, read picture by picture; Parquet, COCO and YAML need",
-            "  `pip install 'kseg[formats]'`",
+            "- stacks of pages, arrays of numpy, Parquet and COCO's JSON, read picture by picture; Parquet, COCO, YAML and TIFF",
+            "  beyond 8-bit grey and RGB need `pip install 'kseg[formats]'`",
+            CHANNELS,
             "",
             "## Tables of classes",
             "",
