@@ -50,6 +50,9 @@ def _serve(argv: list[str], prog: str) -> int:
     # Serve.
     with imports():
         from pipeline.server.running import Server
+        from pipeline.server.saved_model import find_devices
+
+        find_devices()
     server = Server(options)
     asked.wait()
     server.stop()

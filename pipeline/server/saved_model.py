@@ -95,6 +95,11 @@ def load(place: pathlib.Path, number: int) -> LoadedModel:
     return LoadedModel(number, signatures, definitions, labels)
 
 
+def find_devices():
+    """Looks for GPUs, which TensorFlow does anyway with the first model: CUDA's libraries print what they do not find."""
+    tf.config.list_physical_devices()
+
+
 def _read_definitions(place: pathlib.Path) -> dict:
     """The public signatures in the file of a SavedModel, as `SignatureDef`."""
     file = saved_model_pb2.SavedModel()

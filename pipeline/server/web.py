@@ -183,7 +183,8 @@ async def _error_response(request: Request, error: Exception) -> Response:
         status, message = 400, "A body must be sent to its end. Received: a part of it."
     headers = {"retry-after": str(RETRY_SECONDS)} if status in (Code.BUSY.http, Code.UNAVAILABLE.http) else {}
     if request.method not in ("GET", "HEAD") and not request.scope.get("body_read"):
-        await _drain(request)
+        if status != Code.SLOW_BODY.http:
+            await _drain(request)
         headers["connection"] = "close"
     return JSONResponse({"error": message}, status, headers)
 

@@ -46,11 +46,11 @@ def test_a_version_in_the_place_of_a_model_names_the_model(models, capsys):
     assert f"Name {models}." in capsys.readouterr().err
 
 
-def test_an_address_that_is_taken_is_told(models, server, start):
-    with pytest.raises(
-        ValueError, match=r"`--host` and `--port` must be free to listen at\. Received: .*Address already in use"
-    ):
-        start(models, port=int(server.rest.rpartition(":")[2]))
+@pytest.mark.parametrize(("option", "flag"), [("port", "--port"), ("grpc_port", "--grpc-port")])
+def test_an_address_that_is_taken_is_told(option, flag, models, server, start):
+    address = {"port": server.rest, "grpc_port": server.grpc}[option]
+    with pytest.raises(ValueError, match=f"`--host` and `{flag}` must be free to listen at. Received: "):
+        start(models, **{option: int(address.rpartition(":")[2])})
 
 
 def begin(address: str, body: bytes) -> socket.socket:
