@@ -47,8 +47,8 @@ def planner(out: pathlib.Path, config: Planner, *, statistics: pathlib.Path, mac
     pairs = [text.split("=", 1) for text in config.given]
     settings = functools.reduce(lambda settings, pair: replace_setting(settings, *pair), pairs, Settings())
 
-    def timed(candidate: Settings):
-        cost = measure(candidate, train["channels"], len(found["classes"]))
+    def timed(candidate: Settings, working_size: tuple[int, int]):
+        cost = measure(candidate, working_size, train["channels"], len(found["classes"]))
         progress.advance()
         return cost
 

@@ -29,18 +29,18 @@ WARM_UP, EPOCH = 2, 2  # steps that are not counted; steps after which the clock
 FEWEST_STEPS, SECONDS = 6, 5.0  # that are measured, at least
 
 
-def measure(settings: Settings, channels: int, num_classes: int) -> Cost:
+def measure(settings: Settings, working_size: tuple[int, int], channels: int, num_classes: int) -> Cost:
     """Times a training of these settings.
 
     Args:
         settings: of the training; of several machines this one alone is measured.
+        working_size: (height, width) of images as the network sees them.
         channels: C of the images.
         num_classes: K.
     """
     trainer = settings.trainer
     if trainer.strategy == "multiworker":
         trainer = dataclasses.replace(trainer, strategy="one")
-    working_size = tuple(settings.transform.image_size)
     crop_size = tuple(trainer.crop_size or working_size)
     if trainer.deterministic and not trainer.jit:
         tf.config.experimental.enable_op_determinism()

@@ -12,6 +12,7 @@ MINUTES = 30.0
 """Of training, where none are given."""
 PLANNED = (
     "transform.image_size",
+    "transform.image_scale",
     "transform.class_weights",
     "trainer.model",
     "trainer.width",

@@ -35,9 +35,9 @@ def planned(data, minutes=30, per_pixel=1e-6, image=0.05, given=None, cure="", m
         settings = replace_setting(settings, name, value)
     asked = []
 
-    def measure(candidate):
+    def measure(candidate, working_size):
         asked.append(candidate)
-        height, width = candidate.trainer.crop_size or candidate.transform.image_size
+        height, width = candidate.trainer.crop_size or working_size
         factor = bfloat16 if candidate.trainer.precision != "float32" else 1.0
         return Cost(factor * per_pixel * candidate.trainer.batch_size * height * width, image, 2**31)
 
@@ -71,7 +71,7 @@ def test_every_planned_setting_has_a_reason_once():
     plan, _ = planned(CAMVID)
     named = [name for choice in plan.choices for name in choice["settings"]]
     assert sorted(named) == sorted(set(named))
-    assert set(named) | {"trainer.width"} == set(PLANNED)
+    assert set(named) | {"trainer.width", "transform.image_scale"} == set(PLANNED)
     assert all(choice["reason"] for choice in plan.choices)
 
 
@@ -131,6 +131,12 @@ def test_what_is_given_stays_and_the_rest_follows_from_it():
     reasons = {choice["topic"]: choice["reason"] for choice in plan.choices}
     assert reasons["batch"] == reasons["precision"] == reasons["working size"] == "given"
     assert "trainer.epochs given" in reasons["length"]
+    assert plan.settings.trainer.crop_size == (180, 240)
+
+
+def test_a_factor_that_is_given_stays():
+    plan, _ = planned(CAMVID, given={"transform.image_scale": 0.5})
+    assert (plan.settings.transform.image_size, plan.settings.transform.image_scale) == (None, 0.5)
     assert plan.settings.trainer.crop_size == (180, 240)
 
 
