@@ -28,7 +28,9 @@ def fit_image_in_graph(image, size: tuple[int, int]):
         Tensor (..., h, w, C), of the same type, with (h, w) = `fitted_size(H, W, size)`.
     """
     shape = tf.shape(image)
-    return round_to(resize_in_graph(image, fitted_size_in_graph(shape[-3], shape[-2], size)), image.dtype)
+    fitted = fitted_size_in_graph(shape[-3], shape[-2], size)
+    same = tf.reduce_all(fitted == shape[-3:-1])
+    return tf.cond(same, lambda: tf.identity(image), lambda: round_to(resize_in_graph(image, fitted), image.dtype))
 
 
 def round_to(image, dtype: tf.DType):

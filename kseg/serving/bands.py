@@ -96,12 +96,16 @@ def map_groups(function, tensors: list, group_size, dtypes: tuple) -> list:
 
 
 def _resize(values, size, scale):
-    """`tf.image.resize(..., antialias=True)` of (h, w, K) by a given scale, (2,)."""
-    return tf.raw_ops.ScaleAndTranslate(
-        images=values[tf.newaxis],
-        size=size,
-        scale=scale,
-        translation=tf.zeros(2),
-        kernel_type="triangle",
-        antialias=True,
-    )[0]
+    """`tf.image.resize(..., antialias=True)` of (h, w, K) by a given scale, (2,); to the same size they are the same bits."""
+
+    def resized():
+        return tf.raw_ops.ScaleAndTranslate(
+            images=values[tf.newaxis],
+            size=size,
+            scale=scale,
+            translation=tf.zeros(2),
+            kernel_type="triangle",
+            antialias=True,
+        )[0]
+
+    return tf.cond(tf.reduce_all(size == tf.shape(values)[:2]), lambda: values, resized)
