@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kseg.labels import LabelMap
+from kseg.pairs.conventions import count_channels
 from kseg.pairs.errors import PairError
 from kseg.pairs.image_files import decode_image
-from kseg.pairs.image_folder import count_channels, read_pair, recognise_pairs
+from kseg.pairs.image_folder import read_pair, recognise_pairs
 from kseg.pairs.layouts.class_files import find_classes, read_known_file
 from tests.kseg.pairs.layouts import test_other_layouts as layouts
 from tests.kseg.pairs.layouts.test_damaged_json import labelme, other, supervisely
