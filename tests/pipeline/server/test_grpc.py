@@ -123,3 +123,11 @@ def test_a_deadline_that_passes_in_the_queue_is_told(prediction, server, image):
         prediction.Predict(predict_request(image=image[np.newaxis]), timeout=1e-4)
     assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert prediction.Predict(predict_request(image=image[np.newaxis])).outputs
+
+
+def test_simultaneous_requests_get_each_its_own_answer(prediction, direct, image):
+    images = [np.roll(image, 5 * number, axis=1) for number in range(24)]
+    calls = [prediction.Predict.future(predict_request(image=one[np.newaxis])) for one in images]
+    for one, call in zip(images, calls, strict=True):
+        found = tf.make_ndarray(call.result(60).outputs["label_map"])
+        assert np.array_equal(found, direct("serving_default", image=one[np.newaxis])["label_map"])
