@@ -1,10 +1,14 @@
 """Layers that learn more slowly than the others."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 from kseg.training import optimizers
+from tests.conftest import ROOT
 
 
 def steps(kind, count=3, jit=False, scaled=False, **settings):
@@ -124,3 +128,43 @@ def test_it_works_inside_loss_scaling():
     (trunk, head), model = steps(optimizers.Adam, count=2, rates={"block": 1.0}, frozen_steps=2, scaled=True)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert not trunk.any() and head.all()
+
+
+TWO_DEVICES = """
+import keras, numpy as np, tensorflow as tf
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+from kseg.training import optimizers
+from kseg.training.distribution import Replicated
+
+def moved(scope):
+    with scope:
+        image = keras.Input((4,))
+        trunk = keras.layers.Dense(4, use_bias=False, kernel_initializer="ones", name="block1")(image)
+        logits = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="logits")(trunk)
+        model = Replicated(image, logits)
+        settings = {"rates": {"block1/kernel": 0.5}, "frozen_steps": 1, "weight_decay": 0.01}
+        model.compile(optimizers.Adam(0.01, **settings), loss="mse")
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    data = tf.data.Dataset.from_tensors((x, np.zeros((8, 1), "float32"))).unbatch().batch(8).repeat()
+    states = []
+    for _ in range(3):
+        model.fit(data, steps_per_epoch=1, verbose=0)
+        states.append([weight.numpy() for weight in model.weights])
+    return states
+
+one, two = moved(tf.distribute.get_strategy().scope()), moved(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope())
+assert (two[0][0] == 1).all() and (two[0][1] != 1).all() and (two[1][0] != 1).all()
+for expected, found in zip(one, two, strict=True):
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_allclose(b, a, atol=1e-6)
+print("equal")
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_freeze_and_learn_as_one_does():
+    answer = subprocess.run([sys.executable, "-c", TWO_DEVICES], cwd=ROOT, capture_output=True, text=True)
+    assert answer.stdout.endswith("equal\n"), answer.stderr[-3000:]
