@@ -48,7 +48,18 @@ EXIF_TRANSPOSES = {  # by EXIF orientation, the operation that turns the image u
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error, zlib.error)
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 """What Pillow raises for corrupt bytes."""
 
 CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}  # chunks of PNG; other decoders refuse unknown critical ones

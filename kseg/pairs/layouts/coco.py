@@ -189,12 +189,22 @@ class PanopticMask:
         pixels = pixels if pixels.ndim == 3 else np.dstack([pixels, np.zeros_like(pixels), np.zeros_like(pixels)])
         ids = pack_colours(pixels[..., ::-1])  # red is the lowest byte
         mask, values = np.zeros(ids.shape, np.uint8), dict(self.values)
-        for annotation in read_index(self.index).annotations.get(self.image_id, ()):
-            for segment in annotation.get("segments_info", ()):
-                if segment.get("category_id") not in values:
-                    raise _category_error(segment, self.name)
-                if not segment.get("iscrowd"):
-                    mask[ids == segment["id"]] = values[segment["category_id"]]
+        try:
+            for annotation in read_index(self.index).annotations.get(self.image_id, ()):
+                for segment in annotation.get("segments_info", ()):
+                    if segment.get("category_id") not in values:
+                        raise _category_error(segment, self.name)
+                    if not segment.get("iscrowd"):
+                        mask[ids == int(segment["id"])] = values[segment["category_id"]]
+        except PairError:  # is a ValueError, too
+            raise
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise PairError(
+                "bad_json",
+                f"segments_info must list segments with id and category_id. Received: {type(error).__name__} {error}",
+                f"{printable(self.index)}, image_id {self.image_id}",
+                "Export the file again.",
+            ) from error
         return encode(Image.fromarray(mask))
 
 

@@ -86,6 +86,34 @@ def test_an_area_of_coco_that_does_not_fit_its_picture_is_refused_before_it_is_d
     assert raised.value.name in ("bad_polygons", "too_many_pixels")
 
 
+@pytest.mark.parametrize("segments", [None, 3, [3], [{"category_id": 1}], [{"id": {}, "category_id": 1}], [{"id": 1}]])
+def test_segments_that_are_none_are_a_named_fault(segments, tmp_path):
+    picture(tmp_path / "train2017" / "a.jpg")
+    mask(tmp_path / "annotations" / "panoptic_train2017" / "a.png", (1, 0, 0), (2, 0, 0))
+    content = {
+        "images": [{"id": 0, "file_name": "a.jpg", "height": 6, "width": 8}],
+        "annotations": [{"image_id": 0, "file_name": "a.png", "segments_info": segments}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    text(tmp_path / "annotations" / "panoptic_train2017.json", content)
+    (pair,) = recognise_pairs(tmp_path).listing.pairs
+    with pytest.raises(PairError) as raised:
+        pair.mask.read()
+    assert raised.value.name in ("bad_json", "unknown_label")
+
+
+def test_a_tiff_that_says_to_be_a_bomb_is_a_named_fault(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    mask(tmp_path / "masks" / "a.tif", 0, 1)
+    data = (tmp_path / "masks" / "a.tif").read_bytes()
+    width = data.index(b"\x00\x01\x04\x00\x01\x00\x00\x00") + 8  # tag 256
+    (tmp_path / "masks" / "a.tif").write_bytes(data[:width] + b"1e99" + data[width + 4 :])
+    (pair,) = recognise_pairs(tmp_path).listing.pairs
+    with pytest.raises(PairError) as raised:
+        pair.mask.read()
+    assert raised.value.name in ("damaged_file", "too_many_pixels")
+
+
 def test_a_size_of_coco_that_is_no_number_is_that_of_the_picture(tmp_path):
     roboflow_coco(tmp_path)
     path = tmp_path / "train" / "_annotations.coco.json"
