@@ -85,7 +85,7 @@ def scripts():
         ("", {"inspect", "run", "predict", "suggest", "serve", "tune-crf", "lineage", "gc", "completion"}),
         ("pre", {"predict"}),
         ("run --mod", {"--model"}),
-        ("run --model f", {"fcn8s", "fcn16s", "fcn32s"}),
+        ("run --model f", {"fcn8s", "fcn16s", "fcn32s", "fpn"}),
         ("run --model unet --st", {"--strategy"}),
         ("run --from tr", {"transform", "trainer"}),
         ("run --set trainer.epo", {"trainer.epochs="}),
@@ -116,5 +116,5 @@ def test_zsh_uses_the_script_of_bash_and_fish_has_a_line_per_option(scripts):
     assert scripts["zsh"].endswith(scripts["bash"]) and "bashcompinit" in scripts["zsh"]
     rows = [row for row in scripts["fish"].splitlines() if "__fish_seen_subcommand_from run'" in row]
     (model,) = (row for row in rows if " -l model " in row)
-    assert " -x -a '" in model and " unet'" in model and model.endswith("; default: unet)'")
+    assert " -x -a '" in model and " unet'" in model and model.endswith("; default: auto; streets: unet)'")
     assert len(rows) == scripts["bash"].split("run) COMPREPLY=($(compgen -W '")[1].split("'")[0].count("--")
