@@ -91,14 +91,17 @@ class Batcher:
         return work.future
 
     def check_room(self):
-        """Raises a `RequestError` where the queue is full, or the server is stopping."""
-        if self._ended:
-            raise RequestError(Code.UNAVAILABLE, "The server must be running. Received: a request while it stops.")
-        if len(self._queue) >= self._waiting:
-            raise RequestError(
-                Code.BUSY,
-                f"At most {self._waiting} requests may wait. Received: one more. Try again after {RETRY_SECONDS} s.",
-            )
+        """Raises a `RequestError` where the queue is full of what is waited for still, or the server is stopping."""
+        with self._changed:
+            if self._ended:
+                raise RequestError(Code.UNAVAILABLE, "The server must be running. Received: a request while it stops.")
+            if len(self._queue) >= self._waiting:
+                self._queue = collections.deque(work for work in self._queue if not work.future.cancelled())
+            if len(self._queue) >= self._waiting:
+                raise RequestError(
+                    Code.BUSY,
+                    f"At most {self._waiting} requests may wait. Received: one more. Try again after {RETRY_SECONDS} s.",
+                )
 
     def stop(self):
         """Refuses new requests, and returns when those that were accepted are computed."""
