@@ -88,6 +88,7 @@ def inspect_source(
         "void": {"value": source.labels.ignore_value, "share": _share(sample, sample.counts[TOTAL].void_pixels)},
         "proposed_classes": None,
         "channels": source.channels,
+        "dtype": source.conventions.dtype,
         "headers": _headers(headers, sample),
         "reencoded": dict(sample.reencoded.most_common()),
         "fit": {way: dict(zip(("compared", "better"), pair, strict=True)) for way, pair in vars(fits).items()},

@@ -16,6 +16,10 @@ BAR = 20  # columns of the largest class
 WIDEST = 120
 
 
+HELD = {"uint8": "8 bits", "uint16": "16 bits", "float32": "floating-point numbers"}
+"""What images hold, by dtype."""
+
+
 def terminal_width() -> int:
     """Columns to write in."""
     return min(shutil.get_terminal_size((80, 24)).columns, WIDEST)
@@ -84,7 +88,8 @@ def _images(findings) -> str:
 
 
 def _stored(findings) -> str:
-    channels = f"{findings['channels']} channel{'s' * (findings['channels'] > 1)} of 8 bits"
+    numbers = HELD[findings.get("dtype", "uint8")]
+    channels = f"{findings['channels']} channel{'s' * (findings['channels'] > 1)} of {numbers}"
     reasons = ", ".join(f"{number} ({reason})" for reason, number in findings["reencoded"].items())
     return channels + (f"; converted to PNG: {reasons}" if reasons else "")
 
