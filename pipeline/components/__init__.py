@@ -1,1 +1,1 @@
-"""The nine components: one module and one function each, by the same name, none of which imports another."""
+"""The components: one module and one function each, by the same name, none of which imports another."""
