@@ -44,7 +44,6 @@ def test_interpolation_is_tensorflows_resize(mode, factor):
     np.testing.assert_allclose(Upsampling(mode, factor)(values), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("factor", [2, 8])
 def test_bilinear_and_nearest_interpolation_by_hand():
     row = np.array([1.0, 3.0], np.float32).reshape(1, 1, 2, 1)
     enlarged = {
@@ -53,6 +52,7 @@ def test_bilinear_and_nearest_interpolation_by_hand():
     assert enlarged == {"bilinear": [[1.0, 1.5, 2.5, 3.0]] * 2, "nearest": [[1.0, 1.0, 3.0, 3.0]] * 2}
 
 
+@pytest.mark.parametrize("factor", [2, 8])
 def test_bicubic_interpolation_is_tensorflows_away_from_the_border(factor):
     tf = pytest.importorskip("tensorflow")
     values, inner = drawn(2, 6, 7, 3), slice(2 * factor, -2 * factor)
