@@ -11,6 +11,7 @@ import shutil
 
 import apache_beam as beam
 
+from kseg.pairs.channels import PixelKind
 from pipeline.engine import progress
 from pipeline.engine.files import read_json
 from pipeline.examples import prepared
@@ -70,8 +71,9 @@ def fold(
             | "Read" >> beam.ParDo(ReadPair())
             | "Write" >> WriteExamples(out, shards)
         )
-    channels = read_json(statistics / "statistics.json")["splits"]["train"]["channels"]
-    prepared.write_metadata(out, channels, f"Fold {config.number + 1} of {config.folds}: held out as test.")
+    counts = read_json(statistics / "statistics.json")["splits"]["train"]
+    kind = PixelKind(counts["channels"], counts.get("dtype", "uint8"))
+    prepared.write_metadata(out, kind, f"Fold {config.number + 1} of {config.folds}: held out as test.")
     for name in ("labels.json", "ingestion.json"):
         shutil.copyfile(examples / name, out / name)
 

@@ -29,6 +29,7 @@ WARNINGS = (
     "reordered_palettes",
     "empty_masks",
     "rare_classes",
+    "drift_of_channels",
     "drift_of_classes",
     "drift_of_brightness",
     "near_duplicates_across_splits",

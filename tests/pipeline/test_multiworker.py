@@ -17,8 +17,7 @@ import kseg.games
 import kseg.layers  # noqa: F401  (Keras finds what is stored once it is imported)
 from pipeline import machines, run
 from pipeline.engine.store import SCRATCH
-from pipeline.line import COMPONENTS
-from tests.pipeline.whole_line import finish, start
+from tests.pipeline.whole_line import COMPONENTS, finish, start
 
 UNEVEN = "--set=example_gen.streets_validation=7"  # two batches: 4 images, then 3, of which one machine gets 2 and the other 1
 GAME = ("--adversarial-weight", "0.1", "--set=trainer.discriminator_learning_rate=1e-4")

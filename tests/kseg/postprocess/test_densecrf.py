@@ -145,7 +145,7 @@ def test_a_flipped_pixel_is_corrected_and_an_edge_stays():
     truth[:, 10:] = 1
     noisy = truth.copy()
     noisy[5, 4], noisy[12, 15] = 1, 0
-    result = kseg.kseg.DenseCRF(5)([np.eye(2, dtype=np.float32)[noisy][None], image])
+    result = kseg.DenseCRF(5)([np.eye(2, dtype=np.float32)[noisy][None], image])
     np.testing.assert_array_equal(np.argmax(result[0], axis=-1), truth)
 
 

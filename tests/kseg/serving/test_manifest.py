@@ -21,6 +21,8 @@ def test_pretrained_weights_stand_in_the_manifest_where_there_were_any(tmp_path)
         "image_size": (24, 32),
         "image_scale": None,
         "image_range": None,
+        "dtype": "uint8",
+        "normalization": None,
         "flips": (),
         "rotations": (0,),
         "tiles": False,

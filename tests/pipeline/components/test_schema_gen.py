@@ -35,7 +35,7 @@ def test_it_has_one_line_per_key_and_class(generate):
         '  {"id": 0, "name": "membrane", "colour": [0, 0, 0], "value": 0},',
         '  {"id": 1, "name": "cell", "colour": [255, 255, 255], "value": 255}',
     ]
-    assert len(lines) == 14
+    assert len(lines) == 15
 
 
 def test_a_frozen_schema_is_copied_unchanged(generate, tmp_path):

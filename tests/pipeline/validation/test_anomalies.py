@@ -99,7 +99,7 @@ def first_hour(photos, tmp_path, capsys):
 
     def command(*arguments):
         paths = ["--data", str(photos), "--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "models")]
-        assert run.main([*paths, "--ignore-value", "9", *arguments]) == 0
+        assert run.main([*paths, "--ignore-value", "9", "--model", "unet", *arguments]) == 0
         return capsys.readouterr().out
 
     return command
