@@ -27,7 +27,6 @@ class or return another size than the image's. TensorFlow only, because a SavedM
 from __future__ import annotations
 
 import contextlib
-import math
 import numbers
 import operator
 import os
@@ -49,6 +48,7 @@ from kseg.inference.checks import check_images, values_checked  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
 from kseg.serving import manifest, statuses  # noqa: E402
 from kseg.serving.graph import TILE, ServedModel, cast_to_float32  # noqa: E402
+from kseg.serving.statuses import check_limits  # noqa: E402
 
 LEAST_SCALE = 0.01
 """Smallest factor on the sides of images."""
@@ -218,39 +218,6 @@ def _check_image_range(image_range):
         raise ValueError(
             f"`image_range` must be a whole number in 1..65535, or None. Received: image_range={image_range!r}."
         )
-
-
-def check_limits(
-    working_scale: tuple[int, int] | float, num_classes: int, *, crf: bool, max_pixels: int, score_memory: float
-):
-    """Refuses limits under which an export could not label an image of the size that it was trained at.
-
-    Args:
-        working_scale: (height, width) that images are fitted into, in pixels, or a factor on their own sides.
-        num_classes: K.
-        crf: whether DenseCRF refines the probabilities.
-        max_pixels: as in `export`.
-        score_memory: as in `export`.
-
-    Raises:
-        ValueError: they are too small, or no numbers.
-    """
-    boxed = isinstance(working_scale, tuple | list)
-    pixels = working_scale[0] * working_scale[1] if boxed else 1
-    if isinstance(max_pixels, bool) or not isinstance(max_pixels, numbers.Integral) or max_pixels < pixels:
-        raise ValueError(
-            f"`max_pixels` must be a whole number of pixels, at least those of `image_size`, {pixels:,}. "
-            f"Received: max_pixels={max_pixels!r}."
-        )
-    if isinstance(score_memory, bool) or not isinstance(score_memory, numbers.Real) or not 0 < score_memory < math.inf:
-        raise ValueError(f"`score_memory` must be a number of GiB above 0. Received: score_memory={score_memory!r}.")
-    for name in ("probabilities", "DenseCRF") if crf else ("probabilities",):
-        if statuses.score_pixels(name, num_classes, score_memory) < pixels:
-            least = pixels * num_classes * statuses.SCORE_BYTES[name] / 2**30
-            raise ValueError(
-                f"`score_memory` must suffice for {name} of {num_classes} classes at `image_size`, {pixels:,} pixels. "
-                f"Received: score_memory={score_memory:g} GiB. Raise it to {math.ceil(least * 100) / 100:g} or more."
-            )
 
 
 def _asset(folder, name: str, text: str):

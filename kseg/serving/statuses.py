@@ -5,6 +5,9 @@ Standard library only. The names are those of the faults that ingestion quaranti
 
 from __future__ import annotations
 
+import math
+import numbers
+
 GOOD, EMPTY, UNSUPPORTED_FORMAT, DAMAGED, TOO_MANY_PIXELS, BATCH_TOO_LARGE = range(6)
 
 NAMES = ("good", "empty_file", "unsupported_format", "damaged_file", "too_many_pixels", "batch_too_large")
@@ -68,6 +71,39 @@ def score_pixels(name: str, num_classes: int, score_memory: float) -> int:
         score_memory: GiB.
     """
     return int(score_memory * 2**30 / (SCORE_BYTES[name] * num_classes))
+
+
+def check_limits(
+    working_scale: tuple[int, int] | float, num_classes: int, *, crf: bool, max_pixels: int, score_memory: float
+):
+    """Refuses limits under which an export could not label an image of the size that it was trained at.
+
+    Args:
+        working_scale: (height, width) that images are fitted into, in pixels, or a factor on their own sides.
+        num_classes: K.
+        crf: whether DenseCRF refines the probabilities.
+        max_pixels: as in `kseg.export`.
+        score_memory: as in `kseg.export`.
+
+    Raises:
+        ValueError: they are too small, or no numbers.
+    """
+    boxed = isinstance(working_scale, tuple | list)
+    pixels = working_scale[0] * working_scale[1] if boxed else 1
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, numbers.Integral) or max_pixels < pixels:
+        raise ValueError(
+            f"`max_pixels` must be a whole number of pixels, at least those of `image_size`, {pixels:,}. "
+            f"Received: max_pixels={max_pixels!r}."
+        )
+    if isinstance(score_memory, bool) or not isinstance(score_memory, numbers.Real) or not 0 < score_memory < math.inf:
+        raise ValueError(f"`score_memory` must be a number of GiB above 0. Received: score_memory={score_memory!r}.")
+    for name in ("probabilities", "DenseCRF") if crf else ("probabilities",):
+        if score_pixels(name, num_classes, score_memory) < pixels:
+            least = pixels * num_classes * SCORE_BYTES[name] / 2**30
+            raise ValueError(
+                f"`score_memory` must suffice for {name} of {num_classes} classes at `image_size`, {pixels:,} pixels. "
+                f"Received: score_memory={score_memory:g} GiB. Raise it to {math.ceil(least * 100) / 100:g} or more."
+            )
 
 
 def takes_pictures(channels: int, dtype: str) -> bool:
