@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from kseg.serving import statuses
-from pipeline.server.errors import RETRY_SECONDS, Code, RequestError
+from pipeline.server.errors import RETRY_SECONDS, Code, RequestError, invalid
 from pipeline.server.signatures import Arrays, Signature
 
 
@@ -31,7 +31,6 @@ class Work:
         inputs: checked arrays.
         deadline: of `time.monotonic`, after which nobody waits for the answer.
         future: of the outputs.
-        batched: images that were computed with it, its own included; 0 until then.
     """
 
     model: object
@@ -39,7 +38,6 @@ class Work:
     inputs: Arrays
     deadline: float
     future: concurrent.futures.Future = dataclasses.field(default_factory=concurrent.futures.Future)
-    batched: int = 0
 
     @property
     def images(self) -> int:
@@ -153,8 +151,6 @@ class Batcher:
 
     def _compute(self, works: Sequence[Work]):
         counts = [work.images for work in works]
-        for work in works:
-            work.batched = sum(counts)
         try:
             parts = _split(works[0].signature.compute(_joined(works)), counts)
         except Exception as error:
@@ -166,7 +162,7 @@ class Batcher:
         self._observe(sum(counts))
         for work, part in zip(works, parts, strict=True):
             try:
-                work.future.set_result(work.signature.finish(part))
+                work.future.set_result(work.signature.finish(_accepted(part)))
             except Exception as error:
                 work.future.set_exception(error)
 
@@ -207,3 +203,11 @@ def _split(outputs: Arrays, counts: Sequence[int]) -> list[Arrays] | None:
 def _too_large_together(outputs: Arrays) -> bool:
     """Whether an image was refused because of the pixels of others."""
     return "status" in outputs and bool((outputs["status"] == statuses.BATCH_TOO_LARGE).any())
+
+
+def _accepted(outputs: Arrays) -> Arrays:
+    """The outputs, unless every image of the request was refused: then the request is, with the message of the first one."""
+    status = outputs.get("status")
+    if status is not None and status.size and (status != statuses.GOOD).all() and "message" in outputs:
+        raise invalid(outputs["message"].ravel()[0].decode(errors="replace"))
+    return outputs

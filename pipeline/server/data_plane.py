@@ -7,31 +7,19 @@ here. numpy and Pillow only.
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
 import io
 import math
-import time
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 from PIL import Image
 
-from kseg.serving import statuses
 from pipeline.server.batching import Batcher, Work
-from pipeline.server.errors import Code, RequestError, invalid
-from pipeline.server.signatures import STRING, Arrays, Signature
+from pipeline.server.errors import Code, RequestError
+from pipeline.server.signatures import STRING, Signature
 from pipeline.server.versions import Versions
 
 DEFAULT_SIGNATURE = "serving_default"
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """Outputs of a signature, and the version that computed them."""
-
-    version: int
-    signature: Signature
-    outputs: Arrays
 
 
 class DataPlane:
@@ -74,15 +62,15 @@ class DataPlane:
         return self.versions.get(version)
 
     def submit(
-        self, model, signature: Signature, inputs: Mapping[str, np.ndarray], *, deadline: float | None = None
+        self, model, signature: Signature, inputs: Mapping[str, np.ndarray], *, deadline: float
     ) -> concurrent.futures.Future:
-        """Queues a request; the future gets an `Answer` or a `RequestError`.
+        """Queues a request; the future gets the outputs or a `RequestError`.
 
         Args:
             model: a loaded version, see `model`.
             signature: of that version.
             inputs: arrays by name, which are checked.
-            deadline: of `time.monotonic`; None: `timeout` from now.
+            deadline: of `time.monotonic`.
 
         Raises:
             RequestError: an input is wrong, or the queue is full.
@@ -90,35 +78,7 @@ class DataPlane:
         inputs = signature.check(inputs)
         if self.max_pixels is not None:
             check_pixels(inputs.values(), self.max_pixels)
-        latest = time.monotonic() + self.timeout
-        work = Work(model, signature, inputs, min(deadline or latest, latest))
-        return _then(self._batcher.submit(work), lambda outputs: Answer(model.number, signature, _accepted(outputs)))
-
-
-def _then(future: concurrent.futures.Future, change) -> concurrent.futures.Future:
-    """A future of the changed result; cancelling it cancels the first."""
-    changed: concurrent.futures.Future = concurrent.futures.Future()
-
-    def pass_on(done):
-        if not changed.set_running_or_notify_cancel():
-            return
-        try:
-            changed.set_result(change(done.result()))
-        except (Exception, concurrent.futures.CancelledError) as error:
-            changed.set_exception(error)
-
-    future.add_done_callback(pass_on)
-    changed.add_done_callback(lambda done: done.cancelled() and future.cancel())
-    return changed
-
-
-def _accepted(outputs: Arrays) -> Arrays:
-    """The outputs, unless every image of the request was refused: then the request is, with the message of the first one."""
-    status = outputs.get("status")
-    if status is not None and status.size and (status != statuses.GOOD).all() and "message" in outputs:
-        first = outputs["message"].ravel()[0].decode(errors="replace")
-        raise invalid(first)
-    return outputs
+        return self._batcher.submit(Work(model, signature, inputs, deadline))
 
 
 def check_pixels(arrays: Iterable[np.ndarray], max_pixels: int):

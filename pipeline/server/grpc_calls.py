@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 import grpc
 
 from pipeline.server.batching import deadline_error
-from pipeline.server.data_plane import Answer, DataPlane
+from pipeline.server.data_plane import DataPlane
 from pipeline.server.errors import RETRY_SECONDS, Code, RequestError
 from pipeline.server.logs import Observer
+from pipeline.server.signatures import Arrays
 
 MINIMUM = 65_536
 """Bytes of the smallest limit of a message; a request of metadata has some."""
@@ -96,8 +97,8 @@ def _abort(context, code: Code, message: str):
     context.abort(getattr(grpc.StatusCode, code.grpc), message)
 
 
-def ask(plane: DataPlane, context: grpc.ServicerContext, asked: dict, model, signature, inputs) -> Answer:
-    """The answer of the data plane within the deadline of the call; a client that leaves takes its request out of the queue.
+def ask(plane: DataPlane, context: grpc.ServicerContext, asked: dict, model, signature, inputs) -> Arrays:
+    """The outputs of a signature within the deadline of the call; a client that leaves takes its request out of the queue.
 
     Raises:
         RequestError: there is none.

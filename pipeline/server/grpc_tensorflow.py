@@ -49,11 +49,11 @@ def _predict(plane: DataPlane, request, context, asked):
     inputs = {
         name: tensorflow_messages.to_array(tensor, name, plane.max_bytes) for name, tensor in request.inputs.items()
     }
-    answer = ask(plane, context, asked, model, signature, inputs)
+    outputs = ask(plane, context, asked, model, signature, inputs)
     response = predict_pb2.PredictResponse()
-    _fill(response.model_spec, plane.name, answer.version, signature.name)
-    for name in request.output_filter or answer.outputs:
-        response.outputs[name].CopyFrom(tensorflow_messages.to_proto(answer.outputs[name]))
+    _fill(response.model_spec, plane.name, model.number, signature.name)
+    for name in request.output_filter or outputs:
+        response.outputs[name].CopyFrom(tensorflow_messages.to_proto(outputs[name]))
     return response
 
 

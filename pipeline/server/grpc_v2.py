@@ -73,10 +73,10 @@ def _infer(plane, request, context, asked):
     names = [tensor.name for tensor in request.inputs]
     signature = choose_signature(model, parameter and parameter.string_param, names, wanted)
     signature.check_outputs(wanted)
-    answer = ask(plane, context, asked, model, signature, _read_inputs(request))
-    response = protocol.ModelInferResponse(model_name=plane.name, model_version=str(answer.version), id=request.id)
-    for name in wanted or answer.outputs:
-        array = answer.outputs[name]
+    outputs = ask(plane, context, asked, model, signature, _read_inputs(request))
+    response = protocol.ModelInferResponse(model_name=plane.name, model_version=str(model.number), id=request.id)
+    for name in wanted or outputs:
+        array = outputs[name]
         response.outputs.add(name=name, datatype=v2_tensors.datatype(array.dtype), shape=array.shape)
         response.raw_output_contents.append(v2_tensors.to_raw(array))
     return response

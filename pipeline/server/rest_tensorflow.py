@@ -55,5 +55,5 @@ async def _predict(request: Request, plane, body: bytes, deadline: float) -> Res
         return signature, *tensorflow_json.read_inputs(message, signature)
 
     signature, inputs, rows = await in_thread(read)
-    answer = await ask(request, plane, model, signature, inputs, deadline)
-    return json_response(await in_thread(tensorflow_json.write_outputs, answer.outputs, rows, plane.max_bytes))
+    outputs = await ask(request, plane, model, signature, inputs, deadline)
+    return json_response(await in_thread(tensorflow_json.write_outputs, outputs, rows, plane.max_bytes))

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 import kseg
 from pipeline.server import v2_tensors
-from pipeline.server.data_plane import DEFAULT_SIGNATURE, Answer
+from pipeline.server.data_plane import DEFAULT_SIGNATURE
 from pipeline.server.errors import Code, invalid
 from pipeline.server.signatures import STRING, Arrays, Signature
 from pipeline.server.tensorflow_json import BYTES_SUFFIX, check_json_size, read_json, to_json
@@ -116,8 +116,8 @@ def choose_signature(model, parameter, inputs: Iterable[str], outputs: Iterable[
 async def _infer(request: Request, plane, body: bytes, deadline: float) -> Response:
     model = plane.model(request.path_params["name"], version_of(request))
     message, signature, inputs = await in_thread(_read, request.headers.get(HEADER_LENGTH), body, model)
-    answer = await ask(request, plane, model, signature, inputs, deadline)
-    content, header_length = await in_thread(_write, plane, message, answer)
+    outputs = await ask(request, plane, model, signature, inputs, deadline)
+    content, header_length = await in_thread(_write, plane, model, message, outputs)
     if header_length is None:
         return Response(content, media_type="application/json")
     headers = {HEADER_LENGTH: str(header_length)}
@@ -194,13 +194,13 @@ def _read_tensor(tensor: Mapping, size, binary: memoryview) -> np.ndarray:
     return v2_tensors.from_raw(binary[:size], dtype, shape, name)
 
 
-def _write(plane, message: Mapping, answer: Answer) -> tuple[bytes, int | None]:
+def _write(plane, model, message: Mapping, outputs: Arrays) -> tuple[bytes, int | None]:
     """The body of an answer; and the bytes of its JSON, where binary data follow."""
     wanted = {tensor["name"]: _parameters(tensor).get("binary_data") for tensor in _listed(message, "outputs")}
     binary_by_default = bool(_parameters(message).get("binary_data_output"))
     heads, binary, in_json = [], [], {}
-    for name in wanted or answer.outputs:
-        array, chosen = answer.outputs[name], wanted.get(name)
+    for name in wanted or outputs:
+        array, chosen = outputs[name], wanted.get(name)
         head = {"name": name, "datatype": v2_tensors.datatype(array.dtype), "shape": list(array.shape)}
         if binary_by_default if chosen is None else chosen:
             binary.append(v2_tensors.to_raw(array))
@@ -209,7 +209,7 @@ def _write(plane, message: Mapping, answer: Answer) -> tuple[bytes, int | None]:
         in_json[name] = array
         check_json_size(in_json, plane.max_bytes)
         heads.append(_with_values(head, array))
-    beginning = {"model_name": plane.name, "model_version": str(answer.version)}
+    beginning = {"model_name": plane.name, "model_version": str(model.number)}
     beginning |= {"id": message["id"]} if isinstance(message.get("id"), str) else {}
     text = dumps(beginning)[:-1] + b', "outputs": [' + b", ".join(heads) + b"]}"
     return b"".join([text, *binary]), len(text) if binary else None

@@ -23,9 +23,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipeline.server.batching import deadline_error
-from pipeline.server.data_plane import Answer, DataPlane
+from pipeline.server.data_plane import DataPlane
 from pipeline.server.errors import RETRY_SECONDS, Code, RequestError, invalid
 from pipeline.server.logs import Observer
+from pipeline.server.signatures import Arrays
 
 PAGE = pathlib.Path(__file__).parent / "page"
 """Files that are served at `/`, if there are any."""
@@ -265,8 +266,8 @@ def asking(endpoint):
 
 async def ask(
     request: Request, plane: DataPlane, model, signature, inputs: Mapping[str, np.ndarray], deadline: float
-) -> Answer:
-    """The answer of the data plane, in time.
+) -> Arrays:
+    """The outputs of a signature, in time.
 
     Raises:
         RequestError: there is none.
