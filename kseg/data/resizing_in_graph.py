@@ -100,6 +100,28 @@ def resize_in_graph(values, size):
     return tf.image.resize(values, size, method="bilinear", antialias=True)
 
 
+def resample_in_graph(values, size, scale, translation):
+    """What `resize_in_graph` computes, of an image whose scale and position are given.
+
+    Args:
+        values: tensor (H, W, K), any number type.
+        size: (2,), int32, height and width of the result, in pixels.
+        scale: (2,), float32, pixels of the result for one of `values`.
+        translation: (2,), float32, row and column of the result at which the corner of `values` lies.
+
+    Returns:
+        Tensor (height, width, K), float32.
+    """
+    return tf.raw_ops.ScaleAndTranslate(
+        images=values[tf.newaxis],
+        size=size,
+        scale=scale,
+        translation=translation,
+        kernel_type="triangle",
+        antialias=True,
+    )[0]
+
+
 def resize_region_in_graph(image, size, start, shape):
     """A region of `resize_in_graph(image, size)`, computed from the pixels that it needs alone; equal up to rounding.
 
@@ -118,14 +140,8 @@ def resize_region_in_graph(image, size, start, shape):
     ends = tf.cast(tf.stack([start, start + shape]), tf.float32) / scale
     first = tf.maximum(tf.cast(tf.floor(ends[0] - reach), tf.int32), 0)
     last = tf.minimum(tf.cast(tf.math.ceil(ends[1] + reach), tf.int32), available)
-    return tf.raw_ops.ScaleAndTranslate(
-        images=image[tf.newaxis, first[0] : last[0], first[1] : last[1]],
-        size=shape,
-        scale=scale,
-        translation=tf.cast(first, tf.float32) * scale - tf.cast(start, tf.float32),
-        kernel_type="triangle",
-        antialias=True,
-    )[0]
+    translation = tf.cast(first, tf.float32) * scale - tf.cast(start, tf.float32)
+    return resample_in_graph(image[first[0] : last[0], first[1] : last[1]], shape, scale, translation)
 
 
 def nearest_region_in_graph(label_map, size, start, shape):

@@ -29,7 +29,15 @@ def values_checked():
 
 
 def check_images(
-    images, name: str, where: str, *, rank: int = 4, channels: int | None = None, dtype=None, stacklevel: int = 4
+    images,
+    name: str,
+    where: str,
+    *,
+    rank: int = 4,
+    channels: int | None = None,
+    dtype=None,
+    levels: bool = True,
+    stacklevel: int = 4,
 ) -> None:
     """Refuses images that no network can predict, and warns of values outside [0, 255].
 
@@ -40,6 +48,7 @@ def check_images(
         rank: 3 or 4.
         channels: that the model takes; None: any.
         dtype: the only one allowed; None: any real one.
+        levels: whether values must lie in [0, 255]; those of other images are not looked at.
         stacklevel: of warnings; the default names the caller of the function that checks.
 
     Raises:
@@ -65,7 +74,7 @@ def check_images(
             f"`{name}` must have the model's {channels} channels. Received: {name}.shape={shape} [{where}]."
             f"{_channels_cure(channels)}"
         )
-    if not _values_are_checked.get():
+    if levels and not _values_are_checked.get():
         _check_values(images, where, stacklevel + 1)
 
 

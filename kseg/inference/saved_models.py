@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import pathlib
 import re
 
 import numpy as np
 
 from kseg.inference.averaging import TINY
-from kseg.inference.checks import check_images, values_checked
+from kseg.inference.checks import check_images
 
 
 class TooManyPixels(ValueError):
@@ -61,19 +60,14 @@ class SavedModel:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Logits (B, H, W, K), float32, of images (B, H, W, C) in [0, 255]."""
-        with self._any_range():
-            check_images(images, "images", "SavedModel", channels=self.channels)
+        check_images(images, "images", "SavedModel", channels=self.channels, levels=self.dtype == np.uint8)
         return np.log(np.maximum(self._run("probabilities", images)["probabilities"], TINY))
 
     def label_map(self, image: np.ndarray) -> np.ndarray:
         """Class ids (H, W), uint8, of one image (H, W, C) in [0, 255]: `argmax` of the logits, taken inside the export."""
-        with self._any_range():
-            check_images(image, "image", "SavedModel.label_map", rank=3, channels=self.channels)
+        levels = self.dtype == np.uint8
+        check_images(image, "image", "SavedModel.label_map", rank=3, channels=self.channels, levels=levels)
         return self._run("serving_default", image[np.newaxis])["label_map"][0]
-
-    def _any_range(self):
-        """Where images are not uint8, their values need not lie in [0, 255]; the export refuses those that are not finite."""
-        return contextlib.nullcontext() if self.dtype == np.uint8 else values_checked()
 
     def _run(self, signature: str, images: np.ndarray) -> dict:
         """The outputs of a signature, as arrays."""

@@ -97,12 +97,11 @@ class Interpolation2D(keras.layers.Layer):
         self.factor, self.interpolation = factor, interpolation
 
     def call(self, values):
-        _, height, width, channels = ops.shape(values)
+        batch, height, width, channels = ops.shape(values)
         size = self.factor * height, self.factor * width
         if self.interpolation == "nearest":
-            repeated = (-1, height, self.factor, width, self.factor, channels)
-            values = ops.broadcast_to(values[:, :, None, :, None], (ops.shape(values)[0], *repeated[1:]))
-            return ops.reshape(values, (-1, *size, channels))
+            shape = batch, height, self.factor, width, self.factor, channels
+            return ops.reshape(ops.broadcast_to(values[:, :, None, :, None], shape), (-1, *size, channels))
         if self.interpolation == "bilinear":
             return _resize_bilinear(values, size)
         weights = ops.convert_to_tensor(self._weights(), dtype=values.dtype)

@@ -14,6 +14,7 @@ require_tensorflow(__name__)
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.data.resizing_in_graph import (  # noqa: E402
+    resample_in_graph,
     resize_region_in_graph,
     round_to,
     working_size_in_graph,
@@ -97,15 +98,5 @@ def map_groups(function, tensors: list, group_size, dtypes: tuple) -> list:
 
 def _resize(values, size, scale):
     """`tf.image.resize(..., antialias=True)` of (h, w, K) by a given scale, (2,); to the same size they are the same bits."""
-
-    def resized():
-        return tf.raw_ops.ScaleAndTranslate(
-            images=values[tf.newaxis],
-            size=size,
-            scale=scale,
-            translation=tf.zeros(2),
-            kernel_type="triangle",
-            antialias=True,
-        )[0]
-
-    return tf.cond(tf.reduce_all(size == tf.shape(values)[:2]), lambda: values, resized)
+    same = tf.reduce_all(size == tf.shape(values)[:2])
+    return tf.cond(same, lambda: values, lambda: resample_in_graph(values, size, scale, tf.zeros(2)))

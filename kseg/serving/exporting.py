@@ -26,7 +26,6 @@ class or return another size than the image's. TensorFlow only, because a SavedM
 
 from __future__ import annotations
 
-import contextlib
 import numbers
 import operator
 import os
@@ -44,10 +43,10 @@ import tensorflow as tf  # noqa: E402
 
 from kseg.data.levels import check_normalization  # noqa: E402
 from kseg.inference.averaging import dihedral_views  # noqa: E402
-from kseg.inference.checks import check_images, values_checked  # noqa: E402
+from kseg.inference.checks import check_images  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
 from kseg.serving import manifest, statuses  # noqa: E402
-from kseg.serving.graph import TILE, ServedModel, cast_to_float32  # noqa: E402
+from kseg.serving.graph import ServedModel, cast_to_float32  # noqa: E402
 from kseg.serving.statuses import check_limits  # noqa: E402
 
 LEAST_SCALE = 0.01
@@ -196,10 +195,8 @@ def predict_label_maps(
     dtype = "uint8" if normalization is None else np.dtype(images.dtype).name
     _check_dtype(dtype)
     check_normalization(normalization, channels, dtype)
-    with (
-        contextlib.nullcontext() if normalization is None else values_checked()
-    ):  # other numbers need not lie in [0, 255]
-        check_images(images, "images", "predict_label_maps", channels=channels, dtype=dtype)
+    levels = normalization is None
+    check_images(images, "images", "predict_label_maps", channels=channels, dtype=dtype, levels=levels)
     kind = {"dtype": dtype, "normalization": normalization}
     served = ServedModel(cast_to_float32(model), scale, flips, rotations, _crf_parameters(crf), **kind)
     if not len(images):
@@ -308,7 +305,7 @@ def _check_model(model, num_classes: int, working_scale: tuple[int, int] | float
     _, height, width, channels = shapes[0]
     image_size = working_scale
     if not isinstance(working_scale, tuple):
-        image_size = TILE
+        image_size = statuses.TILE
         if height or width:
             raise ValueError(
                 f"`image_scale` must be of a model for images of any size. Received: a model for ({height}, {width}) {where}. "

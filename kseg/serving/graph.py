@@ -40,7 +40,6 @@ from kseg.serving.tiles_in_graph import predict_tiles_in_graph  # noqa: E402
 GROUP_PIXELS = 2**18
 """Pixels that the network sees at a time, or those of one image if they are more: 21 images of 96 x 128, one of 512 x 512."""
 
-TILE = statuses.TILE
 LARGE_PIXELS = 2**20
 """Pixels of a working size of its own above which an image is labelled by tiles."""
 
@@ -92,10 +91,9 @@ class ServedModel(tf.Module):
         self._limits = Limits(box, self._num_classes, self._crf is not None, *limits)
         self._strict = strict
         self._group_size = max(1, GROUP_PIXELS // (box[0] * box[1])) if box else 1
-        strip = (
-            statuses.score_pixels("tiles", self._num_classes, score_memory) // TILE[0]
-        )  # columns of pixels in memory
-        self._columns_at_once = max(1, strip // (3 * TILE[1] // 4) - 1)
+        height, width = statuses.TILE
+        strip = statuses.score_pixels("tiles", self._num_classes, score_memory) // height  # columns of pixels in memory
+        self._columns_at_once = max(1, strip // (3 * width // 4) - 1)
         weights = [*network.variables, *(self._crf.variables if self._crf else [])]
         self._variables = [variable.value for variable in weights]  # tracked here, they are saved with the module
         image = tf.TensorSpec((None, None, None, self._channels), tf.float32)
@@ -237,7 +235,7 @@ class ServedModel(tf.Module):
 
         def label(images):
             if self._scale:
-                return self._label_tiles(scale_image_in_graph(images[0], self._scale), tf.shape(images)[1:3])
+                return self._tiles(scale_image_in_graph(images[0], self._scale), tf.shape(images)[1:3])
             tile, number = self._image_size, self._num_classes
             return predict_tiles_in_graph(self._predict_tile, images[0], tile=tile, num_classes=number)
 
@@ -261,7 +259,7 @@ class ServedModel(tf.Module):
         return self._through_working_size(
             image,
             lambda probabilities: self._label(probabilities, image),
-            lambda shown: self._label_tiles(shown, tf.shape(image)[:2], self._columns_at_once),
+            lambda shown: self._tiles(shown, tf.shape(image)[:2], columns_at_once=self._columns_at_once),
         )
 
     def _probabilities_scaled(self, image):
@@ -291,12 +289,9 @@ class ServedModel(tf.Module):
 
         return tf.cond(tf.reduce_prod(tf.cast(size, tf.int64)) > LARGE_PIXELS, lambda: tiled(shown), predict)
 
-    def _label_tiles(self, shown, size, columns_at_once=None):
-        """An image at working size (h, w, C) to label map and confidence at `size` (2,)."""
-        return self._tiles(shown, size, columns_at_once=columns_at_once)
-
     def _tiles(self, shown, size, **options):
-        options = {"tile": TILE, "num_classes": self._num_classes, "size": size} | options
+        """An image at working size (h, w, C) to label map and confidence at `size` (2,), or what the options say."""
+        options |= {"tile": statuses.TILE, "num_classes": self._num_classes, "size": size}
         return predict_tiles_in_graph(self._predict_tile, shown, **options)
 
     def _predict_tile(self, tile):

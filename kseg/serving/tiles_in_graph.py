@@ -16,6 +16,7 @@ require_tensorflow(__name__)
 
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
+from kseg.data.resizing_in_graph import resample_in_graph  # noqa: E402
 from kseg.inference.tiles import GAUSSIAN_WIDTH  # noqa: E402
 from kseg.serving.bands import BAND_PIXELS, map_groups  # noqa: E402
 
@@ -121,7 +122,7 @@ def predict_tiles_in_graph(
                 origin = tf.cast(tf.stack([first_line + needed[0], left]), tf.float32) * enlarged
                 corner = tf.cast(tf.stack([band[0], ends[0]]), tf.float32)
                 target = tf.stack([tf.shape(band)[0], width])
-                return reduce(_resize(values, target, enlarged, origin - corner))
+                return reduce(resample_in_graph(values, target, enlarged, origin - corner))
 
             band = tf.range(covered(top, 0), covered(bottom, 0))
             outputs = map_groups(reduce_band, [band], tf.maximum(BAND_PIXELS // width, 1), dtypes)
@@ -157,18 +158,6 @@ def predict_tiles_in_graph(
     state = (tf.constant(0), *arrays)
     _, *arrays = tf.while_loop(lambda block, *_: block < blocks, add_block, state, parallel_iterations=1)
     return tuple(tf.transpose(array.concat()) for array in arrays)
-
-
-def _resize(values, size, scale, translation):
-    """A region of (h, w, K), enlarged: `size` pixels from where `translation` puts them, bilinear."""
-    return tf.raw_ops.ScaleAndTranslate(
-        images=values[tf.newaxis],
-        size=size,
-        scale=scale,
-        translation=translation,
-        kernel_type="triangle",
-        antialias=True,
-    )[0]
 
 
 def _gaussian(side: int) -> np.ndarray:

@@ -31,7 +31,7 @@ def scaled(request, model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scaled") / "model"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graph, "LARGE_PIXELS", LARGE)
-        patch.setattr(graph, "TILE", TILE)
+        patch.setattr(statuses, "TILE", TILE)
         serving.export(model, folder, labels=LABELS, image_scale=request.param, tiles=True)
     assert manifest.working_scale(manifest.read_manifest(folder)) == request.param
     return request.param, tf.saved_model.load(folder)
