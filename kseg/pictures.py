@@ -1,8 +1,9 @@
-"""What a person sees of an image, whatever its channels and numbers are. numpy only."""
+"""What a person sees of an image, whatever its channels and numbers are. numpy and Pillow only."""
 
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 TAIL = 1
 """Percent of the darkest and of the brightest pixels that a stretch leaves black and white."""
@@ -38,3 +39,9 @@ def picture_of(image: np.ndarray) -> np.ndarray:
         scaled = (np.where(valid, values, low) - low) / max(high - low, np.finfo(np.float64).tiny)
         levels[..., channel] = np.floor(np.clip(scaled, 0, 1) * 255 + 0.5)
     return levels
+
+
+def pillow_picture(image: np.ndarray) -> Image.Image:
+    """`picture_of` an image (H, W, C) for Pillow, in the mode L or RGB."""
+    picture = picture_of(image)
+    return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)

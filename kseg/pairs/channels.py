@@ -11,12 +11,12 @@ import dataclasses
 import io
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from PIL import Image
 
-from kseg.pairs.decoding import PNG, decode_samples, png_header, reopen_image
+from kseg.pairs.decoding import PNG, png_header
 from kseg.pairs.errors import PairError
 
 TENSOR = b"\x93TENSOR\n"
@@ -42,6 +42,16 @@ class PixelKind:
     channels: int
     dtype: str = "uint8"
 
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> PixelKind:
+        """That of an image (..., C)."""
+        return cls(pixels.shape[-1], pixels.dtype.name)
+
+    @classmethod
+    def recorded(cls, record: Mapping) -> PixelKind:
+        """That which statistics or a plan state; without a dtype, as earlier versions wrote them, it is uint8."""
+        return cls(record["channels"], record.get("dtype", "uint8"))
+
     @property
     def is_plain(self) -> bool:
         """Whether it is 8-bit grey or RGB."""
@@ -63,8 +73,7 @@ def kind_of(data: bytes) -> PixelKind:
         data: a PNG, or what `encode_pixels` returned.
     """
     if data.startswith(TENSOR):
-        pixels = decode_tensor(data)
-        return PixelKind(pixels.shape[-1], pixels.dtype.name)
+        return PixelKind.of(decode_tensor(data))
     depth, colour_type = png_header(data)
     channels = {number: channels for channels, number in PNG_COLOUR_TYPES.items()}.get(colour_type, 3)
     return PixelKind(channels, "uint16" if depth == 16 else "uint8")
@@ -77,22 +86,12 @@ def encode_pixels(pixels: np.ndarray) -> bytes:
         pixels: (H, W, C), of one of DTYPES.
     """
     pixels = np.ascontiguousarray(pixels)
-    if PixelKind(pixels.shape[-1], pixels.dtype.name).is_png:
+    if PixelKind.of(pixels).is_png:
         return encode_as_png(pixels)
     stream = io.BytesIO()
     stream.write(TENSOR)
     np.save(stream, pixels, allow_pickle=False)
     return stream.getvalue()
-
-
-def decode_pixels(data: bytes) -> np.ndarray:
-    """Decodes what `encode_pixels` returned, or a PNG of 8 or 16 bits that `open_image` accepted: (H, W, C)."""
-    if data.startswith(TENSOR):
-        return decode_tensor(data)
-    if png_header(data)[0] == 16:
-        return decode_samples(data)
-    pixels = np.asarray(reopen_image(data))
-    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def decode_tensor(data: bytes) -> np.ndarray:
@@ -104,12 +103,11 @@ def decode_tensor(data: bytes) -> np.ndarray:
 
 def encode_as_png(pixels: np.ndarray) -> bytes:
     """A PNG of 8 or 16 bits; Pillow writes no 16-bit colours. Each row holds the differences from the one above (filter 2)."""
-    height, _, channels = pixels.shape
-    samples = pixels.astype(pixels.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
-    rows = np.full((height, 1 + samples.shape[1]), 2, np.uint8)
+    samples = pixels.astype(pixels.dtype.newbyteorder(">")).view(np.uint8).reshape(len(pixels), -1)
+    rows = np.full((len(pixels), 1 + samples.shape[1]), 2, np.uint8)
     rows[0, 1:] = samples[0]
     np.subtract(samples[1:], samples[:-1], out=rows[1:, 1:])
-    return png_file(pixels.shape[:2], PixelKind(channels, pixels.dtype.name), [rows.tobytes()])
+    return png_file(pixels.shape[:2], PixelKind.of(pixels), [rows.tobytes()])
 
 
 def png_file(size: tuple[int, int], kind: PixelKind, rows: Iterable[bytes]) -> bytes:

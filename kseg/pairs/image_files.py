@@ -19,7 +19,7 @@ from kseg.pairs.channels import (
     PixelKind,
     alpha_levels,
     check_finite,
-    decode_pixels,
+    decode_tensor,
     encode_pixels,
     kind_of,
     transpose_pixels,
@@ -32,6 +32,7 @@ from kseg.pairs.decoding import (
     PNG,
     check_pixels,
     decode_16_bits,
+    decode_samples,
     has_16_bits,
     open_image,
     png_header,
@@ -174,16 +175,15 @@ def _refuse_picture_in_alpha(image, where):
 def _prepare_channels(data, kind: PixelKind, where, max_pixels) -> tuple[bytes, tuple[int, int], str | None]:
     """`prepare_image` of a data set whose images are not plain."""
     if data.startswith(TENSOR):
-        upright, pixels = None, decode_pixels(data)
+        upright, pixels = None, decode_tensor(data)
         check_pixels(pixels.shape[1], pixels.shape[0], where, max_pixels)
     else:
         image = open_image(data, where, max_pixels)
         upright = upright_transpose(image)
-        plain = data.startswith(JPEG) or image.mode in ("1", "P")
-        pixels = (
-            np.atleast_3d(image.convert("L" if image.mode in ("1", "L") else "RGB")) if plain else decode_pixels(data)
-        )
-    own = PixelKind(pixels.shape[-1], pixels.dtype.name)
+        if data.startswith(JPEG) or image.mode in ("1", "P"):
+            image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+        pixels = decode_samples(data) if has_16_bits(data) else np.atleast_3d(image)
+    own = PixelKind.of(pixels)
     if own.channels != kind.channels or kind.dtype not in (own.dtype, "float32"):
         raise _kind_error(own, kind, where)
     check_finite(pixels, where)
@@ -225,16 +225,14 @@ def _reencoding_reason(image, data, channels) -> str | None:
 
 def decode_image(data: bytes) -> np.ndarray:
     """Decodes a stored image or label map to (H, W, C), uint8 unless the images of its data set are of another type."""
-    if data.startswith(JPEG):
-        pixels = np.asarray(reopen_image(data))
-        return pixels[..., None] if pixels.ndim == 2 else pixels
-    return decode_pixels(data)
+    if data.startswith(TENSOR):
+        return decode_tensor(data)
+    return decode_samples(data) if has_16_bits(data) else np.atleast_3d(reopen_image(data))
 
 
 def encode_image(pixels: np.ndarray) -> bytes:
     """Encodes an image (H, W, C) as it is stored: as PNG by `encode_png` where it is plain, else by `encode_pixels`."""
-    plain = PixelKind(pixels.shape[-1], pixels.dtype.name).is_plain
-    return encode_png(pixels) if plain else encode_pixels(pixels)
+    return encode_png(pixels) if PixelKind.of(pixels).is_plain else encode_pixels(pixels)
 
 
 def encoding_of(data: bytes) -> str:

@@ -53,6 +53,15 @@ def side_of(path: pathlib.Path) -> Side:
     return ArrayFile(path) if suffix == ".npy" else PlainFile(path)
 
 
+def reads_colour(side: Side) -> bool:
+    """Whether a side that reads into an encoded picture of any format holds colours; False if it cannot be read."""
+    try:
+        with Image.open(io.BytesIO(side.read())) as image:
+            return image.mode not in (*GREY_MODES, "LA", "I")
+    except DECODE_ERRORS:  # among them ValueError, which a PairError is
+        return False
+
+
 @dataclasses.dataclass(frozen=True)
 class ConvertedFile(PlainFile):
     """A file of TIFF, GIF, BMP or WebP with one picture, or one page of it; see `Side`.
@@ -237,8 +246,6 @@ def encode_array(pixels: np.ndarray, where: str, max_pixels: int = MAX_PIXELS) -
     if pixels.shape[-1] in (1, 3) and not is_grey_16 and _is_8_bits(pixels):
         pixels = np.ascontiguousarray(pixels, np.uint8)
         return encode(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
-    if is_grey_16:
-        return encode(Image.fromarray(np.ascontiguousarray(pixels[..., 0])))
     return encode_pixels(as_stored(pixels, where))
 
 

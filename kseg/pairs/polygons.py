@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS, check_pixels
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.other_formats import GREY_MODES, encode
+from kseg.pairs.other_formats import encode, reads_colour
 from kseg.pairs.sides import METADATA_BYTES, PlainFile, Side, read_file
 
 Points = list[tuple[float, float]]
@@ -109,16 +109,7 @@ class PolygonFile(PlainFile):
             return encode(Image.fromarray(draw_shapes(size, shapes, dict(self.values), self.name)))
         except PairError:  # is a ValueError, too
             raise
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            IndexError,
-            AttributeError,
-            RecursionError,
-            zlib.error,
-            *DECODE_ERRORS,
-        ) as error:
+        except (AttributeError, RecursionError, *DECODE_ERRORS) as error:
             raise PairError(
                 "bad_polygons",
                 f"The polygons of a picture must be as their tool writes them. Received: {type(error).__name__} {error}",
@@ -165,11 +156,7 @@ class EmbeddedPicture:
             ) from error
 
     def has_colour(self) -> bool:
-        try:
-            with Image.open(io.BytesIO(self.read())) as image:
-                return image.mode not in (*GREY_MODES, "LA", "I")
-        except (PairError, *DECODE_ERRORS):
-            return False
+        return reads_colour(self)
 
 
 def labelme_shapes(content: dict) -> list[Shape]:

@@ -72,7 +72,7 @@ def fold(
             | "Write" >> WriteExamples(out, shards)
         )
     counts = read_json(statistics / "statistics.json")["splits"]["train"]
-    kind = PixelKind(counts["channels"], counts.get("dtype", "uint8"))
+    kind = PixelKind.recorded(counts)
     prepared.write_metadata(out, kind, f"Fold {config.number + 1} of {config.folds}: held out as test.")
     for name in ("labels.json", "ingestion.json"):
         shutil.copyfile(examples / name, out / name)

@@ -64,12 +64,13 @@ def transform(
         raise ValueError(f"There must be a split to train on. Received: none [{examples}]. Name one 'train'.")
     image_size = None if config.image_scale else _image_size(config.image_size, counts)
     scale = config.image_scale or image_size
+    kind = PixelKind.recorded(counts)
     plan = {
         "image_size": image_size,
         "image_scale": config.image_scale,
         "crop_size": _crop_size(config.image_scale, counts) if config.image_scale else None,
-        "channels": counts["channels"],
-        "dtype": counts.get("dtype", "uint8"),
+        "channels": kind.channels,
+        "dtype": kind.dtype,
         "normalization": normalization(counts),
         "image_range": found.get("image_range"),
         "num_classes": len(counts["class_pixels"]),
@@ -88,7 +89,6 @@ def transform(
     what = (
         f"fitted into {image_size[1]}x{image_size[0]}" if image_size else f"at {config.image_scale:g} of their own size"
     )
-    kind = PixelKind(plan["channels"], plan["dtype"])
     prepared.write_metadata(out, kind, f"Image and mask pairs {what}.")
     shutil.copyfile(examples / "labels.json", out / "labels.json")
     write_json(out / "plan.json", plan, allow_nan=False)
@@ -116,7 +116,7 @@ def normalization(counts: dict) -> dict[str, list[float]] | None:
     Args:
         counts: statistics of the training split.
     """
-    if counts.get("dtype", "uint8") == "uint8":
+    if PixelKind.recorded(counts).dtype == "uint8":
         return None
     deviations = [deviation or 1.0 for deviation in counts["channel_deviation"]]  # 0 where a channel is constant
     return {"mean": counts["channel_mean"], "deviation": deviations}

@@ -68,9 +68,8 @@ def to_record(key: str, image_bytes: bytes, label_map_bytes: bytes) -> bytes:
     """
     example = _Example()
     values = {"key": key.encode(), "label_map": label_map_bytes}
-    if image_bytes.startswith(
-        TENSOR
-    ):  # as tfds.features.Tensor with the encoding "zlib", and its dtype so that `from_record` knows
+    if image_bytes.startswith(TENSOR):
+        # As tfds.features.Tensor with the encoding "zlib", and its dtype so that `from_record` knows.
         pixels = decode_tensor(image_bytes)
         example.features.feature["image/shape"].int64_list.value.extend(pixels.shape)
         values |= {"image/value": zlib.compress(pixels.tobytes()), "dtype": pixels.dtype.name.encode()}

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from kseg.pictures import picture_of
+from kseg.pictures import pillow_picture
 from pipeline.validation.anomalies import Anomaly
 
 GRID = 128  # pixels
@@ -61,8 +61,7 @@ def outline(image: np.ndarray, label_map: np.ndarray) -> Outline:
         image: (H, W, C).
         label_map: ids (H, W), uint8.
     """
-    image = picture_of(image)
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("L")
+    picture = pillow_picture(image).convert("L")
     grey = np.asarray(picture.resize((GRID, GRID), Image.Resampling.BOX), np.float32)
     ids = np.asarray(Image.fromarray(label_map).resize((GRID, GRID), Image.Resampling.NEAREST))
     gradient = np.hypot(np.diff(grey, axis=1)[:-1], np.diff(grey, axis=0)[:, :-1])

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from kseg.labels import VOID, LabelMap
-from kseg.pictures import picture_of
+from kseg.pictures import pillow_picture
 from kseg.plots.contact_sheets import Panels, arrange, panel_size
 from kseg.plots.overlays import PAPER, legend
 
@@ -67,8 +67,7 @@ def draw_sheet(pairs: list[Shown], labels: LabelMap, title: str) -> Image.Image:
 def draw_panels(pair: Shown, labels: LabelMap) -> tuple[Image.Image, Image.Image]:
     """The image with the outlines of its mask, and the mask in the colours of its classes, both of one size."""
     size = panel_size(*pair.label_map.shape)
-    image = picture_of(pair.image)
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")
+    picture = pillow_picture(pair.image).convert("RGB")
     smooth = Image.Resampling.BOX if size[0] < pair.label_map.shape[1] else Image.Resampling.NEAREST
     image = np.array(picture.resize(size, smooth))
     ids = np.asarray(Image.fromarray(pair.label_map).resize(size, Image.Resampling.NEAREST))

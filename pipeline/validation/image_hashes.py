@@ -12,7 +12,7 @@ import hashlib
 import numpy as np
 from PIL import Image
 
-from kseg.pictures import picture_of
+from kseg.pictures import pillow_picture
 
 GRID = 8
 COMPARISONS = 2**22  # at a time
@@ -33,8 +33,7 @@ def perceptual_hash(image: np.ndarray) -> str:
         >>> perceptual_hash(np.zeros((4, 4, 1), np.uint8)) == 32 * "0"  # no difference is positive
         True
     """
-    image = picture_of(image)
-    grey = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("L")
+    grey = pillow_picture(image).convert("L")
     across = np.asarray(grey.resize((GRID + 1, GRID), Image.Resampling.BOX), np.int16)
     down = np.asarray(grey.resize((GRID, GRID + 1), Image.Resampling.BOX), np.int16)
     return (

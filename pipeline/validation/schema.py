@@ -18,6 +18,7 @@ import pathlib
 
 from kseg._suggestions import did_you_mean
 from kseg.labels import LabelMap
+from kseg.pairs.channels import PixelKind
 from pipeline.engine.files import read_json
 
 KEYS = (
@@ -40,7 +41,7 @@ def infer_schema(statistics: dict, labels: LabelMap) -> dict:
         "classes": class_rows(labels),
         "ignore_value": labels.ignore_value,
         "channels": total["channels"],
-        "dtype": total.get("dtype", "uint8"),
+        "dtype": PixelKind.recorded(total).dtype,
         "image_range": statistics.get("image_range"),
         "formats": list(total["formats"]),
         "splits": list(statistics["splits"]),
@@ -157,8 +158,9 @@ def _class_violations(schema, labels):
 def _split_violations(schema, split):
     if "channels" in schema and split["channels"] != schema["channels"]:
         yield f"`channels` {schema['channels']}", f"{split['channels']}"
-    if "dtype" in schema and split.get("dtype", "uint8") != schema["dtype"]:
-        yield f"`dtype` {schema['dtype']}", split.get("dtype", "uint8")
+    dtype = PixelKind.recorded(split).dtype
+    if "dtype" in schema and dtype != schema["dtype"]:
+        yield f"`dtype` {schema['dtype']}", dtype
     if "formats" in schema and not split["formats"].keys() <= set(schema["formats"]):
         yield f"`formats` {', '.join(schema['formats'])}", _join(split["formats"])
     for side in ("height", "width"):

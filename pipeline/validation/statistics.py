@@ -136,7 +136,7 @@ def _count_borders(label_map) -> np.ndarray:
 
 def _count_pixels(image: np.ndarray) -> dict:
     """The last three attributes of `ExampleCounts`."""
-    if PixelKind(image.shape[-1], image.dtype.name).is_plain:
+    if PixelKind.of(image).is_plain:
         picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
         histogram = np.array(picture.histogram()).reshape(-1, 256)
         return {"histogram": histogram, "brightness": np.array(picture.convert("L").histogram()), "sums": None}

@@ -11,16 +11,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
-import io
 import json
 import os
 import pathlib
 import re
 
-from PIL import Image
-
 from kseg._extras import extra
-from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS
+from kseg.pairs.decoding import MAX_PIXELS
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import check_file, find_file_error
 from kseg.pairs.layouts.class_files import find_classes
@@ -28,7 +25,7 @@ from kseg.pairs.layouts.matching import file_in, read_lines, subfolders
 from kseg.pairs.layouts.own_folders import role_of
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, Fault, Listing, Pair
-from kseg.pairs.other_formats import GREY_MODES, side_of
+from kseg.pairs.other_formats import reads_colour, side_of
 from kseg.pairs.split_names import split_of_name
 
 SHARD = re.compile(r"[-_]\d+(-of-\d+)?$")
@@ -74,11 +71,7 @@ class ParquetCell:
         return cell
 
     def has_colour(self) -> bool:
-        try:
-            with Image.open(io.BytesIO(self.read())) as image:
-                return image.mode not in (*GREY_MODES, "LA", "I")
-        except (PairError, *DECODE_ERRORS):
-            return False
+        return reads_colour(self)
 
 
 @functools.lru_cache(maxsize=2)

@@ -79,9 +79,9 @@ def recognise_labelme(root: pathlib.Path) -> Recognised | None:
     for path in paths:
         content = _json_or_none(path)
         if content is None or _is_labelme(content):
-            labels = [str(shape.get("label")) for shape in (content or {}).get("shapes", []) if isinstance(shape, dict)]
-            names.update(labels)
-            entries.append((path, str((content or {}).get("imagePath") or ""), bool((content or {}).get("imageData"))))
+            content = content or {}
+            names.update(str(shape.get("label")) for shape in content.get("shapes", []) if isinstance(shape, dict))
+            entries.append((path, str(content.get("imagePath") or ""), bool(content.get("imageData"))))
     ordered = sorted(names - {"_background_", "__ignore__"})
     values = (("_background_", 0), *((name, number) for number, name in enumerate(ordered, 1)), ("__ignore__", VOID))
     pictures = {path: path.stem for path in walk(root) if path.suffix.lower() in IMAGE_SUFFIXES}
@@ -92,13 +92,11 @@ def recognise_labelme(root: pathlib.Path) -> Recognised | None:
         embedded = embedded and image is None
         side = EmbeddedPicture(path) if embedded else side_of(image or path.with_suffix(".jpg"))
         pair = Pair(key, split, side, PolygonFile(path, values, side, parse_labelme))
-        if embedded:
-            pairs.append(pair)
-        elif image is None:
-            faults.append(Fault(pair, _no_picture_error(path, stated)))
-        else:
+        if embedded or image:
             used.add(image)
             pairs.append(pair)
+        else:
+            faults.append(Fault(pair, _no_picture_error(path, stated)))
     for path in sorted(set(pictures) - used):
         split, key = split_and_key(root, path, ("images", "imgs"))
         side = side_of(path)

@@ -84,8 +84,7 @@ class ArraySlice:
 
 def _read_member(path, member, index) -> np.ndarray:
     """An array of a .npz, or one entry along its first axis, without the rest."""
-    archive, changed = path, os.stat(path).st_mtime_ns
-    stream, start, shape, fortran, dtype = _open_member(archive, changed, member)
+    stream, start, shape, fortran, dtype = _open_member(path, os.stat(path).st_mtime_ns, member)
     if fortran and index is not None:
         raise ValueError(f"{member} is stored in Fortran order; save numpy.ascontiguousarray of it")
     picture = shape if index is None else shape[1:]

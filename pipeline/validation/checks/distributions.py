@@ -82,7 +82,7 @@ def check_drift(statistics: dict, previous: dict | None, max_drift: float):
             "Inform the users of the model, or choose another --name.",
         )
         return
-    kinds = [PixelKind(of["channels"], of.get("dtype", "uint8")) for of in (statistics["all"], previous["all"])]
+    kinds = [PixelKind.recorded(of["all"]) for of in (statistics, previous)]
     if kinds[0] != kinds[1]:
         yield Anomaly(
             "warn",

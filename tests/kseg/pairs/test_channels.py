@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from kseg.labels import LabelMap
-from kseg.pairs.channels import PixelKind, decode_pixels, encode_pixels, kind_of
+from kseg.pairs.channels import PixelKind, encode_pixels, kind_of
 from kseg.pairs.conventions import find_conventions, find_pixel_kind
 from kseg.pairs.decoding import open_image
 from kseg.pairs.errors import PairError
@@ -34,7 +34,7 @@ def test_an_encoded_image_has_every_value(channels, dtype):
     pixels = pixels_of(channels, dtype)
     data = encode_pixels(pixels)
     assert data == encode_pixels(pixels.copy(order="F")) and kind_of(data) == PixelKind(channels, dtype)
-    decoded = decode_pixels(data)
+    decoded = decode_image(data)
     assert decoded.dtype == dtype
     np.testing.assert_array_equal(decoded, pixels)
     assert encoding_of(data) == ("PNG" if PixelKind(channels, dtype).is_png else "tensor")
