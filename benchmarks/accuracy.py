@@ -21,6 +21,7 @@ import time
 
 from matplotlib.figure import Figure
 
+from benchmarks import json_lines
 from pipeline.engine import hardware
 
 TRUNK = ("trainer.encoder=efficientnet_lite0", "trainer.weights=imagenet")
@@ -66,11 +67,6 @@ QUEUE = (
     Run("light_fpn", "auto", (), 90, 0),
 )
 """In the order of their importance."""
-
-
-def read(path: pathlib.Path) -> list[dict]:
-    """The finished runs."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def measure(run: Run, data: pathlib.Path) -> dict:
@@ -158,14 +154,13 @@ def main() -> None:
     arguments = parser.parse_args()
     until = time.monotonic() + 3600 * arguments.hours
     for run in QUEUE:
-        done = {(row["arm"], row["minutes"], row["seed"]) for row in read(arguments.file)}
+        done = {(row["arm"], row["minutes"], row["seed"]) for row in json_lines.read(arguments.file)}
         if run.key() in done or time.monotonic() >= until:
             continue
         row = measure(run, arguments.data)
-        with arguments.file.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        json_lines.append(arguments.file, row)
         print(f"{run.arm}, {run.minutes:g} minutes, seed {run.seed}: mean IoU {row['mean_iou']:.4f}", flush=True)
-    if rows := read(arguments.file):
+    if rows := json_lines.read(arguments.file):
         print(table(rows))
         draw(rows).savefig(arguments.picture, dpi=100)
 

@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 
+from benchmarks import json_lines
 from pipeline import line, run, suggest
 
 ARMS = ("first", "suggested", "random")
@@ -49,18 +50,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--set", nargs="+", default=[], metavar="SETTING=VALUE", help="changes of all trainings")
     parser.add_argument("--report", action="store_true", help="train nothing")
     arguments = parser.parse_args(argv)
-    rows = read_rows(arguments.out)
+    rows = json_lines.read(arguments.out)
     if not arguments.report:
         if not arguments.data:
             parser.error("--data is required unless --report is given")
         for seed in arguments.seeds:
             measure(seed, arguments, rows)
     print(describe(rows))
-
-
-def read_rows(path: pathlib.Path) -> list[dict]:
-    """The finished trainings."""
-    return [json.loads(text) for text in path.read_text().splitlines()] if path.is_file() else []
 
 
 def measure(seed: int, arguments, rows: list[dict]):
@@ -86,9 +82,7 @@ def measure(seed: int, arguments, rows: list[dict]):
         row |= {"iou": dict(zip(scores["classes"], scores["original_size"]["iou"], strict=True))}
         row |= {"minutes": round(training["seconds"] / 60, 2), "finished": training["finished"]}
         rows.append(row)
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        with open(arguments.out, "a") as file:
-            file.write(json.dumps(row) + "\n")
+        json_lines.append(arguments.out, row)
 
 
 def read_pairs(data: pathlib.Path) -> dict[str, list[tuple[str, str]]]:

@@ -1,7 +1,7 @@
 """The runs of the comparison: the settings of both arms on validation, then measurements of the best of each.
 
-A finished run is a dictionary of the fields of `Run` and the results (`scores`, `minutes`). Runs are lines of one file, so work
-adds up over days and machines. Standard library only.
+A finished run is a dictionary of the fields of `Run` and the results (`scores`, `minutes`), and a line of one file. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import dataclasses
 import json
 import pathlib
 
+from benchmarks import json_lines
 from benchmarks.adversarial_gain.pictures import CAMVID, STREETS
 from benchmarks.adversarial_gain.settings import ADVERSARIAL, CHANGES, DISCRIMINATORS, ENCODINGS, PLAIN, Setting
 
@@ -40,19 +41,12 @@ class Run:
 
 def read(path: pathlib.Path) -> list[dict]:
     """Reads the finished runs of a file; none if it does not exist."""
-    if not path.exists():
-        return []
-    lines = path.read_text().splitlines(keepends=True)
-    rows = [json.loads(line) for line in lines if line.endswith("\n")]  # a line without an end was cut off by a kill
-    return [row | {"setting": Setting(**row["setting"])} for row in rows]
+    return [row | {"setting": Setting(**row["setting"])} for row in json_lines.read(path)]
 
 
 def append(path: pathlib.Path, run: Run, **found) -> None:
     """Appends a finished run to the file, replacing a line that a kill cut off."""
-    kept = path.read_text() if path.exists() else ""
-    with open(path, "a") as file:
-        file.truncate(kept.rfind("\n") + 1)
-        file.write(json.dumps(dataclasses.asdict(run) | found) + "\n")
+    json_lines.append(path, dataclasses.asdict(run) | found)
 
 
 def key_of(row: dict) -> str:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import pathlib
 
+from benchmarks import json_lines
 from benchmarks.recipe import report
 from benchmarks.recipe.settings import ARMS
 
@@ -33,7 +34,9 @@ def main() -> None:
     table.add_argument("results", type=pathlib.Path)
     arguments = parser.parse_args()
     if arguments.command == "table":
-        print(report.table(report.read(arguments.results)))
+        if not arguments.results.is_file():
+            parser.error(f"`results` must be a file of finished runs. Received: {arguments.results}.")
+        print(report.table(json_lines.read(arguments.results)))
     elif arguments.command == "arms":
         for arm in ARMS:
             if not arguments.names or arm.name in arguments.names:

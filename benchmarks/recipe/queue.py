@@ -17,6 +17,7 @@ import jax
 import keras
 import numpy as np
 
+from benchmarks import json_lines
 from benchmarks.recipe.settings import Arm
 from benchmarks.recipe.training import Data, Network, count_epochs, hyperparameters, train
 
@@ -125,8 +126,7 @@ def run(folder: pathlib.Path, results: pathlib.Path, queue: pathlib.Path, second
 
 def _pending(queue, results) -> list[tuple[Arm, int]]:
     """Runs in the order of the queue, without those that are finished."""
-    lines = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    finished = {(line["arm"], line["seed"]) for line in lines}
+    finished = {(line["arm"], line["seed"]) for line in json_lines.read(results)}
     arms = [Arm.from_json(json.loads(line)) for line in queue.read_text().splitlines() if line.strip()]
     return [(arm, seed) for arm in arms for seed in arm.seeds if (arm.name, seed) not in finished]
 
@@ -141,8 +141,7 @@ def _changed(arm: Arm) -> dict:
 def _append(results, line: dict) -> None:
     print(f"{line['arm']}, seed {line['seed']}: {line['last, plain']}, {line['last, flip']} flipped; "
           f"{line['training_seconds']} s + {line['scoring_seconds']} s", flush=True)  # fmt: skip
-    with results.open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    json_lines.append(results, line)
 
 
 def check_backend() -> None:

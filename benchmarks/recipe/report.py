@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import pathlib
 import statistics
 
 from benchmarks.recipe.settings import DECAYS
-
-
-def read(results: pathlib.Path) -> list[dict]:
-    """The lines of a file of results."""
-    return [json.loads(line) for line in results.read_text().splitlines() if line.strip()]
 
 
 def table(lines: list[dict]) -> str:

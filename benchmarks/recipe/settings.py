@@ -35,8 +35,6 @@ class Arm:
 
     name: str
     phases: tuple[Phase, ...] = (Phase(),)
-    one_schedule: bool = False
-    """Whether warm-up and cosine run once over all phases, instead of once in each."""
     network: str = "light_fpn"
     encoder: str = "efficientnet_lite0"
     pretrained: bool = True
@@ -66,15 +64,6 @@ class Arm:
             for phase in fields.get("phases", [{}])
         )
         return cls(**fields | {"phases": phases, "seeds": tuple(fields.get("seeds", (0, 1)))})
-
-    @property
-    def minutes(self) -> float:
-        return sum(phase.minutes for phase in self.phases)
-
-    @property
-    def changes_loss(self) -> bool:
-        """Whether the step needs more than cross-entropy."""
-        return bool(self.dice or self.hardest < 1 or self.boundary or self.cutmix)
 
 
 def step_seconds(multiply_adds: int, reference: int, phase: Phase) -> float:

@@ -27,7 +27,8 @@ from kseg.pairs.class_balance import class_weights
 
 NUM_CLASSES = 11
 VALIDATION_BATCH = 8
-AUXILIARY_FEATURE = {"efficientnet_lite0": "stage5_block3_add", "efficientnet_lite1": "stage5_block4_add"}
+AUXILIARY_FEATURE = {"efficientnet_lite0": "stage5_block3_add"}
+"""Layer of each encoder from which the second head starts."""
 
 
 class Data:
@@ -70,7 +71,7 @@ class Network:
         self.statistics = [i for i, variable in enumerate(fixed) if variable.dtype == "float32"]
         self.shapes = [tuple(v.shape) for v in (*self.model.trainable_variables, *(fixed[i] for i in self.statistics))]
         size = (192, 256)
-        self.relative_cost = multiply_adds(build(arm), size), multiply_adds(kseg.LightFPN(NUM_CLASSES), size)
+        self.relative_cost = multiply_adds(self.model, size), multiply_adds(kseg.LightFPN(NUM_CLASSES), size)
 
     def step_seconds(self, phase: Phase) -> float:
         return step_seconds(*self.relative_cost, phase)
@@ -145,8 +146,11 @@ class Network:
 
         def epoch(state, data, hyper, key):
             order = jax.random.permutation(jax.random.fold_in(key, steps), data[0].shape[0])
-            body = lambda carry, number: step(carry, number, data, hyper, order, key)  # noqa: E731
-            (state, total), _ = jax.lax.scan(body, (state, jnp.float32(0)), jnp.arange(steps))
+
+            def numbered_step(carry, number):
+                return step(carry, number, data, hyper, order, key)
+
+            (state, total), _ = jax.lax.scan(numbered_step, (state, jnp.float32(0)), jnp.arange(steps))
             return state, total / steps
 
         return epoch
@@ -307,16 +311,15 @@ def train(arm: Arm, seed: int, network: Network, functions: dict, data: Data, li
     """
     pretrained = unpack_weights(data.folder, arm.encoder) if arm.pretrained else None
     state = jax.device_put(network.initial_state(seed, pretrained))
-    key, start, done, spent, losses = jax.random.key(seed), time.monotonic(), 0, 0.0, []
+    key, start, done, losses = jax.random.key(seed), time.monotonic(), 0, []
     total = sum(count_epochs(network, phase, data)[2] for phase in arm.phases)
     for number, phase in enumerate(arm.phases):
-        steps, epochs, seconds = count_epochs(network, phase, data)
+        steps, epochs, _ = count_epochs(network, phase, data)
         hyper = hyperparameters(arm, phase, data)
-        whole, before = (total, spent) if arm.one_schedule else (seconds, 0.0)
         for epoch in range(epochs):
             hyper["step"] = np.float32(done)
-            hyper["progress"] = np.float32((before + seconds * epoch / epochs) / whole)
-            hyper["progress_per_step"] = np.float32(seconds / epochs / steps / whole)
+            hyper["progress"] = np.float32(epoch / epochs)
+            hyper["progress_per_step"] = np.float32(1 / epochs / steps)
             epoch_key = jax.random.fold_in(jax.random.fold_in(key, number), epoch)
             state, loss = functions[phase.crop, phase.batch](state, data.train, hyper, epoch_key)
             losses.append(loss)
@@ -325,7 +328,6 @@ def train(arm: Arm, seed: int, network: Network, functions: dict, data: Data, li
                 loss.block_until_ready()
                 if time.monotonic() > limit:
                     return None
-        spent += seconds
     losses[-1].block_until_ready()
     trained = time.monotonic()
     line = {

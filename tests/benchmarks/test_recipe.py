@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import json_lines
 from benchmarks.recipe import pack, report
 from benchmarks.recipe.settings import ARMS, TRIED, Arm, Phase, step_seconds
 
@@ -44,7 +45,7 @@ def test_pairs_are_packed_and_unpacked(tmp_path):
 
 
 def test_the_page_shows_the_table_of_its_rows():
-    lines = report.read(DOCS / "accuracy_recipe.jsonl")
+    lines = json_lines.read(DOCS / "accuracy_recipe.jsonl")
     assert report.table(lines) in (DOCS / "accuracy.md").read_text()
     assert {line["arm"] for line in lines} == {arm.name for arm in TRIED}
     seeds = {arm.name: set(arm.seeds) for arm in TRIED}
