@@ -118,7 +118,7 @@ def _prepare(config, beam_options, store, stages) -> dict[str, Artifact]:
         if not stages.explain:
             line.note(name, artifact.path)
         if name == "transform":
-            return artifacts
+            break
     return artifacts
 
 

@@ -103,7 +103,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     digests = FileDigests(config.root, anew=store.verify, write=not store.explain)
     source = _source(config, digests)
     if c.trainer.model != AUTO:
-        pretrained_weights(c.trainer)  # what does not fit is refused before data are read
+        pretrained, training_config = pretrained_weights(c.trainer)  # what does not fit is refused before data are read
     ingestion, table = take_classes(c.example_gen, config.classes)
     classes = {"classes": external(table)} if table else {}
     examples = store.run(component("example_gen"), ingestion, source=source, **classes, beam_options=beam)
@@ -145,11 +145,11 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
             return
         c = settings.apply_plan(c, read_json(file))
         settings.check_sizes(c)
+        pretrained, training_config = pretrained_weights(c.trainer)
     transform = store.run(
         component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
     )
     yield "transform", transform
-    pretrained, training_config = pretrained_weights(c.trainer)
     training, chosen, name = component("trainer"), choices(c.trainer), Untracked(config.name)
     if c.trainer.strategy == "multiworker":
         training = machines.in_subprocess(training, config.wait_for_machines)

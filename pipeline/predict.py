@@ -66,13 +66,7 @@ def _predict(argv: list[str], prog: str) -> int:
         print(f"{'regions':14}{result.regions}")
     if options.min_area or options.max_hole:
         print(f"{'changed':14}{output / tables.CHANGED_PIXELS}  {result.changed} pixels")
-    if result.unreadable:
-        print(f"{'unreadable':14}{output / tables.UNREADABLE}  {result.unreadable} of {len(pictures)} pictures")
-    if result.unreadable == len(pictures):
-        raise ValueError(
-            f"At least one picture must be readable. Received: {len(pictures)} that are not. "
-            f"See {output / tables.UNREADABLE}."
-        )
+    tables.print_unreadable(output, result.unreadable, len(pictures))
     return 0
 
 

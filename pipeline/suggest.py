@@ -74,13 +74,7 @@ def _suggest(argv: list[str], prog: str) -> int:
     # Say where the results lie.
     if len(pictures) < len(found):
         print(f"{'labelled':14}{len(found) - len(pictures)} of {len(found)} pictures are left out")
-    if result.unreadable:
-        print(f"{'unreadable':14}{output / tables.UNREADABLE}  {result.unreadable} of {len(pictures)} pictures")
-    if not result.suggested:
-        raise ValueError(
-            f"At least one picture must be readable. Received: {len(pictures)} that are not. "
-            f"See {output / tables.UNREADABLE}."
-        )
+    tables.print_unreadable(output, result.unreadable, len(pictures))
     print(f"{'suggestions':14}{result.file}  {result.suggested} of {result.scored} pictures")
     print(f"{'contact sheet':14}{result.sheet}")
     return 0

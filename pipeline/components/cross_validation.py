@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.engine.files import read_json, write_json
 from pipeline.evaluation import gate
+from pipeline.evaluation.constant_prediction import constant_prediction
 from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.settings.evaluator import Evaluator
 
@@ -41,12 +42,8 @@ def cross_validation(out: pathlib.Path, config: Evaluator, **evaluations: pathli
     whole = images.scores()
     measures = [name for name in MEASURES if name in whole]
     matrix = np.sum([row["matrix"] for row in found], axis=0)
-    slices = {
-        name: {"meaning": meaning, "images": int(mask.sum()), **images.scores(mask)}
-        for name, (meaning, mask) in images.slices().items()
-    }
-    number = len(images.keys)
-    constant = constant_prediction(matrix, classes)
+    slices, number = images.slice_scores(), len(images.keys)
+    constant = constant_prediction(int(matrix.sum(axis=1).argmax()), matrix, classes)
     thresholds = gate.apply_thresholds(config.thresholds, whole, slices, classes, number)
     where = f"the {number} pairs of {len(folders)} folds"
     reasons = gate.failures(config, whole["mean_iou"], constant, thresholds, None, where)
@@ -74,19 +71,3 @@ def describe_spread(values: list[float | None]) -> dict | None:
         return None
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
     return {"mean": statistics.fmean(values), "deviation": deviation, "low": min(values), "high": max(values)}
-
-
-def constant_prediction(matrix: np.ndarray, classes: list[str]) -> dict:
-    """Name of the most common class, and the mean IoU of predicting it everywhere.
-
-    Args:
-        matrix: counts (K, K), true classes in rows.
-        classes: names of the K classes.
-
-    Example:
-        >>> constant_prediction(np.array([[5, 1], [2, 0]]), ["road", "car"])
-        {'name': 'road', 'mean_iou': 0.375}
-    """
-    pixels = matrix.sum(axis=1)
-    commonest = int(pixels.argmax())
-    return {"name": classes[commonest], "mean_iou": float(pixels[commonest] / pixels.sum() / (pixels > 0).sum())}

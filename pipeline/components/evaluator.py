@@ -23,6 +23,7 @@ from kseg.serving.statuses import TILE
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.evaluation import gate
+from pipeline.evaluation.constant_prediction import constant_prediction
 from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.evaluation.pair_counts import CountPairs, OracleCounts, PairCounts, count_pairs
 from pipeline.evaluation.ranked_images import rank_images, save_ranked_images
@@ -67,12 +68,12 @@ def evaluator(
             exist, the model already refines its predictions by the DenseCRF that is to be scored, or the baseline does not load.
     """
     # Check the settings against the data and the models, before anything is predicted.
-    labels, saved_model = LabelMap.load(examples), model / "saved_model"
+    labels, saved_model, plan = LabelMap.load(examples), model / "saved_model", read_json(transform / "plan.json")
     gate.check_thresholds(config.thresholds, labels.names)
     objects = gate.object_id(config.object_class, labels.names)
-    refinements = _refinements(config, model, transform)
+    refinements = _refinements(config, model, plan)
     split, num_images = _choose_split(config.split, examples)
-    incomparable = _why_incomparable(baseline, labels.names, transform) if baseline else None
+    incomparable = _why_incomparable(baseline, labels.names, plan) if baseline else None
     oracles = ORACLES if "superpixels" in refinements else {}
     passes = 2 + len(refinements) + bool(baseline and not incomparable) + len(oracles)
     progress.set_total(passes * num_images)
@@ -81,9 +82,11 @@ def evaluator(
     size = (labels.num_classes, config.boundary_tolerance)
     count = functools.partial(count_pairs, out, examples, split, beam_options=beam_options)
     original = count(CountPairs(saved_model, "serve_bytes", *size, object_class=objects))
-    fitted = _count_fitted(
-        out, examples, transform, split, functools.partial(CountPairs, saved_model), size, beam_options
-    )
+    # An export fits a pair into the size in which it is already. One that multiplies the sides of images would do so twice, so it
+    # gets the original images, and its label maps are reduced as the masks were.
+    factor = plan.get("image_scale")
+    at_working_size = CountPairs(saved_model, "serving_default", *size, working_scale=factor)
+    fitted = count_pairs(out, examples if factor else transform, split, at_working_size, beam_options)
     _check_labelled(original.matrix, split, examples)
     theirs = None if incomparable or not baseline else count(CountPairs(baseline, "serve_bytes", *size))
     refined = {
@@ -100,14 +103,9 @@ def evaluator(
 
     # Score all images and the slices, against the most common class and against the baseline.
     images = dataclasses.replace(original.images, counts=fitted.images.counts | original.images.counts)
-    slices = {
-        name: {"meaning": meaning, "images": int(mask.sum()), **images.scores(mask)}
-        for name, (meaning, mask) in images.slices().items()
-    }
+    slices = images.slice_scores()
     scores = {"original_size": _all_scores(original), "training_size": _all_scores(fitted)}
-    most_common = _most_common_class(statistics)
-    constant_matrix = constant_prediction_matrix(most_common, original.matrix)
-    constant = {"name": labels.names[most_common], "mean_iou": metrics.scores(constant_matrix)["mean_iou"]}
+    constant = constant_prediction(_most_common_class(statistics), original.matrix, labels.names)
     comparison = _comparison(baseline, incomparable, original, theirs)
 
     # Decide, and write everything.
@@ -122,22 +120,11 @@ def evaluator(
     write_json(out / "scores.json", result, allow_nan=False)
 
 
-def _count_fitted(out, examples, transform, split, counts, size, beam_options) -> PairCounts:
-    """The counts at the working size, with confidences.
-
-    An export fits a pair into the size in which it is already. One that multiplies the sides of images would do so twice, so it
-    gets the original images, and its label maps are reduced as the masks were.
-    """
-    factor = read_json(transform / "plan.json").get("image_scale")
-    count = counts("serving_default", *size, working_scale=factor)
-    return count_pairs(out, examples if factor else transform, split, count, beam_options)
-
-
-def _refinements(config: Evaluator, model: pathlib.Path, transform: pathlib.Path) -> dict[str, PredictionOptions]:
+def _refinements(config: Evaluator, model: pathlib.Path, plan: dict) -> dict[str, PredictionOptions]:
     """The refinements to score, as settings of `pipeline.predict`."""
     if not config.refinements:
         return {}
-    size = read_json(transform / "plan.json")["image_size"] or TILE
+    size = plan["image_size"] or TILE
     refinements = {name: refinement_settings.prediction_options(name, size, config.crf) for name in config.refinements}
     if "crf" in refinements:
         refinement_settings.check_unrefined(model / "saved_model", "Remove crf from evaluator.refinements.")
@@ -158,7 +145,7 @@ def _choose_split(setting: str, examples: pathlib.Path) -> tuple[str, int]:
     return split, available[split]
 
 
-def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...], transform: pathlib.Path) -> str | None:
+def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...], plan: dict) -> str | None:
     """Why the pushed version cannot be compared on these data; None if it can.
 
     Raises:
@@ -175,10 +162,8 @@ def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...], transform:
     signatures = _load(baseline).signatures
     if "serving_default" not in signatures or not {"serve_bytes", "probabilities"} & set(signatures):
         return f"It has no signature serve_bytes: {baseline} was not exported by kseg."
-    plan = read_json(transform / "plan.json")
-    kind = PixelKind(plan["channels"], plan.get("dtype", "uint8"))
-    image = signatures["serving_default"].structured_input_signature[1]["image"]
-    theirs = PixelKind(image.shape[-1], image.dtype.name)
+    kind = PixelKind.recorded(plan)
+    theirs = PixelKind.of(signatures["serving_default"].structured_input_signature[1]["image"])
     if theirs != kind and not (theirs.is_plain and kind.is_plain):  # encoded grey and RGB become each other
         return f"Its images have {theirs}; the data have {kind}."
     return None
@@ -258,15 +243,3 @@ def _most_common_class(statistics: pathlib.Path) -> int:
     """Id of the class with most pixels in the training split."""
     counts = read_json(statistics / "statistics.json")["splits"]["train"]["class_pixels"]
     return int(np.argmax(counts))
-
-
-def constant_prediction_matrix(class_id: int, matrix: np.ndarray) -> np.ndarray:
-    """The confusion matrix (K, K) of a label map that is one class everywhere, over the pixels that `matrix` counts.
-
-    Example:
-        >>> constant_prediction_matrix(1, np.array([[5, 1], [2, 3]])).tolist()
-        [[0, 6], [0, 5]]
-    """
-    constant = np.zeros_like(matrix)
-    constant[:, class_id] = matrix.sum(axis=1)
-    return constant

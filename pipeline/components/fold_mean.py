@@ -9,9 +9,9 @@ import keras
 import kseg.layers  # noqa: F401  (`model.keras` is made of them, so their code belongs to the recipe)
 from kseg.labels import LabelMap
 from kseg.models.deep_ensemble import DeepEnsemble
-from kseg.serving import exporting as serving
 from pipeline.engine.files import read_json
 from pipeline.settings.trainer import Trainer
+from pipeline.training.exporting import export
 
 
 def fold_mean(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, **models: pathlib.Path):
@@ -26,20 +26,4 @@ def fold_mean(out: pathlib.Path, config: Trainer, *, transform: pathlib.Path, **
     networks = [keras.saving.load_model(model / "model.keras", compile=False) for _, model in sorted(models.items())]
     mean, plan = DeepEnsemble(networks), read_json(transform / "plan.json")
     mean.save(out / "model.keras")
-    serving.export(
-        mean,
-        out / "saved_model",
-        labels=LabelMap.load(transform),
-        image_size=plan["image_size"],
-        image_scale=plan.get("image_scale"),
-        image_range=plan.get("image_range"),
-        dtype=plan.get("dtype", "uint8"),
-        normalization=plan.get("normalization"),
-        flips=config.flips,
-        rotations=config.rotations,
-        tiles=config.tiles,
-        crf=config.crf,
-        max_pixels=config.max_pixels,
-        score_memory=config.score_memory,
-        strict=config.strict,
-    )
+    export(mean, out / "saved_model", config, plan=plan, labels=LabelMap.load(transform))

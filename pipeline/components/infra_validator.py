@@ -68,13 +68,12 @@ def infra_validator(
     result = {"blessed": False, "reasons": [], "signatures": {}, "agreement": None}
     manifest, num_classes = read_manifest(model / "saved_model"), LabelMap.load(examples).num_classes
     plan = read_json(transform / "plan.json")
+    kind = PixelKind.recorded(plan)
     largest = _largest_size(manifest, num_classes)
     result |= {"seconds_per_image": None, "peak_bytes": None, "largest_pixels": largest[0] * largest[1]}
     # Predict where kseg does not exist.
     try:
-        served, label_maps = predict_in_fresh_process(
-            model / "saved_model", images, largest, PixelKind(plan["channels"], plan.get("dtype", "uint8"))
-        )
+        served, label_maps = predict_in_fresh_process(model / "saved_model", images, largest, kind)
     except server_process.FAILURES as error:
         result["reasons"] = [
             "The SavedModel must load and answer in a fresh process without kseg. "
@@ -89,7 +88,7 @@ def infra_validator(
             num_classes,
             tiles=manifest["tiles"],
             strict=manifest["strict"],
-            dtype=plan.get("dtype", "uint8"),
+            dtype=kind.dtype,
         )
         sent = f"{len(images)} images", f"an image of {largest[1]}x{largest[0]}, the largest tried"
         reasons = [
@@ -252,6 +251,13 @@ def _black_png(height: int, width: int, kind: PixelKind) -> bytes | None:
     return png_file((height, width), kind, (row for _ in range(height)))
 
 
+def _decode_stored(image_bytes: bytes, kind: PixelKind) -> np.ndarray:
+    """A stored image (H, W, C) as a model for images of this kind sees it: grey and RGB become each other."""
+    if not kind.is_plain:
+        return decode_image(image_bytes)
+    return np.atleast_3d(Image.open(io.BytesIO(image_bytes)).convert("L" if kind.channels == 1 else "RGB"))
+
+
 def _agreement(
     segmentor: keras.Model,
     scale: tuple[int, int] | float,
@@ -261,13 +267,10 @@ def _agreement(
 ) -> float:
     """Share of pixels on which the Keras model, with the export's options, predicts the same; a wrong size agrees nowhere."""
     kind = PixelKind(segmentor.input_shape[-1], manifest["dtype"])
-    mode = "L" if kind.channels == 1 else "RGB"
     options = {name: manifest[name] for name in ("flips", "rotations", "crf", "normalization")}
     same = pixels = 0
     for image_bytes, served in zip(images, label_maps, strict=True):
-        image = decode_image(image_bytes)
-        if kind.is_plain:
-            image = np.atleast_3d(Image.open(io.BytesIO(image_bytes)).convert(mode))
+        image = _decode_stored(image_bytes, kind)
         expected = serving.predict_label_maps(segmentor, scale, image[np.newaxis], **options)[0][0]
         same += int(np.sum(served == expected)) if served.shape == expected.shape else 0
         pixels += expected.size

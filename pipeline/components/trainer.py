@@ -15,7 +15,6 @@ import pathlib
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kseg import data, games, metrics
 from kseg.labels import VOID, LabelMap
@@ -30,7 +29,8 @@ from pipeline.settings.encoders import FILE, describe_weights
 from pipeline.settings.trainer import Trainer
 from pipeline.training import record, tensorboard
 from pipeline.training.callbacks import CheckEqualWeights, EpochProgress, check_equal
-from pipeline.training.compiling import compile_model
+from pipeline.training.compiling import compile_model, environment, whole_images
+from pipeline.training.exporting import export
 
 NUM_OVERLAYS = 4
 CHECKPOINT, BEST = "checkpoint.npz", "best.weights.h5"  # while training
@@ -65,14 +65,7 @@ def trainer(
         score_memory=config.score_memory,
     )
 
-    # Seeds, precision and devices, before the first variable is made.
-    keras.utils.set_random_seed(config.seed)
-    if config.deterministic and not config.jit:  # Keras does not compile deterministic operations by XLA
-        tf.config.experimental.enable_op_determinism()
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
-    try:
-        strategy = distribute.strategy(config.strategy)
+    with environment(config) as strategy:
         _check_batch_size(config.batch_size, strategy.num_replicas_in_sync)
         if config.batch_size > plan["examples"]["train"]:
             progress.print_message(
@@ -88,8 +81,6 @@ def trainer(
             metric = metrics.ConfusionMatrix(labels.num_classes, ignore_class=VOID)
             model = compile_model(segmentor, metric, config, plan, labels.num_classes, steps)
         history = _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, name)
-    finally:
-        keras.config.set_dtype_policy(policy)
     if not distribute.is_chief(strategy):
         return
 
@@ -102,24 +93,7 @@ def trainer(
         model.save(out / "game.keras")
     segmentor.load_weights(out / BEST)
     segmentor.save(out / "model.keras")
-    serving.export(
-        segmentor,
-        out / "saved_model",
-        labels=labels,
-        image_size=plan["image_size"],
-        image_scale=plan.get("image_scale"),
-        image_range=plan.get("image_range"),
-        dtype=plan.get("dtype", "uint8"),
-        normalization=plan.get("normalization"),
-        flips=config.flips,
-        rotations=config.rotations,
-        tiles=config.tiles,
-        crf=config.crf,
-        max_pixels=config.max_pixels,
-        score_memory=config.score_memory,
-        strict=config.strict,
-        pretrained=pretrained,
-    )
+    export(segmentor, out / "saved_model", config, plan=plan, labels=labels, pretrained=pretrained)
 
     # Record the training. The checkpoint goes last and before the best weights, with which a killed run resumes from it.
     write_json(out / "history.json", history)
@@ -144,7 +118,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     evaluated = {"split": split, "size": size, "pairs": pairs, **levels}
     whole = 1  # images with the pixels of a batch of crops; those that differ in size are validated one by one
     if size:
-        whole = batch_size * crop[0] * crop[1] // (size[0] * size[1])
+        whole = whole_images(batch_size, crop, size)
     elif replicas > 1:  # large images come in pieces
         pairs = data.evaluation_set(transform, batch_size=1, **evaluated).cardinality().numpy()
     validation_batch = _validation_batch_size(pairs, max(whole, replicas), replicas)

@@ -9,10 +9,7 @@ import platform
 
 def processor() -> str:
     """Name of the processor; where Linux does not say it, its architecture."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
+    lines = _cpuinfo().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 
@@ -44,9 +41,14 @@ def kind() -> str:
 
 def mixed_precision() -> str | None:
     """Keras's policy of mixed precision for which the machine has instructions; None: float32 is faster."""
-    try:
-        flags = pathlib.Path("/proc/cpuinfo").read_text()
-    except OSError:
-        flags = ""
+    flags = _cpuinfo()
     known = accelerators() or "avx512_bf16" in flags or "amx_bf16" in flags
     return "mixed_bfloat16" if known else None
+
+
+def _cpuinfo() -> str:
+    """What Linux says of the processors; empty elsewhere."""
+    try:
+        return pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""

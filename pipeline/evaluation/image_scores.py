@@ -92,6 +92,13 @@ class ScoredImages:
                 slices[f"{FOLDER}={folder}"] = f"images of the folder {folder}", folders == folder
         return {name: (meaning, mask) for name, (meaning, mask) in slices.items() if mask.any()}
 
+    def slice_scores(self) -> dict[str, dict]:
+        """The slices by name: "meaning", the number of "images", and every score of these."""
+        return {
+            name: {"meaning": meaning, "images": int(mask.sum()), **self.scores(mask)}
+            for name, (meaning, mask) in self.slices().items()
+        }
+
     def save(self, path: pathlib.Path):
         """Saves the table as a NumPy archive: `key`, the traits, and each count under its name with the suffix "_counts"."""
         counts = {f"{name}{COUNTS}": counts for name, counts in self.counts.items()}

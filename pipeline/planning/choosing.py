@@ -199,9 +199,11 @@ def _assume_size(plan: Plan, size: tuple[int, int]):
 def _working_size(plan: Plan, own: tuple[int, int]) -> tuple[int, int]:
     """(height, width) at which the network sees an image, where sizes differ that of the median."""
     transform = plan.settings.transform
-    if transform.image_scale:
-        return tuple(max(1, round(transform.image_scale * side)) for side in own)
-    return tuple(transform.image_size)
+    return _scaled(own, transform.image_scale) if transform.image_scale else tuple(transform.image_size)
+
+
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return tuple(max(1, round(scale * side)) for side in size)
 
 
 def _crop_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -266,7 +268,7 @@ def _choose_working_size(plan: Plan, statistics: dict, own, cost: Cost, minutes:
     def passes(size):
         return pixels / (train["images"] * size[0] * size[1])
 
-    sizes = {scale: tuple(max(1, round(scale * side)) for side in own) for scale in SCALES}
+    sizes = {scale: _scaled(own, scale) for scale in SCALES}
     scale = next(
         (scale for scale, size in sizes.items() if max(size) <= MAX_SIDE and passes(size) >= MIN_PASSES), SCALES[-1]
     )

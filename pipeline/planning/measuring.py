@@ -19,10 +19,9 @@ import tensorflow as tf
 from kseg import metrics
 from kseg.data.augment import Augment
 from kseg.labels import VOID
-from kseg.training import distribution as distribute
 from pipeline import networks
 from pipeline.planning.choosing import Cost, Settings
-from pipeline.training.compiling import compile_model
+from pipeline.training.compiling import compile_model, environment, whole_images
 
 PAIRS = 4  # of noise
 WARM_UP, EPOCH = 2, 2  # steps that are not counted; steps after which the clock is looked at
@@ -42,13 +41,8 @@ def measure(settings: Settings, working_size: tuple[int, int], channels: int, nu
     if trainer.strategy == "multiworker":
         trainer = dataclasses.replace(trainer, strategy="one")
     crop_size = tuple(trainer.crop_size or working_size)
-    if trainer.deterministic and not trainer.jit:
-        tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(trainer.seed)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(trainer.precision)
-    try:
-        with distribute.strategy(trainer.strategy).scope():
+    with environment(trainer) as strategy:
+        with strategy.scope():
             segmentor = networks.segmentor(trainer, num_classes, channels)
             metric = metrics.ConfusionMatrix(num_classes, ignore_class=VOID)
             plan = {"class_weights": [1.0] * num_classes, "channels": channels}
@@ -56,11 +50,9 @@ def measure(settings: Settings, working_size: tuple[int, int], channels: int, nu
         pairs = _noise(working_size, channels, num_classes)
         step = _time_steps(model, pairs, trainer, working_size, crop_size)
         image = _time_validation(model, pairs, trainer, working_size, crop_size)
-    finally:
-        keras.config.set_dtype_policy(policy)
-        del model, segmentor
-        keras.backend.clear_session()
-        gc.collect()
+    del model, segmentor
+    keras.backend.clear_session()
+    gc.collect()
     return Cost(step, image, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
@@ -107,8 +99,7 @@ class _StepClock(keras.callbacks.Callback):
 
 def _time_validation(model, pairs, trainer, working_size, crop_size) -> float:
     """Median seconds of validation for an image, after a first batch."""
-    ratio = crop_size[0] * crop_size[1] / (working_size[0] * working_size[1])
-    batch_size = max(1, int(trainer.batch_size * ratio))
+    batch_size = max(1, whole_images(trainer.batch_size, crop_size, working_size))
     batch = next(iter(pairs.map(lambda image, label_map: (tf.cast(image, tf.float32), label_map)).batch(batch_size)))
     seconds = []
     for _ in range(4):

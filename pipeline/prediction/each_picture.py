@@ -80,9 +80,7 @@ class WorkOnPicture(beam.DoFn):
         self._handle = shared.Shared()
 
     def setup(self):
-        self._channels = read_channels(self._model)
-        manifest = read_manifest(self._model)
-        self._reading = {name: manifest[name] for name in ("image_range", "dtype")}
+        self._read = build_reader(self._model, self._max_pixels)
         self._work = self._handle.acquire(self._build)
 
     def process(self, names):
@@ -113,33 +111,26 @@ class WorkOnPicture(beam.DoFn):
             return _unreadable(source, "path_too_long", message)
         return {"outcome": "done"}
 
-    def _read(self, source) -> np.ndarray:
-        """The picture (H, W, C), uint8, with the channels that the model takes."""
-        return read_picture(source, self._channels, self._max_pixels, **self._reading)
 
+def build_reader(model: pathlib.Path, max_pixels: int) -> Callable[[pathlib.Path], np.ndarray]:
+    """Returns a function from the path of a picture to the image (H, W, C) that a model takes, read as example_gen does.
 
-def read_picture(
-    source: pathlib.Path, channels: int, max_pixels: int, image_range: int | None, dtype: str = "uint8"
-) -> np.ndarray:
-    """Reads a picture as example_gen does.
+    It raises a PairError where the file is no picture, a damaged or a too large one, and an OSError where it cannot be read.
 
     Args:
-        source: path of the file.
-        channels: C.
-        max_pixels: size limit.
-        image_range: sample of 16-bit images that becomes 255; None: 65535.
-        dtype: that the model takes.
-
-    Returns:
-        Image (H, W, C), of that type.
-
-    Raises:
-        PairError: the file is no picture, a damaged or a too large one.
-        OSError: it cannot be read.
+        model: folder of a SavedModel, which says what channels, numbers and range its images have.
+        max_pixels: size limit of a picture.
     """
-    data = side_of(source).read(max_pixels)
-    stored, _, _ = prepare_image(data, channels, printable(source), max_pixels, image_range, dtype)
-    return decode_image(stored)
+    channels, manifest = read_channels(model), read_manifest(model)
+
+    def read(source):
+        data = side_of(source).read(max_pixels)
+        stored, _, _ = prepare_image(
+            data, channels, printable(source), max_pixels, manifest["image_range"], manifest["dtype"]
+        )
+        return decode_image(stored)
+
+    return read
 
 
 def _unreadable(source, fault, message) -> dict:

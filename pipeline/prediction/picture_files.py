@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import glob
-import hashlib
 import json
 import os
 import pathlib
 
+from pipeline.engine.contents import file_digest
 from pipeline.engine.files import read_json, write_json
 from pipeline.prediction.picture_records import FOLDER, file_stem
 
@@ -88,21 +88,16 @@ def without_copies(pictures: list[PictureFile], inputs: list[str], flag: str) ->
 
     @functools.cache
     def digests(size):
-        return {_digest(file) for file in by_size[size]}
+        return {file_digest(file) for file in by_size[size]}
 
     def is_copy(source):
         try:
             size = source.stat().st_size if source.is_file() else None
-            return size in by_size and _digest(source) in digests(size)
+            return size in by_size and file_digest(source) in digests(size)
         except PermissionError:  # it will be listed as unreadable
             return False
 
     return [picture for picture in pictures if not is_copy(picture.source)]
-
-
-def _digest(file: pathlib.Path) -> bytes:
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def _check_found(files: list[pathlib.Path], flag: str, text: str):

@@ -19,14 +19,13 @@ from PIL import Image
 from kseg import inference
 from kseg.labels import LabelMap
 from kseg.pairs.resizing import resize_image
-from kseg.pictures import picture_of
+from kseg.pictures import pillow_picture
 from kseg.plots.contact_sheets import Panels, arrange, panel_size
 from kseg.plots.heat_maps import heat_map, heat_scale
 from kseg.serving.manifest import read_manifest
 from kseg.serving.statuses import score_pixels
 from pipeline.engine.files import atomic, read_json, write_bytes, write_csv, write_json, write_text
 from pipeline.prediction import each_picture, tables
-from pipeline.prediction.model_checks import read_channels
 from pipeline.prediction.picture_files import RESULT_FOLDERS, PictureFile
 from pipeline.prediction.picture_records import record_path
 from pipeline.prediction.selection import farthest_first, most_uncertain, num_candidates
@@ -203,16 +202,12 @@ def _write(file: pathlib.Path, file_format: str, rows: list[dict]):
 
 def _write_sheet(file: pathlib.Path, rows: list[dict], pictures: list[pathlib.Path], models, max_pixels: int):
     """Draws the first suggestions next to maps of the entropy of their pixels, which the models predict once more."""
-    measure_image, channels = build_measure(models), read_channels(models[0])
-    manifest = read_manifest(models[0])
-    reading = {name: manifest[name] for name in ("image_range", "dtype")}
+    measure_image, read = build_measure(models), each_picture.build_reader(models[0], max_pixels)
     images, maps = [], []
     for path in pictures:
-        image = each_picture.read_picture(path, channels, max_pixels, **reading)
+        image = read(path)
         size = panel_size(*image.shape[:2])
-        shown = picture_of(image)
-        picture = Image.fromarray(shown[..., 0] if shown.shape[-1] == 1 else shown).convert("RGB")
-        images.append(picture.resize(size, Image.Resampling.BOX))
+        images.append(pillow_picture(image).convert("RGB").resize(size, Image.Resampling.BOX))
         entropy = Image.fromarray(measure_image(image).entropy)
         maps.append(np.asarray(entropy.resize(size, Image.Resampling.BOX)))
     largest = max(1e-3, *(float(np.quantile(values, 0.995)) for values in maps))

@@ -43,3 +43,17 @@ def write_unreadable(output: pathlib.Path, outcomes: list[dict]):
         if outcome["outcome"] == "unreadable"
     )
     write_csv(output / UNREADABLE, [["path", "fault", "message"], *rows])
+
+
+def print_unreadable(output: pathlib.Path, unreadable: int, pictures: int):
+    """Prints how many of the pictures are in the table of unreadable ones, if any is.
+
+    Raises:
+        ValueError: all are.
+    """
+    if unreadable:
+        print(f"{'unreadable':14}{output / UNREADABLE}  {unreadable} of {pictures} pictures")
+    if unreadable == pictures:
+        raise ValueError(
+            f"At least one picture must be readable. Received: {pictures} that are not. See {output / UNREADABLE}."
+        )

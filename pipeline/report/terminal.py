@@ -16,9 +16,9 @@ def summarize_folds(scores: dict, mean: dict | None) -> str:
         scores: `scores.json` of cross_validation.
         mean: `scores.json` of what decides on the mean of the folds: the same, or the evaluator's; None: it is not exported.
     """
-    number = len(scores["folds"])
+    networks = len(scores["folds"])
     rows = [
-        f"\nCross-validation: {scores['images']} pairs, each scored by the one of {number} networks that did not see it"
+        f"\nCross-validation: {scores['images']} pairs, each scored by the one of {networks} networks that did not see it"
     ]
     for number, fold in enumerate(scores["folds"], start=1):
         rows.append(f"  fold {number:<11} mean_iou={_number(fold['mean_iou'])}  {fold['images']} images")
@@ -71,9 +71,7 @@ def summarize(scores: dict) -> str:
     )
     if "foreground_rand" in result:
         objects = {name: result[name] for name in ("foreground_rand", "rand_split", "rand_merge")}
-        rows.append(
-            "  ".join(f"{name}={'none' if value is None else f'{value:.3f}'}" for name, value in objects.items())
-        )
+        rows.append("  ".join(f"{name}={_number(value)}" for name, value in objects.items()))
     constant = display_name(scores["commonest_class"]["name"], NAME_LENGTH)
     rows.append(
         f"at training size mean_iou={scores['training_size']['mean_iou']:.3f}; "

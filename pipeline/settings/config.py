@@ -49,9 +49,8 @@ class Config:
     push_to: Annotated[str, Place()] = "savedmodels"
     # seconds that each of several machines waits for the others before training
     wait_for_machines: Annotated[float, Number(minimum=0, maximum=604_800)] = 300.0
-    folds: Folds | None = (
-        None  # of a cross-validation, in which every pair but those of test is scored once; none: one training
-    )
+    # of a cross-validation, in which every pair but those of test is scored once; none: one training
+    folds: Folds | None = None
     export_mean: bool = False  # export and push the mean of the networks of all folds
     example_gen: ExampleGen = dataclasses.field(default_factory=ExampleGen)
     statistics_gen: StatisticsGen = dataclasses.field(default_factory=StatisticsGen)

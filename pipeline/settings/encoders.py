@@ -6,12 +6,12 @@ encoders themselves decide, stand here a second time; a test holds both together
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import itertools
 import pathlib
 
 from kseg._weight_packages import WEIGHT_PACKAGES
+from pipeline.engine.contents import file_digest
 
 ALL, FROM_4, TO_8 = (2, 4, 8, 16, 32), (4, 8, 16, 32), (2, 4, 8)
 STRIDES = {
@@ -205,9 +205,4 @@ def describe_weights(trainer, file: pathlib.Path | None) -> dict | None:
         name = f"{package.name} {package.version()}"
         return facts | {"sha256": package.sha256, "package": name, "licence": package.licence, "source": package.source}
     source = f"keras.applications, {encoder}, trained on ImageNet" if imagenet else "a file of the user's"
-    return facts | {"sha256": file and _sha256(file), "package": None, "licence": None, "source": source}
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return facts | {"sha256": file and file_digest(file), "package": None, "licence": None, "source": source}

@@ -48,8 +48,7 @@ WITHOUT_INFLUENCE = (
 class Planner(Checked):
     """The budget, and what is not to be chosen."""
 
-    minutes: Annotated[float, Number(minimum=0.1, maximum=100_000)] | None = (
-        None  # of training; none: 30 with --model auto
-    )
+    # of training; none: 30 with --model auto
+    minutes: Annotated[float, Number(minimum=0.1, maximum=100_000)] | None = None
     # settings that are given, as "name=value"
     given: Annotated[tuple[Name, ...], Items(maximum=200)] = dataclasses.field(default=(), metadata=FILLED_IN)

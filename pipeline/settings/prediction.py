@@ -224,6 +224,17 @@ def _scale(text: str) -> float:
 
 
 def _pixels(text: str) -> int:
-    if not (text.isdecimal() and len(text) <= len(str(MAX_PIXELS)) and int(text) <= MAX_PIXELS):
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {MAX_PIXELS:,}, not {shorten(text)!r}")
+    return whole_number(text, 0, MAX_PIXELS)
+
+
+def whole_number(text: str, lowest: int, highest: int) -> int:
+    """Reads an argument.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no whole number from `lowest`, which is not negative, to `highest`.
+    """
+    if not (text.isdecimal() and len(text) <= len(str(highest)) and lowest <= int(text) <= highest):
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from {lowest:,} to {highest:,}, not {shorten(text)!r}"
+        )
     return int(text)

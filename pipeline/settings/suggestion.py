@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pipeline.engine.arguments import Parser, add_option
-from pipeline.settings.prediction import add_places
+from pipeline.settings.prediction import add_places, whole_number
 from pipeline.settings.values import shorten
 
 FORMATS = ("csv", "json", "lines")
@@ -61,9 +61,7 @@ def _add_results(group):
 
 
 def _count(text: str) -> int:
-    if not (text.isdecimal() and len(text) <= len(str(MOST)) and 1 <= int(text) <= MOST):
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MOST:,}, not {shorten(text)!r}")
-    return int(text)
+    return whole_number(text, 1, MOST)
 
 
 def _share(text: str) -> float:

@@ -5,7 +5,10 @@ The trainer trains what is compiled here; the planner measures the seconds of it
 
 from __future__ import annotations
 
+import contextlib
+
 import keras
+import tensorflow as tf
 
 from kseg import games, losses
 from kseg.encoders.names import trunk_weights
@@ -14,6 +17,32 @@ from kseg.training import distribution as distribute
 from kseg.training import optimizers
 from pipeline import networks
 from pipeline.settings.trainer import Trainer
+
+
+@contextlib.contextmanager
+def environment(config: Trainer):
+    """Seeds, precision and devices, to be set before the first variable is made; afterwards the precision is what it was.
+
+    Args:
+        config: the trainer's settings.
+
+    Yields:
+        The strategy of `config`, as in `kseg.training.distribution.strategy`.
+    """
+    keras.utils.set_random_seed(config.seed)
+    if config.deterministic and not config.jit:  # Keras does not compile deterministic operations by XLA
+        tf.config.experimental.enable_op_determinism()
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        yield distribute.strategy(config.strategy)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def whole_images(batch_size: int, crop_size: tuple[int, int], size: tuple[int, int]) -> int:
+    """How many images of `size` have the pixels of a batch of crops: none if one has more."""
+    return batch_size * crop_size[0] * crop_size[1] // (size[0] * size[1])
 
 
 def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: int, steps: int) -> keras.Model:

@@ -14,12 +14,7 @@ def contents(run: Run) -> dict | None:
     return {
         "minutes": f"{plan['minutes']:g}",
         "choices": [
-            {
-                "topic": choice["topic"],
-                "settings": [(name.rpartition(".")[2], value) for name, value in choice["settings"].items()],
-                "reason": choice["reason"],
-                "considered": choice["considered"],
-            }
+            choice | {"settings": [(name.rpartition(".")[2], value) for name, value in choice["settings"].items()]}
             for choice in plan["choices"]
         ],
         "warnings": plan["warnings"],

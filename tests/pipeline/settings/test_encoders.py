@@ -16,6 +16,7 @@ from kseg._weight_packages import WEIGHT_PACKAGES
 from kseg.encoders import names
 from kseg.encoders.keras_cv import DARKNETS, RESNETS
 from pipeline import line, networks, run
+from pipeline.engine.contents import file_digest
 from pipeline.settings import encoders
 from pipeline.settings.trainer import MODELS, Trainer
 from tests.conftest import ROOT
@@ -205,7 +206,7 @@ def test_a_file_of_weights_enters_the_recipe_by_its_bytes_and_not_by_its_place(w
         line.pretrained_weights(dataclasses.replace(config.config.trainer, weights=str(path)))
         for path in (weights / "right.weights.h5", tmp_path / "elsewhere.h5")
     )
-    assert one["weights"].fingerprint == other["weights"].fingerprint == encoders._sha256(tmp_path / "elsewhere.h5")
+    assert one["weights"].fingerprint == other["weights"].fingerprint == file_digest(tmp_path / "elsewhere.h5")
     assert trainer == same and trainer.weights == "file"
     with open(tmp_path / "elsewhere.h5", "ab") as file:
         file.write(b"x")
