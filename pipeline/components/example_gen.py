@@ -8,6 +8,7 @@ refused before Beam starts, one without a usable pair after it. Beam; TensorFlow
 
 from __future__ import annotations
 
+import collections
 import pathlib
 
 import apache_beam as beam
@@ -65,19 +66,21 @@ def example_gen(
             | "Collect reasons" >> Collect(reencoded)
         )
         _ = read.quarantined | "Collect quarantined" >> Collect(quarantined)
-    rows = [*opened.faults, *read_collected(quarantined)]
-    ingestion = ingestion_record(opened, dict(read_collected(reencoded)), rows)
-    _write_metadata(out, opened, ingestion, config.max_pixels)
+    found = read_collected(quarantined)
+    lost = collections.Counter(row["split"] for row in found)
+    usable = {split: count - lost[split] for split, count in opened.counts.items()}
+    ingestion = ingestion_record(opened, dict(read_collected(reencoded)), [*opened.faults, *found])
+    _write_metadata(out, opened, ingestion, usable, config.max_pixels)
 
 
-def _write_metadata(out, opened: Source, ingestion: dict, max_pixels: int):
+def _write_metadata(out, opened: Source, ingestion: dict, usable: dict[str, int], max_pixels: int):
     """Writes everything but the shards."""
     rows = ingestion["quarantined"]
-    if not any(records for files in prepared.count_records(out).values() for records, _ in files):
+    if not any(usable.values()):
         kinds = "\n  ".join(describe_kinds(map(quarantined_pair, rows)))
         raise ValueError(f"At least one pair must be usable. Received: {len(rows)} pairs that are not:\n  {kinds}")
     kind = PixelKind(ingestion["channels"], opened.conventions.dtype)
-    prepared.write_metadata(out, kind, "Image and mask pairs at their original size.")
+    prepared.write_metadata(out, kind, "Image and mask pairs at their original size.", usable)
     (out / "labels.json").write_text(opened.labels.to_json(), encoding="utf-8")
     ingestion["quarantined"] = copy_quarantined(out / "quarantine", rows, opened.sides, max_pixels)
     ingestion = {"pairs": prepared.split_sizes(out), **ingestion}

@@ -71,9 +71,8 @@ def fold(
             | "Read" >> beam.ParDo(ReadPair())
             | "Write" >> WriteExamples(out, shards)
         )
-    counts = read_json(statistics / "statistics.json")["splits"]["train"]
-    kind = PixelKind.recorded(counts)
-    prepared.write_metadata(out, kind, f"Fold {config.number + 1} of {config.folds}: held out as test.")
+    kind = PixelKind.recorded(read_json(statistics / "statistics.json")["splits"]["train"])
+    prepared.write_metadata(out, kind, f"Fold {config.number + 1} of {config.folds}: held out as test.", counts)
     for name in ("labels.json", "ingestion.json"):
         shutil.copyfile(examples / name, out / name)
 

@@ -40,6 +40,7 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
     labels = LabelMap.load(examples)
     progress.set_total(sum(prepared.split_sizes(examples).values()))
     summaries, images = _count(out, examples, labels.num_classes, beam_options)
+    prepared.check_complete("rows of pairs", len(images), sum(prepared.split_sizes(examples).values()), out)
     ingestion = read_json(examples / "ingestion.json")
     statistics = data_set_statistics(
         labels,

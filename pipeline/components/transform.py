@@ -89,7 +89,7 @@ def transform(
     what = (
         f"fitted into {image_size[1]}x{image_size[0]}" if image_size else f"at {config.image_scale:g} of their own size"
     )
-    prepared.write_metadata(out, kind, f"Image and mask pairs {what}.")
+    prepared.write_metadata(out, kind, f"Image and mask pairs {what}.", plan["examples"])
     shutil.copyfile(examples / "labels.json", out / "labels.json")
     write_json(out / "plan.json", plan, allow_nan=False)
     narrow = [dataclasses.asdict(anomaly) for anomaly in check_working_size(found["splits"], scale)]

@@ -25,6 +25,7 @@ from kseg.postprocess.superpixels import merge_by_colour, oracle_labels, slic
 from pipeline.engine import progress
 from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.examples.collecting import Collect, SumCounts, read_collected
+from pipeline.examples.prepared import check_complete, split_sizes
 from pipeline.examples.records import ReadExamples
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.prediction import labeller
@@ -68,8 +69,9 @@ def count_pairs(out: pathlib.Path, directory: pathlib.Path, split: str, count: b
             | "Collect sum" >> Collect(sums)
         )
         _ = counts.images | "Collect images" >> Collect(rows)
-    (matrix,) = read_collected(sums)
-    return PairCounts(np.array(matrix, np.int64), ScoredImages.from_rows(read_collected(rows)))
+    (matrix,), images = read_collected(sums), read_collected(rows)
+    check_complete("counts of pairs", len(images), split_sizes(directory)[split], out)
+    return PairCounts(np.array(matrix, np.int64), ScoredImages.from_rows(images))
 
 
 class PredictPairs(beam.DoFn):

@@ -20,6 +20,7 @@ from kseg.pictures import picture_of
 from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.evaluation.pair_counts import PredictPairs
 from pipeline.examples.collecting import Collect, read_collected
+from pipeline.examples.prepared import check_complete
 from pipeline.examples.records import ReadExamples
 from pipeline.examples.runner_options import pipeline_options
 
@@ -88,7 +89,9 @@ def save_ranked_images(
             | "Predict" >> beam.ParDo(_PredictFiles(model))
             | "Collect" >> Collect(file)
         )
-    for row in read_collected(file):
+    rows = read_collected(file)
+    check_complete("ranked images", len(rows), len(names), out)
+    for row in rows:
         folder = out / FOLDER / names[row["key"]]
         folder.mkdir(parents=True)
         for name, data in row["files"].items():

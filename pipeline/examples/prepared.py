@@ -114,19 +114,27 @@ def _checksum(data: bytes) -> bytes:
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def write_metadata(directory: pathlib.Path, kind: PixelKind, description: str):
+def write_metadata(directory: pathlib.Path, kind: PixelKind, description: str, pairs: dict[str, int]):
     """Turns a folder of shards into a TFDS directory: adds dataset_info.json and features.json, removes empty splits.
 
     Args:
         directory: the folder of shards.
         kind: of the images.
         description: for `builder.info`.
+        pairs: of each split, as many as must be stored.
+
+    Raises:
+        ValueError: a shard is missing, or a split holds another number of pairs.
     """
+    counted = count_records(directory)
+    for split in sorted({*counted, *pairs}):
+        found = sum(records for records, _ in counted.get(split, ()))
+        check_complete(f"pairs of {split}", found, pairs.get(split, 0), directory)
     import tensorflow_datasets as tfds  # takes 0.5 s; does not import TensorFlow
 
     template = tfds.core.ShardedFileTemplate(directory, dataset_name=NAME, filetype_suffix="tfrecord")
     split_infos = []
-    for split, files in count_records(directory).items():
+    for split, files in counted.items():
         lengths, sizes = zip(*files, strict=True)
         if any(lengths):
             info = {"shard_lengths": list(lengths), "num_bytes": sum(sizes), "filename_template": template}
@@ -154,11 +162,42 @@ def write_metadata(directory: pathlib.Path, kind: PixelKind, description: str):
     )
 
 
+def check_complete(what: str, found: int, expected: int, place: pathlib.Path):
+    """Compares what workers left with what they were given.
+
+    Args:
+        what: is counted, in the plural.
+        found: their number.
+        expected: the number that there must be.
+        place: folder that they are in.
+
+    Raises:
+        ValueError: the numbers differ.
+    """
+    if found != expected:
+        raise ValueError(
+            f"The workers must leave all {what}. Received: {found} of {expected} [{place}]. "
+            "See that every worker writes to the same disk as this process, and run again."
+        )
+
+
 def shard_paths(directory: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-    """Files of each split, in order, also of a data set that was prepared under another name."""
+    """Files of each split, in order, also of a data set that was prepared under another name.
+
+    Raises:
+        ValueError: a file is missing, as the names of the others say.
+    """
     found = {}
     for path in sorted(pathlib.Path(directory).glob("*.tfrecord-*-of-*")):
         found.setdefault(path.name.split(".")[0].rpartition("-")[2], []).append(path)
+    for paths in found.values():
+        prefix, _, number = paths[0].name.rpartition("-of-")
+        names = {f"{prefix.rpartition('-')[0]}-{shard:05d}-of-{number}" for shard in range(int(number))}
+        if missing := sorted(names - {path.name for path in paths}):
+            raise ValueError(
+                f"A data set must have all its shards. Received: {len(missing)} of {len(names)} are missing, the first is "
+                f"{missing[0]} [{directory}]. Run again; workers elsewhere must write to the same disk as this process."
+            )
     return found
 
 

@@ -23,6 +23,7 @@ from kseg.serving.manifest import read_manifest
 from pipeline.engine import progress
 from pipeline.engine.files import scratch_folder
 from pipeline.examples.collecting import Collect, read_collected
+from pipeline.examples.prepared import check_complete
 from pipeline.examples.runner_options import pipeline_options
 from pipeline.prediction.model_checks import read_channels
 from pipeline.prediction.picture_files import PictureFile
@@ -68,7 +69,9 @@ def work_on_pictures(
                 | "Work" >> beam.ParDo(WorkOnPicture(output, model, build, max_pixels, made_by or {}))
                 | "Collect" >> Collect(file)
             )
-        return read_collected(file)
+        outcomes = read_collected(file)
+    check_complete("outcomes of pictures", len(outcomes), len(names), output)
+    return outcomes
 
 
 class WorkOnPicture(beam.DoFn):

@@ -49,7 +49,7 @@ def directory(tmp_path):
     for name, records in (("train", [RECORD, RECORD]), ("train", []), ("test", [])):
         shard = int(name == "train" and not records)
         prepared.write_records(tmp_path / prepared.shard_name(name, shard, 2 if name == "train" else 1), records)
-    prepared.write_metadata(tmp_path, PixelKind(3), "Two pairs.")
+    prepared.write_metadata(tmp_path, PixelKind(3), "Two pairs.", {"train": 2, "test": 0})
     return tmp_path
 
 
@@ -77,7 +77,7 @@ def test_tfds_reads_images_of_any_channels_and_type_as_they_were(tmp_path, chann
     records = [prepared.to_record(*pair) for pair in stored]
     assert [prepared.from_record(record) for record in records] == stored
     prepared.write_records(tmp_path / prepared.shard_name("train", 0, 1), records)
-    prepared.write_metadata(tmp_path, PixelKind(channels, dtype), "")
+    prepared.write_metadata(tmp_path, PixelKind(channels, dtype), "", {"train": 3})
     builder = tfds.builder_from_directory(tmp_path)
     for example, image in zip(builder.as_dataset(split="train").as_numpy_iterator(), images, strict=True):
         assert example["image"].dtype == dtype
@@ -91,6 +91,28 @@ def test_records_and_bytes_are_counted_in_the_files_and_empty_splits_are_removed
     assert split["numBytes"] == str(2 * len(RECORD))
 
 
+SHARDS = [prepared.shard_name("train", shard, 4) for shard in range(4)] + [prepared.shard_name("test", 0, 1)]
+
+
+@pytest.mark.parametrize("lost", SHARDS)
+def test_a_data_set_without_one_of_its_shards_is_not_finished_and_not_read(tmp_path, lost):
+    for name in SHARDS:
+        prepared.write_records(tmp_path / name, [RECORD, RECORD])
+    (tmp_path / lost).unlink()
+    message = "0 of 2" if "test" in lost else f"1 of 4 are missing, the first is {lost}"
+    with pytest.raises(ValueError, match=message):
+        prepared.write_metadata(tmp_path, PixelKind(3), "", {"train": 8, "test": 2})
+    if "train" in lost:
+        with pytest.raises(ValueError, match=message):
+            prepared.shard_paths(tmp_path)
+
+
+def test_a_shard_that_lacks_a_pair_is_found(tmp_path):
+    prepared.write_records(tmp_path / prepared.shard_name("train", 0, 1), [RECORD] * 3)
+    with pytest.raises(ValueError, match=r"must leave all pairs of train\. Received: 3 of 4 \["):
+        prepared.write_metadata(tmp_path, PixelKind(3), "", {"train": 4})
+
+
 def test_writing_a_data_set_does_not_import_tensorflow(tmp_path):
     program = f"""
 import pathlib, sys
@@ -98,7 +120,7 @@ from kseg.pairs.channels import PixelKind
 from pipeline.examples import prepared, records
 folder = pathlib.Path({str(tmp_path)!r})
 prepared.write_records(folder / prepared.shard_name("train", 0, 1), [prepared.to_record("a", b"image", b"mask")])
-prepared.write_metadata(folder, PixelKind(1), "")
+prepared.write_metadata(folder, PixelKind(1), "", dict(train=1))
 print([name for name in ("tensorflow", "keras") if name in sys.modules])
 """
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -1,5 +1,6 @@
 """Prepared data sets through Beam: the same bytes from any number of workers, and every shard read."""
 
+import collections
 import pathlib
 
 import apache_beam as beam
@@ -29,7 +30,7 @@ def written(folder: pathlib.Path, options: list[str], pairs=tuple(PAIRS)) -> dic
     folder.mkdir()
     with beam.Pipeline(options=pipeline_options(options)) as pipeline:
         _ = pipeline | beam.Create(pairs) | beam.Reshuffle() | WriteExamples(folder, SHARDS)
-    prepared.write_metadata(folder, PixelKind(3), "Bytes.")
+    prepared.write_metadata(folder, PixelKind(3), "Bytes.", collections.Counter(pair[0] for pair in pairs))
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
