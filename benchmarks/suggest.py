@@ -70,7 +70,7 @@ def measure(seed: int, arguments, rows: list[dict]):
             continue
         added = []
         if arm == "suggested":
-            model = train(f"first-{seed}", first, pairs["validation"], seed, arguments)["trainer"] / "saved_model"
+            model = train(f"first-{seed}", first, pairs["validation"], seed, arguments)["exporter"] / "saved_model"
             added = suggested(model, rest, arguments.root / f"suggestions-{seed}", arguments.pairs)
         elif arm == "random":
             added = rest[: arguments.pairs]

@@ -20,8 +20,9 @@ from pipeline.engine.fingerprints import Artifact, Untracked
 from pipeline.engine.loading import component
 from pipeline.engine.store import Store
 from pipeline.settings import config as settings
-from pipeline.settings.fold import Fold
-from pipeline.settings.trainer import choices, crf_choice
+from pipeline.settings.exporter import crf_choice
+from pipeline.settings.fold import Fold, FoldMean
+from pipeline.settings.trainer import choices
 
 TEST = "test"
 
@@ -97,7 +98,7 @@ def run(config: settings.Config, beam_options: list[str], stages: line.Stages) -
             component("evaluator"),
             scored_alone,
             choices=crf_choice(False),
-            model=model,
+            export=line.export(config, store, model, transform),
             examples=part,
             transform=transform,
             statistics=statistics,
@@ -124,36 +125,38 @@ def _prepare(config, beam_options, store, stages) -> dict[str, Artifact]:
 
 def _export(config, store, beam, whole, models, result) -> dict[str, Artifact]:
     """Averages the networks, checks the mean, and pushes it where the gate allows."""
-    model = store.run(
-        component("fold_mean"),
-        config.trainer,
-        choices=crf_choice(config.trainer.crf is not None),
-        transform=whole["transform"],
-        **models,
-    )
+    model = store.run(component("fold_mean"), FoldMean(), choices=crf_choice(False), **models)
+    exported = line.export(config, store, model, whole["transform"])
     evaluation = result
     if has_test_split(whole["example_gen"].path):
         evaluation = store.run(
             component("evaluator"),
             config.evaluator,
             choices=crf_choice("crf" in config.evaluator.refinements),
-            model=model,
+            export=exported,
             examples=whole["example_gen"],
             transform=whole["transform"],
             statistics=whole["statistics_gen"],
-            **line.pushed_baseline(config, model),
+            **line.pushed_baseline(config, exported),
             beam_options=beam,
         )
     validation = store.run(
         component("infra_validator"),
         config.infra_validator,
-        choices=crf_choice(config.trainer.crf is not None),
+        choices=crf_choice(config.exporter.crf is not None),
         model=model,
+        export=exported,
         examples=whole["example_gen"],
         transform=whole["transform"],
     )
-    pushed = line.push(config, store, model, evaluation, validation)
-    return {"trainer": model, "evaluator": evaluation, "infra_validator": validation, "pusher": pushed}
+    pushed = line.push(config, store, exported, evaluation, validation)
+    return {
+        "trainer": model,
+        "exporter": exported,
+        "evaluator": evaluation,
+        "infra_validator": validation,
+        "pusher": pushed,
+    }
 
 
 def has_test_split(examples: pathlib.Path) -> bool:

@@ -162,7 +162,7 @@ def _read(file: pathlib.Path, cure: str, *keys: str) -> dict:
 def _records_push(path, recipe, needed) -> bool:
     """Whether a folder is the pusher's record of a version that is still there; without it, the next run would push again."""
     return recipe["component"] == "pusher" and any(
-        place in needed for place in find_artifacts(path.parents[1], recipe["inputs"].get("model", ""))
+        place in needed for place in find_artifacts(path.parents[1], recipe["inputs"].get("export", ""))
     )
 
 

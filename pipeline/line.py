@@ -28,7 +28,8 @@ from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
 from pipeline.settings import encoders
 from pipeline.settings.example_gen import take_classes
-from pipeline.settings.trainer import AUTO, Trainer, check_servable, choices, crf_choice
+from pipeline.settings.exporter import check_servable, check_working_size, crf_choice
+from pipeline.settings.trainer import AUTO, Trainer, choices
 from pipeline.validation.anomalies import summarize_anomalies
 
 COMPONENTS = (
@@ -39,6 +40,7 @@ COMPONENTS = (
     "planner",
     "transform",
     "trainer",
+    "exporter",
     "evaluator",
     "infra_validator",
     "pusher",
@@ -114,7 +116,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
     yield "statistics_gen", statistics
     if not store.explain:
-        check_servable(c.trainer, len(_class_names(examples.path)), _image_sizes(statistics.path))
+        check_servable(c.exporter, len(_class_names(examples.path)), _image_sizes(statistics.path))
     frozen = {"frozen": external(config.schema)} if config.schema else {}
     schema = store.run(component("schema_gen"), c.schema_gen, statistics=statistics, examples=examples, **frozen)
     yield "schema_gen", schema
@@ -149,6 +151,8 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     transform = store.run(
         component("transform"), c.transform, examples=examples, statistics=statistics, beam_options=beam
     )
+    if plan := read_json(transform.path / "plan.json", {}):
+        check_working_size(c.exporter, len(_class_names(examples.path)), plan)
     yield "transform", transform
     training, chosen, name = component("trainer"), choices(c.trainer), Untracked(config.name)
     if c.trainer.strategy == "multiworker":
@@ -162,15 +166,17 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
         training, training_config, choices=chosen, resume=True, transform=transform, **pretrained, **planned, name=name
     )
     yield "trainer", model
+    exported = export(c, store, model, transform)
+    yield "exporter", exported
     _note_faults(config)
     while True:
-        baseline = pushed_baseline(config, model)
+        baseline = pushed_baseline(config, exported)
         try:
             evaluation = store.run(
                 component("evaluator"),
                 c.evaluator,
                 choices=crf_choice("crf" in c.evaluator.refinements),
-                model=model,
+                export=exported,
                 examples=examples,
                 transform=transform,
                 statistics=statistics,
@@ -181,15 +187,16 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
             validation = store.run(
                 component("infra_validator"),
                 c.infra_validator,
-                choices=crf_choice(c.trainer.crf is not None),
+                choices=crf_choice(c.exporter.crf is not None),
                 model=model,
+                export=exported,
                 examples=examples,
                 transform=transform,
             )
             yield "infra_validator", validation
-            pushed = push(config, store, model, evaluation, validation)
+            pushed = push(config, store, exported, evaluation, validation)
         except (versions.BaselineChanged, FileNotFoundError):  # found by the pusher; pruned while the evaluator read it
-            if "evaluator" in store.required or pushed_baseline(config, model) == baseline:
+            if "evaluator" in store.required or pushed_baseline(config, exported) == baseline:
                 raise
             progress.print_status("versions", "The newest one changed meanwhile: the model is compared with it again.")
         else:
@@ -197,15 +204,28 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
             return
 
 
+def export(config: settings.Config, store: Store, model: Artifact, transform: Artifact) -> Artifact:
+    """Runs the exporter.
+
+    Args:
+        config: settings of the run.
+        store: that runs it.
+        model: artifact of the trainer, or of fold_mean.
+        transform: by whose plan it was trained.
+    """
+    chosen = crf_choice(config.exporter.crf is not None)
+    return store.run(component("exporter"), config.exporter, choices=chosen, model=model, transform=transform)
+
+
 def push(
-    config: settings.Config, store: Store, model: Artifact, evaluation: Artifact, validation: Artifact
+    config: settings.Config, store: Store, exported: Artifact, evaluation: Artifact, validation: Artifact
 ) -> Artifact:
     """Runs the pusher.
 
     Args:
         config: settings of the run.
         store: that runs it.
-        model: what is pushed.
+        exported: artifact of the exporter, what is pushed.
         evaluation: with the verdict on its scores.
         validation: with the verdict on its export.
     """
@@ -214,12 +234,12 @@ def push(
         component("pusher"),
         config.pusher,
         valid=_still_pushed,
-        model=model,
+        export=exported,
         evaluation=evaluation,
         validation=validation,
         name=Artifact(config.name, config.name),  # pusher writes to a place, so its recipe names it
         target=Artifact(target, str(target.resolve())),
-        fingerprint=Untracked(model.fingerprint),
+        fingerprint=Untracked(exported.fingerprint),
     )
 
 
@@ -282,12 +302,12 @@ def _note_faults(config):
         progress.print_status("versions", text)
 
 
-def pushed_baseline(config, model: Artifact) -> dict[str, Artifact]:
+def pushed_baseline(config, exported: Artifact) -> dict[str, Artifact]:
     """The newest pushed version that is another model, to compare with; empty where there is none or no margin is set."""
     if config.evaluator.margin is None:
         return {}
     folder = pathlib.Path(config.push_to, config.name)
-    version = entries.newest_other_version(folder, model.fingerprint, model.path / "saved_model")
+    version = entries.newest_other_version(folder, exported.fingerprint, exported.path / "saved_model")
     return {} if version is None else {"baseline": entries.identify(version)}
 
 

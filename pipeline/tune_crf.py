@@ -3,7 +3,7 @@
 The images of a split, in the order of their keys, are cut in two: the first part is searched, the second measures the gain of the
 best parameters, with an interval over images; a gain on the searched images would be biased. Candidates are drawn at random from
 a grid without zero weights, after two sets from the literature, so the best one may still harm. `pipeline.predict --crf` reads
-the output, as do the settings `evaluator.crf` and `trainer.crf` of `pipeline.run`.
+the output, as do the settings `evaluator.crf` and `exporter.crf` of `pipeline.run`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _tune(argv: list[str], prog: str) -> int:
     output, data = pathlib.Path(arguments.output), pathlib.Path(arguments.data)
     check_output_file(arguments.output, "--output", _is_result)
     model = find_saved_model(arguments.model)
-    check_unrefined(model, "Tune a model exported without it: with trainer.crf=none, or by kseg.export.")
+    check_unrefined(model, "Tune a model exported without it: with exporter.crf=none, or by kseg.export.")
     with imports():
         from kseg.labels import LabelMap
         from pipeline.prediction import crf_search

@@ -40,7 +40,7 @@ def evaluator(
     out: pathlib.Path,
     config: Evaluator,
     *,
-    model: pathlib.Path,
+    export: pathlib.Path,
     examples: pathlib.Path,
     transform: pathlib.Path,
     statistics: pathlib.Path,
@@ -56,7 +56,7 @@ def evaluator(
     Args:
         out: folder to write below.
         config: the split and the gate.
-        model: artifact of the trainer; its `saved_model/` is scored.
+        export: artifact of the exporter; its `saved_model/` is scored.
         examples: artifact of example_gen, the pairs at their original size.
         transform: artifact of transform, the same pairs at their working size.
         statistics: artifact of statistics_gen, which knows the most common class of the training split.
@@ -68,10 +68,10 @@ def evaluator(
             exist, the model already refines its predictions by the DenseCRF that is to be scored, or the baseline does not load.
     """
     # Check the settings against the data and the models, before anything is predicted.
-    labels, saved_model, plan = LabelMap.load(examples), model / "saved_model", read_json(transform / "plan.json")
+    labels, saved_model, plan = LabelMap.load(examples), export / "saved_model", read_json(transform / "plan.json")
     gate.check_thresholds(config.thresholds, labels.names)
     objects = gate.object_id(config.object_class, labels.names)
-    refinements = _refinements(config, model, plan)
+    refinements = _refinements(config, export, plan)
     split, num_images = _choose_split(config.split, examples)
     incomparable = _why_incomparable(baseline, labels.names, plan) if baseline else None
     oracles = ORACLES if "superpixels" in refinements else {}
@@ -120,14 +120,14 @@ def evaluator(
     write_json(out / "scores.json", result, allow_nan=False)
 
 
-def _refinements(config: Evaluator, model: pathlib.Path, plan: dict) -> dict[str, PredictionOptions]:
+def _refinements(config: Evaluator, export: pathlib.Path, plan: dict) -> dict[str, PredictionOptions]:
     """The refinements to score, as settings of `pipeline.predict`."""
     if not config.refinements:
         return {}
     size = plan["image_size"] or TILE
     refinements = {name: refinement_settings.prediction_options(name, size, config.crf) for name in config.refinements}
     if "crf" in refinements:
-        refinement_settings.check_unrefined(model / "saved_model", "Remove crf from evaluator.refinements.")
+        refinement_settings.check_unrefined(export / "saved_model", "Remove crf from evaluator.refinements.")
     return refinements
 
 

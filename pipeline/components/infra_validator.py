@@ -48,6 +48,7 @@ def infra_validator(
     config: InfraValidator,
     *,
     model: pathlib.Path,
+    export: pathlib.Path,
     examples: pathlib.Path,
     transform: pathlib.Path,
 ):
@@ -59,21 +60,22 @@ def infra_validator(
     Args:
         out: folder to write below.
         config: number of stored images to send, and the limits.
-        model: artifact of the trainer.
+        model: artifact of the trainer, with the Keras model.
+        export: artifact of the exporter.
         examples: artifact of example_gen, the source of the images.
         transform: artifact of transform, whose plan holds the training size.
     """
     images = _stored_images(examples, config.samples)
     progress.set_total(len(images))
     result = {"blessed": False, "reasons": [], "signatures": {}, "agreement": None}
-    manifest, num_classes = read_manifest(model / "saved_model"), LabelMap.load(examples).num_classes
+    manifest, num_classes = read_manifest(export / "saved_model"), LabelMap.load(examples).num_classes
     plan = read_json(transform / "plan.json")
     kind = PixelKind.recorded(plan)
     largest = _largest_size(manifest, num_classes)
     result |= {"seconds_per_image": None, "peak_bytes": None, "largest_pixels": largest[0] * largest[1]}
     # Predict where kseg does not exist.
     try:
-        served, label_maps = predict_in_fresh_process(model / "saved_model", images, largest, kind)
+        served, label_maps = predict_in_fresh_process(export / "saved_model", images, largest, kind)
     except server_process.FAILURES as error:
         result["reasons"] = [
             "The SavedModel must load and answer in a fresh process without kseg. "
@@ -192,7 +194,7 @@ def exceeded_limits(
     if config.max_memory is not None and peak_bytes > config.max_memory * 2**30:
         reasons.append(
             f"Serving must stay within {config.max_memory:g} GiB. Received: a peak of {peak_bytes / 2**30:.2f} GiB ({largest}). "
-            "Lower trainer.max_pixels, choose a smaller network or transform.image_size, or raise infra_validator.max_memory."
+            "Lower exporter.max_pixels, choose a smaller network or transform.image_size, or raise infra_validator.max_memory."
         )
     return reasons
 

@@ -20,14 +20,14 @@ def pusher(
     out: pathlib.Path,
     config: Pusher,
     *,
-    model: pathlib.Path,
+    export: pathlib.Path,
     evaluation: pathlib.Path,
     validation: pathlib.Path,
     name: str,
     target: pathlib.Path,
     fingerprint: str,
 ):
-    """Copies `model/saved_model` to `target/<name>/<next version>` if both verdicts allow; writes `out/pushed.json`.
+    """Copies `export/saved_model` to `target/<name>/<next version>` if both verdicts allow; writes `out/pushed.json`.
 
     If the newest version is already this model, it is recorded and nothing is copied. Afterwards the oldest versions are removed,
     and `config.keep` remain.
@@ -35,7 +35,7 @@ def pusher(
     Args:
         out: folder to write below.
         config: number of versions to keep.
-        model: artifact of the trainer.
+        export: artifact of the exporter.
         evaluation: artifact of the evaluator.
         validation: artifact of the infra_validator.
         name: of the model.
@@ -55,7 +55,7 @@ def pusher(
         for reason in verdict["reasons"] or ["The model is not blessed."]
     ]
     folder = pathlib.Path(target).resolve() / name
-    moved_out = entries.find_rolled_back(folder, fingerprint, model / "saved_model")
+    moved_out = entries.find_rolled_back(folder, fingerprint, export / "saved_model")
     if moved_out:
         reasons.append(
             f"A model that was rolled back must not be pushed again. Received: the model of {moved_out}. Remove that folder to "
@@ -66,15 +66,15 @@ def pusher(
     if not reasons:
         lineage = {
             "fingerprint": fingerprint,
-            "artifact": str(model),
-            "recipe": read_json(model / RECIPE, None),
+            "artifact": str(export),
+            "recipe": read_json(export / RECIPE, None),
             "scores": scores,
         }
-        lineage |= {"data": describe_data(model), "ancestry": collect_recipes(model, evaluation, validation)}
+        lineage |= {"data": describe_data(export), "ancestry": collect_recipes(export, evaluation, validation)}
         lineage |= {"verdicts": [evaluation.name, validation.name]}
         baseline = _baseline(evaluation, scores)
         check = server_process.check_loads
-        version = versions.publish(model / "saved_model", folder, lineage, baseline=baseline, check=check)
+        version = versions.publish(export / "saved_model", folder, lineage, baseline=baseline, check=check)
         result |= {"version": version, "pushed": True}
         versions.prune(folder, config.keep)
     write_json(out / "pushed.json", result)

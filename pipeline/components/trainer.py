@@ -1,10 +1,9 @@
-"""trainer: trains a segmentor on the prepared pairs, alone or in the game against a discriminator, and exports it.
+"""trainer: trains a segmentor on the prepared pairs, alone or in the game against a discriminator.
 
 Reads the transform artifact. Leaves below `out`: `model.keras` (the segmentor with its best weights on validation), `game.keras`
-(of a game: both networks and both optimizers at the end of training), `saved_model/` (what is served), `history.json`,
-`training.json` (network, hardware, versions, time), TensorBoard's `logs/`, and `overlays/` with a sheet of pictures per epoch. A
-killed training resumes from what it left below `out`, bit for bit with `deterministic`. Several machines share `out`; only the
-chief writes there. TensorFlow.
+(of a game: both networks and both optimizers at the end of training), `history.json`, `training.json` (network, hardware,
+versions, time), TensorBoard's `logs/`, and `overlays/` with a sheet of pictures per epoch. A killed training resumes from what it
+left below `out`, bit for bit with `deterministic`. Several machines share `out`; only the chief writes there. TensorFlow.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ import numpy as np
 
 from kseg import data, games, metrics
 from kseg.labels import VOID, LabelMap
-from kseg.serving import exporting as serving
-from kseg.serving.manifest import working_scale
 from kseg.training import callbacks
 from kseg.training import distribution as distribute
 from pipeline import networks
@@ -30,7 +27,6 @@ from pipeline.settings.trainer import Trainer
 from pipeline.training import record, tensorboard
 from pipeline.training.callbacks import CheckEqualWeights, EpochProgress, check_equal
 from pipeline.training.compiling import compile_model, environment, whole_images
-from pipeline.training.exporting import export
 
 NUM_OVERLAYS = 4
 CHECKPOINT, BEST = "checkpoint.npz", "best.weights.h5"  # while training
@@ -45,7 +41,7 @@ def trainer(
     planned: pathlib.Path | None = None,
     name: str = "model",
 ):
-    """Trains, keeps the weights that scored best on validation, and exports them.
+    """Trains, and keeps the weights that scored best on validation.
 
     Args:
         out: folder to write below.
@@ -57,13 +53,6 @@ def trainer(
     """
     plan = read_json(transform / "plan.json")
     labels = LabelMap.load(transform)
-    serving.check_limits(
-        working_scale(plan),
-        labels.num_classes,
-        crf=config.crf is not None,
-        max_pixels=config.max_pixels,
-        score_memory=config.score_memory,
-    )
 
     with environment(config) as strategy:
         _check_batch_size(config.batch_size, strategy.num_replicas_in_sync)
@@ -86,14 +75,13 @@ def trainer(
 
     pretrained = describe_weights(config, weights)
 
-    # Save both networks as training ended, then the segmentor's best weights, as Keras file and as export.
-    progress.print_message("saving the networks, then exporting, whose graphs take seconds to build")
+    # Save both networks as training ended, then the segmentor's best weights.
+    progress.print_message("saving the networks")
     game = isinstance(model, games.SegmentationGame)
     if game:
         model.save(out / "game.keras")
     segmentor.load_weights(out / BEST)
     segmentor.save(out / "model.keras")
-    export(segmentor, out / "saved_model", config, plan=plan, labels=labels, pretrained=pretrained)
 
     # Record the training. The checkpoint goes last and before the best weights, with which a killed run resumes from it.
     write_json(out / "history.json", history)

@@ -7,6 +7,7 @@ import typing
 
 from kseg._suggestions import did_you_mean
 from pipeline.settings import values
+from pipeline.settings.exporter import MOVED
 
 FILLED_IN = {"filled_in": True}
 """Metadata of a field that nobody sets by name: the line fills it in."""
@@ -28,6 +29,7 @@ def replace_setting(config, setting: str, value):
     names = flatten(config)
     if setting not in names:
         cure = did_you_mean(setting, names, f"There are: {', '.join(names)}.")
+        cure = f" It is {MOVED[setting]!r} now." if setting in MOVED else cure
         shown = values.shorten(setting)
         raise ValueError(f"Unknown setting {shown!r}. Received: --set {shown}={values.shorten(value)}.{cure}")
     if isinstance(value, str):

@@ -17,6 +17,7 @@ from pipeline.settings.changes import flatten, replace_setting
 from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.example_gen import ExampleGen
 from pipeline.settings.example_validator import ExampleValidator
+from pipeline.settings.exporter import Exporter
 from pipeline.settings.fold import Folds
 from pipeline.settings.infra_validator import InfraValidator
 from pipeline.settings.planner import MINUTES, PLANNED, WITHOUT_INFLUENCE, Planner
@@ -59,6 +60,7 @@ class Config:
     planner: Planner = dataclasses.field(default_factory=Planner)
     transform: Transform = dataclasses.field(default_factory=Transform)
     trainer: Trainer = dataclasses.field(default_factory=Trainer)
+    exporter: Exporter = dataclasses.field(default_factory=Exporter)
     evaluator: Evaluator = dataclasses.field(default_factory=Evaluator)
     infra_validator: InfraValidator = dataclasses.field(default_factory=InfraValidator)
     pusher: Pusher = dataclasses.field(default_factory=Pusher)
@@ -122,7 +124,7 @@ def check_sizes(config: Config):
             raise ValueError(
                 f"`{trained.split('.')[1]}` and `{name}` must together stay below {MAX_PIXELS:,} pixels. Received: "
                 f"{trained}={width}x{height}, trainer.{name}={value}, hence {height * width * times:,.0f}. "
-                "Lower one of them; `trainer.tiles` lets a model of small images label large ones."
+                "Lower one of them; `exporter.tiles` lets a model of small images label large ones."
             )
     if config.trainer.adversarial_weight and config.trainer.label_stride > min(height, width):
         raise ValueError(
@@ -137,7 +139,7 @@ def _check_evaluated(size: tuple[int, int] | None):
     if size and size[0] * size[1] > MAX_PIXELS:
         raise ValueError(
             f"`image_size` must stay below {MAX_PIXELS:,} pixels. Received: transform.image_size={size[1]}x{size[0]}, hence "
-            f"{size[0] * size[1]:,}. Lower it; `trainer.tiles` lets a model of small images label large ones."
+            f"{size[0] * size[1]:,}. Lower it; `exporter.tiles` lets a model of small images label large ones."
         )
 
 
@@ -171,10 +173,10 @@ def check_refinements(config: Config):
     if config.evaluator.crf is not None and "crf" not in chosen:
         raise ValueError(
             "`evaluator.crf` requires evaluator.refinements=crf. "
-            f"Received: evaluator.refinements={','.join(chosen) or 'none'}. To refine what is served, set trainer.crf."
+            f"Received: evaluator.refinements={','.join(chosen) or 'none'}. To refine what is served, set exporter.crf."
         )
-    if config.trainer.crf is not None and "crf" in chosen:
+    if config.exporter.crf is not None and "crf" in chosen:
         raise ValueError(
-            "A model must not be refined twice. Received: trainer.crf, and crf in evaluator.refinements. Remove one: with "
-            "trainer.crf, the served model is already refined."
+            "A model must not be refined twice. Received: exporter.crf, and crf in evaluator.refinements. Remove one: with "
+            "exporter.crf, the served model is already refined."
         )

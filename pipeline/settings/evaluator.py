@@ -28,7 +28,7 @@ class Evaluator(Checked):
     object_class: Name | None = None
     # scored in addition to the served model, see pipeline/settings/refinements.py
     refinements: Annotated[tuple[Name, ...], Items(maximum=16, distinct=True)] = ()
-    crf: crf_settings.Parameters | None = None  # parameters of the refinement crf, as in trainer.crf; none: auto
+    crf: crf_settings.Parameters | None = None  # parameters of the refinement crf, as in exporter.crf; none: auto
 
     def __post_init__(self):
         super().__post_init__()

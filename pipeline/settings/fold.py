@@ -1,4 +1,4 @@
-"""Settings of the component fold. Standard library only."""
+"""Settings of the components fold and fold_mean. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from pipeline.settings.values import Checked, Number, PositiveInt
 
 Folds = Annotated[int, Number(minimum=2, maximum=100, integer=True)]
 """Parts of a cross-validation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldMean:
+    """The mean of networks; there is nothing to choose."""
 
 
 @dataclasses.dataclass(frozen=True)

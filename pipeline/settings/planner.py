@@ -32,13 +32,6 @@ WITHOUT_INFLUENCE = (
     "trainer.seed",
     "trainer.checkpoint_seconds",
     "trainer.on_nonfinite",
-    "trainer.crf",
-    "trainer.flips",
-    "trainer.rotations",
-    "trainer.tiles",
-    "trainer.max_pixels",
-    "trainer.score_memory",
-    "trainer.strict",
     "transform.examples_per_shard",
 )
 """Settings of transform and trainer on which neither the time of a step nor a choice depends."""

@@ -1,6 +1,6 @@
 """Refinements of a model's predictions by name; settings that contradict each other are refused before anything runs.
 
-`evaluator.refinements` lists refinements to score in addition to the model as served; those of `trainer` become part of the
+`evaluator.refinements` lists refinements to score in addition to the model as served; those of `exporter` become part of the
 export. Refining twice is refused. Standard library only.
 """
 
@@ -68,7 +68,7 @@ def check_unrefined(model: pathlib.Path, cure: str):
     if manifest["dtype"] != "uint8":
         raise ValueError(
             f"DenseCRF compares levels of 8 bits. Received: {model}, which takes images of {manifest['dtype']}. {cure} Export it "
-            "with DenseCRF inside, by trainer.crf, where images are normalised."
+            "with DenseCRF inside, by exporter.crf, where images are normalised."
         )
     crf = manifest["crf"]
     if crf is not None:

@@ -122,7 +122,7 @@ FLAGS = {  # by group of the help
         "--push-to": Flag("push_to", "folder of pushed models", "FOLDER"),
     },
 }
-CRF_SETTINGS = ("trainer.crf", "evaluator.crf")
+CRF_SETTINGS = ("exporter.crf", "evaluator.crf")
 """Settings that are written like `pipeline.predict --crf`: auto, a JSON object, or a file that holds one."""
 
 

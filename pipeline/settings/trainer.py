@@ -6,15 +6,12 @@ import dataclasses
 import pathlib
 from typing import Annotated, Literal
 
-from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixels
-from pipeline.settings import crf as crf_settings
 from pipeline.settings import encoders
 from pipeline.settings.values import (
     Checked,
     Fraction,
     Items,
     Number,
-    Pixels,
     Place,
     PositiveInt,
     Rate,
@@ -42,12 +39,11 @@ Filters = Annotated[int, Number(minimum=1, maximum=4096, integer=True)]
 """Channels of a convolution."""
 Scale = Annotated[float, Number(minimum=0.05, maximum=16)]
 """A factor on the sides of an image."""
-Flip, Rotation = Literal["horizontal", "vertical"], Literal[0, 90, 180, 270]
 
 
 @dataclasses.dataclass(frozen=True)
 class Trainer(Checked):
-    """Network, loss, game, schedule and export."""
+    """Network, loss, game and schedule."""
 
     model: Literal[AUTO, *MODELS] = "unet"
     width: Literal["narrow", "paper"] = "narrow"  # paper: exactly the paper's network
@@ -101,49 +97,12 @@ class Trainer(Checked):
     deterministic: bool = True
     # between two checkpoints from which a killed training resumes
     checkpoint_seconds: Annotated[float, Number(minimum=0, maximum=604_800)] = 10.0
-    # The export.
-    crf: crf_settings.Parameters | None = None  # DenseCRF in the export: auto, JSON, or a file of tune_crf
-    # views that the export averages, one forward pass each
-    flips: Annotated[tuple[Flip, ...], Items(maximum=2, distinct=True)] = ()
-    # degrees of further views; 0 is the image unrotated
-    rotations: Annotated[tuple[Rotation, ...], Items(minimum=1, maximum=4, distinct=True)] = (0,)
-    tiles: bool = False  # adds the signature "tiles", which labels large images tile by tile
-    max_pixels: Pixels = MAX_PIXELS  # of a request to the export, an image or a batch; more is refused undecoded
-    # GiB for class scores: bounds images refined by DenseCRF, probabilities, tiles
-    score_memory: Annotated[float, Number(minimum=1e-3, maximum=1024)] = SCORE_MEMORY
-    strict: bool = False  # whether a bad image fails its whole batch; otherwise it alone gets no label map
 
     def __post_init__(self):
         super().__post_init__()
         if self.scale[0] > self.scale[1]:
             raise ValueError(
                 f"`scale` must be smallest,largest. Received: trainer.scale={self.scale[0]:g},{self.scale[1]:g}."
-            )
-        crf_settings.check_parameters(self.crf or {})
-
-
-def check_servable(config: Trainer, num_classes: int, sizes: list[tuple[int, int]]):
-    """Refuses limits of the export under which an image of the data set would not be served.
-
-    Args:
-        config: with the limits.
-        num_classes: K.
-        sizes: (width, height) of images, in pixels.
-
-    Raises:
-        ValueError: one is too large.
-    """
-    most = image_pixels(num_classes, config.crf is not None, config.max_pixels, config.score_memory)
-    for width, height in sizes:
-        if width * height > most or max(width, height) > MAX_SIDE:
-            refined = most < config.max_pixels
-            limit = f"trainer.score_memory={config.score_memory:g} with DenseCRF" if refined else "trainer.max_pixels"
-            cure = (
-                "score_memory, or leave out trainer.crf" if refined else "max_pixels, or lower example_gen.max_pixels"
-            )
-            raise ValueError(
-                f"The trained model must serve every image of the data: at most {most:,} pixels, and no side above {MAX_SIDE:,}. "
-                f"Received: an image of {width}x{height} [{limit}]. Raise trainer.{cure}."
             )
 
 
@@ -158,10 +117,5 @@ def choices(config: Trainer) -> dict[str, list[str]]:
         "kseg.encoders.names.ENCODERS": [encoder] if encoder else [],  # networks import their own
         "pipeline.networks.segmentors": [config.model],
         "pipeline.networks.discriminators": [config.discriminator] if config.adversarial_weight else [],
-        **crf_choice(config.crf is not None),
+        "kseg.postprocess.densecrf": [],
     }
-
-
-def crf_choice(used: bool) -> dict[str, list[str]]:
-    """Whether the settings of a component use DenseCRF, in the form of `choices`."""
-    return {} if used else {"kseg.postprocess.densecrf": []}

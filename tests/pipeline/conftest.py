@@ -18,12 +18,13 @@ SIZES = [(40, 56), (56, 40), (37, 61), (48, 64), (20, 28)]
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Artifacts of a line that is finished up to the trainer, and their pairs by split."""
+    """Artifacts of a line that is finished up to the exporter, and their pairs by split."""
 
     examples: pathlib.Path
     statistics: pathlib.Path
     transform: pathlib.Path
     trainer: pathlib.Path
+    exporter: pathlib.Path
     image_size: tuple[int, int]
     pairs: dict[str, list]
     small_pairs: dict[str, list]
@@ -72,6 +73,7 @@ def finished(tmp_path_factory) -> Line:
         statistics=folder / "statistics",
         transform=write_prepared(folder / "transform", small, LABELS),
         trainer=folder / "trainer",
+        exporter=folder / "exporter",
         image_size=IMAGE_SIZE,
         pairs=splits,
         small_pairs=small,
@@ -84,7 +86,7 @@ def finished(tmp_path_factory) -> Line:
     line.trainer.mkdir()
     model = nearest_colour()
     model.save(line.trainer / "model.keras")
-    serving.export(model, line.trainer / "saved_model", labels=LABELS, image_size=IMAGE_SIZE, max_pixels=MAX_PIXELS)
+    serving.export(model, line.exporter / "saved_model", labels=LABELS, image_size=IMAGE_SIZE, max_pixels=MAX_PIXELS)
     return line
 
 
@@ -101,28 +103,23 @@ def own_sizes(finished, tmp_path_factory) -> Line:
         return resize_image(image, size), resize_label_map(label_map, size)
 
     small = {split: [reduced(*pair) for pair in pairs] for split, pairs in finished.pairs.items()}
-    transform, trainer = write_prepared(folder / "transform", small, LABELS), folder / "trainer"
+    transform, exporter = write_prepared(folder / "transform", small, LABELS), folder / "exporter"
     plan = {"image_size": None, "image_scale": factor, "crop_size": [16, 16], "channels": 3}
     (transform / "plan.json").write_text(json.dumps(plan))
-    trainer.mkdir()
-    model = nearest_colour()
-    model.save(trainer / "model.keras")
-    serving.export(model, trainer / "saved_model", labels=LABELS, image_scale=factor, max_pixels=MAX_PIXELS)
-    return dataclasses.replace(finished, transform=transform, trainer=trainer, small_pairs=small)
+    model, limited = nearest_colour(), {"labels": LABELS, "max_pixels": MAX_PIXELS}
+    serving.export(model, exporter / "saved_model", image_scale=factor, **limited)
+    return dataclasses.replace(finished, transform=transform, exporter=exporter, small_pairs=small)
 
 
 @pytest.fixture(scope="session")
 def refining(finished, tmp_path_factory) -> pathlib.Path:
-    """Artifact of the trainer whose export averages two views, has the signature "tiles", and refines by DenseCRF."""
+    """Artifact of the exporter that averages two views, has the signature "tiles", and refines by DenseCRF."""
     from kseg.serving import exporting as serving
 
-    folder = tmp_path_factory.mktemp("refining") / "trainer"
-    folder.mkdir()
-    model = nearest_colour()
-    model.save(folder / "model.keras")
+    folder = tmp_path_factory.mktemp("refining") / "exporter"
     options = {"flips": ("horizontal",), "tiles": True, "crf": CRF}
     limited = {"image_size": IMAGE_SIZE, "max_pixels": MAX_PIXELS}
-    serving.export(model, folder / "saved_model", labels=LABELS, **limited, **options)
+    serving.export(nearest_colour(), folder / "saved_model", labels=LABELS, **limited, **options)
     return folder
 
 

@@ -8,10 +8,12 @@ import tifffile
 
 from kseg.pairs.image_files import decode_image
 from pipeline.components.example_gen import example_gen
+from pipeline.components.exporter import exporter
 from pipeline.components.statistics_gen import statistics_gen
 from pipeline.components.trainer import trainer
 from pipeline.components.transform import transform
 from pipeline.settings.example_gen import ExampleGen
+from pipeline.settings.exporter import Exporter
 from pipeline.settings.statistics_gen import StatisticsGen
 from pipeline.settings.trainer import Trainer
 from pipeline.settings.transform import Transform
@@ -63,10 +65,10 @@ def test_images_of_other_channels_reach_a_trained_export(tmp_path, write, channe
         image = decode_image(path.read_bytes())
         path.unlink()
         write(path.with_suffix(".tif"), image)
-    artifacts = {name: tmp_path / name for name in ("examples", "statistics", "transform", "model")}
+    artifacts = {name: tmp_path / name for name in ("examples", "statistics", "transform", "model", "export")}
     for path in artifacts.values():
         path.mkdir()
-    examples, statistics, fitted, model = artifacts.values()
+    examples, statistics, fitted, model, export = artifacts.values()
     example_gen(examples, ExampleGen(ignore_value=255), source=data)
     statistics_gen(statistics, StatisticsGen(), examples=examples)
     transform(fitted, Transform(image_size=SIZE), examples=examples, statistics=statistics)
@@ -74,7 +76,8 @@ def test_images_of_other_channels_reach_a_trained_export(tmp_path, write, channe
     assert (plan["channels"], plan["dtype"]) == (channels, dtype) and bool(plan["normalization"]) == (dtype != "uint8")
     settings = {"model": "unet", "filters": (4, 8), "epochs": 1, "batch_size": 2, "precision": "float32"}
     trainer(model, Trainer(**settings), transform=fitted)
-    signatures = tf.saved_model.load(str(model / "saved_model")).signatures
+    exporter(export, Exporter(), model=model, transform=fitted)
+    signatures = tf.saved_model.load(str(export / "saved_model")).signatures
     image = tf.zeros((1, 20, 30, channels), dtype)
     assert signatures["serving_default"](image=image)["label_map"].shape == (1, 20, 30)
     assert ("serve_bytes" in signatures) == (dtype != "float32")

@@ -49,16 +49,20 @@ def transform(out, config, *, examples):
 
 
 def trainer(out, config, *, transform):
+    (out / "model.keras").write_bytes(b"weights")
+
+
+def exporter(out, config, *, model):
     (out / "saved_model" / "assets").mkdir(parents=True)
     (out / "saved_model" / "assets" / "export.json").write_text(json.dumps({"pretrained": PRETRAINED}))
     (out / "saved_model" / "saved_model.pb").write_bytes(b"graph")
 
 
-def evaluator(out, config, *, model, scores, **baseline):
+def evaluator(out, config, *, export, scores, **baseline):
     (out / "scores.json").write_text(json.dumps(scores))
 
 
-def infra_validator(out, config, *, model):
+def infra_validator(out, config, *, export):
     (out / "infra.json").write_text('{"blessed": true, "reasons": []}')
 
 
@@ -74,28 +78,36 @@ def push(tmp_path, monkeypatch):
         examples = store.run(example_gen, Settings(), source=external(tmp_path / "photos"))
         prepared = store.run(transform, Settings(), examples=examples)
         model = store.run(trainer, Settings(epochs), transform=prepared)
+        export = store.run(exporter, Settings(), model=model)
         scores = SCORES | ({"baseline": {"version": 1, "compared": True}} if baseline else {})
         compared = {"baseline": baseline} if baseline else {}
-        evaluation = store.run(evaluator, Settings(), model=model, scores=Untracked(scores), **compared)
-        validation = store.run(infra_validator, Settings(), model=model)
+        evaluation = store.run(evaluator, Settings(), export=export, scores=Untracked(scores), **compared)
+        validation = store.run(infra_validator, Settings(), export=export)
         note = store.run(
             pusher,
             Pusher(keep=keep),
-            model=model,
+            export=export,
             evaluation=evaluation,
             validation=validation,
             name=Artifact("photos", "photos"),
             target=Artifact(target, str(target)),
-            fingerprint=Untracked(model.fingerprint),
+            fingerprint=Untracked(export.fingerprint),
         )
-        return {"examples": examples, "transform": prepared, "model": model, "evaluation": evaluation, "note": note}
+        return {
+            "examples": examples,
+            "transform": prepared,
+            "model": model,
+            "export": export,
+            "evaluation": evaluation,
+            "note": note,
+        }
 
     return run
 
 
 def test_the_lineage_of_a_model_names_data_settings_code_versions_scores_and_parent(push, tmp_path, capsys):
     first = push()
-    push(epochs=2, baseline=first["model"])
+    push(epochs=2, baseline=first["export"])
     shutil.rmtree(tmp_path / "runs")  # the pushed version alone knows it
     found = lineage.lineage(tmp_path / "savedmodels" / "photos" / "2")
     assert found["data"] == {
@@ -105,10 +117,10 @@ def test_the_lineage_of_a_model_names_data_settings_code_versions_scores_and_par
         "source": external(tmp_path / "photos").fingerprint,
     }
     assert found["settings"]["trainer"] == {"value": 2}
-    assert set(found["code"]) == {"example_gen", "transform", "trainer", "evaluator", "infra_validator"}
+    assert set(found["code"]) == {"example_gen", "transform", "trainer", "exporter", "evaluator", "infra_validator"}
     assert found["versions"]["python"].startswith("3.")
     assert found["scores"]["original_size"]["mean_iou"] == 0.4
-    assert found["parent"] == {"version": 1, "fingerprint": first["model"].fingerprint}
+    assert found["parent"] == {"version": 1, "fingerprint": first["export"].fingerprint}
     assert lineage.lineage(tmp_path / "savedmodels" / "photos" / "1")["parent"] is None
 
     assert lineage.main([str(tmp_path / "savedmodels" / "photos" / "2")]) == 0
@@ -119,7 +131,7 @@ def test_the_lineage_of_a_model_names_data_settings_code_versions_scores_and_par
     assert (
         "weights   encoder resnet50\n          weights file\n          sha256 ab12\n          source a file\n" in text
     )
-    assert f"parent    version 1, {first['model'].fingerprint}\n" in text
+    assert f"parent    version 1, {first['export'].fingerprint}\n" in text
     assert lineage.main([str(tmp_path / "savedmodels" / "photos" / "2"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found and found["damage"] == []
 
@@ -186,7 +198,7 @@ def test_what_no_pushed_model_needs_is_listed_and_removed_when_delete_is_given_t
         status, printed = run_gc(tmp_path, capsys, *delete)
         listed = {pathlib.Path(row.split()[-1]) for row in printed.out.splitlines()[:-1]}
         assert status == 0 and "--delete --delete removes them" in printed.out
-        assert {old["model"].path, old["evaluation"].path, left} <= listed
+        assert {old["model"].path, old["export"].path, old["evaluation"].path, left} <= listed
         assert all(artifact.path.is_dir() for artifact in (*old.values(), *new.values()))
     status, printed = run_gc(tmp_path, capsys, "--delete", "--delete")
     assert status == 0 and printed.out.splitlines()[-1].startswith("Removed 5 folders")
@@ -222,12 +234,12 @@ def test_versions_with_recipes_of_an_earlier_kind_stay_baseline_and_keep_what_th
         patch.setattr(code_digests, "code", lambda module, choices: (earlier, {"keras": "3.15.0"}))
         old = push()
     new = push()
-    assert old["model"].fingerprint != new["model"].fingerprint
-    assert versions.newest_other_version(folder, new["model"].fingerprint) == folder / "1"
+    assert old["export"].fingerprint != new["export"].fingerprint
+    assert versions.newest_other_version(folder, new["export"].fingerprint) == folder / "1"
     assert lineage.lineage(folder / "1")["code"]["trainer"] == earlier
     assert "Found 0 folders" in run_gc(tmp_path, capsys)[1].out
     versions.roll_back(folder)
-    assert versions.read_fingerprint(folder / "1") == old["model"].fingerprint
+    assert versions.read_fingerprint(folder / "1") == old["export"].fingerprint
     assert "Found 0 folders" in run_gc(tmp_path, capsys)[1].out
 
 

@@ -20,7 +20,7 @@ from pipeline import predict
 def model(finished, tmp_path):
     """A pushed model with the versions 2 and 10, of which 10 is whole."""
     place = tmp_path / "savedmodels" / "blocks"
-    shutil.copytree(finished.trainer / "saved_model", place / "10")
+    shutil.copytree(finished.exporter / "saved_model", place / "10")
     (place / "2").mkdir()
     return place
 

@@ -54,24 +54,24 @@ def test_the_default_is_the_game_on_streets_and_with_data_a_plain_network():
         (["--follow-links", "photos"], "Unknown argument 'photos'"),
         (["--model", "unett"], "`model` must be one of auto, deeplabv3, .*unet"),
         (["--set", "evaluator.refinements=flips,crff"], r"evaluator.refinements=crff\. Did you mean 'crf'\?"),
-        (["--set", 'trainer.crf={"iteration": 3}'], r"Received: iteration=3 \[crf\]\. Did you mean 'iterations'\?"),
+        (["--set", 'exporter.crf={"iteration": 3}'], r"Received: iteration=3 \[crf\]\. Did you mean 'iterations'\?"),
         (
-            ["--set", "trainer.flips=left"],
-            r"`flips` must be at most 2 different values, each one of horizontal, vertical\. Received: trainer\.flips=left\.",
+            ["--set", "exporter.flips=left"],
+            r"`flips` must be at most 2 different values, each one of horizontal, vertical\. Received: exporter\.flips=left\.",
         ),
         (
-            ["--set", "trainer.rotations=45"],
+            ["--set", "exporter.rotations=45"],
             r"`rotations` must be 1 to 4 different values, each one of 0, 90, 180, 270\.",
         ),
         (
-            ["--set", "trainer.rotations="],
-            r"`rotations` must be 1 to 4 .*Received: trainer\.rotations=\(empty\)\. The default is 0\.",
+            ["--set", "exporter.rotations="],
+            r"`rotations` must be 1 to 4 .*Received: exporter\.rotations=\(empty\)\. The default is 0\.",
         ),
-        (["--set", "trainer.crf=nowhere.json"], "must be auto, a JSON object or a file that holds one"),
+        (["--set", "exporter.crf=nowhere.json"], "must be auto, a JSON object or a file that holds one"),
         (["--set", "evaluator.crf=auto"], r"requires evaluator.refinements=crf.*Received: .*=none"),
         (
-            ["--set", "evaluator.refinements=flips,crf", "--set", "trainer.crf=auto"],
-            r"must not be refined twice\. Received: trainer.crf, and crf in evaluator.refinements",
+            ["--set", "evaluator.refinements=flips,crf", "--set", "exporter.crf=auto"],
+            r"must not be refined twice\. Received: exporter.crf, and crf in evaluator.refinements",
         ),
     ],
 )

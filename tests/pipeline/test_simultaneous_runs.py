@@ -45,13 +45,17 @@ def transform(out, config, **inputs):
 
 def trainer(out, config, **inputs):
     """A model that is as good as its learning rate, or when it is trained `again`, as that."""
+    (out / "model.keras").write_text(str(again or config.learning_rate))
+
+
+def exporter(out, config, *, model, **inputs):
     (out / "saved_model").mkdir()
-    (out / "saved_model" / "saved_model.pb").write_text(str(again or config.learning_rate))
+    (out / "saved_model" / "saved_model.pb").write_text((model / "model.keras").read_text())
 
 
-def evaluator(out, config, *, model, baseline=None, **inputs):
+def evaluator(out, config, *, export, baseline=None, **inputs):
     """Blesses what is not worse than the baseline."""
-    ours = float((model / "saved_model" / "saved_model.pb").read_text())
+    ours = float((export / "saved_model" / "saved_model.pb").read_text())
     if during_evaluation:
         during_evaluation()
     theirs = float((baseline / "saved_model.pb").read_text()) if baseline else None

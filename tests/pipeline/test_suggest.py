@@ -22,7 +22,7 @@ UNSURE = [tuple(int(v) for v in np.mean([LABELS.colours[a], LABELS.colours[b]], 
 @pytest.fixture
 def model(finished, tmp_path):
     """A pushed model with one version."""
-    shutil.copytree(finished.trainer / "saved_model", tmp_path / "savedmodels" / "blocks" / "1")
+    shutil.copytree(finished.exporter / "saved_model", tmp_path / "savedmodels" / "blocks" / "1")
     return tmp_path / "savedmodels" / "blocks"
 
 

@@ -15,7 +15,7 @@ def command(finished, tmp_path):
 
     def call(*more, **changed):
         places = {
-            "model": finished.trainer / "saved_model",
+            "model": finished.exporter / "saved_model",
             "data": finished.examples,
             "output": tmp_path / "crf.json",
         } | changed

@@ -78,13 +78,13 @@ def test_a_killed_run_ends_like_an_undisturbed_one_when_run_again(component, sha
     check_killed_run(component, share, undisturbed, tmp_path / "run")
 
 
-def test_a_model_that_refines_its_predictions_goes_through_the_line_and_is_pushed(undisturbed, tmp_path):
-    rewind("trainer", undisturbed[0], tmp_path / "run")
+def test_a_trained_model_is_exported_with_a_refinement_and_pushed_without_training_again(undisturbed, tmp_path):
+    rewind("exporter", undisturbed[0], tmp_path / "run")
     crf = {"iterations": 2, "appearance_colour_sigma": 8}
-    settings = {"trainer.epochs": 1, "trainer.tiles": "true", "trainer.crf": json.dumps(crf)}
+    settings = {"exporter.tiles": "true", "exporter.crf": json.dumps(crf)}
     chosen = [f"--set={name}={value}" for name, value in settings.items()]
     output = finish(tmp_path / "run", *chosen, "--set=evaluator.refinements=superpixels")
-    assert re.search(r"transform +cached", output)
+    assert re.search(r"trainer +cached", output) and re.search(r"exporter +done", output)
     runs, pushed = tmp_path / "run" / "runs", tmp_path / "run" / "models" / "small" / "1"
     made_with = read_manifest(pushed)
     assert made_with["tiles"] and made_with["crf"].items() >= crf.items()

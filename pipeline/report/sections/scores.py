@@ -27,7 +27,7 @@ def contents(run: Run) -> dict:
     return {
         "scores": run.scores,
         "plan": run.plan,
-        "manifest": read_manifest(run.artifacts["trainer"] / "saved_model"),
+        "manifest": read_manifest(run.artifacts["exporter"] / "saved_model"),
         "measures": {key: name for key, name in MEASURES.items() if key in run.scores["original_size"]},
         "classes": class_rows(run),
         "compared": bool(baseline and baseline["compared"]),

@@ -16,11 +16,11 @@ from tests.pipeline.conftest import IMAGE_SIZE, LABELS, nearest_colour
 def evaluate(tmp_path, finished):
     """Runs the component on the finished line; returns scores.json."""
 
-    def run(examples=finished.examples, model=finished.trainer, baseline=None, **settings):
+    def run(examples=finished.examples, export=finished.exporter, baseline=None, **settings):
         evaluator(
             tmp_path,
             Evaluator(**settings),
-            model=model,
+            export=export,
             examples=examples,
             transform=finished.transform,
             statistics=finished.statistics,
@@ -206,10 +206,10 @@ def test_equal_predictions_have_no_difference_and_pass_a_margin_of_0(evaluate, p
 
 
 def test_a_model_that_is_worse_than_the_pushed_one_is_not_blessed(evaluate, pushed, finished, tmp_path):
-    better = shutil.copytree(finished.trainer / "saved_model", tmp_path / "models" / "12")
+    better = shutil.copytree(finished.exporter / "saved_model", tmp_path / "models" / "12")
     worse = pushed(lambda values: values[..., [0, 2, 1]])
-    shutil.copytree(worse, tmp_path / "trainer" / "saved_model")
-    scores = evaluate(model=tmp_path / "trainer", baseline=better, min_gain=-1.0)
+    shutil.copytree(worse, tmp_path / "exporter" / "saved_model")
+    scores = evaluate(export=tmp_path / "exporter", baseline=better, min_gain=-1.0)
     assert len(scores["reasons"]) == 1
     assert "below version 12 (95 % interval -0." in scores["reasons"][0]
     assert "on 'test' (5 images)" in scores["reasons"][0]
@@ -231,7 +231,7 @@ def test_a_model_that_is_worse_than_the_pushed_one_is_not_blessed(evaluate, push
 def test_a_version_with_other_classes_is_not_compared_and_the_scores_give_the_reason(
     evaluate, finished, tmp_path, spoil, why
 ):
-    baseline = shutil.copytree(finished.trainer / "saved_model", tmp_path / "models" / "3")
+    baseline = shutil.copytree(finished.exporter / "saved_model", tmp_path / "models" / "3")
     spoil(baseline)
     scores = evaluate(baseline=baseline)
     assert (scores["baseline"]["compared"], scores["blessed"]) == (False, True)
@@ -244,7 +244,7 @@ def test_refinements_are_scored_on_the_same_images(evaluate, finished):
 
     scores = evaluate(refinements=("flips", "superpixels", "tiles"))
     assert list(scores["refinements"]) == ["flips", "superpixels", "tiles"]
-    model = inference.SavedModel(finished.trainer / "saved_model")
+    model = inference.SavedModel(finished.exporter / "saved_model")
     matrix = sum(
         metrics.confusion_matrix(truth, majority_vote(model.label_map(image), slic(image, num_superpixels=1000)), 3)
         for image, truth in finished.pairs["test"]
@@ -267,7 +267,7 @@ def test_dense_crf_is_scored_with_its_parameters(evaluate, finished):
     scores = evaluate(refinements=("crf",), crf=crf)
     row = scores["refinements"]["crf"]
     assert row["settings"] == crf
-    refined = inference.refine_with_crf(inference.SavedModel(finished.trainer / "saved_model"), **crf)
+    refined = inference.refine_with_crf(inference.SavedModel(finished.exporter / "saved_model"), **crf)
     predicted = [refined(image[None])[0].argmax(-1) for image, _ in finished.pairs["test"]]
     truths = [truth for _, truth in finished.pairs["test"]]
     matrix = sum(metrics.confusion_matrix(*maps, 3) for maps in zip(truths, predicted, strict=True))
@@ -285,10 +285,10 @@ def test_a_model_that_refines_its_predictions_is_scored_as_such_and_not_refined_
     matrix = sum(
         metrics.confusion_matrix(truth, refined.label_map(image), 3) for image, truth in finished.pairs["test"]
     )
-    scores = evaluate(model=refining)
+    scores = evaluate(export=refining)
     assert scores["original_size"]["mean_iou"] == pytest.approx(metrics.scores(matrix)["mean_iou"], abs=2e-3)
     with pytest.raises(ValueError, match=r"must not be refined twice\. Received: .*crf=\{.*Remove crf from"):
-        evaluate(model=refining, refinements=("crf",))
+        evaluate(export=refining, refinements=("crf",))
 
 
 def test_oracles_are_scored_only_with_superpixels(evaluate):
@@ -310,7 +310,7 @@ def test_an_unknown_refinement_is_refused_before_anything_is_predicted(evaluate,
 def test_a_baseline_that_does_not_load_is_refused_rather_than_passed_over(
     evaluate, finished, tmp_path, damaged, content
 ):
-    baseline = shutil.copytree(finished.trainer / "saved_model", tmp_path / "models" / "3")
+    baseline = shutil.copytree(finished.exporter / "saved_model", tmp_path / "models" / "3")
     (baseline / damaged).unlink() if content is None else (baseline / damaged).write_bytes(content)
     with pytest.raises(
         ValueError, match=r"must load, to be compared with\. Received: .* \[.*models/3\]\. Remove it"
@@ -327,7 +327,7 @@ def test_images_that_keep_their_own_sizes_are_scored_whole_and_at_their_working_
     from kseg.serving import exporting as serving
 
     inputs = {"examples": finished.examples, "transform": own_sizes.transform, "statistics": finished.statistics}
-    evaluator(tmp_path, Evaluator(refinements=("tiles",)), model=own_sizes.trainer, **inputs)
+    evaluator(tmp_path, Evaluator(refinements=("tiles",)), export=own_sizes.exporter, **inputs)
     scores = json.loads((tmp_path / "scores.json").read_text())
     model = keras.saving.load_model(own_sizes.trainer / "model.keras")
     expected = {"original_size": 0, "training_size": 0}

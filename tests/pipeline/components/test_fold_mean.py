@@ -1,17 +1,19 @@
-"""fold_mean: the mean of networks is exported with the trainer's settings, and passes the check of exports."""
+"""fold_mean: the mean of networks is exported like a trained one, and passes the check of exports."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
 import pytest
 
 from kseg import inference
-from kseg.serving.manifest import read_manifest
+from pipeline.components.exporter import exporter
 from pipeline.components.fold_mean import fold_mean
 from pipeline.components.infra_validator import infra_validator
+from pipeline.settings.exporter import Exporter
+from pipeline.settings.fold import FoldMean
 from pipeline.settings.infra_validator import InfraValidator
-from pipeline.settings.trainer import Trainer
 
 
 @pytest.fixture
@@ -25,20 +27,29 @@ def other(finished, tmp_path):
     return folder
 
 
-def test_the_export_answers_with_the_mean_and_agrees_with_the_keras_model(finished, other, tmp_path):
-    out, infra = tmp_path / "mean", tmp_path / "infra"
-    for folder in (out, infra):
+def test_its_export_answers_with_the_mean_and_agrees_with_the_keras_model(finished, other, tmp_path):
+    mean, out, infra = (tmp_path / name for name in ("mean", "exporter", "infra"))
+    for folder in (mean, out, infra):
         folder.mkdir()
-    settings = Trainer(flips=("horizontal",), max_pixels=250_000)
-    fold_mean(out, settings, transform=finished.transform, model_00=finished.trainer, model_01=other)
+    fold_mean(mean, FoldMean(), model_00=finished.trainer, model_01=other)
+    settings = Exporter(flips=("horizontal",), max_pixels=250_000)
+    exporter(out, settings, model=mean, transform=finished.transform)
     image = finished.pairs["test"][0][0][None]
-    alone = np.exp(inference.SavedModel(finished.trainer / "saved_model")(image))
+    alone = np.exp(inference.SavedModel(finished.exporter / "saved_model")(image))
     served = np.exp(inference.SavedModel(out / "saved_model")(image))
     np.testing.assert_allclose(served, (alone + 1 / 3) / 2, atol=0.02)  # a flip moves the padding
-    manifest = read_manifest(out / "saved_model")
-    assert manifest["flips"] == ["horizontal"] and manifest["max_pixels"] == 250_000
-    infra_validator(
-        infra, InfraValidator(samples=1), model=out, examples=finished.examples, transform=finished.transform
-    )
+    inputs = {"examples": finished.examples, "transform": finished.transform}
+    infra_validator(infra, InfraValidator(samples=1), model=mean, export=out, **inputs)
     verdict = json.loads((infra / "infra.json").read_text())
     assert verdict["blessed"], verdict["reasons"]
+
+
+def test_it_keeps_what_is_known_of_the_weights_that_all_networks_began_with(finished, tmp_path):
+    pretrained = {"encoder": "resnet50", "licence": "Apache-2.0"}
+    for name in ("one", "two", "mean"):
+        (tmp_path / name).mkdir()
+    for name in ("one", "two"):
+        shutil.copy(finished.trainer / "model.keras", tmp_path / name)
+        (tmp_path / name / "training.json").write_text(json.dumps({"pretrained": pretrained, "seconds": 7}))
+    fold_mean(tmp_path / "mean", FoldMean(), model_00=tmp_path / "one", model_01=tmp_path / "two")
+    assert json.loads((tmp_path / "mean" / "training.json").read_text()) == {"pretrained": pretrained}

@@ -21,6 +21,7 @@ def validate(tmp_path, finished):
             tmp_path,
             InfraValidator(samples=samples, max_latency=max_latency, max_memory=max_memory),
             model=folders["trainer"],
+            export=folders["exporter"],
             examples=folders["examples"],
             transform=folders["transform"],
         )
@@ -35,6 +36,12 @@ def trainer(tmp_path, finished):
     return shutil.copytree(finished.trainer, tmp_path / "trainer")
 
 
+@pytest.fixture
+def exporter(tmp_path, finished):
+    """A copy of the exporter's artifact that a test may spoil."""
+    return shutil.copytree(finished.exporter, tmp_path / "exporter")
+
+
 def test_an_export_that_predicts_what_keras_predicts_is_blessed(validate):
     verdict = validate()
     assert verdict["reasons"] == []
@@ -47,17 +54,17 @@ def test_an_export_that_predicts_what_keras_predicts_is_blessed(validate):
 
 
 def test_an_export_that_refines_and_tiles_agrees_with_keras_refined_by_the_same_parameters(validate, refining):
-    verdict = validate(trainer=refining)
+    verdict = validate(exporter=refining)
     assert (verdict["blessed"], verdict["reasons"]) == (True, [])
     assert verdict["agreement"] >= 0.999
     assert verdict["signatures"] == expected_signatures(channels=3, num_classes=3, tiles=True)
 
 
 def test_an_export_that_refines_but_does_not_declare_it_is_not_blessed(validate, refining, tmp_path):
-    trainer = shutil.copytree(refining, tmp_path / "trainer")
-    made_with = trainer / "saved_model" / "assets" / manifest.FILE_NAME
+    exporter = shutil.copytree(refining, tmp_path / "exporter")
+    made_with = exporter / "saved_model" / "assets" / manifest.FILE_NAME
     made_with.write_text(json.dumps(json.loads(made_with.read_text()) | {"crf": None}))
-    verdict = validate(trainer=trainer)
+    verdict = validate(exporter=exporter)
     assert not verdict["blessed"] and verdict["agreement"] < 0.999
     assert verdict["reasons"][0].startswith("The SavedModel's label maps must agree with the Keras model's on 99.9%")
 
@@ -75,9 +82,9 @@ def test_an_export_with_other_weights_than_the_keras_model_is_not_blessed(valida
     assert verdict["reasons"][0].startswith("The SavedModel's label maps must agree with the Keras model's on 99.9%")
 
 
-def test_a_damaged_export_is_not_blessed_and_the_reason_quotes_the_process(validate, trainer):
-    (trainer / "saved_model" / "saved_model.pb").write_bytes(b"no graph")
-    verdict = validate(trainer=trainer)
+def test_a_damaged_export_is_not_blessed_and_the_reason_quotes_the_process(validate, exporter):
+    (exporter / "saved_model" / "saved_model.pb").write_bytes(b"no graph")
+    verdict = validate(exporter=exporter)
     assert not verdict["blessed"]
     assert verdict["signatures"] == {}
     assert [verdict[name] for name in ("agreement", "seconds_per_image", "peak_bytes")] == [None, None, None]
@@ -86,7 +93,7 @@ def test_a_damaged_export_is_not_blessed_and_the_reason_quotes_the_process(valid
 
 
 @pytest.fixture
-def narrow(trainer):
+def narrow(exporter):
     """`narrow(height, width, class_id)` replaces the export by one that has only `serve_bytes` and predicts one class."""
     import tensorflow as tf
 
@@ -98,15 +105,15 @@ def narrow(trainer):
                 return {"label_map_bytes": tf.fill(tf.shape(image_bytes), label_map)}
 
         model = Narrow()
-        shutil.rmtree(trainer / "saved_model")
-        tf.saved_model.save(model, str(trainer / "saved_model"), signatures={"serve_bytes": model.serve})
-        return trainer
+        shutil.rmtree(exporter / "saved_model")
+        tf.saved_model.save(model, str(exporter / "saved_model"), signatures={"serve_bytes": model.serve})
+        return exporter
 
     return export
 
 
 def test_each_wrong_signature_and_label_map_is_reported(validate, narrow):
-    reasons = validate(trainer=narrow(4, 4, 0))["reasons"]
+    reasons = validate(exporter=narrow(4, 4, 0))["reasons"]
     named = [reason.split(" must be ")[0] for reason in reasons[:2]]
     assert named == ["Signature 'serving_default'", "Signature 'probabilities'"]
     assert reasons[2] == (
@@ -117,7 +124,7 @@ def test_each_wrong_signature_and_label_map_is_reported(validate, narrow):
 
 
 def test_an_id_that_is_no_class_is_reported_with_its_pixels(validate, narrow):
-    reasons = validate(samples=1, trainer=narrow(20, 28, 7))["reasons"]
+    reasons = validate(samples=1, exporter=narrow(20, 28, 7))["reasons"]
     assert reasons[2] == "Ids of a label map must lie in 0..2. Received: ids [7] at 560 pixels [image 1 of 1]."
 
 
@@ -137,7 +144,7 @@ def test_a_limit_may_be_reached_and_none_is_unlimited():
         "An image must be answered within 0.5 s. Received: 0.51 s on average (3 images). "
         "Choose a smaller network or transform.image_size, or raise infra_validator.max_latency.",
         "Serving must stay within 1 GiB. Received: a peak of 1.02 GiB (an image of 80x60, the largest tried). "
-        "Lower trainer.max_pixels, choose a smaller network or transform.image_size, or raise infra_validator.max_memory.",
+        "Lower exporter.max_pixels, choose a smaller network or transform.image_size, or raise infra_validator.max_memory.",
     ]
     assert exceeded_limits(InfraValidator(max_latency=None, max_memory=None), 1e9, 2**60, *sent) == []
 
@@ -168,6 +175,6 @@ for name in ("kseg", "pipeline", "kseg.layers"):
 
 
 def test_an_export_for_images_of_unlike_sizes_agrees_with_keras_at_their_working_sizes(validate, own_sizes):
-    verdict = validate(trainer=own_sizes.trainer, transform=own_sizes.transform)
+    verdict = validate(exporter=own_sizes.exporter, transform=own_sizes.transform)
     assert (verdict["blessed"], verdict["reasons"], verdict["agreement"]) == (True, [], 1.0)
     assert verdict["signatures"] == expected_signatures(channels=3, num_classes=3)

@@ -16,11 +16,11 @@ from pipeline.settings.pusher import Pusher
 def push(tmp_path, monkeypatch):
     """Runs the component on a small stand-in for a SavedModel, which is not loaded; returns `out` and what pushed.json holds."""
     monkeypatch.setattr(server_process, "check_loads", lambda version: None)
-    model = tmp_path / "trainer"
-    (model / "saved_model" / "variables").mkdir(parents=True)
-    (model / "saved_model" / "saved_model.pb").write_bytes(b"graph")
-    (model / "saved_model" / "variables" / "variables.index").write_bytes(b"index")
-    (model / "recipe.json").write_text('{"component": "trainer"}')
+    export = tmp_path / "exporter"
+    (export / "saved_model" / "variables").mkdir(parents=True)
+    (export / "saved_model" / "saved_model.pb").write_bytes(b"graph")
+    (export / "saved_model" / "variables" / "variables.index").write_bytes(b"index")
+    (export / "recipe.json").write_text('{"component": "exporter"}')
 
     def run(
         name="streets", fingerprint="a1", scores=None, infra=None, out="pusher", keep=9, target=tmp_path / "savedmodels"
@@ -35,7 +35,7 @@ def push(tmp_path, monkeypatch):
         pusher(
             tmp_path / out,
             Pusher(keep=keep),
-            model=model,
+            export=export,
             **folders,
             name=name,
             target=target,
@@ -43,7 +43,7 @@ def push(tmp_path, monkeypatch):
         )
         return tmp_path / out, json.loads((tmp_path / out / "pushed.json").read_text())
 
-    run.target, run.model = tmp_path / "savedmodels", model
+    run.target, run.export = tmp_path / "savedmodels", export
     return run
 
 
@@ -59,7 +59,7 @@ def test_the_first_push_is_version_1_with_every_file_and_its_lineage(push):
     assert (version / "variables" / "variables.index").read_bytes() == b"index"
     lineage = json.loads((version / LINEAGE).read_text())
     assert lineage["fingerprint"] == "a1"
-    assert lineage["recipe"] == {"component": "trainer"}
+    assert lineage["recipe"] == {"component": "exporter"}
     assert lineage["scores"]["blessed"]
 
 
@@ -94,9 +94,9 @@ def test_an_unblessed_model_is_not_pushed_and_the_record_gives_the_reason(push, 
 
 
 def test_files_are_readable_by_a_server_that_runs_as_another_user(push):
-    push.model.chmod(0o700)
-    (push.model / "saved_model").chmod(0o700)
-    (push.model / "saved_model" / "saved_model.pb").chmod(0o600)
+    push.export.chmod(0o700)
+    (push.export / "saved_model").chmod(0o700)
+    (push.export / "saved_model" / "saved_model.pb").chmod(0o600)
     push()
     version = push.target / "streets" / "1"
     assert version.stat().st_mode & 0o777 == 0o755
@@ -175,13 +175,13 @@ def test_a_model_that_was_rolled_back_is_not_pushed_again_until_its_folder_is_re
 
 @pytest.mark.parametrize("content", [b"", b'{"fingerp', b"[]"])
 def test_a_model_that_was_rolled_back_is_known_by_its_files_where_its_lineage_is_damaged(push, content):
-    push(), (push.model / "saved_model" / "saved_model.pb").write_bytes(b"other graph")
+    push(), (push.export / "saved_model" / "saved_model.pb").write_bytes(b"other graph")
     push(fingerprint="b2")
     moved_out, _ = roll_back(push.target / "streets")
     (moved_out / LINEAGE).write_bytes(content)
     record = push(fingerprint="b2")[1]
     assert (record["pushed"], record["moved_out"]) == (False, str(moved_out))
-    (push.model / "saved_model" / "saved_model.pb").write_bytes(b"a third graph")
+    (push.export / "saved_model" / "saved_model.pb").write_bytes(b"a third graph")
     assert push(fingerprint="c3")[1]["version"] == 3
 
 
@@ -264,7 +264,7 @@ def test_a_damaged_version_is_named_and_its_model_is_pushed_again_under_a_new_nu
     assert f"{push.target / 'streets' / '1'} is damaged: {file}: " in capsys.readouterr().out
     out, record = push()
     assert record["version"] == 2 and still_pushed(out)
-    assert (push.target / "streets" / "2" / file).read_bytes() == (push.model / "saved_model" / file).read_bytes()
+    assert (push.target / "streets" / "2" / file).read_bytes() == (push.export / "saved_model" / file).read_bytes()
 
 
 @pytest.mark.parametrize("file", ["contents.json", str(LINEAGE)])
@@ -319,10 +319,10 @@ def real_model(push):
         def serve_bytes(self, image_bytes):
             return {"label_map_bytes": tf.strings.join([image_bytes, tf.as_string(self.weight[0, 0])])}
 
-    shutil.rmtree(push.model / "saved_model")
+    shutil.rmtree(push.export / "saved_model")
     model = Model()
-    tf.saved_model.save(model, str(push.model / "saved_model"), {"serve_bytes": model.serve_bytes})
-    return push.model / "saved_model"
+    tf.saved_model.save(model, str(push.export / "saved_model"), {"serve_bytes": model.serve_bytes})
+    return push.export / "saved_model"
 
 
 def test_what_was_pushed_loads_at_its_place_before_it_is_announced(push, real_model, monkeypatch):

@@ -131,7 +131,7 @@ def test_every_discriminator_and_encoding_reaches_the_push(discriminator, encodi
 
 
 @pytest.mark.parametrize("adversarial_weight", [0.0, 0.1])
-def test_training_sees_crops_while_validation_and_the_export_keep_the_working_size(
+def test_training_sees_crops_while_validation_keeps_the_working_size(
     prepared, tmp_path, monkeypatch, adversarial_weight
 ):
     transform, plan = prepared
@@ -153,12 +153,11 @@ def test_training_sees_crops_while_validation_and_the_export_keep_the_working_si
     settings = dataclasses.replace(SMALL, crop_size=(12, 20), adversarial_weight=adversarial_weight)
     trainer(out, settings, transform=transform)
     assert seen == {"training_set": [2, 12, 20, 3], "evaluation_set": [None, 24, 32, 3]}
-    assert json.loads((out / "saved_model/assets/export.json").read_text())["image_size"] == [24, 32]
     network = json.loads((out / "training.json").read_text())["network"]
     assert (network["image_size"], network["crop_size"]) == ([24, 32], [12, 20])
 
 
-def test_images_that_keep_their_own_sizes_train_by_crops_and_are_exported_at_their_factor(prepared, tmp_path):
+def test_images_that_keep_their_own_sizes_train_by_crops(prepared, tmp_path):
     transform, plan = prepared
     (transform / "plan.json").write_text(
         json.dumps(plan | {"image_size": None, "image_scale": 0.5, "crop_size": [16, 16]})
@@ -168,7 +167,5 @@ def test_images_that_keep_their_own_sizes_train_by_crops_and_are_exported_at_the
     trainer(out, dataclasses.replace(SMALL, adversarial_weight=0.0), transform=transform)
     network = json.loads((out / "training.json").read_text())["network"]
     assert (network["image_size"], network["image_scale"], network["crop_size"]) == ([16, 16], 0.5, [16, 16])
-    manifest = json.loads((out / "saved_model/assets/export.json").read_text())
-    assert (manifest["image_size"], manifest["image_scale"]) == (None, 0.5)
     history = json.loads((out / "history.json").read_text())
     assert np.isfinite(history["val_loss"]).all() and list((out / "overlays").iterdir())

@@ -16,7 +16,8 @@ from pipeline.settings.trainer import Trainer, choices
 from tests.conftest import ROOT
 from tests.pipeline.whole_line import command
 
-AFTER_TRAINER = ("trainer", "evaluator", "infra_validator", "pusher")
+AFTER_TRAINER = ("trainer", "exporter", "evaluator", "infra_validator", "pusher")
+AFTER_EXPORTER = AFTER_TRAINER[1:]
 GAME = Trainer(adversarial_weight=0.1)
 NETWORKS = ["pipeline.networks.segmentors.unet", "pipeline.networks.discriminators.two_branch"]
 CHOSEN = {"planner": NETWORKS, "trainer": NETWORKS}
@@ -291,6 +292,7 @@ def of_line(folder, *settings):
     [
         ("kseg/data/augment.py", AFTER_TRAINER),
         ("kseg/models/unet.py", AFTER_TRAINER),
+        ("kseg/serving/graph.py", AFTER_EXPORTER),
         ("kseg/models/fcn.py", ()),  # not the chosen network
         ("kseg/streets/rendering.py", ON_STREETS),
         ("pipeline/validation/schema.py", ("schema_gen", "example_validator")),
@@ -320,9 +322,10 @@ def test_another_version_of_a_package_recomputes_what_imports_it_and_what_follow
     ("setting", "components"),
     [
         ("trainer.epochs=3", AFTER_TRAINER),
+        ("exporter.flips=horizontal", AFTER_EXPORTER),
         ("evaluator.min_gain=0.2", ("evaluator", "pusher")),
         ("evaluator.refinements=crf", ("evaluator", "pusher")),
-        ("trainer.crf=auto", AFTER_TRAINER),
+        ("exporter.crf=auto", AFTER_EXPORTER),
         ("pusher.keep=2", ("pusher",)),
     ],
 )
@@ -335,7 +338,7 @@ def test_a_setting_recomputes_its_component_and_what_follows(setting, components
     [
         ((), ()),
         (("--set", "evaluator.refinements=crf"), ("evaluator", "pusher")),
-        (("--set", "trainer.crf=auto"), AFTER_TRAINER),
+        (("--set", "exporter.crf=auto"), AFTER_EXPORTER),
     ],
 )
 def test_the_code_of_dense_crf_recomputes_what_refines_by_it(settings, components, tree, tmp_path):

@@ -39,7 +39,7 @@ def test_regions_of_one_pixel_miss_nothing(count_oracle):
 def test_images_that_are_too_many_for_one_batch_are_served_one_by_one_and_one_too_large_is_refused(finished):
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(finished.trainer / "saved_model"))
+    loaded = tf.saved_model.load(str(finished.exporter / "saved_model"))
     signature = loaded.signatures["serve_bytes"]
     images = [encode_png(np.full((side, 400, 3), 80 + side // 10, np.uint8)) for side in (400, 410, 420)]
     assert signature(image_bytes=tf.constant(images))["status"].numpy().tolist() == [0, 5, 5]

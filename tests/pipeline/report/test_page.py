@@ -102,6 +102,7 @@ def artifacts(tmp_path):
         "example_validator": {"anomalies.json": {"anomalies": []}},
         "transform": {"plan.json": {"image_size": [24, 32], "examples": {"train": 5, "test": 2}}},
         "trainer": {"history.json": {"loss": [1.0, 0.5], "val_mean_iou": [0.3, 0.4]}, "training.json": TRAINING},
+        "exporter": {},
         "evaluator": {
             "scores.json": {
                 "split": "test",
@@ -369,7 +370,7 @@ def test_oracles_and_the_parameters_of_dense_crf_are_shown(tmp_path, artifacts):
 
 def test_a_model_that_refines_its_own_predictions_is_described_as_such(tmp_path, artifacts):
     assert "refines its own predictions" not in written(tmp_path, artifacts)[1].text
-    assets = artifacts["trainer"] / "saved_model" / "assets"
+    assets = artifacts["exporter"] / "saved_model" / "assets"
     assets.mkdir(parents=True)
     (assets / "export.json").write_text(json.dumps({"image_size": [24, 32], "tiles": True, "crf": {"iterations": 7}}))
     shown = " ".join(written(tmp_path, artifacts)[1].text.split())

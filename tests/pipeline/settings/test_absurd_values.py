@@ -167,11 +167,14 @@ def test_every_field_of_every_component_has_a_rule():
         ),
         (["--name", "n" * 300], "digits, '_', '-' and '.', at most 100 bytes long. Received: name=nnn"),
         (
-            ["--set", 'trainer.crf={"iterations": 1000000}'],
+            ["--set", 'exporter.crf={"iterations": 1000000}'],
             "`iterations` must be a whole number from 0 to 100. Received: ",
         ),
-        (["--set", 'trainer.crf={"smoothness_sigma": 1e-9}'], "`smoothness_sigma` must be a number from 0.1 to 1,000."),
-        (["--set", "trainer.flips=horizontal,horizontal"], "`flips` must be at most 2 different values, each one of"),
+        (
+            ["--set", 'exporter.crf={"smoothness_sigma": 1e-9}'],
+            "`smoothness_sigma` must be a number from 0.1 to 1,000.",
+        ),
+        (["--set", "exporter.flips=horizontal,horizontal"], "`flips` must be at most 2 different values, each one of"),
         (
             ["--set", "example_gen.validation_share=0.6", "--set", "example_gen.test_share=0.5"],
             "must leave pairs to train",
@@ -190,7 +193,7 @@ def test_every_field_of_every_component_has_a_rule():
             "`label_stride` must not exceed the shorter side",
         ),
         (
-            ["--set", "trainer.crf=" + "c" * 300],
+            ["--set", "exporter.crf=" + "c" * 300],
             "must be auto, a JSON object or a file that holds one. Received: crf=ccc",
         ),
         (["--root", "r" * 300], "each name in it at most 255. Received: root=rrr"),
@@ -214,9 +217,9 @@ def test_a_file_of_dense_crf_parameters_that_is_no_small_text_is_refused(tmp_pat
         ("deep", "must be a JSON object"),
     ):
         with pytest.raises(ValueError, match=message):
-            run.parse(["--set", f"trainer.crf={tmp_path / name}.json"])
+            run.parse(["--set", f"exporter.crf={tmp_path / name}.json"])
     with pytest.raises(ValueError, match="a file that holds one"):
-        run.parse(["--set", f"trainer.crf={tmp_path}"])
+        run.parse(["--set", f"exporter.crf={tmp_path}"])
 
 
 def test_a_name_derived_from_the_data_is_one_that_a_name_may_be():

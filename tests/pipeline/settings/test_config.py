@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from pipeline.settings import config as settings
-from pipeline.settings import trainer, transform
+from pipeline.settings import exporter, trainer, transform
 from pipeline.settings.presets import CONFIGS
 
 
@@ -63,12 +63,14 @@ def test_settings_say_which_networks_and_refinements_they_use():
         "pipeline.networks.discriminators": [],
         "kseg.postprocess.densecrf": [],
     }
-    game = trainer.choices(trainer.Trainer(adversarial_weight=0.1, discriminator="patch_gan", crf={"iterations": 5}))
+    game = trainer.choices(trainer.Trainer(adversarial_weight=0.1, discriminator="patch_gan"))
     assert game == {
         "kseg.encoders.names.ENCODERS": [],
         "pipeline.networks.segmentors": ["unet"],
         "pipeline.networks.discriminators": ["patch_gan"],
+        "kseg.postprocess.densecrf": [],
     }
+    assert exporter.crf_choice(True) == {} and exporter.crf_choice(False) == {"kseg.postprocess.densecrf": []}
 
 
 @pytest.mark.parametrize(
