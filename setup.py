@@ -41,6 +41,7 @@ EXTRAS = {
         "prometheus-client>=0.21",
         "scikit-image>=0.25",
         "scipy>=1.14",
+        "simplejpeg>=1.8",
         "starlette>=0.45",
         "tensorflow-serving-api>=2.21,<2.22",
         "uvicorn>=0.34",

@@ -3,8 +3,10 @@
     palette    image_bytes -> PNG whose palette holds the colours of the classes, so that any viewer shows them
     localize   image_bytes -> the same PNG, the share of each class, and boxes of its connected regions: classify, locate and
                segment in one answer
+    confidence image_bytes -> PNG of the probability of each pixel's class, 0 to 255
 
-Both are computed from the label maps of `serve_bytes`; a refused image has the status and message that it has there.
+The first two are computed from the label maps of `serve_bytes`; a refused image has the status and message that it has there. The
+third decodes files as ingestion does, which `serve_bytes` does in the graph, and asks `serving_default`.
 """
 
 from __future__ import annotations
@@ -20,9 +22,13 @@ from scipy import ndimage
 from skimage import measure
 
 from kseg.labels import LabelMap
+from kseg.pairs.errors import PairError
+from kseg.pairs.image_files import decode_image, prepare_image
+from kseg.serving import statuses
+from pipeline.server.errors import Code, RequestError, invalid
 from pipeline.server.signatures import STRING, Arrays, Signature, TensorSpec
 
-SOURCE = "serve_bytes"
+SOURCE, PIXELS = "serve_bytes", "serving_default"
 MAX_REGIONS = 100
 """Regions of an image that `localize` lists, the largest first; it counts all."""
 
@@ -30,12 +36,15 @@ _HEADER_END, _COLOUR_TYPE = 33, 25
 """Bytes of a PNG up to the end of its header; place of the colour type in it."""
 
 
-def additional_signatures(signatures: Mapping[str, Signature], labels: LabelMap | None) -> dict[str, Signature]:
-    """The signatures `palette` and `localize`, unless the model has them, or lacks `serve_bytes` or its classes.
+def additional_signatures(
+    signatures: Mapping[str, Signature], labels: LabelMap | None, manifest: Mapping
+) -> dict[str, Signature]:
+    """The signatures `palette`, `localize` and `confidence`, unless the model has them, or lacks `serve_bytes` or its classes.
 
     Args:
         signatures: of the SavedModel.
         labels: its K classes.
+        manifest: what it says about itself, see `kseg.serving.manifest`.
     """
     source = signatures.get(SOURCE)
     if source is None or labels is None or "label_map_bytes" not in source.outputs:
@@ -53,11 +62,66 @@ def additional_signatures(signatures: Mapping[str, Signature], labels: LabelMap 
         ("palette", source.outputs, lambda outputs: _with_palettes(outputs, labels)),
         ("localize", {**source.outputs, **located}, lambda outputs: _with_regions(outputs, labels)),
     )
-    return {
+    added = {
         name: Signature(name, source.inputs, outputs, source.compute, finish, source.batch, source.base)
         for name, outputs, finish in made
-        if name not in signatures
     }
+    if "confidence" in getattr(signatures.get(PIXELS), "outputs", ()):
+        added["confidence"] = _confidence(signatures[PIXELS], source, manifest)
+    return {name: signature for name, signature in added.items() if name not in signatures}
+
+
+def _confidence(pixels: Signature, source: Signature, manifest: Mapping) -> Signature:
+    """The signature that answers encoded images by what `pixels` says about their pixels, one after the other."""
+    refusals = {name: spec for name, spec in source.outputs.items() if name in ("status", "message")}
+    outputs = {"confidence_bytes": TensorSpec("confidence_bytes", STRING, (None,)), **refusals}
+
+    def compute(arrays: Arrays) -> Arrays:
+        answers = [answer(data) for data in arrays["image_bytes"]]
+        if not refusals and (refused := [message for _, status, message in answers if status != statuses.GOOD]):
+            raise invalid(refused[0])
+        found = dict(zip(("confidence_bytes", "status", "message"), zip(*answers, strict=True), strict=True))
+        return {
+            "confidence_bytes": np.array(found["confidence_bytes"], STRING),
+            "status": np.array(found["status"], np.int32),
+            "message": np.array([message.encode() for message in found["message"]], STRING),
+        }
+
+    def answer(data: bytes) -> tuple[bytes, int, str]:
+        try:
+            image = _read(data, pixels.inputs["image"], manifest)
+            confidence = pixels.compute({"image": image[np.newaxis]})["confidence"][0]
+        except PairError as error:
+            known = error.name in statuses.NAMES
+            return b"", statuses.NAMES.index(error.name) if known else statuses.UNSUPPORTED_FORMAT, error.what
+        except RequestError as error:
+            if error.code is not Code.INVALID:
+                raise
+            return b"", statuses.TOO_MANY_PIXELS, error.message
+        return _encode(np.rint(255 * confidence).astype(np.uint8)), statuses.GOOD, ""
+
+    def finish(arrays: Arrays) -> Arrays:
+        return {name: arrays[name] for name in outputs}
+
+    return Signature("confidence", source.inputs, outputs, compute, finish, source.batch, "confidence")
+
+
+def _read(data: bytes, spec: TensorSpec, manifest: Mapping) -> np.ndarray:
+    """The pixels (H, W, C) of an encoded image, as the model takes them.
+
+    Raises:
+        PairError: it is none, or too large.
+    """
+    limit = manifest["max_pixels"] or statuses.MAX_PIXELS
+    stored, _, _ = prepare_image(data, spec.shape[-1], "", limit, manifest["image_range"], spec.dtype.name)
+    return decode_image(stored)
+
+
+def _encode(grey: np.ndarray) -> bytes:
+    """A grey image (H, W), uint8, as PNG."""
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 def _with_palettes(outputs: Arrays, labels: LabelMap) -> Arrays:

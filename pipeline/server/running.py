@@ -13,7 +13,7 @@ import warnings
 import uvicorn
 from PIL import Image
 
-from pipeline.server import grpc_calls, grpc_tensorflow, grpc_v2, rest_tensorflow, rest_v2
+from pipeline.server import grpc_calls, grpc_tensorflow, grpc_v2, rest_tensorflow, rest_v2, web_page
 from pipeline.server.batching import Batcher
 from pipeline.server.connections import Connection
 from pipeline.server.data_plane import DataPlane
@@ -74,10 +74,11 @@ class Server:
 
     def _start_web(self, listener: socket.socket, observer: Observer):
         options = self._options
+        calls = [*rest_tensorflow.routes(), *rest_v2.routes()]
         app = application(
             self.plane,
             observer,
-            [*rest_tensorflow.routes(), *rest_v2.routes()],
+            [*calls, *web_page.routes(calls)],
             hosts=(options.host, socket.gethostname(), *options.allow_host),
             bodies=ByteBudget(BODIES * options.max_bytes),
         )

@@ -78,14 +78,15 @@ def load(place: pathlib.Path, number: int) -> LoadedModel:
         loaded = tf.saved_model.load(str(place))
         definitions = _read_definitions(place)
         labels = LabelMap.load(place / "assets") if (place / "assets" / "labels.json").is_file() else None
-        size = read_manifest(place)["image_size"] or UNKNOWN_SIZE
+        manifest = read_manifest(place)
     except Exception as error:  # of any type: TensorFlow raises even IndexError for a file that was cut off
         raise ValueError(f"it does not load: {_first_line(str(error))}") from error
     names = sorted(loaded.signatures, key=lambda name: (name != "serving_default", name))
     signatures = {name: _signature(loaded, name, batch=exported) for name in names}
-    signatures |= additional_signatures(signatures, labels)
+    signatures |= additional_signatures(signatures, labels, manifest)
     if not signatures:
         raise ValueError("it has no signature")
+    size = manifest["image_size"] or UNKNOWN_SIZE
     for name, signature in signatures.items():
         try:
             signature.finish(signature.compute(example_request(signature, size)))

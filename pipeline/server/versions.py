@@ -76,6 +76,10 @@ class Versions:
             )
         return served[number]
 
+    def served(self) -> dict[int, object]:
+        """The versions that can be asked, by number."""
+        return dict(self._served)
+
     def states(self) -> dict[int, str]:
         """The state of each version in memory, by number: "LOADING", "AVAILABLE" or "UNLOADING"."""
         unloading = {number: "UNLOADING" for number, old in self._unloading.copy().items() if old() is not None}

@@ -9,7 +9,6 @@ import asyncio
 import functools
 import ipaddress
 import json
-import pathlib
 import time
 from collections.abc import Iterable, Mapping
 
@@ -19,17 +18,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from pipeline.server.batching import deadline_error
 from pipeline.server.data_plane import DataPlane
 from pipeline.server.errors import RETRY_SECONDS, Code, RequestError, invalid
 from pipeline.server.logs import Observer
 from pipeline.server.signatures import Arrays
-
-PAGE = pathlib.Path(__file__).parent / "page"
-"""Files that are served at `/`, if there are any."""
 
 DRAINED_SECONDS = 2.0
 """For which the rest of a refused body is read, since some clients read no answer before they have sent everything."""
@@ -67,7 +62,7 @@ def application(
     Args:
         plane: that answers.
         observer: that is told about each request.
-        routes: of the protocols; their endpoints raise `RequestError`.
+        routes: of protocols and page; their endpoints raise `RequestError`.
         hosts: names by which clients may call the server, besides its addresses and localhost.
         bodies: memory for bodies.
     """
@@ -75,16 +70,11 @@ def application(
     async def metrics(request):
         return Response(observer.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def index(request):
-        calls = {route.path.replace("{name}", plane.name): sorted(route.methods - {"HEAD"}) for route in routes}
-        return JSONResponse({"model": plane.name, "calls": calls})
-
     async def refuse(request: Request, error: Exception):
         return await _error_response(request, error)
 
-    page = [Mount("/", StaticFiles(directory=PAGE, html=True))] if PAGE.is_dir() else [Route("/", index)]
     app = Starlette(
-        routes=[*routes, Route("/metrics", metrics), *page],
+        routes=[*routes, Route("/metrics", metrics)],
         exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect), refuse),
     )
     app.state.plane, app.state.bodies = plane, bodies
@@ -178,7 +168,7 @@ async def _error_response(request: Request, error: Exception) -> Response:
         status, message = error.code.http, error.message
     elif isinstance(error, HTTPException):
         status = error.status_code
-        wanted = "use another method" if status == 405 else "see GET / for the calls"
+        wanted = "use another method" if status == 405 else "see GET /about for the calls"
         message = f"There must be such a call. Received: {request.method} {request.url.path[:200]}: {wanted}."
     else:  # the client has gone
         status, message = 400, "A body must be sent to its end. Received: a part of it."
@@ -249,15 +239,24 @@ def check_size(number: int, max_bytes: int):
 
 
 def asking(endpoint):
-    """An endpoint `(request, plane, body, deadline) -> Response` as one of starlette, with its body read and given back."""
+    """An endpoint `(request, plane, body, deadline) -> Response` as one of starlette, with its body read and given back.
+
+    The header `Server-Timing` of its answers says how many milliseconds the body took to arrive, and the answer to be made.
+    """
 
     @functools.wraps(endpoint)
     async def answered(request: Request) -> Response:
         plane = request.app.state.plane
-        deadline = time.monotonic() + plane.timeout
+        start = time.monotonic()
+        deadline = start + plane.timeout
         try:
             body = await read_body(request, plane, deadline)
-            return await endpoint(request, plane, body, deadline)
+            read = time.monotonic()
+            response = await endpoint(request, plane, body, deadline)
+            response.headers["server-timing"] = (
+                f"body;dur={1000 * (read - start):.1f}, answer;dur={1000 * (time.monotonic() - read):.1f}"
+            )
+            return response
         finally:
             request.app.state.bodies.give_back(request.scope.get("body_bytes", 0))
 

@@ -22,7 +22,8 @@ def test_status_and_metadata_name_the_version_and_every_signature(rest):
     status, found = rest.json("GET", f"{PATH}/metadata")
     assert status == 200 and found["model_spec"] == {"name": "blocks", "signature_name": "", "version": "1"}
     signatures = found["metadata"]["signature_def"]["signature_def"]
-    assert set(signatures) == {"serving_default", "serve_bytes", "probabilities", "palette", "localize"}
+    added = {"palette", "localize", "confidence"}
+    assert {"serving_default", "serve_bytes", "probabilities", *added} <= set(signatures)
     image = signatures["serving_default"]["inputs"]["image"]
     assert image["dtype"] == "DT_UINT8" and [dim["size"] for dim in image["tensor_shape"]["dim"]] == [
         "-1",
@@ -93,6 +94,26 @@ def test_localize_gives_shares_and_boxes_of_the_regions_that_kseg_finds(rest, di
     assert row["class_names"] == ["ground", "left", "right"]
     assert row["class_shares"] == pytest.approx(np.bincount(label_map.ravel(), minlength=3) / label_map.size)
     assert refused["status"] == 2 and refused["num_regions"] == 0 and set(refused["region_classes"]) == {-1}
+
+
+def test_confidence_is_that_of_the_pixels_whatever_way_a_picture_is_turned(rest, direct, image):
+    upright, turned = io.BytesIO(), io.BytesIO()
+    Image.fromarray(image).save(upright, "JPEG", quality=95)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown a quarter turn clockwise
+    Image.fromarray(image).save(turned, "JPEG", quality=95, exif=exif)
+    pixels = np.asarray(Image.open(io.BytesIO(upright.getvalue())))
+    instances = [b64(upright.getvalue()), b64(turned.getvalue()), b64(b"none"), b64(b"")]
+    status, answer = rest.predict({"signature_name": "confidence", "instances": instances})
+    assert status == 200 and [row["status"] for row in answer["predictions"]] == [0, 0, 2, 1]
+    for row, shown in zip(answer["predictions"], (pixels, np.rot90(pixels, -1)), strict=False):
+        expected = direct("serving_default", image=shown[np.newaxis])["confidence"][0]
+        found = np.asarray(Image.open(io.BytesIO(unb64(row["confidence_bytes"]))))
+        assert np.array_equal(found, np.rint(255 * expected))
+    refused = answer["predictions"][2]
+    assert unb64(refused["confidence_bytes"]) == b"" and refused["message"].startswith(
+        "The content of a file must be JPEG or PNG."
+    )
 
 
 def test_curl_gets_the_label_map(server, direct, png, tmp_path):
