@@ -120,10 +120,12 @@ class JoinedMasks:
     Args:
         masks: (value, mask) of each label; the same value may come several times.
         picture: place of the picture that they label, for messages.
+        binary: whether a mask of more than two values is refused, where nothing but names says that it is of one label.
     """
 
     masks: tuple[tuple[int, Side], ...]
     picture: str
+    binary: bool = False
 
     kind = None
     own_file = None
@@ -143,7 +145,10 @@ class JoinedMasks:
         joined = None
         for value, mask in self.masks:
             pixels, _ = decode_mask(mask.read(max_pixels), mask.name, max_pixels)
-            inside = (pixels if pixels.ndim == 2 else pixels.max(axis=-1)) > 0
+            pixels = pixels if pixels.ndim == 2 else pixels.max(axis=-1)
+            if self.binary:
+                _refuse_several_values(pixels, mask.name)
+            inside = pixels > 0
             joined = np.zeros(inside.shape, np.uint8) if joined is None else joined
             if joined.shape != inside.shape:
                 raise PairError(
@@ -155,6 +160,18 @@ class JoinedMasks:
                 )
             joined = paint(joined, inside, value)
         return encode(Image.fromarray(joined))
+
+
+def _refuse_several_values(pixels, where):
+    values, counts = np.unique(pixels, return_counts=True)
+    if len(values) > 2 or (len(values) == 2 and values[0] > 0):
+        raise PairError(
+            "no_binary_mask",
+            "A mask of one label must hold 0 and one other value. "
+            f"Received: {format_counts(dict(zip(values.tolist(), counts.tolist(), strict=True)))}",
+            where,
+            "If the masks are whole ones of several kinds, choose one kind by two patterns, --images and --masks.",
+        )
 
 
 def paint(values: np.ndarray, inside: np.ndarray, value: int) -> np.ndarray:

@@ -119,7 +119,7 @@ def recognise_pairs(
             found = found if layout or images else read_tables_beside(found, root)
     if not found.layout and images is None:  # nothing but names describes the folders
         found = dataclasses.replace(found, listing=split_by_file_names(found.listing))
-        refuse_unknown_splits(found.listing, found.root)
+        refuse_unknown_splits(found.listing, found.root, found.options)
     inside = _keep_inside(found.listing, boundary)
     only_train = is_only_train(inside)
     listing = assign_splits(draw_validation(inside) if only_train else inside, validation_share, test_share)

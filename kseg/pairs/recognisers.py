@@ -69,7 +69,9 @@ NAMED = {
 FOLDERS = {"folders": folders.recognise}
 """Layouts that are tried where no named one answers."""
 
+CLASS_FOLDERS = "class-folders"
 ON_REQUEST = {
+    CLASS_FOLDERS: patterns.recognise_class_folders,
     "cityscapes-labelids": cityscapes.recognise_label_ids,
     "potsdam-irrg": aerial.recognise_potsdam_irrg,
     "voc-aug": voc.recognise_augmented,
@@ -95,7 +97,7 @@ def find_readings(
     Args:
         root: an existing folder or file.
         layout: the one to try; None: all.
-        images: pattern of the images, with `masks`: no layout is looked for then.
+        images: pattern of the images, with `masks`: no layout is looked for then; "class-folders" may go with them.
         masks: pattern of the masks.
         boundary: outside which no file is opened; None: the folder, or that of the file.
 
@@ -107,13 +109,14 @@ def find_readings(
         ValueError: `layout` is unknown, or goes with patterns, or one of the patterns is missing.
     """
     if images or masks:
-        if not (images and masks) or layout:
+        if not (images and masks) or layout not in (None, CLASS_FOLDERS):
             raise ValueError(
-                "`images` and `masks` must be given together, without `layout`. "
+                f"`images` and `masks` must be given together, without `layout` or with that of {CLASS_FOLDERS}. "
                 f"Received: images={images!r}, masks={masks!r}, layout={layout!r}."
             )
+        read = patterns.recognise_class_folders if layout else patterns.recognise
         with (boundary or boundary_of(root)).enforced():
-            return [patterns.recognise(root, images, masks)]
+            return [read(root, images, masks)]
     if layout is not None and layout not in RECOGNISERS:
         cure = did_you_mean(layout, RECOGNISERS, f"There are: {', '.join(RECOGNISERS)}.")
         raise ValueError(f"`layout` must name a layout. Received: layout={layout!r}.{cure}")
@@ -178,12 +181,18 @@ def _own_readings(root) -> list[Recognised]:
     exact = (root / "images").is_dir() and ((root / "masks").is_dir() or not found)
     if exact and len(found) < 2:
         try:
-            return _try(root, FOLDERS)
+            exactly = _try(root, FOLDERS)
+            more = [own for own in found.values() for one in exactly if _count(own) > _count(one)]
+            return more or exactly
         except PairError as error:
             complete = found and all(_lists_all(reading, root / "images") for reading in found.values())
             if error.name != "missing_mask" or not complete:
                 raise
     return list(found.values())
+
+
+def _count(reading: Recognised) -> int:
+    return len(reading.listing.pairs)
 
 
 def _lists_all(reading: Recognised, folder: pathlib.Path) -> bool:

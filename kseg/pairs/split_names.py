@@ -1,8 +1,8 @@
 """The splits train, validation and test by the names that folders, lists, tables and TFDS use for them. Standard library only.
 
-Known are train, training, trn; val, valid, validation, dev; test, testing, tst: in any case, with a number or year before or
-behind, and with the word set or split (`Train`, `val2017`, `training_set`). A name of two splits, such as trainval, is none of
-them, and neither is one with another word, such as train_extra.
+Known are train, training, trn, tr; val, valid, validation, dev; test, testing, tst, ts, te: in any case, with a number or year
+before or behind, and with the word set or split (`Train`, `val2017`, `training_set`). A name of two splits, such as trainval, is
+none of them, and neither is one with another word, such as train_extra.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ SPLITS = ("train", "validation", "test")
 """Splits as stored."""
 
 SYNONYMS = {
-    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
+    **dict.fromkeys(("test", "testing", "tst", "ts", "te"), "test"),
 }
 KNOWN = "train (training, trn), val (valid, validation, dev) and test (testing, tst)"
 """The names, for messages."""
@@ -35,6 +35,17 @@ def split_of_name(name: str) -> str | None:
     """
     split, rest, numbers = _parse(name)
     return split if not rest and numbers <= 1 else None
+
+
+def is_train_and_validation(name: str) -> bool:
+    """Whether a name means train and validation together.
+
+    Example:
+        >>> [is_train_and_validation(name) for name in ("train_val", "trainval2012", "train", "train_val_test")]
+        [True, True, False, False]
+    """
+    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFKC", name).casefold())
+    return [SYNONYMS.get(word) for word in words] == ["train", "validation"] or words == ["trainval"]
 
 
 def split_in_name(name: str) -> tuple[str, str] | None:

@@ -242,6 +242,8 @@ def _read_index(path, changed) -> Index:
         annotations = collections.defaultdict(list)
         for annotation in content["annotations"]:
             hash((annotation["image_id"], annotation.get("category_id")))
+            if not isinstance(annotation.get("file_name") or "", str):
+                raise TypeError(f"a file name but {annotation['file_name']!r}")
             annotations[annotation["image_id"]].append(annotation)
         for image in content["images"]:
             hash(image["id"])

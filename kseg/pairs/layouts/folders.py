@@ -103,7 +103,8 @@ def _refuse_unknown_splits(entries, folders):
     loose = [entry for entry in entries if entry not in folders and entry.suffix.lower() in IMAGE_SUFFIXES]
     if loose or not 2 <= len(folders) <= MAX_UNKNOWN_SPLITS:
         return
-    raise unknown_splits_error([folder.name for folder in folders], folders[0].parent)
+    options = ("--images", "images/**/*", "--masks", "masks/**/*")
+    raise unknown_splits_error([folder.name for folder in folders], folders[0].parent, options)
 
 
 def _match(image_folder, mask_folder, split) -> Listing:
@@ -164,7 +165,8 @@ def _no_mask_error(images, masks) -> PairError:
             "several_masks",
             f"Each image must have one mask of its name. Received: {', '.join(printable(path.name) for path in several[:3])}",
             printable(image),
-            "Write one mask for each image, with a value for each class, or for void where objects of one class touch.",
+            "If each is of a class, or of an object where the names end in numbers, add --layout class-folders to the command; "
+            "otherwise write one mask for each image, with a value for each class.",
         )
     above = masks if masks.name == "masks" else masks.parent
     found = (

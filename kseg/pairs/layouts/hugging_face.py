@@ -22,8 +22,8 @@ from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import check_file, find_file_error
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.matching import file_in, read_lines, subfolders
-from kseg.pairs.layouts.own_folders import role_of
 from kseg.pairs.layouts.recognised import Recognised
+from kseg.pairs.layouts.words import role_of
 from kseg.pairs.listing import IMAGE_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import reads_colour, side_of
 from kseg.pairs.split_names import split_of_name

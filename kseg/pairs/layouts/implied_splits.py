@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import shlex
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.listing import TRAIN_OR_VALIDATION, Listing
@@ -38,8 +39,13 @@ def draw_validation(listing: Listing) -> Listing:
     return listing.map_pairs(lambda pair: dataclasses.replace(pair, split=TRAIN_OR_VALIDATION))
 
 
-def refuse_unknown_splits(listing: Listing, root: pathlib.Path):
+def refuse_unknown_splits(listing: Listing, root: pathlib.Path, options: tuple[str, ...]):
     """Refuses pairs without a split whose keys begin with one of a few folders: a hash would mix what may be splits.
+
+    Args:
+        listing: of the pairs.
+        root: of the data.
+        options: patterns that read the pairs, for the message.
 
     Raises:
         PairError: there are two to MAX_UNKNOWN_SPLITS such folders, and no pair outside them.
@@ -49,7 +55,7 @@ def refuse_unknown_splits(listing: Listing, root: pathlib.Path):
         return
     folders = sorted({one[0] for one in parts})
     if 2 <= len(folders) <= MAX_UNKNOWN_SPLITS:
-        raise unknown_splits_error(folders, root)
+        raise unknown_splits_error(folders, root, options)
 
 
 def two_folders_error(folders: list[str], split: str, place: pathlib.Path) -> PairError:
@@ -63,12 +69,12 @@ def two_folders_error(folders: list[str], split: str, place: pathlib.Path) -> Pa
     )
 
 
-def unknown_splits_error(folders: list[str], place: pathlib.Path) -> PairError:
-    """The error that a few folders hold every image, and are no known splits."""
+def unknown_splits_error(folders: list[str], place: pathlib.Path, options: tuple[str, ...]) -> PairError:
+    """The error that a few folders hold every image, and are no known splits; `options` read the pairs without them."""
     return PairError(
         "unknown_split",
         f"A few folders that hold every image must be splits of known names. Received: {', '.join(map(printable, folders))}",
         printable(place),
-        f"If they are splits, rename them, with their masks; known are {KNOWN}. If they are not, put them into one folder, such "
-        f"as images/all/{printable(folders[0])} and masks/all/{printable(folders[0])}: then a hash splits the pairs.",
+        f"If they are splits, rename them, with their masks; known are {KNOWN}. If they are not, add {shlex.join(options)} to "
+        "the command: then a hash splits the pairs.",
     )

@@ -1,7 +1,8 @@
 """Pairs of files that nothing but their names ties together. Standard library only.
 
 A file has a split, where a folder names one, and a key: what its path says besides. Image and mask belong together where split
-and key agree, or agree without an affix that all images or all masks carry, such as _mask.
+and key agree; or agree without an affix that most images or masks carry, such as _mask; or with their numbers written alike, as
+7.jpg and 007.png; or where each folder holds one image, as case7/image.png and case7/mask.png.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import collections
 import dataclasses
 import difflib
 import pathlib
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import find_file_error
-from kseg.pairs.layouts.matching import Affixes, find_affixes
+from kseg.pairs.layouts.matching import NEARLY_ALL, Affixes, find_affixes
 from kseg.pairs.listing import Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
 
@@ -49,17 +51,17 @@ class Matched:
         pairs: (image, mask).
         images: those without a mask.
         masks: those without an image.
-        affixes: what was taken off the names.
+        how: a sentence on what ties the names together, where it is not their being equal; or "".
     """
 
     pairs: list[tuple[Named, Named]]
     images: list[Named]
     masks: list[Named]
-    affixes: Affixes
+    how: str = ""
 
 
 def match_names(images: list[Named], masks: list[Named]) -> Matched:
-    """Matches files by split and key; where none agree, by what remains without an affix, and then by the name alone.
+    """Matches files by split and key; where these do not pair them, as the first paragraph above says.
 
     Args:
         images: files of images.
@@ -68,17 +70,86 @@ def match_names(images: list[Named], masks: list[Named]) -> Matched:
     Raises:
         PairError: several folders have a mask for one image.
     """
-    first = _match(images, masks, lambda file: file.address, Affixes())
-    if first.pairs:
-        return first
-    for address in (lambda file: file.address, lambda file: file.key, lambda file: file.key.rpartition("/")[2]):
-        affixes = find_affixes(map(address, images), map(address, masks))
-        if affixes:
-            return _match(images, masks, address, affixes)
-    return first
+    equal = _match(images, masks, _address, Affixes())
+    if equal.pairs:
+        rest = _match_rest(equal)
+        return rest or equal
+    for address in (_address, lambda file: file.key, _name):
+        if found := _match_by_affixes(images, masks, address):
+            rest = _match(found.images, found.masks, address, Affixes())
+            return _joined(found, rest)
+    return _match_by_numbers(images, masks) or _match_by_folder(images, masks) or equal
 
 
-def _match(images, masks, address, affixes) -> Matched:
+def _address(file: Named) -> str:
+    return file.address
+
+
+def _name(file: Named) -> str:
+    return file.key.rpartition("/")[2]
+
+
+def _match_rest(equal: Matched) -> Matched | None:
+    """Files of equal names, and the others by an affix or by their numbers, where these pair nearly all that is left."""
+    if min(len(equal.images), len(equal.masks)) < 2:
+        return None
+    for address in (_address, _name):
+        if found := _match_by_affixes(equal.images, equal.masks, address):
+            return _joined(equal, found)
+    rest = _match_by_numbers(equal.images, equal.masks)
+    return rest and _joined(equal, rest)
+
+
+def _joined(first: Matched, second: Matched) -> Matched:
+    """Both as one, of which the second was made from what the first left."""
+    return Matched([*first.pairs, *second.pairs], second.images, second.masks, first.how or second.how)
+
+
+def _match_by_affixes(images, masks, address) -> Matched | None:
+    affixes = find_affixes(map(address, images), map(address, masks))
+    return affixes and _match(images, masks, address, affixes)
+
+
+def _match_by_numbers(images, masks) -> Matched | None:
+    """Files whose names are equal once their numbers are written alike, perhaps without an affix; None unless nearly all are."""
+
+    def by_number(file):
+        return re.sub(r"[0-9]{1,18}", lambda number: str(int(number[0])), file.address)
+
+    if any(len(set(map(by_number, files))) < len(files) for files in (images, masks)):
+        return None
+    found = _match(images, masks, by_number, Affixes())
+    found = found if found.pairs else _match_by_affixes(images, masks, by_number)
+    if not found or len(found.pairs) < NEARLY_ALL * min(len(images), len(masks)):
+        return None
+    image, mask = min(found.pairs, key=lambda pair: len(pair[0].key))
+    how = f"Images and masks belong together by their numbers, as {image.path.name} and {mask.path.name}."
+    return dataclasses.replace(found, how=how)
+
+
+def _match_by_folder(images, masks) -> Matched | None:
+    """Files in folders that hold one image and one mask each; None unless nearly all are in such."""
+    by_folder = group_by_folder(images, masks)
+    alone = [
+        (of_image[0], of_mask[0]) for of_image, of_mask in by_folder.values() if len(of_image) == len(of_mask) == 1
+    ]
+    if len(alone) < max(2, NEARLY_ALL * len(by_folder)):
+        return None
+    used = {file for pair in alone for file in pair}
+    left = ([file for file in files if file not in used] for files in (images, masks))
+    return Matched(alone, *left, how="Each folder holds an image and its mask.")
+
+
+def group_by_folder(images: list[Named], masks: list[Named]) -> dict[tuple[str, str], tuple[list[Named], list[Named]]]:
+    """Images and masks by their split and what their keys say of folders."""
+    found = collections.defaultdict(lambda: ([], []))
+    for number, files in enumerate((images, masks)):
+        for file in files:
+            found[file.split, file.key.rpartition("/")[0]][number].append(file)
+    return dict(found)
+
+
+def _match(images, masks, address: Callable[[Named], str], affixes: Affixes) -> Matched:
     by_core = {}
     for mask in masks:
         core = affixes.mask_core(address(mask))
@@ -93,7 +164,8 @@ def _match(images, masks, address, affixes) -> Matched:
             _refuse_several_masks(image, mask, others)
             used.add(mask)
             pairs.append((image, mask))
-    return Matched(pairs, left, [mask for mask in masks if mask not in used], affixes)
+    how = "" if affixes.image == affixes.mask else f"Images and masks belong together as {describe_affixes(affixes)}."
+    return Matched(pairs, left, [mask for mask in masks if mask not in used], how)
 
 
 def _refuse_several_masks(image, mask, others):

@@ -2,7 +2,8 @@
 
     data.npz with images (N, H, W, C) and masks (N, H, W)             also x_train and y_train, arr_0 and arr_1, and so on
     train/case1.npz with image (H, W, C) and label (H, W)
-    images.npy (N, H, W, C) + masks.npy (N, H, W)                     also as .npz of one array each
+    images.npy (N, H, W, C) + masks.npy (N, H, W)                     also as .npz of one array each, or a pair a split:
+    X_train.npy + y_train.npy, val/images.npy + val/masks.npy
 
 Folders of one .npy a picture are read like those of other pictures. One picture is read at a time.
 """
@@ -20,18 +21,17 @@ import numpy as np
 
 from kseg.pairs.decoding import MAX_PIXELS
 from kseg.pairs.errors import PairError, printable
-from kseg.pairs.folder_files import check_file
+from kseg.pairs.folder_files import check_file, may_list
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.label_tools import split_and_key
-from kseg.pairs.layouts.matching import file_in, subfolders, walk
-from kseg.pairs.layouts.own_folders import role_of
+from kseg.pairs.layouts.matching import subfolders, walk
 from kseg.pairs.layouts.recognised import Recognised
+from kseg.pairs.layouts.words import role_of
 from kseg.pairs.listing import IMAGE_SUFFIXES, Listing, Pair
 from kseg.pairs.other_formats import ARRAY_ERRORS, encode_array
-from kseg.pairs.split_names import split_in_name
+from kseg.pairs.split_names import split_in_name, split_of_name
 
 SHORT = {"x": "image", "y": "mask"}
-IMAGE_FILES, MASK_FILES = ("images", "x", "imgs"), ("masks", "y", "labels")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,10 +152,9 @@ def recognise(root: pathlib.Path) -> Recognised | None:
     if root.is_file():
         return _of_one_file(root) if root.suffix.lower() == ".npz" else None
     for suffix in (".npy", ".npz"):
-        images, masks = (file_in(root, *(name + suffix for name in names)) for names in (IMAGE_FILES, MASK_FILES))
-        if images and masks and len(array_shapes(images)) == len(array_shapes(masks)) == 1:
-            places = {(role, ""): (path, *array_shapes(path)) for role, path in (("image", images), ("mask", masks))}
-            return _stacked(f"{images.name} and {masks.name}", root, places)
+        if places := _arrays_by_role(root, suffix):
+            names = [path.name for path, _ in places.values()]
+            return _stacked(f"{', '.join(names[:-1])} and {names[-1]}", root, places)
     folders = (root, *subfolders(root).values())
     if not any(path.suffix.lower() == ".npz" for folder in folders for path in folder.iterdir()):
         return None
@@ -175,6 +174,29 @@ def recognise(root: pathlib.Path) -> Recognised | None:
         sides = [ArraySlice(path, names.get((role, ""), role)) for role in ("image", "mask")]
         pairs.append(Pair(key, split, *sides))
     return Recognised("one .npz a pair", Listing(pairs, []), root, find_classes(root))
+
+
+def _arrays_by_role(root, suffix) -> dict[tuple[str, str], tuple[pathlib.Path, str]]:
+    """The files of one array each, in a folder or its folders of splits, by role and split, where the names tell both.
+
+    Nothing where a role is missing, comes twice for a split, or where the arrays hold one picture each.
+    """
+    found = {}
+    folders = {"": root} | {split: path for path in subfolders(root).values() if (split := split_of_name(path.name))}
+    for of_folder, folder in folders.items():
+        for path in sorted(folder.iterdir()) if may_list(folder) else ():
+            if path.suffix.lower() != suffix or path.name.startswith("."):
+                continue
+            split, rest = (split_in_name(path.stem) or ("", path.stem)) if not of_folder else (of_folder, path.stem)
+            role = SHORT.get(rest.lower()) or role_of(rest)
+            if not role or (role, split) in found or len(array_shapes(path)) != 1:
+                return {}
+            (member, shape), *_ = array_shapes(path).items()
+            if len(shape) < 3 or (role == "mask" and len(shape) == shape[-1] == 3):
+                return {}
+            found[role, split] = (path, member)
+    splits = {split for _, split in found}
+    return found if {("image", split) for split in splits} | {("mask", split) for split in splits} == set(found) else {}
 
 
 def _of_one_file(path) -> Recognised | None:

@@ -10,33 +10,22 @@ import dataclasses
 import itertools
 import os
 import pathlib
-import re
 
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import may_list
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.implied_splits import two_folders_error
-from kseg.pairs.layouts.matching import JUNK
-from kseg.pairs.layouts.named_files import Matched, Named, describe_affixes, list_matched, match_names
+from kseg.pairs.layouts.joined_masks import join_classes, join_objects, kinds_by_folder
+from kseg.pairs.layouts.masks_beside import masks_beside, without_companions
+from kseg.pairs.layouts.matching import JUNK, SEPARATORS
+from kseg.pairs.layouts.named_files import Matched, Named, list_matched, match_names
 from kseg.pairs.layouts.recognised import Recognised
-from kseg.pairs.listing import IMAGE_SUFFIXES
-from kseg.pairs.split_names import split_in_name, split_of_name
+from kseg.pairs.layouts.words import role_of
+from kseg.pairs.listing import IMAGE_SUFFIXES, TRAIN_OR_VALIDATION
+from kseg.pairs.split_names import is_train_and_validation, split_in_name, split_of_name
 
-IMAGE_WORDS = frozenset(
-    re.split(
-        r"\s+",
-        "image images img imgs photo photos picture pictures pic pics input inputs original originals frame frames rgb sat",
-    )
-)
-MASK_WORDS = frozenset(
-    re.split(
-        r"\s+",
-        "mask masks label labels lbl lbls labelled labeled annotation annotations annotated annot annots anno annos ann anns "
-        "gt gts truth groundtruth target targets segmentation segmentations seg segs",
-    )
-)
 MAX_DEPTH = 4
-MAX_FOLDERS = 2000
+MAX_FOLDERS = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +56,8 @@ def recognise(root: pathlib.Path) -> Recognised | None:
 def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
     """Every way to pair images with masks, by the tokens of their folders.
 
-    Where no folder holds masks, files whose names begin or end with such a word are the masks of the others beside them.
+    Where no folder holds masks, files beside the images may be their masks: those whose names begin or end with such a word,
+    those of the same names that are no JPEG, and those whose names have a suffix more.
 
     Args:
         root: an existing folder.
@@ -79,31 +69,101 @@ def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
     for role in ("image", "mask"):
         _refuse_two_folders_of_one_split(root, [folder for folder in folders if folder.role == role])
     masks = _by_token(folder for folder in folders if folder.role == "mask")
-    if masks:
-        images = _by_token(folder for folder in folders if folder.role == "image")
-        images = images or _by_token(folder for folder in folders if not folder.role)
-    else:
-        every = _files(folders)
-        images = {"": [file for file in every if not _is_mask_file(file.path)]}
-        masks = {"masks beside them": [file for file in every if _is_mask_file(file.path)]}
+    if not masks:
+        images, masks = masks_beside(_files(folders))
+        return _read_kinds(root, images, masks, pattern_of_names)
+    images = _by_token(folder for folder in folders if folder.role == "image")
+    if images:
+        return _read_kinds(root, images, masks, pattern_of_folders)
+    others = [folder for folder in folders if not folder.role]
+    found = _read_kinds(root, _by_token(others), masks, pattern_of_folders)
+    named = [_token_by_last_name(folder) for folder in others]
+    return found or _read_kinds(root, _by_token(named), masks, pattern_of_folders)
+
+
+def _token_by_last_name(folder: PictureFolder) -> PictureFolder:
+    """A folder whose name says nothing, with that name as its token."""
+    *context, token = folder.context or ("",)
+    return dataclasses.replace(folder, token=token, context=tuple(context))
+
+
+def _read_kinds(root, images, masks, pattern) -> dict[tuple[str, str], Recognised]:
+    """The readings of kinds of images and of masks: all as one where they fit, else each with each.
+
+    Args:
+        root: of the data.
+        images: files of each kind by its token.
+        masks: likewise.
+        pattern: `pattern(root, files)` of some files, for the command that selects a reading.
+    """
+    if joint := _match_all(images, masks):
+        tokens = " and ".join(filter(None, images)), " and ".join(masks)
+        sides = [list(files) for files in zip(*joint.pairs, strict=True)]
+        options = ("--images", pattern(root, sides[0]), "--masks", pattern(root, sides[1]))
+        return {tokens: dataclasses.replace(_recognised(root, *tokens, joint), options=options)}
     found, errors = {}, []
+
+    def options(image_files, mask_files):
+        return "--images", pattern(root, image_files), "--masks", pattern(root, mask_files)
+
+    def add(image_token, image_files, mask_token, mask_files):
+        try:
+            reading = join_objects(root, image_files, mask_files)
+            matched = None if reading else match_names(image_files, mask_files)
+        except PairError as error:
+            kinds = kinds_by_folder(mask_files) if error.name == "several_masks" else {}
+            if not kinds:
+                errors.append(error)
+            if classes := kinds and join_classes(root, image_files, mask_files):
+                chosen = "--layout", "class-folders", *options(image_files, mask_files)
+                found[image_token, f"{mask_token}/*"] = dataclasses.replace(classes, options=chosen)
+            for name, files in kinds.items():
+                add(image_token, image_files, f"{mask_token}/{name}", files)
+            return
+        kinds = kinds_by_folder(image_files) if matched and _has_several_images(matched) else {}
+        for name, files in kinds.items():
+            add(f"{image_token}/{name}", files, mask_token, mask_files)
+        if not kinds and (reading or matched.pairs):
+            used = mask_files if reading else [mask for _, mask in matched.pairs]
+            reading = _leave_out(reading) if reading else _recognised(root, image_token, mask_token, matched)
+            found[image_token, mask_token] = dataclasses.replace(reading, options=options(image_files, used))
+
     for image_token, image_files in images.items():
         for mask_token, mask_files in masks.items():
-            try:
-                matched = match_names(image_files, mask_files)
-            except PairError as error:
-                errors.append(error)
-                continue
-            if matched.pairs:
-                reading = _recognised(root, image_token, mask_token, matched)
-                patterns = [
-                    pattern_of(root, [file.path.parent for file in files]) for files in (image_files, mask_files)
-                ]
-                options = ("--images", patterns[0], "--masks", patterns[1])
-                found[image_token, mask_token] = dataclasses.replace(reading, options=options)
+            add(image_token, image_files, mask_token, mask_files)
     if errors and not found:
         raise errors[0]
     return found
+
+
+def _match_all(images, masks) -> Matched | None:
+    """All images with all masks, where there are several kinds of one of them, and every mask and every kind is used."""
+    if len(images) < 2 and len(masks) < 2:
+        return None
+    try:
+        matched = match_names(*([file for files in kinds.values() for file in files] for kinds in (images, masks)))
+    except PairError:
+        return None
+    used = {file for pair in matched.pairs for file in pair}
+    every_kind = all(used & set(files) for files in (*images.values(), *masks.values()))
+    return matched if every_kind and not matched.masks else None
+
+
+def _has_several_images(matched: Matched) -> bool:
+    """Whether masks have several images each in folders that say nothing of the masks, as in colour and in infrared."""
+    if any(_folder_of(image) == _folder_of(mask) for image, mask in matched.pairs):
+        return False
+    paired = {_last_name(image) for image, _ in matched.pairs} or {_last_name(mask) for mask in matched.masks}
+    left = [image for image in matched.images if _last_name(image) in paired]
+    return len({_folder_of(image) for image in left}) > (not matched.pairs) and 2 * len(left) >= len(paired)
+
+
+def _folder_of(file: Named) -> str:
+    return file.key.rpartition("/")[0]
+
+
+def _last_name(file: Named) -> str:
+    return file.key.rpartition("/")[2]
 
 
 def _refuse_two_folders_of_one_split(root, folders):
@@ -116,6 +176,18 @@ def _refuse_two_folders_of_one_split(root, folders):
     for (_, split), found in names.items():
         if len(found) > 1:
             raise two_folders_error(sorted(found), split, root)
+
+
+def pattern_of_folders(root: pathlib.Path, files: list[Named]) -> str:
+    """A pattern of the folders of some files."""
+    return pattern_of(root, [file.path.parent for file in files])
+
+
+def pattern_of_names(root: pathlib.Path, files: list[Named]) -> str:
+    """A pattern of some files by their folders and what the ends of their names have in common."""
+    end = "".join(_shared_start([file.path.name[::-1] for file in files]))[::-1]
+    start = next((number for number, letter in enumerate(end) if letter in SEPARATORS), len(end))
+    return pattern_of_folders(root, files) + end[start:]
 
 
 def pattern_of(root: pathlib.Path, folders: list[pathlib.Path]) -> str:
@@ -147,12 +219,6 @@ def _shared_start(sequences) -> list:
     return [items[0] for items in same]
 
 
-def _is_mask_file(path) -> bool:
-    """Whether the first or last word of a file's name is one of masks."""
-    words = re.findall(r"[^\W\d_]+", path.stem.casefold())
-    return bool(words) and bool({words[0], words[-1]} & MASK_WORDS)
-
-
 def says_something(name: str) -> bool:
     """Whether the name of a folder says a role or a split."""
     split, rest = _split_and_rest(name)
@@ -170,21 +236,27 @@ def _is_picture(name) -> bool:
 
 
 def _recognised(root, image_token, mask_token, matched: Matched) -> Recognised:
-    listing, notes = list_matched(matched), []
-    if matched.affixes.image != matched.affixes.mask:
-        notes.append(f"Images and masks belong together as {describe_affixes(matched.affixes)}.")
+    matched, notes = without_companions(matched)
+    listing, notes = list_matched(matched), [*([matched.how] if matched.how else []), *notes]
     name = f"folders {image_token or 'of images'} and {mask_token}"
+    return _leave_out(Recognised(name, listing, root, find_classes(root), tuple(notes)))
+
+
+def _leave_out(found: Recognised) -> Recognised:
+    """The reading without splits that have no masks, and without files of no split where there are several, by name."""
+    listing = found.listing
     splits = {pair.split for pair in listing.pairs}
     every = listing.every_pair
     unused = {pair.split for pair in every} - splits
     unused |= {""} if len(splits) > 1 else set()
     left = sorted({printable(pair.image.path.parent) for pair in every if pair.split in unused})
-    if left:
-        notes.append(f"{', '.join(left)}: no masks, or no known split; left out.")
-        pairs = [pair for pair in listing.pairs if pair.split not in unused]
-        faults = [fault for fault in listing.faults if fault.pair.split not in unused]
-        listing = dataclasses.replace(listing, pairs=pairs, faults=faults, unused_splits=left)
-    return Recognised(name, listing, root, find_classes(root), tuple(notes))
+    if not left:
+        return found
+    note = f"{', '.join(left[:3])}{', ...' if len(left) > 3 else ''}: no masks, or no known split; left out."
+    pairs = [pair for pair in listing.pairs if pair.split not in unused]
+    faults = [fault for fault in listing.faults if fault.pair.split not in unused]
+    listing = dataclasses.replace(listing, pairs=pairs, faults=faults, unused_splits=left)
+    return dataclasses.replace(found, listing=listing, notes=(*found.notes, note))
 
 
 def find_picture_folders(root: pathlib.Path) -> list[PictureFolder]:
@@ -206,20 +278,30 @@ def find_picture_folders(root: pathlib.Path) -> list[PictureFolder]:
                     pending.append((folder / entry.name, (*parts, entry.name)))
                 has_pictures = has_pictures or _is_picture(entry.name)
         if has_pictures:
-            found.append(_classify(folder, parts))
-    return sorted(found, key=lambda folder: folder.path)
+            found.append((folder, parts))
+    places = [parts for _, parts in found]
+    splits, above = _splits_of_siblings(places), len(_shared_start(places)) if len(places) > 1 else 0
+    return sorted((_classify(*place, splits, above) for place in found), key=lambda folder: folder.path)
 
 
-def _classify(path, parts) -> PictureFolder:
+def _classify(path, parts, splits, above) -> PictureFolder:
+    """What the parts of a path say.
+
+    Args:
+        path: of the folder.
+        parts: below the root.
+        splits: places whose names mean splits, of `_splits_of_siblings`.
+        above: number of parts that all folders share: the names of a data set, which say no role.
+    """
     role, token, split, context = "", "", "", []
-    for part in parts:
-        part_split, rest = _split_and_rest(part)
-        part_role = role_of(rest)
+    for number, part in enumerate(parts, 1):
+        part_split, rest = split_in_name(part) if parts[:number] in splits else _split_and_rest(part)
+        part_role = role_of(rest) if number > above else ""
         if part_split and not split:
             split = part_split
         if part_role and not role:
             role, token = part_role, rest
-        elif rest and not (part_split and not part_role):
+        elif rest and not (part_split and not part_role) and not (number <= above and role_of(rest)):
             context.append(rest)
     return PictureFolder(path, role, token, split, tuple(context))
 
@@ -228,21 +310,25 @@ def _split_and_rest(part) -> tuple[str, str]:
     """The split that a folder's name means, and what else it says."""
     if split := split_of_name(part):
         return split, ""
+    if is_train_and_validation(part):
+        return TRAIN_OR_VALIDATION, ""
     if (found := split_in_name(part)) and role_of(found[1]):
         return found
     return "", part
 
 
-def role_of(name: str) -> str:
-    """ "image" or "mask" by a word in the name, or "".
+def _splits_of_siblings(places: list[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """The folders whose names mean splits beside a word that folders of other splits share, as city_train and city_val.
 
-    Example:
-        >>> [role_of(name) for name in ("imgs", "Ground Truth", "images_prepped", "image_masks", "monday")]
-        ['image', 'mask', 'image', 'mask', '']
+    Args:
+        places: folders as parts of their paths.
     """
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()
-    words = set(re.findall(r"[^\W\d_]+", text))
-    return "mask" if words & MASK_WORDS else "image" if words & IMAGE_WORDS else ""
+    named = {}
+    for place in {parts[:end] for parts in places for end in range(1, len(parts) + 1)}:
+        if found := split_in_name(place[-1]):
+            words = [word for word in found[1].split("_") if len(word) > 1]
+            named.setdefault((place[:-1], "_".join(words)), []).append((found[0], place))
+    return {place for same in named.values() if len({split for split, _ in same}) == len(same) > 1 for _, place in same}
 
 
 def _by_token(folders) -> dict[str, list[Named]]:

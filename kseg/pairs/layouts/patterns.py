@@ -14,8 +14,9 @@ import re
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import file_key
 from kseg.pairs.layouts.class_files import find_classes
+from kseg.pairs.layouts.joined_masks import join_classes
 from kseg.pairs.layouts.matching import walk
-from kseg.pairs.layouts.named_files import Named, describe_affixes, examples, list_matched, match_names
+from kseg.pairs.layouts.named_files import Named, examples, list_matched, match_names
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES
 from kseg.pairs.split_names import split_of_name
@@ -32,23 +33,44 @@ def recognise(root: pathlib.Path, images: str, masks: str) -> Recognised:
     Raises:
         PairError: a pattern finds nothing or leaves the folder, or no image has a mask.
     """
-    found = [find_named(root, pattern, kind) for pattern, kind in ((images, "images"), (masks, "masks"))]
-    taken = {file.path for file in found[1]}
-    pictures = [file for file in found[0] if file.path not in taken]
-    matched = match_names(pictures, found[1])
+    pictures, found = _find_both(root, images, masks)
+    matched = match_names(pictures, found)
     if not matched.pairs:
         raise PairError(
             "missing_mask",
             "Every image must have a mask for which the wildcards take the same. Received: images for "
-            f"{examples(pictures)}, masks for {examples(found[1])}",
+            f"{examples(pictures)}, masks for {examples(found)}",
             f"{printable(root)}, --images {images!r} --masks {masks!r}",
             "Write the parts in which the names differ into the patterns.",
         )
-    notes = []
-    if matched.affixes.image != matched.affixes.mask:
-        notes.append(f"Images and masks belong together as {describe_affixes(matched.affixes)}.")
+    notes = [matched.how] if matched.how else []
     name = f"patterns {images} and {masks}"
     return Recognised(name, list_matched(matched), root, find_classes(root), tuple(notes))
+
+
+def _find_both(root, images, masks) -> tuple[list[Named], list[Named]]:
+    """The files of a pattern of images that are not of that of masks, and those."""
+    found = find_named(root, masks, "masks")
+    taken = {file.path for file in found}
+    return [file for file in find_named(root, images, "images") if file.path not in taken], found
+
+
+def recognise_class_folders(root: pathlib.Path, images: str = "images/**/*", masks: str = "masks/**/*") -> Recognised:
+    """Masks of one class each in folders of its name, as masks/road/a.png and masks/tree/a.png, or those of two patterns.
+
+    Raises:
+        PairError: a pattern finds nothing or leaves the folder, or no image has a mask.
+    """
+    pictures, found = _find_both(root, images, masks)
+    if reading := join_classes(root, pictures, found):
+        return reading
+    raise PairError(
+        "missing_mask",
+        "Masks must lie in folders of their classes, under the names of the images. Received: images for "
+        f"{examples(pictures)}, masks for {examples(found)}",
+        f"{printable(root)}, --images {images!r} --masks {masks!r}",
+        "Rename the folders, or write one mask with a value for each class.",
+    )
 
 
 def find_named(root: pathlib.Path, pattern: str, kind: str) -> list[Named]:

@@ -16,8 +16,8 @@ from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import check_file, may_list
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.matching import file_in
-from kseg.pairs.layouts.own_folders import role_of
 from kseg.pairs.layouts.recognised import Classes, Recognised
+from kseg.pairs.layouts.words import role_of
 from kseg.pairs.listing import Listing, Pair
 from kseg.pairs.other_formats import ConvertedFile
 from kseg.pairs.split_names import split_in_name

@@ -102,6 +102,21 @@ def test_segments_that_are_none_are_a_named_fault(segments, tmp_path):
     assert raised.value.name in ("bad_json", "unknown_label")
 
 
+@pytest.mark.parametrize("name", [3, ["a.png"], True])
+def test_a_file_name_of_segments_that_is_no_text_is_a_named_fault(name, tmp_path):
+    picture(tmp_path / "train2017" / "a.jpg")
+    mask(tmp_path / "annotations" / "panoptic_train2017" / "a.png", (1, 0, 0), (2, 0, 0))
+    content = {
+        "images": [{"id": 0, "file_name": "a.jpg", "height": 6, "width": 8}],
+        "annotations": [{"image_id": 0, "file_name": name, "segments_info": []}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    text(tmp_path / "annotations" / "panoptic_train2017.json", content)
+    with pytest.raises(PairError) as raised:
+        recognise_pairs(tmp_path)
+    assert raised.value.name == "bad_json"
+
+
 def test_a_tiff_that_says_to_be_a_bomb_is_a_named_fault(tmp_path):
     picture(tmp_path / "images" / "a.png")
     mask(tmp_path / "masks" / "a.tif", 0, 1)

@@ -390,15 +390,16 @@ def test_a_file_of_coco_beside_images_is_read_where_the_message_says(tmp_path):
 
 @pytest.mark.parametrize("folders", [("cat", "dog"), ("semantic", "instance")])
 @pytest.mark.parametrize("split", ["", "train/"])
-def test_masks_of_one_name_in_several_folders_are_refused_and_a_pattern_chooses_one(folders, split, tmp_path):
+def test_masks_of_one_name_in_several_folders_are_readings_each_and_all_together_as_classes(folders, split, tmp_path):
     for name in NAMES:
         picture(tmp_path / f"{split}images" / f"{name}.jpg")
         for folder in folders:
             mask(tmp_path / f"{split}masks" / folder / f"{name}.png", 0, 1)
-    with pytest.raises(PairError, match="Each image must have one mask") as raised:
+    with pytest.raises(SeveralReadingsError) as raised:
         recognise_pairs(tmp_path)
-    assert raised.value.name == "several_masks"
-    assert all(folder in raised.value.what for folder in folders)
+    classes, *each = raised.value.readings
+    assert classes.options[:2] == ("--layout", "class-folders")
+    assert [reading.options[-1] for reading in each] == [f"{split}masks/{name}/*" for name in sorted(folders)]
     found = recognise_pairs(tmp_path, images=f"{split}images/*", masks=f"{split}masks/{folders[1]}/*")
     assert {pair.mask.path.parent.name for pair in found.listing.pairs} == {folders[1]}
 

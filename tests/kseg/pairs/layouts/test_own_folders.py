@@ -1,0 +1,281 @@
+"""Folders that people make themselves: kinds of names that pair images and masks, each small folder written here."""
+
+import collections
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kseg.labels import LabelMap
+from kseg.pairs.errors import PairError, SeveralReadingsError
+from kseg.pairs.image_files import decode_image
+from kseg.pairs.image_folder import read_pair, recognise_pairs
+from tests.kseg.pairs.layouts.test_other_layouts import SIZE, mask, picture, text
+
+TWO = LabelMap(("a", "b"), ((0, 0, 0), (255, 0, 0)), (0, 1))
+
+
+def files_of(found) -> dict[str, list[str]]:
+    """Names of image and mask by split."""
+    pairs = collections.defaultdict(list)
+    for pair in found.listing.pairs:
+        pairs[pair.split].append((pair.image.path.name, pair.mask.path.name))
+    return {split: sorted(names) for split, names in pairs.items()}
+
+
+def ids_of(found, key):
+    """The class ids of a row of the mask of a pair, which are the same in each row."""
+    (pair,) = [pair for pair in found.listing.pairs if pair.key == key]
+    ids = decode_image(read_pair(pair, found.classes.label_map())[1])[..., 0]
+    assert (ids == ids[0]).all()
+    return ids[0].tolist()
+
+
+def columns(path, *inside):
+    """A mask of 0, and 255 in some columns."""
+    pixels = np.zeros(SIZE, np.uint8)
+    pixels[:, inside] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [("image.png", "mask.png"), ("img.jpg", "label.png"), ("img/{}.jpg", "masks/seg.png"), ("scan.tif", "gt.tif")],
+)
+def test_a_folder_for_each_image_pairs_what_lies_in_it(image, label, tmp_path):
+    for number in range(6):
+        picture(tmp_path / f"case{number}" / image.format(number))
+        mask(tmp_path / f"case{number}" / label, 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert len(found.listing.pairs) == 6 and not found.listing.faults
+    for pair in found.listing.pairs:
+        cases = {
+            next(part for part in side.path.parts[::-1] if part.startswith("case")) for side in (pair.image, pair.mask)
+        }
+        assert len(cases) == 1
+        read_pair(pair, TWO)
+
+
+@pytest.mark.parametrize(
+    "form", ["{case}/images/{case}.png {case}/masks/{n}.png", "{case}/img.png {case}/mask_{n}.png"]
+)
+def test_masks_of_objects_in_a_folder_for_each_image_are_joined(form, tmp_path):
+    image, label = form.split()
+    for number in range(4):
+        case = f"stage1_train/{number}a{number}c"
+        picture(tmp_path / image.format(case=case).replace(f"images/{case}", f"images/{number}a{number}c"))
+        for n in range(3):
+            columns(tmp_path / label.format(case=case, n=n), n, n + 1)
+    found = recognise_pairs(tmp_path)
+    assert [row[1] for row in found.classes.rows] == ["background", "object"]
+    assert len(found.listing.pairs) == 4
+    assert ids_of(found, found.listing.pairs[0].key) == [1, 1, 1, 1, 0, 0, 0, 0]
+
+
+def test_masks_named_alike_in_each_folder_are_classes(tmp_path):
+    for number in range(4):
+        picture(tmp_path / f"case{number}" / "images" / "image.png")
+        columns(tmp_path / f"case{number}" / "masks" / "liver.png", 0, 1)
+        columns(tmp_path / f"case{number}" / "masks" / "spleen.png", 1, 2, 3)
+    found = recognise_pairs(tmp_path)
+    assert [row[1] for row in found.classes.rows] == ["background", "liver", "spleen"]
+    assert ids_of(found, "case2") == [1, 255, 2, 2, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("form", ["masks/{label}/{key}.png", "masks/{key}_{label}.png", "masks/1. {label}/{key}_x.png"])
+def test_a_mask_for_each_class_is_read_on_request_and_a_table_gives_the_values(form, tmp_path):
+    for key in "abcd":
+        picture(tmp_path / "images" / f"{key}.png")
+        for label, inside in (("road", (0, 1)), ("tree", (1, 2, 3))):
+            columns(tmp_path / form.format(label=label, key=key), *inside)
+    with pytest.raises((PairError, SeveralReadingsError), match="--layout class-folders"):
+        recognise_pairs(tmp_path)
+    found = recognise_pairs(tmp_path, layout="class-folders")
+    assert [row[1] for row in found.classes.rows] == ["background", "road", "tree"]
+    assert ids_of(found, "b") == [1, 255, 2, 2, 0, 0, 0, 0]
+    text(tmp_path / "classes.csv", "value,name\n0,background\n1,Tree\n2,Road\n")
+    found = recognise_pairs(tmp_path, layout="class-folders")
+    assert ids_of(found, "b") == [2, 255, 1, 1, 0, 0, 0, 0]
+    text(tmp_path / "classes.csv", "value,name\n0,background\n1,street\n2,tree\n")
+    with pytest.raises(PairError, match=r"road, which classes\.csv lacks"):
+        recognise_pairs(tmp_path, layout="class-folders")
+
+
+def test_whole_masks_of_several_kinds_are_not_joined_as_classes(tmp_path):
+    for key in "abcd":
+        picture(tmp_path / "images" / f"{key}.png")
+        for kind in ("coarse", "fine"):
+            mask(tmp_path / "masks" / kind / f"{key}.png", 1, 2)
+    (pair, *_) = recognise_pairs(tmp_path, layout="class-folders").listing.pairs
+    with pytest.raises(PairError) as raised:
+        pair.mask.read()
+    assert raised.value.name == "no_binary_mask"
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("images/{:d}.jpg", "masks/{:03d}.png"),
+        ("imgs/img{:d}.png", "gt/label_{:04d}.png"),
+        ("{:02d}.jpg", "{:d}_mask.png"),
+    ],
+)
+def test_numbers_written_otherwise_pair_by_number_and_the_log_says_so(image, label, tmp_path):
+    for number in range(1, 13):
+        picture(tmp_path / image.format(number))
+        mask(tmp_path / label.format(number), 0, 1)
+    found = recognise_pairs(tmp_path)
+    names = [name.rpartition("/")[2] for name in (image, label)]
+    expected = sorted(tuple(name.format(number) for name in names) for number in range(1, 13))
+    assert sorted(pair for pairs in files_of(found).values() for pair in pairs) == expected
+    assert "by their numbers" in " ".join(found.notes)
+
+
+def test_more_images_than_their_numbers_have_digits_pair_by_number(tmp_path):
+    for number in range(1, 121):
+        picture(tmp_path / "images" / f"{number}.png")
+        mask(tmp_path / "masks" / f"{number:03d}.png", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert len(found.listing.pairs) == 120 and not found.listing.faults
+    assert all(int(pair.image.path.stem) == int(pair.mask.path.stem) for pair in found.listing.pairs)
+
+
+def test_numbers_that_are_no_longer_different_are_not_paired(tmp_path):
+    for name in ("1", "01", "2", "3"):
+        picture(tmp_path / "images" / f"{name}.png")
+    for name in ("001", "002", "003"):
+        mask(tmp_path / "masks" / f"{name}.png", 0, 1)
+    with pytest.raises(PairError) as raised:
+        recognise_pairs(tmp_path)
+    assert raised.value.name == "missing_mask"
+
+
+def test_masks_of_which_some_have_a_suffix_are_all_paired(tmp_path):
+    for number in range(12):
+        picture(tmp_path / "Lung Segmentation" / "CXR_png" / f"{number}.png")
+        mask(tmp_path / "Lung Segmentation" / "masks" / (f"{number}_mask.png" if number < 8 else f"{number}.png"), 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert len(found.listing.pairs) == 12 and not found.listing.faults
+
+
+@pytest.mark.parametrize("images", [["images_part_1", "images_part_2"], ["Imgs_a", "Imgs_b", "Imgs_c"]])
+def test_images_in_several_folders_and_their_masks_in_one_are_one_reading(images, tmp_path):
+    for number in range(12):
+        picture(tmp_path / images[number % len(images)] / f"X_{number:03d}.jpg")
+        mask(tmp_path / "segmentations" / f"X_{number:03d}_segmentation.png", 0, 1)
+    assert len(recognise_pairs(tmp_path).listing.pairs) == 12
+
+
+def test_splits_in_names_of_folders_beside_the_name_of_the_data_set_are_kept(tmp_path):
+    for split in ("Training", "Validation", "Test_v2"):
+        for name in "ab":
+            picture(tmp_path / f"ISIC-2017_{split}_Data" / f"{split}{name}.jpg")
+            picture(tmp_path / f"ISIC-2017_{split}_Data" / f"{split}{name}_superpixels.png")
+            mask(tmp_path / f"ISIC-2017_{split}_Part1_GroundTruth" / f"{split}{name}_segmentation.png", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert {split: len(pairs) for split, pairs in files_of(found).items()} == {"train": 2, "validation": 2, "test": 2}
+    assert not found.listing.faults and "6 files beside images of the same names are left out" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    "names", [("city_train", "city_val"), ("a. Training Set", "b. Testing Set"), ("DS-TR", "DS-TE")]
+)
+def test_folders_that_differ_in_the_name_of_a_split_are_splits(names, tmp_path):
+    for folder in names:
+        for name in "abc":
+            picture(tmp_path / folder / "seq1" / "Images" / f"{name}.png")
+            mask(tmp_path / folder / "seq1" / "Labels" / f"{name}.png", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert len(found.listing.pairs) == 6 and "train" in files_of(found) and len(files_of(found)) > 1
+    assert all(pair.key.startswith("seq1/") for pair in found.listing.pairs)
+
+
+def test_validation_is_drawn_from_a_folder_of_train_and_validation(tmp_path):
+    for folder, count in (("train_val", 20), ("TEST", 4)):
+        for number in range(count):
+            picture(tmp_path / folder / "images" / f"{number}.jpg")
+            mask(tmp_path / folder / "masks" / f"{number}.bmp", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert {split: len(pairs) for split, pairs in files_of(found).items()} == {"train": 18, "validation": 2, "test": 4}
+
+
+@pytest.mark.parametrize("suffix", ["_m", "_anno", "_x"])
+def test_a_suffix_that_every_image_has_marks_the_masks(suffix, tmp_path):
+    for name in "abcd":
+        picture(tmp_path / f"tile_{name}.jpg")
+        mask(tmp_path / f"tile_{name}{suffix}.png", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert len(found.listing.pairs) == 4
+    assert all(pair.mask.path.stem.endswith(suffix) for pair in found.listing.pairs)
+
+
+def test_masks_of_two_annotators_are_two_readings_whose_commands_read_them(tmp_path):
+    for name in "abcd":
+        picture(tmp_path / f"{name}.jpg")
+        for annotator in ("1stHO", "2ndHO"):
+            mask(tmp_path / f"{name}_{annotator}.png", 0, 1)
+    with pytest.raises(SeveralReadingsError) as raised:
+        recognise_pairs(tmp_path)
+    for reading, annotator in zip(raised.value.readings, ("1stHO", "2ndHO"), strict=True):
+        _, images, _, masks = reading.options
+        found = recognise_pairs(tmp_path, images=images, masks=masks)
+        assert [pair.mask.path.stem[2:] for pair in found.listing.pairs] == [annotator] * 4 and not found.listing.faults
+
+
+def test_a_jpeg_and_a_png_of_one_name_are_image_and_mask(tmp_path):
+    for name in "abcd":
+        picture(tmp_path / "crack" / f"{name}.jpg")
+        mask(tmp_path / "crack" / f"{name}.png", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert [(pair.image.path.suffix, pair.mask.path.suffix) for pair in found.listing.pairs] == [(".jpg", ".png")] * 4
+
+
+def test_images_in_colour_and_in_infrared_are_two_readings(tmp_path):
+    for kind in ("rgb", "nir"):
+        for name in "abcd":
+            picture(tmp_path / "images" / kind / f"{name}.png")
+    for name in "abcd":
+        mask(tmp_path / "masks" / f"{name}.png", 0, 1)
+    with pytest.raises(SeveralReadingsError) as raised:
+        recognise_pairs(tmp_path)
+    for reading in raised.value.readings:
+        _, images, _, masks = reading.options
+        assert len(recognise_pairs(tmp_path, images=images, masks=masks).listing.pairs) == 4
+
+
+def test_folders_that_may_be_splits_name_the_patterns_that_read_them(tmp_path):
+    for folder in ("benign", "malignant", "normal"):
+        for number in range(4):
+            picture(tmp_path / folder / f"{folder} ({number}).png")
+            mask(tmp_path / folder / f"{folder} ({number})_mask.png", 0, 1)
+    with pytest.raises(PairError) as raised:
+        recognise_pairs(tmp_path)
+    assert "--images '*/*.png' --masks '*/*_mask.png'" in raised.value.cure
+    found = recognise_pairs(tmp_path, images="*/*.png", masks="*/*_mask.png")
+    assert len(found.listing.pairs) == 12 and not found.listing.faults
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("X_train", "y_train", "X_val", "y_val"), {"train": 6, "validation": 6}),
+        (("x_train", "Y_train"), {"train": 5, "validation": 1}),
+        (("train_images", "train_masks", "test_images", "test_masks"), {"train": 6, "test": 6}),
+        (("train/X", "train/Y", "valid/X", "valid/Y"), {"train": 6, "validation": 6}),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays_named_after_splits_are_their_pairs(names, splits, suffix, tmp_path):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        is_mask = name.rpartition("/")[2][:1] in "yY" or "mask" in name
+        array = np.ones((6, *SIZE, *(() if is_mask else (3,))), np.uint8)
+        if suffix == ".npy":
+            np.save(tmp_path / f"{name}.npy", array)
+        else:
+            np.savez(tmp_path / f"{name}.npz", array)
+    found = recognise_pairs(tmp_path)
+    assert collections.Counter(pair.split for pair in found.listing.pairs) == splits
+    for pair in found.listing.pairs:
+        read_pair(pair, TWO)
