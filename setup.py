@@ -50,6 +50,7 @@ EXTRAS = {
 PIPELINE = sorted(
     {requirement for name, extra in EXTRAS.items() if name != "serve" for requirement in extra}
     | {"apache-beam>=2.77,<2.78", "google-crc32c>=1.5", "jinja2>=3.1", "rich>=13", "tensorboard>=2.20"}
+    | {"tensorflow-serving-api>=2.21,<2.22"}
 )
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.12", "setuptools"]
 
@@ -73,7 +74,12 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["kseg", "kseg.*", "pipeline", "pipeline.*"]),
-    package_data={"pipeline.report": ["*.j2"], "pipeline.report.sections": ["*.j2"], "pipeline.server": ["page/*"]},
+    package_data={
+        "pipeline.report": ["*.j2"],
+        "pipeline.report.sections": ["*.j2"],
+        "pipeline.publishing": ["server_files/*"],
+        "pipeline.server": ["page/*"],
+    },
     entry_points={"console_scripts": ["kseg = kseg.__main__:main"]},
     install_requires=REQUIRED + (PIPELINE if (ROOT / MARKER).exists() else []),
     extras_require={**EXTRAS, "pipeline": PIPELINE, "test": TEST},

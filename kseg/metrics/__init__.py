@@ -9,7 +9,7 @@ Refused: ids that are neither a class nor void. A graph cannot raise: there `Con
 in no score, and such predictions make the score NaN. `keras`, `keras.ops`, numpy and SciPy only.
 """
 
-from kseg.metrics.bootstrap import paired_difference
+from kseg.metrics.bootstrap import paired_difference, score_interval
 from kseg.metrics.boundary import boundary_counts, boundary_scores
 from kseg.metrics.calibration import calibration_counts, expected_calibration_error
 from kseg.metrics.confusion import SCORES, ConfusionMatrix, class_counts, confusion_matrix, scores, scores_of_counts
@@ -27,6 +27,7 @@ __all__ = [
     "paired_difference",
     "rand_counts",
     "rand_scores",
+    "score_interval",
     "scores",
     "scores_of_counts",
 ]

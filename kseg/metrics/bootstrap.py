@@ -1,10 +1,13 @@
-"""Confidence of a difference between two models: a paired bootstrap over images. numpy only."""
+"""Confidence of a score, and of a difference between two models: a bootstrap over images. numpy only."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import numpy as np
+
+DRAWS = 2**22
+"""Numbers of draws that are in memory at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,6 +17,39 @@ class Difference:
     value: float
     low: float
     high: float
+
+
+def score_interval(counts, score, *, level: float = 0.95, replicates: int = 2000, seed: int = 0) -> tuple:
+    """Percentile interval of one or several scores over images.
+
+    Images are resampled as in `paired_difference`. Replicates in which a score is undefined are left out for that score.
+
+    Args:
+        counts: (N, ...) integers per image that add up over images, such as `class_counts`.
+        score: function from counts (...) to a number, or to an array of S numbers.
+        level: of the interval, in (0, 1).
+        replicates: number of draws.
+        seed: of the draws.
+
+    Returns:
+        Low and high ends, two arrays () or (S,), float64; NaN where the score is never defined.
+
+    Raises:
+        ValueError: there is no image.
+
+    Example:
+        >>> low, high = score_interval(np.array([[9, 10], [5, 10]]), lambda pixels: pixels[0] / pixels[1])
+        >>> float(low), float(high)  # both draws of the same image
+        (0.5, 0.9)
+    """
+    counts = np.asarray(counts)
+    if not len(counts):
+        raise ValueError(f"`counts` must be of at least one image. Received: counts.shape={counts.shape}.")
+    scores = np.array([score(drawn) for drawn in _resampled(counts, replicates, seed)], np.float64)
+    defined = ~np.isnan(scores).all(axis=0)
+    ends = np.full((2, *scores.shape[1:]), np.nan)
+    ends[:, defined] = np.nanquantile(scores[:, defined], [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return ends[0], ends[1]
 
 
 def paired_difference(
@@ -54,15 +90,23 @@ def paired_difference(
             "`counts` and `other_counts` must be of the same images, at least one. "
             f"Received: counts.shape={counts.shape}, other_counts.shape={other_counts.shape}."
         )
-    images, generator = len(counts), np.random.default_rng(seed)
-    drawn = generator.multinomial(
-        images, np.full(images, 1 / images), size=replicates
-    )  # (R, N): how often each was drawn
-    sums, other_sums = np.tensordot(drawn, counts, 1), np.tensordot(drawn, other_counts, 1)
-    differences = [score(ours) - score(theirs) for ours, theirs in zip(sums, other_sums, strict=True)]
+    drawn = _resampled(np.stack([counts, other_counts], axis=1), replicates, seed)
+    differences = [score(ours) - score(theirs) for ours, theirs in drawn]
     value = score(counts.sum(axis=0)) - score(other_counts.sum(axis=0))
     defined = np.array([difference for difference in differences if not np.isnan(difference)])
     if not defined.size:
         return Difference(float(value), np.nan, np.nan)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Difference(float(value), float(low), float(high))
+
+
+def _resampled(counts: np.ndarray, replicates: int, seed: int):
+    """Yields the sum of counts (N, ...) over as many images, drawn with replacement, once for each replicate."""
+    images, generator = len(counts), np.random.default_rng(seed)
+    at_once = max(1, DRAWS // images)
+    for start in range(0, replicates, at_once):
+        size = min(at_once, replicates - start)
+        drawn = generator.multinomial(
+            images, np.full(images, 1 / images), size=size
+        )  # (R, N): how often each was drawn
+        yield from np.tensordot(drawn, counts, 1)

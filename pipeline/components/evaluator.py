@@ -32,6 +32,8 @@ from pipeline.settings import refinements as refinement_settings
 from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.prediction import PredictionOptions
 
+WITH_INTERVAL = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
+
 ORACLES = {"superpixels": False, "merged_by_colour": True}
 """Regions whose best labels are scored: whether neighbouring superpixels of similar colour are merged."""
 
@@ -49,9 +51,10 @@ def evaluator(
 ):
     """Writes `out/scores.json`: scores and matrices at both sizes, slices, the score of the most common class, the verdict.
 
-    "refinements" and "unlabelled", the scores of the oracles, are empty unless `config.refinements` requests them. A score is
-    null where it is undefined, such as the boundary F1 of images that show one class each. `images.npz` holds the table of
-    `ScoredImages` at original size, `ranked_images/` the worst, median and best images with their predictions.
+    "intervals" holds the 95 % intervals of scores at the original size. "refinements" and "unlabelled", the scores of the
+    oracles, are empty unless `config.refinements` requests them. A score is null where it is undefined, such as the boundary F1
+    of images that show one class each. `images.npz` holds the table of `ScoredImages` at original size, `ranked_images/` the
+    worst, median and best images with their predictions.
 
     Args:
         out: folder to write below.
@@ -115,9 +118,33 @@ def evaluator(
     result = {"split": split, "images": num_images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
     result |= {"refinements": refined, "unlabelled": unlabelled, "baseline": comparison}
     result |= {"gate": dataclasses.asdict(config), "thresholds": thresholds, **scores}
-    result |= {"commonest_class": constant, "slices": slices, "boundary_tolerance": config.boundary_tolerance}
+    result |= {
+        "intervals": score_intervals(original.images),
+        "commonest_class": constant,
+        "slices": slices,
+        "boundary_tolerance": config.boundary_tolerance,
+    }
     result |= {"ranked_images": [dataclasses.asdict(image) for image in ranked]}
     write_json(out / "scores.json", result, allow_nan=False)
+
+
+def score_intervals(images: ScoredImages) -> dict:
+    """The 95 % intervals of scores over images: {"low", "high"} by name, a list of them by class for "iou".
+
+    Args:
+        images: with the counts of each image. An end is None where the score is undefined.
+    """
+
+    def chosen(counts):
+        found = metrics.scores_of_counts(counts)
+        return [*(found[name] for name in WITH_INTERVAL), *(np.nan if iou is None else iou for iou in found["iou"])]
+
+    ends = zip(*metrics.score_interval(images.counts["classes"], chosen), strict=True)
+    intervals = [
+        {name: None if np.isnan(end) else float(end) for name, end in zip(("low", "high"), pair, strict=True)}
+        for pair in ends
+    ]
+    return dict(zip(WITH_INTERVAL, intervals, strict=False)) | {"iou": intervals[len(WITH_INTERVAL) :]}
 
 
 def _refinements(config: Evaluator, export: pathlib.Path, plan: dict) -> dict[str, PredictionOptions]:

@@ -1,6 +1,7 @@
 """exporter: writes the trained network as the SavedModel that is scored, checked and pushed.
 
-Reads the trainer's artifact, or that of fold_mean, and the plan by which it was trained. Leaves `saved_model/`. What concerns
+Reads the trainer's artifact, or that of fold_mean, and the plan by which it was trained. Leaves `saved_model/`, with warm-up
+requests for TensorFlow Serving. What concerns
 serving alone is set here, so that another view, refinement or limit trains nothing again. TensorFlow.
 """
 
@@ -15,6 +16,7 @@ from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
 from pipeline.engine import progress
 from pipeline.engine.files import read_json
+from pipeline.exporting import warm_up
 from pipeline.settings.exporter import Exporter
 
 
@@ -50,3 +52,4 @@ def exporter(out: pathlib.Path, config: Exporter, *, model: pathlib.Path, transf
         strict=config.strict,
         pretrained=read_json(model / "training.json", {}).get("pretrained"),
     )
+    warm_up.write_requests(out / "saved_model", transform)

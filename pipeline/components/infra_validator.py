@@ -29,7 +29,7 @@ from kseg.pairs.image_files import decode_image
 from kseg.serving import exporting as serving
 from kseg.serving.manifest import read_manifest, working_scale
 from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixels, takes_bytes
-from pipeline.engine import progress
+from pipeline.engine import hardware, progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
 from pipeline.publishing import fresh_process, server_process
@@ -52,7 +52,8 @@ def infra_validator(
     examples: pathlib.Path,
     transform: pathlib.Path,
 ):
-    """Writes `out/infra.json`: blessed, reasons, signatures, seconds_per_image, peak_bytes, agreement (share of pixels).
+    """Writes `out/infra.json`: blessed, reasons, signatures, seconds_per_image, peak_bytes, agreement (share of pixels),
+    and the "hardware" that was measured.
 
     `peak_bytes` is the peak memory of the process that answered stored images and one of `largest_pixels`: the largest allowed,
     or, where images keep their own sizes, at most `TILED_PIXELS`.
@@ -73,6 +74,7 @@ def infra_validator(
     kind = PixelKind.recorded(plan)
     largest = _largest_size(manifest, num_classes)
     result |= {"seconds_per_image": None, "peak_bytes": None, "largest_pixels": largest[0] * largest[1]}
+    result |= {"hardware": hardware.describe()}
     # Predict where kseg does not exist.
     try:
         served, label_maps = predict_in_fresh_process(export / "saved_model", images, largest, kind)

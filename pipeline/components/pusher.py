@@ -12,7 +12,8 @@ import pathlib
 from pipeline.engine import contents, progress
 from pipeline.engine.ancestry import RECIPE, collect_recipes, describe_data
 from pipeline.engine.files import read_json, write_json
-from pipeline.publishing import entries, server_process, versions
+from pipeline.publishing import entries, server_configs, server_process, versions
+from pipeline.report import model_card
 from pipeline.settings.pusher import Pusher
 
 
@@ -29,8 +30,9 @@ def pusher(
 ):
     """Copies `export/saved_model` to `target/<name>/<next version>` if both verdicts allow; writes `out/pushed.json`.
 
-    If the newest version is already this model, it is recorded and nothing is copied. Afterwards the oldest versions are removed,
-    and `config.keep` remain.
+    The model card is added. If the newest version is already this model, it is recorded and nothing is copied. Afterwards the
+    oldest versions are removed, and `config.keep` remain, and the files that TensorFlow Serving reads beside the models are
+    written.
 
     Args:
         out: folder to write below.
@@ -74,8 +76,11 @@ def pusher(
         lineage |= {"verdicts": [evaluation.name, validation.name]}
         baseline = _baseline(evaluation, scores)
         check = server_process.check_loads
-        version = versions.publish(export / "saved_model", folder, lineage, baseline=baseline, check=check)
+        card = model_card.model_card(name, export=export, evaluation=evaluation, validation=validation)
+        texts = {entries.CARD: card}
+        version = versions.publish(export / "saved_model", folder, lineage, texts, baseline=baseline, check=check)
         result |= {"version": version, "pushed": True}
+        server_configs.write_configs(folder.parent)
         versions.prune(folder, config.keep)
     write_json(out / "pushed.json", result)
 

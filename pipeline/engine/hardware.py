@@ -33,6 +33,11 @@ def accelerators() -> list[str]:
     return found
 
 
+def describe() -> dict:
+    """Processor, cores that this process may use, memory in bytes."""
+    return {"processor": processor(), "cores": cores(), "memory_bytes": memory()}
+
+
 def kind() -> str:
     """The machine in a line, the same for machines of one kind: processor, cores, memory, accelerators."""
     parts = [processor(), f"{cores()} cores", f"{round(memory() / 2**30)} GiB", *accelerators()]

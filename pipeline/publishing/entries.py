@@ -20,6 +20,9 @@ from pipeline.engine.fingerprints import Artifact, external
 LINEAGE = pathlib.PurePath("assets.extra", "lineage.json")
 """File in a pushed version that holds its lineage; TensorFlow Serving ignores `assets.extra/`."""
 
+CARD = "model_card.md"
+"""File in a pushed version that describes its model for people."""
+
 ROLLED_BACK = "rolled_back-"
 """Prefix of the number of a version that was rolled back."""
 
@@ -129,10 +132,10 @@ def identify(version: pathlib.Path) -> Artifact:
 def model_damage(version: pathlib.Path) -> list[str]:
     """Returns how the files of a version's model differ from those that were pushed, a phrase each.
 
-    Empty where nothing differs, and where no manifest tells, as in versions that others put there. The lineage is no part of the
-    model.
+    Empty where nothing differs, and where no manifest tells, as in versions that others put there. Lineage and card are no part
+    of the model.
     """
-    about_itself = (f"{MANIFEST}: ", f"{LINEAGE}: ")
+    about_itself = (f"{MANIFEST}: ", f"{LINEAGE}: ", f"{CARD}: ")
     return [phrase for phrase in contents.damage(version) if not phrase.startswith(about_itself)]
 
 

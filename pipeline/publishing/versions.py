@@ -15,9 +15,11 @@ import os
 import pathlib
 import re
 import shutil
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from pipeline.engine import contents, progress
-from pipeline.engine.files import write_json
+from pipeline.engine.files import write_json, write_text
 from pipeline.publishing.entries import (
     HIGHEST,
     LINEAGE,
@@ -45,7 +47,13 @@ class BaselineChanged(ValueError):
 
 
 def publish(
-    saved_model: pathlib.Path, folder: pathlib.Path, lineage: dict, *, baseline: str | None = ANY_BASELINE, check=None
+    saved_model: pathlib.Path,
+    folder: pathlib.Path,
+    lineage: dict,
+    texts: Mapping[str, str] = MappingProxyType({}),
+    *,
+    baseline: str | None = ANY_BASELINE,
+    check=None,
 ) -> int:
     """Publishes a copy of `saved_model` in `folder`, which may lie on another file system; returns its version.
 
@@ -56,6 +64,7 @@ def publish(
         saved_model: folder to copy.
         folder: of the model, made when missing.
         lineage: content of `LINEAGE`; its "fingerprint" is that of the model.
+        texts: further files about the model, by name.
         baseline: fingerprint by `identify` of the version that the model was compared with; None: there was none.
         check: called with the folder of the version, which already has its number; the version is removed if it raises.
 
@@ -68,7 +77,7 @@ def publish(
         newest = folder / str(max(list_versions(folder), default=0))
         if is_model(newest, lineage["fingerprint"], saved_model):
             if not differences(saved_model, newest):
-                _repair_lineage(newest, lineage)
+                _repair_description(newest, lineage, texts)
                 _check(check, newest)
                 return int(newest.name)
             damage = model_damage(newest)
@@ -79,7 +88,7 @@ def publish(
         incoming = folder / ".incoming"  # no integer, so servers ignore it; a killed pusher leaves it
         _remove(incoming)
         try:
-            _copy(saved_model, incoming, lineage)
+            _copy(saved_model, incoming, lineage, texts)
             place = _give_number(incoming, version, last_version)
         finally:
             _remove(incoming)  # on a full disk above all
@@ -109,10 +118,10 @@ def _refuse_other_baseline(folder: pathlib.Path, candidate: str, saved_model: pa
         )
 
 
-def _copy(saved_model: pathlib.Path, incoming: pathlib.Path, lineage: dict):
-    """Copies the model, adds lineage and manifest, and refuses a copy that differs."""
+def _copy(saved_model: pathlib.Path, incoming: pathlib.Path, lineage: dict, texts: Mapping[str, str]):
+    """Copies the model, adds lineage, texts and manifest, and refuses a copy that differs."""
     shutil.copytree(saved_model, incoming)
-    _describe(incoming, lineage)
+    _describe(incoming, lineage, texts)
     _make_readable(incoming)
     _write_through(incoming)
     if faults := differences(saved_model, incoming):
@@ -122,16 +131,18 @@ def _copy(saved_model: pathlib.Path, incoming: pathlib.Path, lineage: dict):
         )
 
 
-def _repair_lineage(version: pathlib.Path, lineage: dict):
-    """Writes lineage and manifest again where they are damaged, or older than manifests; the model itself is intact."""
+def _repair_description(version: pathlib.Path, lineage: dict, texts: Mapping[str, str]):
+    """Writes lineage, texts and manifest again where they are damaged, or older than manifests; the model itself is intact."""
     if contents.damage(version):
-        _describe(version, lineage)
+        _describe(version, lineage, texts)
         _make_readable(version)
 
 
-def _describe(version: pathlib.Path, lineage: dict):
+def _describe(version: pathlib.Path, lineage: dict, texts: Mapping[str, str]):
     (version / LINEAGE).parent.mkdir(exist_ok=True)
     write_json(version / LINEAGE, lineage)
+    for name, text in texts.items():
+        write_text(version / name, text)
     contents.write_manifest(version)
 
 

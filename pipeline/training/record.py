@@ -109,9 +109,4 @@ def hardware() -> dict:
         tf.config.experimental.get_device_details(device).get("device_name", device.name)
         for device in tf.config.list_physical_devices("GPU")
     ]
-    return {
-        "processor": machine.processor(),
-        "cores": machine.cores(),
-        "memory_bytes": machine.memory(),
-        "accelerators": accelerators,
-    }
+    return machine.describe() | {"accelerators": accelerators}

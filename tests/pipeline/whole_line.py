@@ -45,7 +45,7 @@ SMALL = {
 
 
 MEASURED = {  # keys that say when, where or how fast
-    "infra.json": ("seconds_per_image", "peak_bytes"),
+    "infra.json": ("seconds_per_image", "peak_bytes", "hardware"),
     "training.json": ("started", "finished", "seconds", "hardware", "logs"),
 }
 

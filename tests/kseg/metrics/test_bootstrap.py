@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from kseg.metrics import class_counts, paired_difference, scores, scores_of_counts
+from kseg.metrics import bootstrap, class_counts, paired_difference, score_interval, scores, scores_of_counts
 
 
 def accuracy(pixels):
@@ -67,3 +67,30 @@ def test_replicates_without_meaning_are_left_out():
 def test_other_images_or_none_are_refused(shapes):
     with pytest.raises(ValueError, match=r"same images, at least one\. Received: counts.shape="):
         paired_difference(*map(np.ones, shapes), accuracy)
+
+
+def test_the_interval_of_a_score_is_that_of_a_mean_over_images():
+    shares = np.random.default_rng(4).normal(600, 90, 400).round().astype(int)
+    counts = np.stack([shares, np.full(400, 1000)], axis=1)
+    low, high = score_interval(counts, accuracy, replicates=4000)
+    half = 1.96 * shares.std() / math.sqrt(400) / 1000
+    assert (float(low), float(high)) == (
+        pytest.approx(shares.mean() / 1000 - half, rel=0.003),
+        pytest.approx(shares.mean() / 1000 + half, rel=0.003),
+    )
+
+
+def test_several_scores_have_an_interval_each_and_one_without_meaning_has_none():
+    counts = np.array([[9, 10], [5, 10]])
+    low, high = score_interval(counts, lambda pixels: [pixels[0] / pixels[1], 2 * pixels[0], np.nan])
+    np.testing.assert_array_equal(low, [0.5, 20, np.nan])
+    np.testing.assert_array_equal(high, [0.9, 36, np.nan])
+    with pytest.raises(ValueError, match="of at least one image"):
+        score_interval(np.zeros((0, 2)), accuracy)
+
+
+def test_draws_in_parts_are_the_same_draws(monkeypatch):
+    counts = np.random.default_rng(5).integers(1, 99, (2, 30, 2))
+    whole = paired_difference(*counts, accuracy), [float(end) for end in score_interval(counts[0], accuracy)]
+    monkeypatch.setattr(bootstrap, "DRAWS", 7 * 30)
+    assert (paired_difference(*counts, accuracy), [float(end) for end in score_interval(counts[0], accuracy)]) == whole

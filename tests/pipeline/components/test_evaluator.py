@@ -40,6 +40,9 @@ def test_every_labelled_pixel_is_counted_once_at_its_original_size_and_at_the_tr
     assert scores["original_size"]["mean_iou"] > 0.9  # colours identify the classes; only borders are lost in resizing
     assert all(scores["training_size"][name] for name in ("mean_iou", "mean_accuracy", "frequency_weighted_iou", "iou"))
     assert (scores["blessed"], scores["reasons"]) == (True, [])
+    interval = scores["intervals"]["mean_iou"]
+    assert interval["low"] <= scores["original_size"]["mean_iou"] <= interval["high"] <= 1
+    assert [set(ends) for ends in scores["intervals"]["iou"]] == [{"low", "high"}] * 3
 
 
 def test_the_matrix_is_that_of_the_keras_models_label_maps(evaluate, finished):

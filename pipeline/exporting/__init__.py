@@ -1,0 +1,1 @@
+"""What the exporter adds to the SavedModel."""

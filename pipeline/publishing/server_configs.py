@@ -1,0 +1,61 @@
+"""What TensorFlow Serving reads beside the models: which there are, monitoring, batching, and how it is started.
+
+`models.config` names every model of the folder, at its place in the server's image, and is written anew at each push; the files
+of `server_files/` are copied where there are none. What somebody edited stays. Standard library only.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from pipeline.engine import progress
+from pipeline.engine.files import write_text
+from pipeline.publishing.entries import list_versions
+
+MODELS = "models.config"
+MOUNTED = "/models"
+"""Where the official image looks for models."""
+
+FIRST_LINE = "# Written at each push; without this line it is left as it is."
+FILES = pathlib.Path(__file__).parent / "server_files"
+
+
+def write_configs(target: pathlib.Path):
+    """Writes the files of TensorFlow Serving.
+
+    Args:
+        target: folder of pushed models: `NAME/VERSION`.
+    """
+    for file in sorted(FILES.iterdir()):
+        if not (target / file.name).exists():
+            write_text(target / file.name, file.read_text(encoding="utf-8"))
+    names = None
+    while names != (found := list_models(target)):  # another run may have pushed a new model meanwhile
+        names = found
+        _write_models(target / MODELS, names)
+
+
+def list_models(target: pathlib.Path) -> list[str]:
+    """Names of the folders that hold a version, in order."""
+    return sorted(folder.name for folder in target.iterdir() if folder.is_dir() and list_versions(folder))
+
+
+def _write_models(file: pathlib.Path, names: list[str]):
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else FIRST_LINE
+    if text.startswith(FIRST_LINE):
+        write_text(file, models_config(names))
+    elif missing := [name for name in names if f'"{name}"' not in text]:
+        progress.print_message(f"{file} was edited and is left as it is; it does not name {', '.join(missing)}")
+
+
+def models_config(names: list[str]) -> str:
+    """`models.config` of TensorFlow Serving, a `ModelServerConfig` in the text format of protocol buffers.
+
+    Args:
+        names: of the models.
+    """
+    models = "".join(
+        f'  config {{\n    name: "{name}"\n    base_path: "{MOUNTED}/{name}"\n    model_platform: "tensorflow"\n  }}\n'
+        for name in names
+    )
+    return f"{FIRST_LINE}\nmodel_config_list {{\n{models}}}\n"
