@@ -21,6 +21,7 @@ from keras import ops  # noqa: E402
 
 from kseg.games import replicas  # noqa: E402
 from kseg.games import step as game_step  # noqa: E402
+from kseg.games.formulations import FORMULATIONS  # noqa: E402
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
 from kseg.games.schedules import BOTH, Phase, Schedule  # noqa: E402
 from kseg.training.distribution import add_axis, is_replicated  # noqa: E402
@@ -28,8 +29,12 @@ from kseg.training.distribution import add_axis, is_replicated  # noqa: E402
 
 @dataclasses.dataclass
 class _StepState:
-    """State of the current step, outside Keras's attribute tracking, which inspects every assignment to a model."""
+    """State of the current step, outside Keras's attribute tracking, which inspects every assignment to a model.
 
+    `features` is the discriminator with the features that the formulation compares as further outputs.
+    """
+
+    features: keras.Model | None = None
     phase: Phase = BOTH
     evaluating: bool = False
     batch: object = None
@@ -45,21 +50,24 @@ class AdversarialGame(keras.Model):
 
     Where D gives one logit per image and has no state, one backward pass through it serves both halves too: the gradients of
     both losses at an image's fake differ by one factor, because only the image's own logit depends on it. Such a D must judge
-    each image independently. Otherwise two passes are taken.
+    each image independently. In the formulations "segan" and "gambler" the losses of both differ by their sign, so one pass
+    serves both with any D. Otherwise two passes are taken.
 
     With weight 0 the player trains bit for bit as it would alone, while D keeps learning.
 
     Logs of training: `loss`, of the task, comparable with `val_loss`; `discriminator_loss`; `adversarial_loss`, a before
-    weighting; `discriminator_accuracy`, 0.5 by chance; `gradient_norm` of the player and `discriminator_gradient_norm`;
-    `adversarial_share`, the norm of the adversarial gradient at the player's output, divided by this norm plus that of the
-    task; and the compiled metrics. Several replicas log means of their norms and shares. While the player learns alone, and
-    in `evaluate`, there are only the task's loss and the compiled metrics.
+    weighting; `discriminator_accuracy`, 0.5 by chance, where D classifies; `gradient_norm` of the player and
+    `discriminator_gradient_norm`; `adversarial_share`, the norm of the adversarial gradient at the player's output, divided by
+    this norm plus that of the task; and the compiled metrics. Several replicas log means of their norms and shares. While the
+    player learns alone, and in `evaluate`, there are only the task's loss and the compiled metrics.
 
     Args:
         player: built model that makes the fake.
         discriminator: built model with one logit per judgement, (B, ..., 1).
         weight: factor of the adversarial loss, at least 0.
         objective: one of "non_saturating", "minimax", "least_squares", "hinge": see `kseg.games.objectives`.
+        formulation: what the two learn from each other, one of "adversarial", "embedding", "segan", "gambler": see
+            `kseg.games.formulations`.
         label_smoothing: subtracted from the label of the real, in [0, 1); that of the fake stays 0 (Salimans et al. 2016).
         schedule: a `kseg.Schedule`; None: both learn at every step.
 
@@ -76,6 +84,7 @@ class AdversarialGame(keras.Model):
         *,
         weight,
         objective="non_saturating",
+        formulation="adversarial",
         label_smoothing=0.0,
         schedule=None,
         **kwargs,
@@ -83,6 +92,16 @@ class AdversarialGame(keras.Model):
         super().__init__(**kwargs)
         if objective not in OBJECTIVES:
             raise ValueError(f"`objective` must be one of {', '.join(OBJECTIVES)}. Received: objective={objective!r}.")
+        if formulation not in FORMULATIONS:
+            raise ValueError(
+                f"`formulation` must be one of {', '.join(FORMULATIONS)}. Received: formulation={formulation!r}."
+            )
+        classifies = FORMULATIONS[formulation].classifies
+        if not classifies and (objective != "non_saturating" or label_smoothing):
+            raise ValueError(
+                "`objective` and `label_smoothing` must be left out where the discriminator does not tell real from fake. "
+                f"Received: objective={objective!r}, label_smoothing={label_smoothing} with formulation={formulation!r}."
+            )
         if not weight >= 0:
             raise ValueError(f"`weight` must be at least 0. Received: weight={weight}.")
         if not 0 <= label_smoothing < 1 or (label_smoothing and objective == "hinge"):
@@ -97,6 +116,7 @@ class AdversarialGame(keras.Model):
             )
         self.player, self.discriminator = player, discriminator
         self.weight, self.objective, self.label_smoothing = weight, objective, label_smoothing
+        self.formulation = formulation
         self.schedule = Schedule() if schedule is None else schedule
         self.step = self.add_weight(
             name="step", shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation="only_first_replica"
@@ -104,12 +124,19 @@ class AdversarialGame(keras.Model):
         self.game_metrics = {
             name: keras.metrics.Mean(name)
             for name in (
-                "discriminator_loss", "adversarial_loss", "discriminator_accuracy", "gradient_norm",
+                "discriminator_loss", "adversarial_loss", *["discriminator_accuracy"] * classifies, "gradient_norm",
                 "discriminator_gradient_norm", "adversarial_share",
             )
         }  # fmt: skip
-        self._step_state = _StepState()
+        compared = FORMULATIONS[formulation].features
+        features = compared and keras.Model(discriminator.input, [*compared(discriminator), discriminator.output])
+        self._step_state = _StepState(features)
         self.built = True  # both networks are; Keras loads no weights into a model that is not marked as built
+
+    @property
+    def features(self):
+        """The discriminator as a model to the features that the formulation compares, and its output; None without any."""
+        return self._step_state.features
 
     def play(self, x, y):
         """Runs the player on a batch.

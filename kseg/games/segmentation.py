@@ -6,11 +6,11 @@ Refused: networks whose inputs and outputs do not match. TensorFlow, because the
 from __future__ import annotations
 
 import keras
-import numpy as np
 from keras import ops
 
 from kseg.games.adversarial import AdversarialGame
 from kseg.games.label_encodings import ENCODINGS
+from kseg.games.squares import average_squares, find_factor, match_output
 from kseg.labels import VOID
 from kseg.losses.segmentation_loss import find_valid
 
@@ -31,6 +31,10 @@ class SegmentationGame(AdversarialGame):
         discriminator: model from [image, label map], or from the label map, to logits (B, ..., 1).
         weight: factor of the adversarial loss; lambda in the paper.
         objective: one of "non_saturating", "minimax", "least_squares", "hinge"; the paper has the first two.
+        formulation: "adversarial", the paper's; "embedding": the segmentor wants its map to have the features of the true map;
+            "segan": so, with a critic that looks for the features in which both differ, and needs spectral normalisation;
+            "gambler": the opponent sees image and prediction and bets on pixels that are wrong, so it gives a bet for each
+            pixel that it sees, such as `kseg.discriminators.UNet`. See `kseg.games.formulations` for formulas and papers.
         encoding: of the label maps: "basic" or "scaling", with K channels, or "product", with C K.
         ignore_class: id of void pixels, or None where every pixel has a class.
         label_stride: side in pixels of the squares over which the discriminator's image and label maps are averaged. At full
@@ -59,12 +63,15 @@ class SegmentationGame(AdversarialGame):
         discriminator,
         weight=0.1,
         objective="non_saturating",
+        formulation="adversarial",
         encoding="basic",
         ignore_class=VOID,
         label_stride=1,
         **kwargs,
     ):
-        super().__init__(segmentor, discriminator, weight=weight, objective=objective, **kwargs)
+        super().__init__(
+            segmentor, discriminator, weight=weight, objective=objective, formulation=formulation, **kwargs
+        )
         if encoding not in ENCODINGS:
             raise ValueError(f"`encoding` must be one of {', '.join(ENCODINGS)}. Received: encoding={encoding!r}.")
         shapes = [tuple(tensor.shape) for tensor in discriminator.inputs]
@@ -73,6 +80,11 @@ class SegmentationGame(AdversarialGame):
             raise ValueError(
                 f"`discriminator` must take [image (B, H, W, C), label map (B, H, W, {channels})], or the label map alone, with "
                 f"as many channels as encoding={encoding!r} gives. Received: inputs of shape {shapes}."
+            )
+        if formulation == "gambler" and not _keeps_size(discriminator):
+            raise ValueError(
+                "`discriminator` must give a bet for each pixel that it sees, (B, H, W, 1), as a gambler. "
+                f"Received: {discriminator.name}, whose output is coarser. Use kseg.discriminators.UNet."
             )
         if not (isinstance(label_stride, int) and label_stride >= 1):
             raise ValueError(f"`label_stride` must be an integer of at least 1. Received: label_stride={label_stride}.")
@@ -102,7 +114,7 @@ class SegmentationGame(AdversarialGame):
 
     def discriminator_inputs(self, x, y, logits):
         """The discriminator's real and fake inputs, as `play` returns them."""
-        y = _match_output(y, logits)
+        y = match_output(y, logits)
         ids = ops.cast(ops.squeeze(y, axis=-1) if len(y.shape) == 4 else y, "int32")
         truth = ops.one_hot(ids, logits.shape[-1], dtype="float32")
         prediction = ops.softmax(ops.cast(logits, "float32"))
@@ -111,12 +123,12 @@ class SegmentationGame(AdversarialGame):
         prediction = prediction * ops.cast(self.visible_pixels(valid), "float32")[..., None]
         takes_image, image = len(self.discriminator.inputs) == 2, ops.cast(x, "float32")
         if takes_image or self.encoding == "product":
-            image = _average_squares(image, _find_factor(image, logits))
+            image = average_squares(image, find_factor(image, logits))
         encoded = ENCODINGS[self.encoding](truth, prediction, image)
-        truth, prediction = (_average_squares(maps, self.label_stride) for maps in encoded)
+        truth, prediction = (average_squares(maps, self.label_stride) for maps in encoded)
         if not takes_image:
             return truth, prediction
-        image = _average_squares(image, self.label_stride)
+        image = average_squares(image, self.label_stride)
         return [image, truth], [image, prediction]
 
     def visible_pixels(self, valid):
@@ -125,11 +137,11 @@ class SegmentationGame(AdversarialGame):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The task's loss, at the output's resolution."""
-        return super().compute_loss(x, _match_output(y, y_pred), y_pred, sample_weight, training=training)
+        return super().compute_loss(x, match_output(y, y_pred), y_pred, sample_weight, training=training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The logs, with scores at the output's resolution."""
-        return super().compute_metrics(x, _match_output(y, y_pred), y_pred, sample_weight)
+        return super().compute_metrics(x, match_output(y, y_pred), y_pred, sample_weight)
 
     def get_config(self):
         """Arguments of the constructor."""
@@ -138,6 +150,7 @@ class SegmentationGame(AdversarialGame):
             "discriminator": keras.saving.serialize_keras_object(self.discriminator),
             "weight": self.weight,
             "objective": self.objective,
+            "formulation": self.formulation,
             "label_smoothing": self.label_smoothing,
             "schedule": keras.saving.serialize_keras_object(self.schedule),
             "encoding": self.encoding,
@@ -154,39 +167,8 @@ class SegmentationGame(AdversarialGame):
         return cls(**config | {key: keras.saving.deserialize_keras_object(config[key]) for key in keys})
 
 
-def _find_factor(maps, logits) -> int:
-    """The factor by which the logits are coarser than maps (B, H, W, ...); 1 if sizes are unknown."""
-    sides = list(zip(maps.shape[1:3], logits.shape[1:3], strict=True))
-    if any(None in pair for pair in sides):
-        return 1
-    for factor in range(1, max(fine for fine, _ in sides) + 1):
-        if all(-(-fine // factor) == coarse for fine, coarse in sides):
-            return factor
-    raise ValueError(
-        "The segmentor's logits must have the label maps' height and width, or be coarser by an integer factor. "
-        f"Received: logits of shape {tuple(logits.shape)}, maps of shape {tuple(maps.shape)}."
-    )
-
-
-def _match_output(y, logits):
-    """Ids (B, H, W) or (B, H, W, 1) at the logits' resolution: the id nearest to the centre of each square."""
-    factor = _find_factor(y, logits)
-    if factor == 1:
-        return y
-    rows, columns = (
-        np.clip(np.arange(coarse) * factor + (factor - 1) // 2 - padding_before(fine, factor), 0, fine - 1)
-        for fine, coarse in zip(y.shape[1:3], logits.shape[1:3], strict=True)
-    )
-    return ops.take(ops.take(y, rows, axis=1), columns, axis=2)
-
-
-def padding_before(size, stride: int):
-    """Pixels by which the first square of `stride` extends beyond the edge: "same" padding is split over both sides."""
-    return -size % stride // 2
-
-
-def _average_squares(maps, stride: int):
-    """Means over squares of `stride` pixels; the outer ones are smaller where H or W is not a multiple."""
-    if stride == 1:
-        return maps
-    return ops.average_pool(maps, stride, strides=stride, padding="same")
+def _keeps_size(network) -> bool:
+    """Whether its output has the height and width of its inputs."""
+    inputs = [keras.KerasTensor((1, *(side or 64 for side in one.shape[1:3]), one.shape[-1])) for one in network.inputs]
+    output = network.compute_output_spec(inputs if len(inputs) > 1 else inputs[0])
+    return len(output.shape) == 4 and output.shape[1:3] == inputs[-1].shape[1:3]

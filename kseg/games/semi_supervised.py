@@ -11,7 +11,8 @@ from keras import ops
 from kseg import losses
 from kseg.games import replicas
 from kseg.games.schedules import frozen
-from kseg.games.segmentation import SegmentationGame, padding_before
+from kseg.games.segmentation import SegmentationGame
+from kseg.games.squares import spread_squares
 from kseg.labels import VOID
 from kseg.losses.segmentation_loss import find_valid
 
@@ -85,6 +86,11 @@ class SemiSupervisedGame(SegmentationGame):
                 '`objective` must be "non_saturating" or "minimax", whose logits are log-odds of being real. '
                 f"Received: objective={self.objective!r}."
             )
+        if self.formulation != "adversarial":
+            raise ValueError(
+                '`formulation` must be "adversarial", whose discriminator says where predictions are confident. '
+                f"Received: formulation={self.formulation!r}."
+            )
         if len(discriminator.output_shape) != 4:
             raise ValueError(
                 "`discriminator` must give a map of logits (B, h, w, 1). "
@@ -112,10 +118,7 @@ class SemiSupervisedGame(SegmentationGame):
             _, fake = self.discriminator_inputs(x, y, y_pred)
             probability = ops.sigmoid(self.discriminator(fake, training=True))[..., 0]
         height, width = ops.shape(y_pred)[1:3]
-        top, left = (padding_before(size, self.label_stride) for size in (height, width))
-        for axis in (1, 2):
-            probability = ops.repeat(probability, self.label_stride, axis=axis)
-        probability = probability[:, top : top + height, left : left + width]
+        probability = spread_squares(probability, self.label_stride, height, width)
         unlabelled = ops.logical_not(self._is_labelled(y))
         confident = ops.cast(probability > self.threshold, "float32")
         self.game_metrics["confident_share"].update_state(ops.mean(confident, axis=(1, 2)), sample_weight=unlabelled)

@@ -18,6 +18,7 @@ import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
 from kseg.games import replicas  # noqa: E402
+from kseg.games.formulations import FORMULATIONS, Shown  # noqa: E402
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
 from kseg.games.schedules import Phase, frozen  # noqa: E402
 
@@ -30,22 +31,22 @@ class Judgement(typing.NamedTuple):
 
     Attributes:
         tape: from what the player generated to all that follows.
-        generated: what the player made: those inputs of the discriminator that differ between fake and real.
-        on_real: logits of the real.
-        on_fake: logits of the fake.
+        generated: what the player made: those inputs of the discriminator that differ between fake and real, and its output.
+        logits: of the real and of the fake; None where the discriminator does not classify.
         loss: the discriminator's, without penalties.
         penalties: regularisation of the discriminator.
         adversarial_loss: the player's, before weighting.
+        zero_sum: whether `loss` is minus `adversarial_loss`.
         image_weights: of each image in `loss`: 1.0 or (B,).
     """
 
     tape: tf.GradientTape
     generated: list
-    on_real: tf.Tensor
-    on_fake: tf.Tensor
+    logits: tuple | None
     loss: tf.Tensor
     penalties: tf.Tensor
     adversarial_loss: tf.Tensor
+    zero_sum: bool
     image_weights: float | tf.Tensor
 
 
@@ -91,25 +92,26 @@ def forward(game, phase: Phase, x, y, sample_weight) -> Forward:
         task_loss = game.compute_loss(x, y, y_pred, sample_weight, training=True)
         penalties = replicas.regularization(game.player)
         output_loss = task_loss - penalties if game.player.losses else task_loss
-    judgement = judge(game, phase, real, fake, game.image_weights(x, y)) if phase.game else None
+    shown = Shown(real, fake, y, y_pred, game.image_weights(x, y))
+    judgement = judge(game, phase, shown) if phase.game else None
     return Forward(tape, y_pred, task_loss, output_loss, penalties, judgement)
 
 
-def judge(game, phase: Phase, real, fake, image_weights) -> Judgement:
-    """Runs the discriminator on what is real and what is fake."""
-    pairs = zip(*map(keras.tree.flatten, (fake, real)), strict=True)
+def judge(game, phase: Phase, shown: Shown) -> Judgement:
+    """Runs the discriminator on what is real and what is fake, in the game's formulation."""
+    pairs = zip(*map(keras.tree.flatten, (shown.fake, shown.real)), strict=True)
     generated = [fake_input for fake_input, real_input in pairs if fake_input is not real_input]
-    objective = OBJECTIVES[game.objective]
-    discriminator_weights, player_weights = image_weights
+    if all(one is not shown.y_pred for one in generated):
+        generated.append(shown.y_pred)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(generated)
         with contextlib.nullcontext() if phase.discriminator else frozen(game.discriminator):
-            on_real, on_fake = (game.discriminator(inputs, training=True) for inputs in (real, fake))
-        loss = replicas.weighted_mean(objective.real(on_real, game.label_smoothing), discriminator_weights)
-        loss = loss + replicas.weighted_mean(objective.fake(on_fake), discriminator_weights)
+            verdict = FORMULATIONS[game.formulation].judge(game, shown)
+        zero_sum = verdict.loss is None
+        loss = -verdict.adversarial_loss if zero_sum else verdict.loss
         penalties = sum(game.discriminator.losses, ops.zeros(()))
-        adversarial_loss = replicas.weighted_mean(objective.player(on_fake), player_weights)
-    return Judgement(tape, generated, on_real, on_fake, loss, penalties, adversarial_loss, discriminator_weights)
+    weights, _ = shown.image_weights
+    return Judgement(tape, generated, verdict.logits, loss, penalties, verdict.adversarial_loss, zero_sum, weights)
 
 
 def gradients(game, phase: Phase, passed: Forward, batch_share) -> Gradients:
@@ -135,8 +137,9 @@ def gradients(game, phase: Phase, passed: Forward, batch_share) -> Gradients:
     output_grad = tape.gradient(passed.output_loss, y_pred, seed, unconnected_gradients="zero")
     adversarial_share = None
     if at_generated is not None:
-        generated = passed.judgement.generated
-        adversarial_grad = tape.gradient(generated, y_pred, at_generated, unconnected_gradients="zero")
+        reached = [pair for pair in zip(passed.judgement.generated, at_generated, strict=True) if pair[1] is not None]
+        generated, seeds = map(list, zip(*reached, strict=True))
+        adversarial_grad = tape.gradient(generated, y_pred, seeds, unconnected_gradients="zero")
         # Exactly 0 while the weight is 0: 0 * infinity would be NaN.
         adversarial_grad = tf.math.multiply_no_nan(adversarial_grad, game.weight * game.schedule.ramp_factor(game.step))
         task_norm, adversarial_norm = tf.norm(output_grad), tf.norm(adversarial_grad)
@@ -153,25 +156,34 @@ def _judgement_gradients(game, phase: Phase, judgement: Judgement, batch_share):
     """Gradients of the discriminator's weights, and of the adversarial loss at what was generated; None if not needed."""
     tape, variables = judgement.tape, game.discriminator.trainable_variables
     reaches_player = phase.player and game.weight
-    seed = game.discriminator_optimizer.scale_loss(batch_share)
-    at_real = tape.gradient(judgement.loss, judgement.on_real, seed)
-    at_fake = tape.gradient(judgement.loss, judgement.on_fake, seed)
-    for_player = tape.gradient(judgement.adversarial_loss, judgement.on_fake, game.optimizer.scale_loss(batch_share))
+    seed, player_seed = (one.scale_loss(batch_share) for one in (game.discriminator_optimizer, game.optimizer))
     of_weights, at_generated = None, None
     if reaches_player and phase.discriminator and can_share_backward_pass(game):
-        of_weights, at_generated = _shared_backward_pass(judgement, variables, at_real, at_fake, for_player)
+        share = _zero_sum_pass if judgement.zero_sum else _shared_backward_pass
+        of_weights, at_generated = share(judgement, variables, seed, player_seed)
     else:
         if reaches_player:
-            at_generated = tape.gradient(judgement.on_fake, judgement.generated, for_player)
+            at_generated = tape.gradient(judgement.adversarial_loss, judgement.generated, player_seed)
         if phase.discriminator:
-            of_weights = tape.gradient([judgement.on_real, judgement.on_fake], variables, [at_real, at_fake])
+            of_weights = tape.gradient(judgement.loss, variables, seed)
+    if phase.discriminator and judgement.zero_sum:  # no loss reaches a critic's logits
+        of_weights = [
+            ops.zeros_like(v) if grad is None else grad for v, grad in zip(variables, of_weights, strict=True)
+        ]
     if phase.discriminator and game.discriminator.losses:  # apart: activity penalties must not reach the player
         of_penalties = tape.gradient(judgement.penalties, variables, seed)
         of_weights = [a if b is None else a + b for a, b in zip(of_weights, of_penalties, strict=True)]
     return of_weights, at_generated
 
 
-def _shared_backward_pass(judgement: Judgement, variables, at_real, at_fake, for_player):
+def _zero_sum_pass(judgement: Judgement, variables, seed, player_seed):
+    """Both halves from one backward pass where one side's loss is minus the other's."""
+    sources = variables, judgement.generated
+    of_weights, at_generated = judgement.tape.gradient(judgement.adversarial_loss, sources, seed)
+    return [grad if grad is None else -grad for grad in of_weights], at_generated
+
+
+def _shared_backward_pass(judgement: Judgement, variables, seed, player_seed):
     """Both halves from one backward pass through the discriminator.
 
     With L the discriminator's loss, A the adversarial loss, f_i the logit of fake image i and x_i what the player generated
@@ -181,25 +193,33 @@ def _shared_backward_pass(judgement: Judgement, variables, at_real, at_fake, for
 
     the pass that gives the gradient of the weights also gives dL/dx_i, and one factor per image turns it into dA/dx_i.
     """
+    tape, (on_real, on_fake) = judgement.tape, judgement.logits
+    at_real, at_fake = tape.gradient(judgement.loss, [on_real, on_fake], seed)
+    for_player = tape.gradient(judgement.adversarial_loss, on_fake, player_seed)
     # An image of weight 0 has dL/df_i = 0, which would leave nothing to scale.
     at_fake = ops.where(ops.abs(at_fake) < MIN_GRADIENT_NORM, MIN_GRADIENT_NORM, at_fake)
-    logits, seeds = [judgement.on_real, judgement.on_fake], [at_real, at_fake]
-    of_weights, at_generated = judgement.tape.gradient(logits, (variables, judgement.generated), seeds)
+    of_weights, at_generated = tape.gradient([on_real, on_fake], (variables, judgement.generated), [at_real, at_fake])
     factor = for_player / at_fake
-    return of_weights, [ops.reshape(factor, [-1] + [1] * (len(grad.shape) - 1)) * grad for grad in at_generated]
+    scaled = [
+        None if grad is None else ops.reshape(factor, [-1] + [1] * (len(grad.shape) - 1)) * grad
+        for grad in at_generated
+    ]
+    return of_weights, scaled
 
 
 def can_share_backward_pass(game) -> bool:
-    """Whether one backward pass serves both halves: one logit per image, no state, and no loss scaling.
+    """Whether one backward pass through the discriminator serves both halves; never where losses are scaled.
 
-    A discriminator with state may mix images, and in float16 the gradients of both halves need scales of their own.
+    In a zero-sum game it does, with any network. A discriminator that classifies must give one logit per image and have no state,
+    as one with state may mix images, and the player must learn from the logits. In float16 each half needs a scale of its own.
     """
     optimizers = game.optimizer, game.discriminator_optimizer
-    return (
-        len(game.discriminator.output_shape) == 2
-        and not game.discriminator.non_trainable_variables
-        and not any(isinstance(optimizer, keras.optimizers.LossScaleOptimizer) for optimizer in optimizers)
-    )
+    if any(isinstance(optimizer, keras.optimizers.LossScaleOptimizer) for optimizer in optimizers):
+        return False
+    if not FORMULATIONS[game.formulation].classifies:
+        return True
+    alone = len(game.discriminator.output_shape) == 2 and not game.discriminator.non_trainable_variables
+    return alone and FORMULATIONS[game.formulation].features is None
 
 
 def record(game, passed: Forward, found: Gradients, images) -> None:
@@ -215,9 +235,10 @@ def record(game, passed: Forward, found: Gradients, images) -> None:
     if judgement is not None:
         metrics["discriminator_loss"].update_state(judgement.loss + judgement.penalties, sample_weight=images)
         metrics["adversarial_loss"].update_state(judgement.adversarial_loss, sample_weight=images)
-        boundary = OBJECTIVES[game.objective].boundary
+    if judgement is not None and judgement.logits is not None:
+        boundary, (on_real, on_fake) = OBJECTIVES[game.objective].boundary, judgement.logits
         weights = None if isinstance(judgement.image_weights, float) else judgement.image_weights
-        for correct in (judgement.on_real > boundary, judgement.on_fake <= boundary):
+        for correct in (on_real > boundary, on_fake <= boundary):
             metrics["discriminator_accuracy"].update_state(ops.cast(correct, "float32"), sample_weight=weights)
     if found.adversarial_share is not None:
         metrics["adversarial_share"].update_state(found.adversarial_share)

@@ -12,7 +12,7 @@ import importlib
 import keras
 
 from pipeline.settings.encoders import named_encoder
-from pipeline.settings.trainer import Trainer
+from pipeline.settings.trainer import Trainer, resolve_game
 
 
 def segmentor(config: Trainer, num_classes: int, channels: int, *, weights=None) -> keras.Model:
@@ -46,6 +46,7 @@ def discriminator(config: Trainer, num_classes: int, channels: int) -> keras.Mod
     Returns:
         Model from [`image` (B, H, W, C), `label_map` (B, H, W, K), or (B, H, W, C K) for "product"] to logits.
     """
+    config = resolve_game(config)
     module = importlib.import_module(f"pipeline.networks.discriminators.{config.discriminator}")
     label_channels = num_classes * (channels if config.encoding == "product" else 1)
     options = {"input_shape": (None, None, channels), "spectral_normalization": config.spectral_normalization}

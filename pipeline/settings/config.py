@@ -24,7 +24,7 @@ from pipeline.settings.planner import MINUTES, PLANNED, WITHOUT_INFLUENCE, Plann
 from pipeline.settings.pusher import Pusher
 from pipeline.settings.schema_gen import SchemaGen
 from pipeline.settings.statistics_gen import StatisticsGen
-from pipeline.settings.trainer import AUTO, Trainer
+from pipeline.settings.trainer import AUTO, Trainer, resolve_game
 from pipeline.settings.transform import Transform
 from pipeline.settings.values import Number, Place, Text, as_text
 
@@ -100,10 +100,10 @@ def apply_plan(config: Config, plan: dict) -> Config:
 
 
 def resolve_auto(config: Config) -> Config:
-    """Returns `config` with "auto" replaced by what it means on this machine, since recipes hold what was really done."""
+    """Returns `config` with "auto" replaced by what it means here, since recipes hold what was really done."""
     if config.trainer.precision == AUTO and not is_planned(config):
         config = replace_setting(config, "trainer.precision", mixed_precision() or "float32")
-    return config
+    return dataclasses.replace(config, trainer=resolve_game(config.trainer))
 
 
 def check_sizes(config: Config):

@@ -31,9 +31,12 @@ def _list_modules(folder: str) -> tuple[str, ...]:
 MODELS = _list_modules("segmentors")
 """Networks: the modules in `pipeline/networks/segmentors/`."""
 AUTO = "auto"
-"""Value of `--model` that lets the planner choose."""
+"""Value of `--model` that lets the planner choose; of settings of the game, what suits the game."""
 DISCRIMINATORS = _list_modules("discriminators")
 """Values of `trainer.discriminator`: the modules in `pipeline/networks/discriminators/`."""
+
+BET_PER_PIXEL = ("unet", "fully_convolutional")
+"""Those whose output has the size of their input."""
 
 Filters = Annotated[int, Number(minimum=1, maximum=4096, integer=True)]
 """Channels of a convolution."""
@@ -68,14 +71,18 @@ class Trainer(Checked):
     dice_weight: Weight = 0.0
     # The game; 0 trains the segmentor alone.
     adversarial_weight: Weight = 0.0
-    discriminator: Literal[*DISCRIMINATORS] = "two_branch"
+    game: Literal["adversarial", "embedding", "segan", "gambler"] = "adversarial"  # what both learn from each other
+    discriminator: Literal[AUTO, *DISCRIMINATORS] = AUTO  # auto: unet for the gambler, otherwise two_branch
     discriminator_filters: Filters = 16  # of its first convolutions; 64 in the papers, 96 for LargeFOV and SmallFOV
-    encoding: Literal["basic", "product", "scaling"] = "scaling"  # of the discriminator's label maps
+    # of the discriminator's label maps; auto: scaling in the game adversarial, otherwise basic
+    encoding: Literal[AUTO, "basic", "product", "scaling"] = AUTO
     discriminator_learning_rate: Rate = 2e-4
     # the discriminator sees image and label maps at 1/label_stride of the resolution
     label_stride: Annotated[int, Number(minimum=1, maximum=256, integer=True)] = 2
-    spectral_normalization: bool = False  # of the discriminator's convolutions
-    objective: Literal["non_saturating", "minimax", "least_squares", "hinge"] = "non_saturating"
+    spectral_normalization: bool = False  # of the discriminator's convolutions; always in the game segan
+    objective: Literal["non_saturating", "minimax", "least_squares", "hinge"] = (
+        "non_saturating"  # not of segan and gambler
+    )
     label_smoothing: Annotated[float, Number(minimum=0, below=1)] = 0.0  # subtracted from the label 1 of real pairs
     pretrain_segmentor: Steps = 0  # steps in which the segmentor learns alone
     pretrain_discriminator: Steps = 0  # steps after these in which the discriminator learns alone
@@ -104,6 +111,30 @@ class Trainer(Checked):
             raise ValueError(
                 f"`scale` must be smallest,largest. Received: trainer.scale={self.scale[0]:g},{self.scale[1]:g}."
             )
+        classified = self.objective, self.label_smoothing
+        if self.game in ("segan", "gambler") and classified != ("non_saturating", 0):
+            raise ValueError(
+                "`objective` and `label_smoothing` must be left out of games that do not tell real from fake. Received: "
+                f"trainer.objective={self.objective}, trainer.label_smoothing={self.label_smoothing:g} with "
+                f"trainer.game={self.game}."
+            )
+        if self.game == "gambler" and self.discriminator not in (AUTO, *BET_PER_PIXEL):
+            raise ValueError(
+                "`discriminator` must give a bet for each pixel that it sees, for trainer.game=gambler. "
+                f"Received: trainer.discriminator={self.discriminator}. Leave it out, or take {' or '.join(BET_PER_PIXEL)}."
+            )
+
+
+def resolve_game(config: Trainer) -> Trainer:
+    """The settings with the game's own discriminator, encoding and normalisation in place of `auto`."""
+    found = {}
+    if config.discriminator == AUTO:
+        found["discriminator"] = "unet" if config.game == "gambler" else "two_branch"
+    if config.encoding == AUTO:
+        found["encoding"] = "scaling" if config.game == "adversarial" else "basic"
+    if config.game == "segan":
+        found["spectral_normalization"] = True
+    return dataclasses.replace(config, **found)
 
 
 def choices(config: Trainer) -> dict[str, list[str]]:
@@ -116,6 +147,6 @@ def choices(config: Trainer) -> dict[str, list[str]]:
     return {
         "kseg.encoders.names.ENCODERS": [encoder] if encoder else [],  # networks import their own
         "pipeline.networks.segmentors": [config.model],
-        "pipeline.networks.discriminators": [config.discriminator] if config.adversarial_weight else [],
+        "pipeline.networks.discriminators": [resolve_game(config).discriminator] if config.adversarial_weight else [],
         "kseg.postprocess.densecrf": [],
     }

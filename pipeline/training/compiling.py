@@ -16,7 +16,7 @@ from kseg.labels import VOID
 from kseg.training import distribution as distribute
 from kseg.training import optimizers
 from pipeline import networks
-from pipeline.settings.trainer import Trainer
+from pipeline.settings.trainer import Trainer, resolve_game
 
 
 @contextlib.contextmanager
@@ -74,12 +74,14 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
 
     # The game.
     if config.adversarial_weight:
+        config = resolve_game(config)
         discriminator = networks.discriminator(config, num_classes, plan["channels"])
         model = games.SegmentationGame(
             segmentor,
             discriminator,
             weight=config.adversarial_weight,
             objective=config.objective,
+            formulation=config.game,
             label_smoothing=config.label_smoothing,
             schedule=games.Schedule(
                 pretrain_player=config.pretrain_segmentor,

@@ -23,7 +23,7 @@ from kseg.complexity import multiply_adds
 from pipeline.engine import hardware as machine
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.encoders import named_encoder
-from pipeline.settings.trainer import Trainer
+from pipeline.settings.trainer import Trainer, resolve_game
 
 FILE = "training.json"
 
@@ -78,7 +78,10 @@ def describe_training(
     size = tuple(image_size or crop_size)
     network |= {"multiply_adds": multiply_adds(segmentor, size), "image_size": list(size)}
     network |= {"image_scale": image_scale, "crop_size": list(crop_size)}
-    opponent = discriminator and {"name": config.discriminator, "parameters": discriminator.count_params()}
+    opponent = discriminator and {
+        "name": resolve_game(config).discriminator,
+        "parameters": discriminator.count_params(),
+    }
     return {
         "network": network,
         "discriminator": opponent,

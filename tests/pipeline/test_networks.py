@@ -31,6 +31,7 @@ PAPERS_DISCRIMINATORS = {  # first filters, classes, weights that learn, pixels 
     "small_fov_light": (96, 21 - 3, 490_177, 18),
     "patch_gan": (64, 3, 2_769_601, 70),
     "fully_convolutional": (64, 21 - 3, 2_783_169, 94),
+    "unet": (64, 11, 3_880_257, 49),
 }
 
 
@@ -80,7 +81,7 @@ def test_every_discriminator_is_the_papers_at_the_papers_width(name, symbolic):
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_every_discriminator_is_as_wide_as_the_settings_say(name):
     model = networks.discriminator(Trainer(discriminator=name, discriminator_filters=12), 5, 3)
-    first = {"two_branch": "label_map_conv", "patch_gan": "conv1", "fully_convolutional": "conv1"}
+    first = {"two_branch": "label_map_conv", "patch_gan": "conv1", "fully_convolutional": "conv1", "unet": "down1_conv"}
     assert model.get_layer(first.get(name, "stage1_conv1")).filters == 12
 
 

@@ -51,7 +51,7 @@ class GameHealth(keras.callbacks.Callback):
     Warned of, once `patience` consecutive epochs show it: a discriminator that has won (accuracy of 95 % or more while its
     loss makes up 1 % or less of the player's gradient, or its own gradient norm is 1 % or less of its largest); one that
     never learned (accuracy of 55 % at most since the game began; later 50 % is the player's aim); an adversarial loss that
-    makes up 90 % or more of the player's gradient.
+    makes up 90 % or more of the player's gradient. Only the last is known of an opponent that does not classify.
 
     If a loss or gradient norm in the logs is not finite, the batch is written to `directory` and training stops with a
     ValueError that names the file. Or all weights, optimizers and the step are restored from the last good state and training
@@ -120,13 +120,15 @@ class GameHealth(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Judges the game by the epoch's logs."""
         logs = logs or {}
-        if "discriminator_accuracy" not in logs:  # the player learns alone
-            return
-        accuracy = logs["discriminator_accuracy"]
         share, norm = (
             logs.get(name) if self.model.has_recorded(name) else None
             for name in ("adversarial_share", "discriminator_gradient_norm")
         )
+        dominates = share is not None and share >= DOMINANT
+        self._count_streak("drowns", dominates, ADVERSARY_DOMINATES, share=share or 0.0)
+        if "discriminator_accuracy" not in logs:  # the player learns alone, or its opponent does not classify
+            return
+        accuracy = logs["discriminator_accuracy"]
         self._has_learned |= accuracy > CHANCE_ACCURACY
         self._largest_norm = max(self._largest_norm, norm or 0.0)
         ignored = share is not None and share <= NEGLIGIBLE
@@ -137,8 +139,6 @@ class GameHealth(keras.callbacks.Callback):
         has_won = accuracy >= WINNING_ACCURACY and (ignored or converged)
         self._count_streak("won", has_won, DISCRIMINATOR_WON, accuracy=accuracy, reason=reason)
         self._count_streak("guesses", not self._has_learned, DISCRIMINATOR_GUESSES, accuracy=CHANCE_ACCURACY)
-        dominates = share is not None and share >= DOMINANT
-        self._count_streak("drowns", dominates, ADVERSARY_DOMINATES, share=share or 0.0)
 
     def _count_streak(self, name, holds, message, **values):
         self._streaks[name] = self._streaks.get(name, 0) + 1 if holds else 0

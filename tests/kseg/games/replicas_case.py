@@ -3,6 +3,7 @@ one process fails ("Shape mismatch in the collective instance").
 
     python replicas_case.py mirrored 1 result.npz     # two logical CPU devices, with batch normalisation
     python replicas_case.py mirrored 0 result.npz 1   # with a schedule in which the networks alternate
+    python replicas_case.py mirrored 0 result.npz 0 gambler
     python replicas_case.py multiworker 0 result.npz  # one device, for each process that TF_CONFIG lists
 """
 
@@ -37,6 +38,14 @@ def discriminator(batch_normalization: bool = False, channels: int = 3, maps: in
     return keras.Model([image, label_map], layers.Dense(1, dtype="float32", name="score")(x), name="discriminator")
 
 
+def bets() -> keras.Model:
+    """From [image, label map] to a logit for each pixel."""
+    image, label_map = keras.Input((None, None, 3), name="image"), keras.Input((None, None, K), name="label_map")
+    x = layers.Concatenate()([layers.Rescaling(1 / 64, -2)(image), label_map])
+    x = layers.Conv2D(5, 3, padding="same", activation="relu", name="joint_conv")(x)
+    return keras.Model([image, label_map], layers.Conv2D(1, 1, dtype="float32", name="score")(x), name="bets")
+
+
 def pairs(count: int = 8, size: int = 12) -> tuple[np.ndarray, np.ndarray]:
     """Images (B, H, W, 3) float32 and ids (B, H, W) uint8; void from none of the first image to all of the last."""
     draw = np.random.default_rng(1)
@@ -46,7 +55,9 @@ def pairs(count: int = 8, size: int = 12) -> tuple[np.ndarray, np.ndarray]:
     return images, np.where(void, 255, ids).astype(np.uint8)
 
 
-def train(strategy_name: str, batch_normalization: bool, alternate: bool = False) -> dict[str, np.ndarray]:
+def train(
+    strategy_name: str, batch_normalization: bool, alternate: bool = False, formulation: str = "adversarial"
+) -> dict[str, np.ndarray]:
     """20 steps of both networks under SGD, batches of 4 and a last one of 3; returns logs, counts and final weights."""
     from kseg.games import Schedule, SegmentationGame
     from kseg.losses import CrossEntropy, Dice
@@ -60,8 +71,9 @@ def train(strategy_name: str, batch_normalization: bool, alternate: bool = False
     schedule = Schedule(pretrain_discriminator=4, alternate_every=2, ramp=12) if alternate else None
     with devices.scope():
         mean_iou = ConfusionMatrix(K)
-        networks = segmentor(batch_normalization), discriminator(batch_normalization)
-        game = SegmentationGame(*networks, weight=0.5, schedule=schedule, name="game")
+        opponent = bets() if formulation == "gambler" else discriminator(batch_normalization)
+        rules = {"weight": 0.5, "schedule": schedule, "formulation": formulation}
+        game = SegmentationGame(segmentor(batch_normalization), opponent, **rules, name="game")
         game.compile(
             keras.optimizers.SGD(0.3),
             keras.optimizers.SGD(0.3),
@@ -84,4 +96,4 @@ if __name__ == "__main__":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     tf.config.set_visible_devices([], "GPU")
-    np.savez(sys.argv[3], **train(sys.argv[1], sys.argv[2] == "1", sys.argv[4:] == ["1"]))
+    np.savez(sys.argv[3], **train(sys.argv[1], sys.argv[2] == "1", sys.argv[4:5] == ["1"], *sys.argv[5:]))

@@ -28,9 +28,10 @@ def assert_same(two, one, tolerance):
             np.testing.assert_allclose(two[name], one[name], rtol=0, atol=tolerance, err_msg=name)
 
 
-def train_on_two(batch_normalization, alternate, path):
+def train_on_two(batch_normalization, alternate, path, formulation="adversarial"):
     """Logs, counts and weights of a training on two replicas."""
-    command = [sys.executable, CASE, "mirrored", str(int(batch_normalization)), path, str(int(alternate))]
+    case = [str(int(batch_normalization)), path, str(int(alternate)), formulation]
+    command = [sys.executable, CASE, "mirrored", *case]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -53,6 +54,13 @@ def test_two_replicas_that_alternate_equal_one_that_does(batch_normalization, to
     moved = one["logs/gradient_norm"] > 0, one["logs/discriminator_gradient_norm"] > 0
     np.testing.assert_array_equal(moved, [[0, 0, 0, 1, 0, 1, 0, 1, 0, 1], [1, 1, 1, 0, 1, 0, 1, 0, 1, 0]])
     assert_same(train_on_two(batch_normalization, True, tmp_path / "two.npz"), one, tolerance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("formulation", ["embedding", "segan", "gambler"])
+def test_in_every_formulation_two_replicas_equal_one(formulation, tmp_path):
+    two = train_on_two(False, False, tmp_path / "two.npz", formulation)
+    assert_same(two, train("one", False, formulation=formulation), 1e-5)
 
 
 def free_ports(count):

@@ -111,23 +111,45 @@ def test_jit_compiles_the_whole_step(prepared, tmp_path, monkeypatch):
     assert np.isfinite(history["loss"]).all() and np.isfinite(history["discriminator_loss"]).all()
 
 
+@pytest.mark.parametrize("game", ["embedding", "segan", "gambler"])
+def test_every_game_is_played_with_what_suits_it(prepared, tmp_path, game):
+    played, history = trained(tmp_path / "out", prepared[0], game=game)
+    wrapped = any(isinstance(layer, keras.layers.SpectralNormalization) for layer in played.discriminator.layers)
+    found = played.formulation, played.encoding, played.discriminator.name, wrapped
+    name = "unet_discriminator" if game == "gambler" else "two_branch"
+    assert found == (game, "basic", name, game == "segan")
+    assert np.isfinite(history["adversarial_loss"]).all()
+    assert ("discriminator_accuracy" in history) == (game == "embedding")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
 @pytest.mark.parametrize("encoding", ["basic", "product", "scaling"])
 def test_every_discriminator_and_encoding_reaches_the_push(discriminator, encoding, tmp_path_factory):
+    settings = f"trainer.discriminator={discriminator}", f"trainer.encoding={encoding}"
+    assert_reaches_the_push(tmp_path_factory, f"{discriminator}-{encoding}", *settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("game", ["embedding", "segan", "gambler"])
+def test_every_game_reaches_the_push(game, tmp_path_factory):
+    assert_reaches_the_push(tmp_path_factory, game, f"trainer.game={game}")
+
+
+def assert_reaches_the_push(tmp_path_factory, name, *settings):
     root = tmp_path_factory.getbasetemp() / "every_discriminator"  # shared: what they have in common runs once
     arguments = [
-        "--root", str(root / "runs"), "--push-to", str(root / "models"), "--name", f"{discriminator}-{encoding}",
+        "--root", str(root / "runs"), "--push-to", str(root / "models"), "--name", name,
         "--epochs", "1", "--precision", "float32", "--batch-size", "4", "--adversarial-weight", "0.1",
     ]  # fmt: skip
     for setting in (
         "example_gen.streets_train=8", "example_gen.streets_validation=2", "example_gen.streets_test=2",
         "example_gen.streets_size=32,48", "evaluator.min_gain=-1", "trainer.filters=4,8",
-        "trainer.discriminator_filters=4", f"trainer.discriminator={discriminator}", f"trainer.encoding={encoding}",
+        "trainer.discriminator_filters=4", *settings,
     ):  # fmt: skip
         arguments += ["--set", setting]
     assert run.main(arguments) == 0
-    assert (root / "models" / f"{discriminator}-{encoding}" / "1" / "saved_model.pb").exists()
+    assert (root / "models" / name / "1" / "saved_model.pb").exists()
 
 
 @pytest.mark.parametrize("adversarial_weight", [0.0, 0.1])

@@ -73,6 +73,30 @@ def test_settings_say_which_networks_and_refinements_they_use():
     assert exporter.crf_choice(True) == {} and exporter.crf_choice(False) == {"kseg.postprocess.densecrf": []}
 
 
+def test_a_game_brings_what_suits_it_unless_it_is_given():
+    def found(**settings):
+        config = settings_of(settings).trainer
+        return config.discriminator, config.encoding, config.spectral_normalization
+
+    def settings_of(given):
+        return settings.resolve_auto(settings.Config(trainer=trainer.Trainer(adversarial_weight=0.1, **given)))
+
+    assert found() == ("two_branch", "scaling", False)
+    assert found(game="embedding") == ("two_branch", "basic", False)
+    assert found(game="segan", encoding="product") == ("two_branch", "product", True)
+    assert found(game="gambler") == ("unet", "basic", False)
+    assert trainer.choices(trainer.Trainer(adversarial_weight=0.1, game="gambler"))[
+        "pipeline.networks.discriminators"
+    ] == ["unet"]
+    with pytest.raises(ValueError, match=r"`discriminator` must give a bet.*=patch_gan. Leave it out, or take unet or"):
+        trainer.Trainer(game="gambler", discriminator="patch_gan")
+    for given in ({"objective": "hinge"}, {"label_smoothing": 0.1}):
+        with pytest.raises(
+            ValueError, match=r"`objective` and `label_smoothing` must be left out.* trainer.game=segan"
+        ):
+            trainer.Trainer(game="segan", **given)
+
+
 @pytest.mark.parametrize(
     ("setting", "text", "message"),
     [
@@ -132,13 +156,15 @@ def test_every_number_has_a_rule():
 
 
 def test_the_choices_are_those_that_the_game_knows():
+    from kseg.games.formulations import FORMULATIONS
     from kseg.games.label_encodings import ENCODINGS
     from kseg.games.objectives import OBJECTIVES
     from kseg.pairs.class_balance import RULES
 
     kinds = typing.get_type_hints(settings.Trainer)
     assert typing.get_args(kinds["objective"]) == tuple(OBJECTIVES)
-    assert typing.get_args(kinds["encoding"]) == tuple(ENCODINGS)
+    assert typing.get_args(kinds["encoding"]) == (trainer.AUTO, *ENCODINGS)
+    assert typing.get_args(kinds["game"]) == tuple(FORMULATIONS)
     kinds = typing.get_type_hints(settings.Transform)
     assert typing.get_args(kinds["class_weights"]) == ("none", *RULES)
 

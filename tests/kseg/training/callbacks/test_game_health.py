@@ -22,7 +22,7 @@ def warnings_of(epochs, patience=3, counted=("adversarial_share", "discriminator
     health.set_model(game)
     for number, (accuracy, share, norm) in enumerate(epochs):
         logs = {"discriminator_accuracy": accuracy, "adversarial_share": share, "discriminator_gradient_norm": norm}
-        health.on_epoch_end(number, logs)
+        health.on_epoch_end(number, {name: value for name, value in logs.items() if value is not None})
     return warned
 
 
@@ -55,6 +55,11 @@ def test_guessing_from_the_start_is_warned_of_but_not_later_where_it_is_the_aim(
 def test_an_adversarial_loss_that_dominates_the_task_is_warned_of():
     warned = warnings_of([(0.7, 0.95, 1.0)] * 3)
     assert len(warned) == 1 and "it makes up 95% of the player's gradient. Lower the game's weight" in warned[0]
+
+
+def test_an_opponent_that_does_not_classify_is_judged_by_its_share_alone():
+    assert warnings_of([(None, 0.004, 0.001)] * 9) == []
+    assert len(warnings_of([(None, 0.95, 1.0)] * 3)) == 1
 
 
 def test_what_was_not_recorded_does_not_count_as_0():

@@ -1,0 +1,179 @@
+"""Formulations of a game: what the opponent of the player learns, and what the player learns from it. `keras.ops` only.
+
+Each takes the game and what its opponent is `Shown`, and returns a `Verdict`; the step of the game takes the gradients. Those of
+the player's loss reach it through the fake inputs and its own output alone, never through the real inputs.
+
+Only in `adversarial` can the player win by looking real without being right. The distances of `embedding` and `segan` are 0 where
+prediction and truth are equal, and the gambler never sees a truth, which hard zeros and ones would tell from a prediction.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from kseg.games import replicas
+from kseg.games.objectives import OBJECTIVES
+from kseg.games.squares import match_output, spread_squares
+from kseg.losses.segmentation_loss import mask_void
+
+BET_FLOOR = 0.02
+"""Added to each bet of the gambler before they are normalised, so that none is 0; beta in the paper."""
+
+
+class Shown(typing.NamedTuple):
+    """What a formulation judges.
+
+    Attributes:
+        real: the discriminator's inputs of the truth.
+        fake: those of what the player made.
+        y: targets of the batch.
+        y_pred: the player's output.
+        image_weights: of each image in the discriminator's loss, and in the player's: numbers or (B,).
+    """
+
+    real: object
+    fake: object
+    y: object
+    y_pred: object
+    image_weights: tuple
+
+
+class Verdict(typing.NamedTuple):
+    """What each side learns from.
+
+    Attributes:
+        adversarial_loss: the player's, before weighting.
+        loss: the opponent's, without penalties; None: minus the player's.
+        logits: of the real and of the fake, where the opponent classifies; else None.
+    """
+
+    adversarial_loss: object
+    loss: object = None
+    logits: tuple | None = None
+
+
+class Formulation(typing.NamedTuple):
+    """One formulation.
+
+    Attributes:
+        judge: game, `Shown` -> `Verdict`.
+        classifies: whether the opponent tells real from fake by logits, so that `objective` and `label_smoothing` apply.
+        features: network -> tensors of it that `judge` compares; None: none.
+    """
+
+    judge: Callable[..., Verdict]
+    classifies: bool
+    features: Callable | None = None
+
+
+def adversarial(game, shown: Shown) -> Verdict:
+    """The discriminator classifies real and fake; the player wants its output to be taken for real.
+
+    Source: Goodfellow et al. 2014 (arXiv:1406.2661); Luc et al. 2016 (arXiv:1611.08408) for label maps.
+    """
+    on_real, on_fake = (game.discriminator(inputs, training=True) for inputs in (shown.real, shown.fake))
+    objective, (_, player_weights) = OBJECTIVES[game.objective], shown.image_weights
+    adversarial_loss = replicas.weighted_mean(objective.player(on_fake), player_weights)
+    return Verdict(adversarial_loss, _classification_loss(game, shown, on_real, on_fake), (on_real, on_fake))
+
+
+def embedding(game, shown: Shown) -> Verdict:
+    """The discriminator classifies; the player wants its map to have the features that the true map has.
+
+    With e the output of the discriminator's last layer with a kernel before the logits, and n its number of values,
+
+        a = |e(x, y) - e(x, p)|^2 / n,
+
+    a mean over images. No gradient passes through e(x, y), and the discriminator does not learn from a.
+
+    Source: Ghafoorian et al. 2018 (arXiv:1806.05525), EL-GAN. There the discriminator is a DenseNet of two branches, e is
+        what its last dense block gives, and the distance is the L2 norm; its mean square is smooth at 0, and does not grow
+        with e's size.
+    """
+    (*_, e_real, on_real), (*_, e_fake, on_fake) = (
+        game.features(inputs, training=True) for inputs in (shown.real, shown.fake)
+    )
+    distance = replicas.weighted_mean(ops.square(_difference(e_real, e_fake)), shown.image_weights[1])
+    return Verdict(distance, _classification_loss(game, shown, on_real, on_fake), (on_real, on_fake))
+
+
+def segan(game, shown: Shown) -> Verdict:
+    """The critic finds the features in which both maps differ most; the player wants them to differ least.
+
+    With e_l the outputs of the critic's layers with a kernel before the last,
+
+        a = sum_l mean |e_l(x, y) - e_l(x, p)|,
+
+    which the player minimises and the critic maximises. The slope of the critic must be limited, by spectral normalisation.
+
+    Source: Xue et al. 2018 (arXiv:1706.01805), SegAN. There the critic sees the image times the map (the encoding "product"), and
+        its weights are clipped instead. The authors' code compares the inputs too, takes one mean over the values of all layers,
+        the deeper ones multiplied by up to 4, and adds a Dice loss as the task.
+    """
+    of_real, of_fake = (game.features(inputs, training=True)[:-1] for inputs in (shown.real, shown.fake))
+    distances = (ops.abs(_difference(*pair)) for pair in zip(of_real, of_fake, strict=True))
+    return Verdict(sum(replicas.weighted_mean(distance, shown.image_weights[1]) for distance in distances))
+
+
+def gambler(game, shown: Shown) -> Verdict:
+    """The gambler bets on the pixels that it believes are wrong; the player wants to leave it nothing to win.
+
+    The gambler g sees the image x and the prediction p, never the truth y. Its bets on the n valid pixels of an image are
+
+        w = n (sigmoid(g) + beta) / sum(sigmoid(g) + beta),
+
+    with mean 1, so that a bet on one pixel is withdrawn from the others, and
+
+        a = mean(w CE(p, y)),
+
+    with CE the cross-entropy of each pixel, which the gambler maximises through w and the player minimises through p and w: it
+    must be right, and where it is not it must not look as if. Void pixels are shown as zeros and take no bets.
+
+    Source: Samson et al. 2019 (arXiv:1908.02711). There beta is 0.02 too; void pixels are not mentioned.
+    """
+    ids, valid, logits = mask_void(match_output(shown.y, shown.y_pred), shown.y_pred, game.ignore_class)
+    cross_entropy = ops.sparse_categorical_crossentropy(ids, logits, from_logits=True)
+    bets = ops.sigmoid(ops.cast(game.discriminator(shown.fake, training=True), "float32"))[..., 0] + BET_FLOOR
+    height, width = ops.shape(cross_entropy)[1:3]
+    bets = spread_squares(bets, game.label_stride, height, width) * valid
+    total = ops.maximum(ops.sum(bets, axis=(1, 2)), keras.config.epsilon())  # 0 where all is void
+    return Verdict(replicas.weighted_mean(ops.sum(bets * cross_entropy, axis=(1, 2)) / total, shown.image_weights[1]))
+
+
+def hidden_features(network) -> list:
+    """Outputs of the layers with a kernel of a functional model, without the last, which gives its output.
+
+    Raises:
+        ValueError: there are none.
+    """
+    layers = [layer for layer in network.layers if hasattr(getattr(layer, "layer", layer), "kernel")]  # wrapped or not
+    if len(layers) < 2:
+        raise ValueError(
+            "`discriminator` must have two or more layers with a kernel: features of all but the last are compared. "
+            f"Received: {network.name} with {len(layers)}."
+        )
+    return [layer.output for layer in layers[:-1]]
+
+
+FORMULATIONS = {
+    "adversarial": Formulation(adversarial, classifies=True),
+    "embedding": Formulation(embedding, classifies=True, features=lambda network: hidden_features(network)[-1:]),
+    "segan": Formulation(segan, classifies=False, features=hidden_features),
+    "gambler": Formulation(gambler, classifies=False),
+}
+"""Values of `formulation` in `kseg.SegmentationGame`."""
+
+
+def _classification_loss(game, shown, on_real, on_fake):
+    """The discriminator's loss of its logits."""
+    objective, (weights, _) = OBJECTIVES[game.objective], shown.image_weights
+    loss = replicas.weighted_mean(objective.real(on_real, game.label_smoothing), weights)
+    return loss + replicas.weighted_mean(objective.fake(on_fake), weights)
+
+
+def _difference(one, other):
+    return ops.cast(one, "float32") - ops.cast(other, "float32")
