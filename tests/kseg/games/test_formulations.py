@@ -209,7 +209,7 @@ def test_what_lies_under_void_pixels_changes_nothing(formulation):
     game = make_game(judge=USUAL[formulation], formulation=formulation)
     fixed = weights_of(game.discriminator)
 
-    @tf.function  # eagerly, an id that is none is refused
+    @tf.function(autograph=False)  # eagerly, an id that is none is refused
     def in_graph(ids, logits):
         with tf.GradientTape() as tape:
             tape.watch(logits)
