@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: run test test-slow parity backends lint lock clean
+.PHONY: run test test-slow parity backends clients lint lock clean
 
 run: $(VENV)/.ready
 	$(BIN)/python -m pipeline.run $(ARGS)
@@ -23,6 +23,10 @@ parity: $(VENV)/.ready .venv-parity/.ready
 # Compares networks, losses and metrics on JAX, in an environment of its own, with the numbers of TensorFlow.
 backends: .venv-backends/.ready
 	.venv-backends/bin/python -m pytest tests/backends --durations=20 $(ARGS)
+
+# Asks `kseg serve` by clients that others wrote, in an environment of theirs.
+clients: $(VENV)/.ready .venv-clients/.ready
+	$(BIN)/python -m pytest tests/clients -m "slow or not slow" --durations=20 $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -44,4 +48,4 @@ $(VENV)/.ready: requirements.lock
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-parity .venv-backends runs build *.egg-info
+	rm -rf $(VENV) .venv-parity .venv-backends .venv-clients runs build *.egg-info

@@ -64,14 +64,14 @@ function tellModel(model, versions) {
   label.append(chosen);
   $("#model").replaceChildren("Model ", name, ", ", label);
   const second = $("#second"), before = second.value;
-  second.replaceChildren(new Option("no other version", ""), ...numbers(versions.filter((entry) => entry !== version)).options);
+  second.replaceChildren(new Option("no other version", ""), ...numbers(versions.filter((entry) => entry !== version), "version ").options);
   second.value = [...second.options].some(({ value }) => value === before) ? before : "";
   $("#against").hidden = false;
 }
 
-function numbers(versions) {
+function numbers(versions, before = "") {
   const select = document.createElement("select");
-  select.append(...versions.map((entry) => new Option(`version ${entry.version}`.replace("version ", ""), entry.version)));
+  select.append(...versions.map((entry) => new Option(`${before}${entry.version}`, entry.version)));
   return select;
 }
 
@@ -272,6 +272,7 @@ async function showView() {
   view = document.querySelector("input[name=view]:checked").value;
   $("#opacity").value = opacity[view];
   $("#opacity").disabled = view === "picture" || photo.hidden;
+  $("#boxes").disabled = view !== "classes";
   document.querySelector("input[value=confidence]").disabled = !version.signatures.includes("confidence");
   document.querySelector("input[value=picture]").disabled = photo.hidden;
   if (view === "confidence") {

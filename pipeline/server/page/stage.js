@@ -3,7 +3,7 @@
 import { inkOn } from "./drawing.js";
 import { element } from "./legend.js";
 
-const MOST_BOXES = 40, LEAST_SHARE = 0.001;
+const MOST_BOXES = 20, LEAST_SHARE = 0.002;
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** The stage.
@@ -97,10 +97,10 @@ export class Stage {
     }));
   }
 
-  /** Shows one map left of a line at `percent` of the width and the other one right of it; null: the first alone. */
+  /** Shows one map and its boxes left of a line at `percent` of the width and the other one right of it; null: the first alone. */
   divide(first, second, percent) {
     this.divider.hidden = second.hidden = percent === null;
-    first.style.clipPath = percent === null ? "" : `inset(0 ${100 - percent}% 0 0)`;
+    first.style.clipPath = this.boxes.style.clipPath = percent === null ? "" : `inset(0 ${100 - percent}% 0 0)`;
     if (percent === null) return;
     second.style.clipPath = `inset(0 0 0 ${percent}%)`;
     this.divider.style.left = `${percent}%`;

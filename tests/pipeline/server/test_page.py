@@ -294,7 +294,7 @@ def test_two_versions_are_compared_by_a_line(open_page, photo, answers):
 
 
 def test_everything_is_reached_and_done_by_keys(open_page, photo, answers):
-    tab = open_page(width=400, height=800)
+    tab = open_page(width=900, height=800)
     focused = "document.activeElement.id || document.activeElement.value || document.activeElement.tagName"
     tab.press("Tab")
     seen = [tab.run(focused)]
