@@ -72,6 +72,7 @@ def page() -> str:
             "| --- | --- |",
             *(f"| `{name}` | {first_line(function)} |" for name, function in recognisers.NAMED.items()),
             "| `folders` | images/ and masks/, with or without folders of splits. |",
+            *(f"| `{name}` | {first_line(function)} |" for name, function in recognisers.TABLES.items()),
             "| (none) | Folders named by such words as imgs, photos, labels, annotations, gt, with one way to pair them. |",
             SEVERAL,
             "| command | what it reads |",

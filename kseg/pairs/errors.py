@@ -42,12 +42,19 @@ class SeveralReadingsError(ValueError):
         super().__init__(root, readings)
         self.root, self.readings = root, readings
 
+    @property
+    def requirement(self) -> str:
+        """What must hold, and what was received."""
+        if any(reading.guessed for reading in self.readings):
+            return "Names must say which files are images and which are masks. Received: files that may be both"
+        return f"A source must have one reading. Received: {len(self.readings)}"
+
     def __str__(self):
         rows = "".join(
             f"\n  {printable(reading.root)} {shlex.join(reading.options)}: {reading.name}, {len(reading.listing.pairs)} pairs"
             for reading in self.readings
         )
-        return f"A source must have one reading. Received: {len(self.readings)} [{printable(self.root)}]. Choose:{rows}"
+        return f"{self.requirement} [{printable(self.root)}]. Choose:{rows}"
 
 
 def printable(path) -> str:

@@ -31,6 +31,7 @@ from kseg.pairs.layouts.implied_splits import (
     refuse_unknown_splits,
     split_by_file_names,
 )
+from kseg.pairs.layouts.other_files import cure_of_other_files
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.layouts.shifted_numbers import NAME, ORDER, first_names, pair_by_order
 from kseg.pairs.layouts.split_lists import split_by_lists
@@ -110,7 +111,7 @@ def recognise_pairs(
     readings = find_readings(root, layout, images, masks, boundary)
     if not readings:
         raise _unknown_layout(root)
-    if len(readings) > 1:
+    if len(readings) > 1 or readings[0].guessed:
         raise SeveralReadingsError(root, readings)
     found = _choose_pairing(readings[0], pair_by, layout, images, masks)
     if found.layout in ("", "folders"):
@@ -181,12 +182,13 @@ def _unknown_layout(root) -> PairError:
         )
     names = sorted(entry.name for entry in root.iterdir())
     found = ", ".join(names[:8]) or "nothing"
-    cure = (
-        "Move the folders, name them by two patterns (--images 'left/*.png' --masks 'right/*.png'; `images` and `masks` in a "
-        "script), or list the pairs in a CSV file."
-    )
     return PairError(
-        "unknown_layout", f"A folder of pairs must hold {LAYOUTS}. Received: {printable(found)}", printable(root), cure
+        "unknown_layout",
+        f"A folder of pairs must hold {LAYOUTS}. Received: {printable(found)}",
+        printable(root),
+        cure_of_other_files(root)
+        or "Move the folders, name them by two patterns (--images 'left/*.png' --masks 'right/*.png'; `images` and `masks` in a "
+        "script), or list the pairs in a CSV file.",
     )
 
 

@@ -18,6 +18,7 @@ from kseg.pairs.layouts import (
     csv_table,
     drive,
     folders,
+    guesses,
     hugging_face,
     label_tools,
     nnunet,
@@ -26,6 +27,7 @@ from kseg.pairs.layouts import (
     oxford_pet,
     patterns,
     polyps,
+    run_lengths,
     stacks,
     vistas,
     voc,
@@ -69,6 +71,9 @@ NAMED = {
 FOLDERS = {"folders": folders.recognise}
 """Layouts that are tried where no named one answers."""
 
+TABLES = {"run-lengths": run_lengths.recognise}
+"""Layouts that are tried where folders of masks are none."""
+
 CLASS_FOLDERS = "class-folders"
 ON_REQUEST = {
     CLASS_FOLDERS: patterns.recognise_class_folders,
@@ -78,7 +83,7 @@ ON_REQUEST = {
 }
 """Readings beside a usual one, which are taken only where `layout` names them."""
 
-RECOGNISERS = NAMED | FOLDERS | ON_REQUEST
+RECOGNISERS = NAMED | FOLDERS | TABLES | ON_REQUEST
 
 MAX_DEPTH = 3
 MAX_FOLDERS = 200
@@ -135,7 +140,15 @@ def _find(root, layout) -> list[Recognised]:
             return named
         return named + _own_readings(root)
     inner = _without_outer_folders(root)
-    return _first_level(root, NAMED) or _own_readings(inner) or _below(inner)
+    if found := _first_level(root, NAMED):
+        return found
+    try:
+        found = _own_readings(inner) or _below(inner)
+    except PairError:
+        if tables := _try(root, TABLES):
+            return tables
+        raise
+    return found or _try(root, TABLES) or guesses.guess_readings(inner)
 
 
 def _uses(reading, folder) -> bool:

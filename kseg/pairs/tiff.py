@@ -6,6 +6,8 @@ say which value marks pixels without data where such pixels occur. numpy only, t
 
 from __future__ import annotations
 
+import functools
+import logging
 import struct
 import zlib
 
@@ -40,10 +42,7 @@ def read_bands(source, page: int, where: str, max_pixels: int) -> np.ndarray:
     Raises:
         PairError: the page is damaged or too large, or holds something else than numbers in grey or RGB and further bands.
     """
-    with extra("formats"):
-        import imagecodecs  # noqa: F401  (without it, tifffile reads no LZW)
-        import tifffile
-
+    tifffile = _tifffile()
     try:
         with tifffile.TiffFile(_rewound(source)) as file:
             found = file.pages[page].aspage()
@@ -68,15 +67,25 @@ def read_bands(source, page: int, where: str, max_pixels: int) -> np.ndarray:
 
 def count_full_pages(source) -> int:
     """The pages of a TIFF, at least 1, without the smaller copies and masks of transparency of cloud-optimised GeoTIFF."""
-    with extra("formats"):
-        import tifffile
-
+    tifffile = _tifffile()
     try:
         with tifffile.TiffFile(_rewound(source)) as file:
             pages = [page.aspage() for page in file.pages]
             return max(1, sum(not (page.is_reduced or page.is_mask) for page in pages))
     except ERRORS:  # is reported when the page is read
         return 1
+
+
+@functools.cache
+def _tifffile():
+    """The package, which prints nothing of its own about damaged files, unless somebody has asked for that: errors are raised."""
+    with extra("formats"):
+        import imagecodecs  # noqa: F401  (without it, tifffile reads no LZW)
+        import tifffile
+    log = logging.getLogger("tifffile")
+    if log.level == logging.NOTSET and not log.handlers:
+        log.setLevel(logging.CRITICAL)
+    return tifffile
 
 
 def _rewound(source):
@@ -99,6 +108,8 @@ def _check(page, where, max_pixels):
             where,
             "Convert it to grey or RGB.",
         )
+    if 0 in page.shape:
+        raise ValueError(f"a picture of {page.imagewidth}x{page.imagelength} pixels in {bands} bands")
     if bands > MAX_CHANNELS:
         raise PairError(
             "too_many_channels",

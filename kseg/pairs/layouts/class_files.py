@@ -162,7 +162,7 @@ def yaml_names(path: pathlib.Path) -> dict[int, str]:
         names = content.get("names") if isinstance(content, dict) else None
         numbered = enumerate(names) if isinstance(names, list) else (names or {}).items()
         return {int(number): str(name) for number, name in numbered}
-    except (yaml.YAMLError, OSError, ValueError, AttributeError) as error:
+    except (yaml.YAMLError, OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise _bad_line(path, "names as a list or by number", repr(error)) from error
 
 
@@ -239,7 +239,7 @@ def read_id2label(path: pathlib.Path) -> Classes:
     found = read_json(path)
     try:
         rows = sorted((int(value), str(name), voc_colour(int(value))) for value, name in found.items())
-    except (AttributeError, ValueError) as error:
+    except (AttributeError, ValueError, ArithmeticError) as error:
         raise _bad_line(path, 'an object such as {"0": "background"}', str(found)) from error
     return _classes(rows, path)
 
@@ -269,7 +269,7 @@ def read_dataset_json(path: pathlib.Path) -> Classes:
         )
     except PairError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise _bad_line(
             path, "one value for each label; regions of several values cannot be read", str(error)
         ) from error
@@ -287,7 +287,7 @@ def read_vistas(path: pathlib.Path) -> Classes:
         rows = [(value, label["readable"], tuple(map(int, label["color"]))) for value, label in enumerate(labels)]
     except PairError:
         raise
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise _bad_line(path, "labels with readable and color", str(error)) from error
     return _classes(rows, path)
 

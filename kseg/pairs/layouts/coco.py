@@ -137,6 +137,9 @@ def _draw(annotation, size, where) -> np.ndarray:
 def _check_extent(area, size):
     """Refuses what would let COCO's tools, which check nothing, run on for long or take much memory."""
     if isinstance(area, list):
+        short = next((polygon for polygon in area if len(polygon) < 6), None)
+        if short is not None:  # which COCO's tools would take for a box
+            raise ValueError(f"a polygon of {len(short)} numbers, which has no area")
         numbers = (float(number) for polygon in area for number in polygon)
         far = next((number for number in numbers if not abs(number) <= MAX_OUTSIDE * max(size)), None)
         if far is not None:

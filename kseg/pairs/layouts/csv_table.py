@@ -20,6 +20,7 @@ from kseg.pairs.folder_files import (
     find_file_error,
     find_suffix_error,
 )
+from kseg.pairs.layouts.other_files import cure_of_file
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, UNKNOWN_SPLIT, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
@@ -86,19 +87,16 @@ def _paths(row, folder):
     return tuple(side_of(folder / printable(row.get(column) or "")) for column in ("image", "mask"))
 
 
-ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 TABLES = (".tsv", ".txt", ".xlsx", ".xls", ".ods", ".feather", ".arrow", ".jsonl", ".xml", ".yaml", ".yml")
-ARRAYS = (".h5", ".hdf5", ".mat", ".pkl", ".pickle", ".pt", ".pth")
 
 
-def _other_file_cure(suffix) -> str:
-    """What to do with a file that lists no pairs, by its suffix in lower case."""
-    if suffix in ARCHIVES:
-        return "Unpack it, and pass the folder."
+def _other_file_cure(path) -> str:
+    """What to do with a file that lists no pairs, by its suffix."""
+    suffix = path.suffix.lower()
+    if cure := cure_of_file(path):
+        return cure
     if suffix in TABLES:
         return "Save the pairs as CSV with the columns image and mask, or pass the folder of the data set."
-    if suffix in ARRAYS:
-        return "Save its arrays by numpy.savez as images and masks, or as PNG files in images/ and masks/."
     if suffix in (*IMAGE_SUFFIXES, ".npy"):
         return "Pass the folder that holds the images and the masks."
     return "Pass a folder of images and masks, or a file that lists them."
@@ -112,7 +110,7 @@ def _rows(path) -> list[dict]:
             f"A file of pairs must be a table (.csv), COCO (.json), Parquet (.parquet) or numpy's (.npz). "
             f"Received: {path.suffix or 'no suffix'}",
             printable(path),
-            _other_file_cure(path.suffix.lower()),
+            _other_file_cure(path),
         )
     try:
         rows = read_rows(path)

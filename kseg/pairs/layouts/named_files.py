@@ -93,7 +93,7 @@ def _match_rest(equal: Matched) -> Matched | None:
     """Files of equal names, and the others by an affix or by their numbers, where these pair nearly all that is left."""
     if min(len(equal.images), len(equal.masks)) < 2:
         return None
-    for address in (_address, _name):
+    for address in (_address, lambda file: f"{file.split}/{_name(file)}"):
         if found := _match_by_affixes(equal.images, equal.masks, address):
             return _joined(equal, found)
     rest = _match_by_numbers(equal.images, equal.masks)

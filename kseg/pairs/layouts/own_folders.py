@@ -100,7 +100,7 @@ def _read_kinds(root, images, masks, pattern) -> dict[tuple[str, str], Recognise
         tokens = " and ".join(filter(None, images)), " and ".join(masks)
         sides = [list(files) for files in zip(*joint.pairs, strict=True)]
         options = ("--images", pattern(root, sides[0]), "--masks", pattern(root, sides[1]))
-        return {tokens: dataclasses.replace(_recognised(root, *tokens, joint), options=options)}
+        return {tokens: dataclasses.replace(recognised_names(root, *tokens, joint), options=options)}
     found, errors = {}, []
 
     def options(image_files, mask_files):
@@ -125,7 +125,7 @@ def _read_kinds(root, images, masks, pattern) -> dict[tuple[str, str], Recognise
             add(f"{image_token}/{name}", files, mask_token, mask_files)
         if not kinds and (reading or matched.pairs):
             used = mask_files if reading else [mask for _, mask in matched.pairs]
-            reading = _leave_out(reading) if reading else _recognised(root, image_token, mask_token, matched)
+            reading = _leave_out(reading) if reading else recognised_names(root, image_token, mask_token, matched)
             found[image_token, mask_token] = dataclasses.replace(reading, options=options(image_files, used))
 
     for image_token, image_files in images.items():
@@ -235,7 +235,24 @@ def _is_picture(name) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def _recognised(root, image_token, mask_token, matched: Matched) -> Recognised:
+def by_last_name(root: pathlib.Path) -> dict[tuple[str, str], list[Named]]:
+    """The pictures below `root` by role and by the names of their folders, whatever these mean."""
+    found = {}
+    for folder in find_picture_folders(root):
+        named = folder if folder.role else _token_by_last_name(folder)
+        found.setdefault((named.role, named.token), []).extend(_files([named]))
+    return found
+
+
+def recognised_names(root: pathlib.Path, image_token: str, mask_token: str, matched: Matched) -> Recognised:
+    """The reading of files that belong together.
+
+    Args:
+        root: of the data.
+        image_token: what the folders of images are called.
+        mask_token: likewise.
+        matched: the files.
+    """
     matched, notes = without_companions(matched)
     listing, notes = list_matched(matched), [*([matched.how] if matched.how else []), *notes]
     name = f"folders {image_token or 'of images'} and {mask_token}"

@@ -56,6 +56,7 @@ class Recognised:
         notes: whole sentences for the log, such as which files were left out.
         layout: name of the recogniser, or "" where patterns were given or found.
         options: what selects this reading among several on the command line.
+        guessed: whether the user has to confirm it by these options.
     """
 
     name: str
@@ -65,3 +66,4 @@ class Recognised:
     notes: tuple[str, ...] = ()
     layout: str = ""
     options: tuple[str, ...] = ()
+    guessed: bool = False

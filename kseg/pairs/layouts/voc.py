@@ -1,5 +1,7 @@
 """The layout of PASCAL VOC: JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/<split>.txt. Standard library only.
 
+PASCAL Context has SegmentationClassContext/ and ImageSets/SegmentationContext/, others have other endings, where no
+SegmentationClass/ lies there.
 CVAT writes it as "Segmentation mask 1.1" with labelmap.txt, LabelMe's labelme2voc without lists and with class_names.txt. A name
 in a list that cannot be used is a fault of its pair; a missing or unreadable list is an error.
 """
@@ -13,7 +15,7 @@ from kseg.labels import voc_colour
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.folder_files import check_file, check_inside, find_file_error
 from kseg.pairs.layouts.class_files import find_classes
-from kseg.pairs.layouts.matching import file_in, find_images, find_masks, match, subfolder
+from kseg.pairs.layouts.matching import file_in, find_images, find_masks, match, subfolder, subfolders
 from kseg.pairs.layouts.recognised import Classes, Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Fault, Listing, Pair
 from kseg.pairs.other_formats import side_of
@@ -30,6 +32,21 @@ OWN_NAME = re.compile(r"\d{4}_\d{6}")
 """How VOC itself names its pictures; the table of other data in this layout is unknown."""
 
 AUGMENTED = "SegmentationClassAug"
+MASKS, LISTS = "SegmentationClass", "Segmentation"
+CONTEXT = "Context"
+CONTEXT_NAMES = (
+    "background aeroplane bag bed bedclothes bench bicycle bird boat book bottle building bus cabinet car cat ceiling chair "
+    "cloth computer cow cup curtain dog door fence floor flower food grass ground horse keyboard light motorbike mountain "
+    "mouse person plate platform pottedplant road rock sheep shelves sidewalk sign sky snow sofa table track train tree "
+    "truck tvmonitor wall water window wood"
+)
+CONTEXT_TABLE = Classes(
+    tuple((value, name, voc_colour(value)) for value, name in enumerate(CONTEXT_NAMES.split())),
+    "PASCAL Context, the 59 classes and background as MMSegmentation writes them",
+    void=255,
+)
+PICTURES = ("visualization", "viz", "npy", "raw")
+"""Endings of folders that hold the masks in another form, beside another folder of masks."""
 
 
 def recognise(root: pathlib.Path) -> Recognised | None:
@@ -38,21 +55,32 @@ def recognise(root: pathlib.Path) -> Recognised | None:
     Raises:
         PairError: there is no list, or one is empty or not UTF-8.
     """
-    images, masks = subfolder(root, "JPEGImages"), subfolder(root, "SegmentationClass")
+    images, masks = subfolder(root, "JPEGImages"), _find_masks_folder(root)
     if not images:
         return None
-    classes = find_classes(root)
+    ending = masks.name[len(MASKS) :] if masks else ""
+    classes = find_classes(root) or (CONTEXT_TABLE if ending == CONTEXT else None)
     if masks and not subfolder(root, "ImageSets"):
         listing = match(find_images(images), find_masks(masks), "", lambda key: masks / f"{key}.png")
         name = "VOC layout of LabelMe" if file_in(root, "class_names.txt") else "VOC layout without lists"
         return Recognised(name, listing, root, classes) if listing.pairs else None
-    listing, notes = list_voc(root), ()
-    if subfolder(root, AUGMENTED):
+    lists = subfolder(root, f"ImageSets/{LISTS}{ending}") or root / "ImageSets" / LISTS
+    listing, notes = list_voc(root, masks.name if masks else MASKS, lists=lists.name), ()
+    if ending == CONTEXT and classes is CONTEXT_TABLE:
+        return Recognised("PASCAL Context", listing, root, classes)
+    if subfolder(root, AUGMENTED) and masks.name != AUGMENTED:
         notes = (f"{AUGMENTED}/ lies there, too; --layout voc-aug reads it, with trainaug.txt.",)
     if classes:
         name = "CVAT, segmentation mask 1.1" if file_in(root, "labelmap.txt") else "VOC layout"
         return Recognised(name, listing, root, classes, notes)
     return _of_voc(root, listing, "PASCAL VOC", notes)
+
+
+def _find_masks_folder(root) -> pathlib.Path | None:
+    """SegmentationClass/, or else the only folder whose name is that with an ending, such as SegmentationClassContext/."""
+    others = [path for name, path in subfolders(root).items() if name.startswith(MASKS.lower())]
+    masks = [path for path in others if not path.name.lower().endswith(PICTURES)] or others
+    return subfolder(root, MASKS) or (masks[0] if len(masks) == 1 else None)
 
 
 def recognise_augmented(root: pathlib.Path) -> Recognised | None:
@@ -73,20 +101,21 @@ def _of_voc(root, listing, name, notes) -> Recognised:
     return Recognised(name, listing, root, TABLE if own else None, notes)
 
 
-def list_voc(root: pathlib.Path, masks: str = "SegmentationClass", train: str = "train") -> Listing:
+def list_voc(root: pathlib.Path, masks: str = MASKS, train: str = "train", lists: str = LISTS) -> Listing:
     """Lists the pairs named in root/ImageSets/Segmentation; other files are ignored.
 
     Args:
         root: of the layout.
         masks: name of the folder of masks.
         train: name of a list that is taken for train.txt, where it exists.
+        lists: name of the folder of lists.
 
     Raises:
         PairError: there is no list, or one is empty or not UTF-8.
     """
     for folder in ("JPEGImages", masks):
         check_inside(root / folder)
-    lists = root / "ImageSets" / "Segmentation"
+    lists = root / "ImageSets" / lists
     paths = [path for path in sorted(lists.glob("*.txt")) if not path.name.startswith(".")]
     larger = lists / f"{train}.txt"
     if larger in paths:

@@ -88,9 +88,7 @@ def _recognise(root, config, classes) -> Recognised:
             f"  {_command(found.root, config, classes, found.options)}  # {found.name}: {count_pairs(found.listing)}"
             for found in error.readings
         )
-        raise ValueError(
-            f"A source must have one reading. Received: {len(error.readings)} [{printable(root)}]. Choose:\n{rows}"
-        ) from error
+        raise ValueError(f"{error.requirement} [{printable(root)}]. Choose:\n{rows}") from error
 
 
 def _read_classes(root, found: Recognised, config, classes, boundary) -> tuple[LabelMap, str]:

@@ -257,3 +257,15 @@ def test_a_picture_shows_three_channels_or_one_stretched():
     assert picture_of(colours) is colours
     holes = np.full((2, 2, 4), np.nan, np.float32)
     assert not picture_of(holes).any()
+
+
+@pytest.mark.parametrize("tag", [256, 257])
+def test_a_tiff_without_pixels_is_a_named_fault_and_nothing_is_printed(tag, tmp_path, capfd):
+    save_tiff(tmp_path / "a.tif", pixels_of(4, "uint16"))
+    data = (tmp_path / "a.tif").read_bytes()
+    place = data.index(tag.to_bytes(2, "little")) + 8
+    (tmp_path / "a.tif").write_bytes(data[:place] + b"\0\0\0\0" + data[place + 4 :])
+    assert refused(side_of(tmp_path / "a.tif").read).name == "damaged_file"
+    (tmp_path / "b.tif").write_bytes(data[: len(data) // 2])
+    assert refused(side_of(tmp_path / "b.tif").read).name == "damaged_file"
+    assert capfd.readouterr() == ("", "")

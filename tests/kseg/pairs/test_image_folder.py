@@ -432,8 +432,8 @@ def test_the_tfds_builder_prepares_the_same_pairs(photos, tmp_path):
 @pytest.mark.parametrize(
     ("name", "cure"),
     [
-        ("photos.zip", "Unpack it, and pass the folder."),
-        ("photos.tar.gz", "Unpack it, and pass the folder."),
+        ("photos.zip", "Unpack it, and pass the folder: unzip -q "),
+        ("photos.tar.gz", "Unpack it, and pass the folder: mkdir "),
         ("pairs.xlsx", "Save the pairs as CSV"),
         ("pairs.tsv", "Save the pairs as CSV"),
         ("arrays.h5", "Save its arrays by numpy.savez"),

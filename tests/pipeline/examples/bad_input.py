@@ -407,17 +407,9 @@ def classes(text, encoding="utf-8"):
     return write
 
 
-def other_order(folder):
-    """images/train/x.png and masks/x/train.png."""
-    for path in sorted((folder / "masks" / "train").iterdir()):
-        place = folder / "masks" / "train" / "annotated"
-        place.mkdir(exist_ok=True)
-        path.rename(place / path.name)
-
-
 def other_names(folder):
     for path in sorted((folder / "masks" / "train").iterdir()):
-        path.rename(path.with_name(f"{path.stem}_mask.png"))
+        path.rename(path.with_name(f"{'abc'[int(path.stem)]}.png"))
 
 
 def unknown_splits(folder):
@@ -448,15 +440,13 @@ SOURCES = {  # name -> (a function that spoils a good folder and may return anot
         r"The data must be a folder or a file\. Received: neither \[.*photos\]\. Check the path",
     ),
     "a_pipe": (piped, r"must be a folder or a file.*pipe\]"),
-    "an_archive": (unpacked_not, r"must be a table .*\.zip \[.*photos\.zip\]\. Unpack it, and pass the folder\."),
+    "an_archive": (
+        unpacked_not,
+        r"must be a table .*\.zip \[.*photos\.zip\]\. Unpack it, and pass the folder: unzip -q ",
+    ),
     "of_another_layout": (
         without("images"),
         r"must hold images/ and masks/, .*Received: classes\.csv, masks \[.*photos\]\. Move the folders",
-    ),
-    "with_masks_in_another_order": (
-        other_order,
-        r"Received: none of 3 has one below .*masks/train \[.*images/train/0\.png\]\. "
-        r"Found .*masks/train/annotated/0\.png: put masks into the same folders as images",
     ),
     "with_masks_of_other_names": (
         other_names,

@@ -10,6 +10,7 @@ import pytest
 
 from kseg.pairs.errors import PairError, SeveralReadingsError
 from kseg.pairs.image_folder import read_pair, recognise_pairs
+from kseg.pairs.layouts.class_files import read_known_file
 from tests.kseg.pairs.layouts.test_other_layouts import mask, nnunet, picture, roboflow_coco, text, vistas, yolo
 
 SHAPE = {"label": "cat", "points": [[1, 1], [4, 1], [4, 4]], "shape_type": "polygon"}
@@ -70,6 +71,11 @@ def test_an_export_of_label_studio_with_another_task_is_a_named_fault(task, tmp_
         ([6, 8], {"size": [6, 8], "counts": [50, -2]}),
         ([6, 8], [[0, 0, 1e99, 0, 0, 5]]),
         ([6, 8], [[0, 0, float("nan"), 0, 0, 5]]),
+        ([6, 8], [[]]),
+        ([6, 8], [[0, 0]]),
+        ([6, 8], [[0, 0, 5, 5]]),
+        ([6, 8], [[0, 0, 5, 0, 0, 5], [1, 1]]),
+        ([6, 8], [{"a": 1}]),
     ],
 )
 def test_an_area_of_coco_that_does_not_fit_its_picture_is_refused_before_it_is_drawn(size, segmentation, tmp_path):
@@ -178,3 +184,28 @@ def test_other_json_than_its_tool_writes_is_a_named_fault(build, tmp_path):
             except PairError as error:
                 faults.add(error.name)
     assert faults
+
+
+@pytest.mark.parametrize("value", ["Infinity", "NaN", "1e999", "null", "[1]"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dataset.json", '{"labels": {"background": 0, "cat": VALUE}}'),
+        ("config.json", '{"labels": [{"readable": "cat", "color": [VALUE, 0, 0]}]}'),
+        ("data.yaml", "names: {VALUE: cat}"),
+        ("colors.json", '{"cat": [VALUE, 0, 0]}'),
+    ],
+)
+def test_a_number_that_is_none_in_a_table_of_classes_is_a_named_fault(name, content, value, tmp_path):
+    if name.endswith(".yaml"):
+        value = {"Infinity": ".inf", "NaN": ".nan", "1e999": "1.0e+999"}.get(value, value)
+    text(tmp_path / name, content.replace("VALUE", value))
+    with pytest.raises(PairError):
+        raise_or_return(read_known_file(tmp_path / name))
+
+
+def raise_or_return(classes):
+    """A file that is no table at all is none, too."""
+    if classes is None:
+        raise PairError("none", "", "", "")
+    return classes

@@ -279,3 +279,59 @@ def test_arrays_named_after_splits_are_their_pairs(names, splits, suffix, tmp_pa
     assert collections.Counter(pair.split for pair in found.listing.pairs) == splits
     for pair in found.listing.pairs:
         read_pair(pair, TWO)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "readings"), [("rgb", "figure_ground", 1), ("Imgs", "ids", 1), ("left", "right", 2)]
+)
+def test_folders_that_pair_but_do_not_say_how_are_proposed_with_their_patterns(images, masks, readings, tmp_path):
+    for name in "abcd":
+        picture(tmp_path / images / f"{name}.{'png' if readings == 2 else 'jpg'}")
+        mask(tmp_path / masks / f"{name}.png", 0, 1)
+    with pytest.raises(SeveralReadingsError, match="Names must say which files are images") as raised:
+        recognise_pairs(tmp_path)
+    assert len(raised.value.readings) == readings
+    patterns = [
+        dict(zip(reading.options[::2], reading.options[1::2], strict=True)) for reading in raised.value.readings
+    ]
+    assert {"--images": f"{images}/*", "--masks": f"{masks}/*"} in patterns
+    assert len(recognise_pairs(tmp_path, images=f"{images}/*", masks=f"{masks}/*").listing.pairs) == 4
+
+
+@pytest.mark.parametrize(
+    ("names", "cure"),
+    [
+        (("images.zip", "masks.zip"), "unzip -q "),
+        (("data.tar.gz",), "tar -xf "),
+        (("image/1.jpg", "groundTruth/1.mat"), "files such as 1.mat, which are not read"),
+        (("imagesTr/a.nii.gz", "labelsTr/a.nii.gz"), "nibabel"),
+    ],
+)
+def test_a_folder_of_archives_or_other_arrays_says_what_to_do(names, cure, tmp_path):
+    for name in names:
+        text(tmp_path / name, "x")
+    with pytest.raises(PairError) as raised:
+        recognise_pairs(tmp_path)
+    assert raised.value.name == "unknown_layout" and cure in raised.value.cure
+
+
+def test_pascal_context_is_read_with_its_59_classes_and_background(tmp_path):
+    for name in ("2008_000001", "2008_000002"):
+        picture(tmp_path / "JPEGImages" / f"{name}.jpg")
+        mask(tmp_path / "SegmentationClassContext" / f"{name}.png", 2, 59)
+    text(tmp_path / "ImageSets" / "SegmentationContext" / "train.txt", "2008_000001\n")
+    text(tmp_path / "ImageSets" / "SegmentationContext" / "val.txt", "2008_000002\n")
+    found = recognise_pairs(tmp_path)
+    assert found.layout == "voc" and files_of(found).keys() == {"train", "validation"}
+    assert ids_of(found, "2008_000001")[0] == 2 and len(found.classes.rows) == 60
+
+
+@pytest.mark.parametrize("label", ["masks/train/{}_mask.png", "masks/train/annotated/{}.png"])
+def test_masks_of_one_split_that_are_named_otherwise_are_paired(label, tmp_path):
+    for split in ("train", "val"):
+        for number in range(4):
+            picture(tmp_path / "images" / split / f"{number}.png")
+            mask(tmp_path / (label if split == "train" else "masks/val/{}.png").format(number), 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert {split: len(pairs) for split, pairs in files_of(found).items()} == {"train": 4, "validation": 4}
+    assert all(pair.image.path.parent.name in pair.mask.path.parts for pair in found.listing.pairs)
