@@ -16,7 +16,7 @@ CLASSES = {
     "kseg.games.schedules": ("Schedule",),
     "kseg.games.segmentation": ("SegmentationGame",),
     "kseg.games.semi_supervised": ("SemiSupervisedGame",),
-    "kseg.layers.normalization": ("ImageNetNormalization", "LocalResponseNormalization"),
+    "kseg.layers.normalization": ("BatchNormalization", "ImageNetNormalization", "LocalResponseNormalization"),
     "kseg.layers.pooling": ("ImagePooling2D",),
     "kseg.layers.sizes": ("CropToMatch", "MinimumSize", "ResizeToMatch"),
     "kseg.layers.unpooling": ("BedOfNails2D", "MaxPoolingWithIndices2D", "MaxUnpooling2D"),

@@ -6,13 +6,13 @@ import keras
 from keras import layers
 
 from kseg._checks import check_arguments
-from kseg.layers import ImagePooling2D, MaxPoolingWithIndices2D, ResizeToMatch, Upsampling
+from kseg.layers import BatchNormalization, ImagePooling2D, MaxPoolingWithIndices2D, ResizeToMatch, Upsampling
 
 
 def batch_norm(name: str, momentum: float = 0.9, epsilon: float = 1e-3):
     """Batch normalisation, synchronized over replicas on TensorFlow; Keras offers that on no other backend."""
     synchronized = keras.backend.backend() == "tensorflow"
-    return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, synchronized=synchronized, name=name)
+    return BatchNormalization(momentum=momentum, epsilon=epsilon, synchronized=synchronized, name=name)
 
 
 def scale_channels(channels: int, width: float) -> int:

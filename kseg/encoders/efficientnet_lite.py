@@ -15,6 +15,7 @@ from kseg._checks import check_choice
 from kseg._weight_packages import WEIGHT_PACKAGES
 from kseg.encoders.features import finish
 from kseg.encoders.torch_files import read_state_dict
+from kseg.layers import BatchNormalization
 
 STAGES = (  # repeats, kernel size, stride, expansion, filters
     (1, 3, 1, 1, 16),
@@ -106,7 +107,7 @@ def _block(x, filters, kernel_size, strides, dilation, expansion, *, name):
 
 
 def _norm(x, name):
-    return layers.BatchNormalization(momentum=0.99, epsilon=EPSILON, name=name)(x)
+    return BatchNormalization(momentum=0.99, epsilon=EPSILON, name=name)(x)
 
 
 def _multiple_of_8(filters: float) -> int:

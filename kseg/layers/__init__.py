@@ -3,7 +3,7 @@
 They are written in `keras.ops`, run on each of Keras's backends, and reload from `.keras` files.
 """
 
-from kseg.layers.normalization import ImageNetNormalization, LocalResponseNormalization
+from kseg.layers.normalization import BatchNormalization, ImageNetNormalization, LocalResponseNormalization
 from kseg.layers.pooling import ImagePooling2D
 from kseg.layers.sizes import CropToMatch, MinimumSize, ResizeToMatch
 from kseg.layers.unpooling import BedOfNails2D, MaxPoolingWithIndices2D, MaxUnpooling2D
@@ -11,6 +11,7 @@ from kseg.layers.upsampling import Bilinear, Interpolation2D, Upsampling
 from kseg.layers.windows import DilatedMaxPooling2D, ReflectionPadding2D
 
 __all__ = [
+    "BatchNormalization",
     "BedOfNails2D",
     "Bilinear",
     "CropToMatch",

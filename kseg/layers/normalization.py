@@ -1,4 +1,5 @@
-"""Normalisation of images as pretrained encoders expect it, and of channels by their neighbours. `keras.ops` only."""
+"""Normalisation of images as pretrained encoders expect it, of channels by their neighbours, and of batches. `keras.ops`; on
+TensorFlow its own kernel of batch normalisation."""
 
 from __future__ import annotations
 
@@ -69,3 +70,36 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "size": self.size, "alpha": self.alpha, "beta": self.beta}
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's batch normalisation; in training on TensorFlow one operation computes it, in fewer passes over the map.
+
+    Arguments, weights and numbers are Keras's, up to rounding. What TensorFlow's operation cannot do (other shapes than
+    (B, H, W, C), masks, statistics of several replicas together) Keras's own operations do, as on other backends.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self.trainable and self._is_one_operation(inputs, mask)):
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        x = tf.cast(inputs, tf.float32)
+        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            x, tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta), epsilon=self.epsilon
+        )
+        count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
+        variance *= (count - 1) / count  # the operation divides by count - 1
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+        return tf.cast(y, self.compute_dtype)
+
+    def _is_one_operation(self, inputs, mask) -> bool:
+        if keras.backend.backend() != "tensorflow" or mask is not None or len(inputs.shape) != 4:
+            return False
+        import tensorflow as tf
+
+        together = self.synchronized and tf.distribute.get_strategy().num_replicas_in_sync > 1
+        plain = self.scale and self.center and not self.renorm and self.axis in (-1, 3)
+        return plain and not together and inputs.dtype != "float64"

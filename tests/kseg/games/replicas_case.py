@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from kseg.blocks import batch_norm
+
 K = 3
 
 
@@ -21,7 +23,7 @@ def segmentor(batch_normalization: bool = False, channels: int = 3) -> keras.Mod
     image = keras.Input((None, None, channels), name="image")
     x = layers.Conv2D(6, 3, padding="same", name="down1_conv")(layers.Rescaling(1 / 64, -2)(image))
     if batch_normalization:
-        x = layers.BatchNormalization(synchronized=True, name="down1_norm")(x)
+        x = batch_norm("down1_norm")(x)
     x = layers.ReLU()(x)
     return keras.Model(image, layers.Conv2D(K, 1, dtype="float32", name="logits")(x), name="segmentor")
 
@@ -33,7 +35,7 @@ def discriminator(batch_normalization: bool = False, channels: int = 3, maps: in
     x = layers.Concatenate()([layers.Rescaling(1 / 64, -2)(image), label_map])
     x = layers.Conv2D(5, 3, padding="same", name="joint_conv")(x)
     if batch_normalization:
-        x = layers.BatchNormalization(synchronized=True, name="joint_norm")(x)
+        x = batch_norm("joint_norm")(x)
     x = layers.GlobalAveragePooling2D()(layers.LeakyReLU()(x))
     return keras.Model([image, label_map], layers.Dense(1, dtype="float32", name="score")(x), name="discriminator")
 
