@@ -33,6 +33,8 @@ SCORES = {
     "original_size": {"mean_iou": 0.4, "iou": [0.8, None]},
 }
 
+COMPARED = {"version": 1, "compared": True, "difference": 0.1, "low": -0.1, "high": 0.2}
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -79,7 +81,7 @@ def push(tmp_path, monkeypatch):
         prepared = store.run(transform, Settings(), examples=examples)
         model = store.run(trainer, Settings(epochs), transform=prepared)
         export = store.run(exporter, Settings(), model=model)
-        scores = SCORES | ({"baseline": {"version": 1, "compared": True}} if baseline else {})
+        scores = SCORES | ({"baseline": COMPARED} if baseline else {})
         compared = {"baseline": baseline} if baseline else {}
         evaluation = store.run(evaluator, Settings(), export=export, scores=Untracked(scores), **compared)
         validation = store.run(infra_validator, Settings(), export=export)
@@ -201,7 +203,7 @@ def test_what_no_pushed_model_needs_is_listed_and_removed_when_delete_is_given_t
         assert {old["model"].path, old["export"].path, old["evaluation"].path, left} <= listed
         assert all(artifact.path.is_dir() for artifact in (*old.values(), *new.values()))
     status, printed = run_gc(tmp_path, capsys, "--delete", "--delete")
-    assert status == 0 and printed.out.splitlines()[-1].startswith("Removed 5 folders")
+    assert status == 0 and printed.out.splitlines()[-1].startswith("Removed 6 folders")
     assert not any(path.exists() for path in listed)
     assert all(artifact.path.is_dir() for artifact in new.values())
     assert "Found 0 folders" in run_gc(tmp_path, capsys)[1].out
