@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+OPACITY = 0.65
+"""Of the colours of classes over an image."""
+
 TAIL = 1
 """Percent of the darkest and of the brightest pixels that a stretch leaves black and white."""
 

@@ -9,13 +9,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kseg.array_checks import check_ids, check_image_range
 from kseg.labels import VOID, LabelMap, display_name
-from kseg.pictures import picture_of
+from kseg.pictures import OPACITY, picture_of
 
 PANEL_WIDTH = 320  # pixels: small images are enlarged to about this width; images of twice the width are reduced
 MARGIN = 12
 TEXT_SIZE = 15
 INK, PAPER = (30, 30, 30), (255, 255, 255)
-OPACITY = 0.65  # of the class colours over the image
 WRONG_COLOUR, VOID_COLOUR = (214, 39, 40), (150, 150, 150)  # of an error map
 MAX_CLASSES = 40  # in a legend; of more, those that cover most pixels
 NAME_LENGTH = 24  # characters of a class's name

@@ -5,16 +5,21 @@
                                                                  status (B,) int32, 0 or why not, and message (B,)
     probabilities    image (B, H, W, C) uint8                 -> probabilities (B, H, W, K) float32
     tiles            image (B, H, W, C) uint8                 -> label_map (B, H, W) uint8, confidence (B, H, W) float32
+    overlay          image_bytes (B,)                         -> overlay_bytes (B,) JPEG, the classes' colours over the image,
+                                                                 status and message
+    from_examples    examples (B,) serialized tf.Example      -> as serve_bytes; their feature `image` holds the bytes
+    network          image (B, h, w, C) float32               -> probabilities (B, h, w, K) float32
 
-The first three bring an image to its working size, and return predictions at the image's own size; they share one graph
+All but `network` bring an image to its working size, and return predictions at the image's own size; they share one graph
 (`kseg.serving.graph`), which the evaluator measures too. The working size is a box that all images are fitted into
 (`image_size`), or each image's own size times a factor (`image_scale`), in which case large images are labelled tile by tile.
+`network` is the bare network with its views, for images that were resized and padded before: what XLA and other runtimes take.
 `tiles` is optional: it always cuts the image into tiles, so a large image keeps its detail and memory stays bounded
 (`kseg.serving.tiles_in_graph`).
 
 `dtype` may also be uint16 or float32, for images of any number of channels; their values are normalised inside by constants from
-the training data. `serve_bytes` then takes PNG of exactly these channels and bits, and is left out where no PNG holds them: above
-4 channels, and for float32.
+the training data. `serve_bytes` then takes PNG of exactly these channels and bits, and is left out with `from_examples` where
+no PNG holds them: above 4 channels, and for float32. `overlay` shows 8-bit grey and RGB alone.
 
 A request has a bound, `max_pixels`, and so have the class scores that it needs at once, `score_memory`: with the defaults and 21
 classes a process stays below 2 GB (`kseg.serving.limits`). An image that cannot be labelled leaves its batch alone.
@@ -75,7 +80,7 @@ def export(
     strict: bool = False,
     pretrained: Mapping | None = None,
 ) -> None:
-    """Writes a SavedModel with the signatures serving_default, probabilities and, where a PNG holds the images, serve_bytes.
+    """Writes a SavedModel with the signatures serving_default, probabilities, network and, for images that a PNG holds, more.
 
     Class names and colours are stored in `assets/labels.json`, the other arguments in `assets/export.json`. Directories get mode
     0755 and files 0644, so a server that runs as another user can read them. An earlier export at `path` is overwritten.
@@ -157,7 +162,7 @@ def export(
         )
         served.labels = _asset(scratch, "labels.json", labels.to_json())
         served.manifest = _asset(scratch, manifest.FILE_NAME, text)
-        tf.saved_model.save(served, str(path), signatures=served.signatures(tiles))
+        tf.saved_model.save(served, str(path), signatures=served.signatures(tiles, labels.palette()))
     for entry in (path, *path.rglob("*")):
         entry.chmod(0o755 if entry.is_dir() else 0o644)
 

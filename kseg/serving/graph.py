@@ -24,14 +24,16 @@ from kseg._backend import require_tensorflow
 require_tensorflow(__name__)
 
 import keras  # noqa: E402  (only after the backend is known)
+import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from kseg.data.levels import to_levels  # noqa: E402
 from kseg.data.resizing_in_graph import fit_image_in_graph, pad_to_multiple, resize_in_graph  # noqa: E402
 from kseg.inference.averaging import dihedral_views  # noqa: E402
-from kseg.serving import statuses  # noqa: E402
+from kseg.serving import overlay_in_graph, statuses  # noqa: E402
 from kseg.serving.bands import map_groups, most_probable, scale_image_in_graph  # noqa: E402
 from kseg.serving.decoding_in_graph import decode_strictly, decode_unless_damaged  # noqa: E402
+from kseg.serving.examples_in_graph import read_examples  # noqa: E402
 from kseg.serving.headers import is_png_of, read_header  # noqa: E402
 from kseg.serving.limits import Limits  # noqa: E402
 from kseg.serving.orientation import apply_orientation, orientation_of  # noqa: E402
@@ -40,7 +42,7 @@ from kseg.serving.tiles_in_graph import predict_tiles_in_graph  # noqa: E402
 GROUP_PIXELS = 2**18
 """Pixels that the network sees at a time, or those of one image if they are more: 21 images of 96 x 128, one of 512 x 512."""
 
-LARGE_PIXELS = 2**20
+LARGE_PIXELS = statuses.NETWORK_PIXELS
 """Pixels of a working size of its own above which an image is labelled by tiles."""
 
 
@@ -101,23 +103,40 @@ class ServedModel(tf.Module):
             lambda image: network(image, training=False), input_signature=[image], autograph=False
         )
 
-    def signatures(self, tiles: bool = False) -> dict:
-        """The functions to export, for batches and images of any size; "tiles" only where `tiles` is true.
+    def signatures(self, tiles: bool = False, palette: np.ndarray | None = None) -> dict:
+        """The functions to export, for batches and images of any size.
 
-        Without "serve_bytes" where no PNG holds the images.
+        Without "serve_bytes" and "from_examples" where no PNG holds the images, and without "overlay" where they are no pictures.
+
+        Args:
+            tiles: whether "tiles" is among them.
+            palette: colours (256, 3), uint8, by class id, for "overlay"; None: it is not among them.
         """
         images = tf.TensorSpec((None, None, None, self._channels), self._dtype, name="image")
+        levels = tf.TensorSpec((None, *self._network.inputs[0].shape[1:3], self._channels), tf.float32, name="image")
         encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
+        examples = tf.TensorSpec((None,), tf.string, name="examples")
 
-        def traced(function, spec):
-            return tf.function(function, input_signature=[spec], autograph=False)  # no Python `if` on a tensor: faster
+        def traced(function, *specs):
+            return tf.function(function, input_signature=specs, autograph=False)  # no Python `if` on a tensor: faster
 
-        optional = {"tiles": traced(self.label_map_of_tiles, images)} if tiles else {}
-        if statuses.takes_bytes(self._channels, self._dtype.name):
-            optional["serve_bytes"] = traced(self.label_map_of_bytes, encoded)
-        return optional | {
+        found = {"tiles": traced(self.label_map_of_tiles, images)} if tiles else {}
+        kind = self._channels, self._dtype.name
+        if statuses.takes_bytes(*kind):
+            # One graph, of which these three are short ends.
+            label = traced(self.label_maps_of_encoded, encoded, tf.TensorSpec((None,), tf.bool))
+            found["serve_bytes"] = traced(lambda image_bytes: label(image_bytes, _all_true(image_bytes))[0], encoded)
+            found["from_examples"] = traced(lambda examples: label(*read_examples(examples))[0], examples)
+            if statuses.takes_overlays(*kind) and palette is not None:
+
+                def overlay(image_bytes):
+                    return self.overlays(image_bytes, *label(image_bytes, _all_true(image_bytes)), palette)
+
+                found["overlay"] = traced(overlay, encoded)
+        return found | {
             "serving_default": traced(self.label_map, images),
             "probabilities": traced(self.probabilities, images),
+            "network": traced(self.network_probabilities, levels),
         }
 
     def crf_parameters(self) -> dict | None:
@@ -167,17 +186,57 @@ class ServedModel(tf.Module):
         (values,) = map_groups(predict_group, [image], self._group_size, (tf.float32,))
         return {"probabilities": tf.reshape(values, shape)}
 
-    def label_map_of_bytes(self, image_bytes):
+    def network_probabilities(self, image):
+        """Images (B, h, w, C), float32, as the network sees them, to probabilities (B, h, w, K); without DenseCRF."""
+        return {"probabilities": self._mean_of_views(self._limits.checked(image, "network"))}
+
+    def overlays(self, image_bytes, labelled: dict, orientation, palette: np.ndarray):
+        """Encoded images (B,) and what `label_maps_of_encoded` returns of them to JPEGs of the colours over them.
+
+        Returns:
+            overlay_bytes (B,), status and message, or, if strict, `overlay_bytes` alone.
+        """
+        pngs = labelled["label_map_bytes"]
+        status = labelled.get("status", tf.zeros(tf.shape(pngs), tf.int32))
+
+        def draw(encoded, label_map, orientation):
+            return overlay_in_graph.encode_overlay(self._decode_again(encoded, orientation), label_map, palette)
+
+        def answer(parts):
+            encoded, png, status, orientation = parts
+            good = status == statuses.GOOD
+            label_map = tf.cond(
+                good, lambda: tf.io.decode_png(png, channels=1)[..., 0], lambda: tf.zeros((1, 1), tf.uint8)
+            )
+            long = tf.reduce_max(tf.shape(label_map)) > overlay_in_graph.MAX_SIDE
+            drawn = tf.cond(good & ~long, lambda: draw(encoded, label_map, orientation), lambda: tf.constant(b""))
+            return drawn, tf.where(long, statuses.TOO_MANY_PIXELS, status)
+
+        specs = tf.string, tf.int32
+        drawn, status = tf.map_fn(
+            answer, (image_bytes, pngs, status, orientation), fn_output_signature=specs, parallel_iterations=1
+        )
+        if self._strict:
+            return {"overlay_bytes": self._refuse_any(drawn, status, overlay_in_graph.MAX_SIDE)}
+        message = self._limits.message(status, overlay_in_graph.MAX_SIDE)
+        return {"overlay_bytes": drawn, "status": status, "message": message}
+
+    def label_maps_of_encoded(self, image_bytes, given):
         """Encoded images (B,) to PNGs of class ids (B,), each of its image's own size; and what is wrong with the others.
+
+        Args:
+            image_bytes: (B,), string.
+            given: (B,), bool; false where there was an example without an image.
 
         Returns:
             label_map_bytes (B,), empty where an image is refused; status (B,), int32, of `kseg.serving.statuses`; message (B,).
-            If strict, `label_map_bytes` alone: a refused image raises.
+            If strict, `label_map_bytes` alone: a refused image raises. Second, the orientations (B,) of the images.
         """
         # Read headers, and refuse what they show.
         specs = (tf.int32, tf.int64, tf.int64, tf.int64, tf.int32)
         header = tf.map_fn(self._read_size_and_orientation, image_bytes, fn_output_signature=specs)
         status, height, width, scan, orientation = header
+        status = tf.where(given, status, statuses.BAD_EXAMPLE)
         status = self._limits.refused(status, height, width)
         if self._strict:
             image_bytes = self._refuse_any(image_bytes, status)
@@ -226,8 +285,8 @@ class ServedModel(tf.Module):
         else:
             pngs, status = map_groups(label_group, inputs, self._group_size, (tf.string, tf.int32))
         if self._strict:
-            return {"label_map_bytes": self._refuse_any(pngs, status)}
-        return {"label_map_bytes": pngs, "status": status, "message": self._limits.message(status)}
+            return {"label_map_bytes": self._refuse_any(pngs, status)}, orientation
+        return {"label_map_bytes": pngs, "status": status, "message": self._limits.message(status)}, orientation
 
     def label_map_of_tiles(self, image):
         """Images (B, H, W, C) to what `label_map` returns, by tiles of the network's size; one image at a time."""
@@ -323,12 +382,16 @@ class ServedModel(tf.Module):
     def _label_map_png(self, probabilities, size, encoded, orientation):
         """The label map of an image of `size` as PNG, from its probabilities (h, w, K)."""
         if self._crf:  # decoded once more, since images of several sizes do not fit into one tensor
-            image = decode_strictly(encoded, self._channels, self._image_range, self._dtype)
-            image = apply_orientation(image, orientation)
+            image = self._decode_again(encoded, orientation)
             label_map, _ = self._label(probabilities, image)
         else:
             label_map, _ = most_probable(probabilities, size, with_confidence=False)
         return _encode_label_map(label_map)
+
+    def _decode_again(self, encoded, orientation):
+        """An encoded image that is known to be good, upright, (H, W, C)."""
+        image = decode_strictly(encoded, self._channels, self._image_range, self._dtype)
+        return apply_orientation(tf.ensure_shape(image, (None, None, self._channels)), orientation)
 
     def _label(self, probabilities, image):
         """Probabilities (h, w, K) to label map and confidence (H, W) at the size of the image (H, W, C)."""
@@ -344,11 +407,11 @@ class ServedModel(tf.Module):
             [probabilities, images if self._normalization is None else to_levels(images, self._normalization)]
         )
 
-    def _refuse_any(self, values, status):
+    def _refuse_any(self, values, status, max_side=statuses.MAX_SIDE):
         """`values`, unless an image is refused: then the message of the first one is raised."""
         status = tf.concat([status, [statuses.GOOD]], axis=0)  # the batch may be empty
         first = tf.argmax(tf.cast(status != statuses.GOOD, tf.int32), output_type=tf.int32)
-        messages = self._limits.message(status)
+        messages = self._limits.message(status, max_side)
         check = tf.debugging.Assert(
             tf.reduce_all(status == statuses.GOOD), [messages[first], "[image", first, "of the batch]"]
         )
@@ -369,7 +432,10 @@ class ServedModel(tf.Module):
 
     def _predict(self, image):
         """Images (B, height, width, C), float32, to probabilities (B, height, width, K), float32: the mean of all views."""
-        image = tf.ensure_shape(image, (None, *self._image_size, self._channels))
+        return self._mean_of_views(tf.ensure_shape(image, (None, *self._image_size, self._channels)))
+
+    def _mean_of_views(self, image):
+        """Images (B, h, w, C), float32, to probabilities (B, h, w, K), float32."""
         total = self._predict_view(image, *self._views[0])
         for axes, quarter_turns in self._views[1:]:
             with tf.control_dependencies([total]):  # one view after the other: each needs the network's memory
@@ -382,6 +448,11 @@ class ServedModel(tf.Module):
         view = _rotate(_flip(image, axes), quarter_turns)
         logits = self._traced(view) if self._scale else self._network(view, training=False)
         return _flip(_rotate(tf.nn.softmax(logits), -quarter_turns), axes)
+
+
+def _all_true(values):
+    """True for each element, (B,)."""
+    return tf.ones(tf.shape(values), tf.bool)
 
 
 def _encode_label_map(label_map):

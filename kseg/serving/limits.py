@@ -41,6 +41,7 @@ class Limits:
         self._score_pixels = {
             name: statuses.score_pixels(name, num_classes, score_memory) for name in statuses.SCORE_BYTES
         }
+        self._network_pixels = max(self._seen, min(statuses.NETWORK_PIXELS, self._score_pixels["probabilities"]))
         self._of_scores = f"of {num_classes} classes; `score_memory` of the export: {score_memory:g} GiB"
         self.image_pixels = statuses.image_pixels(num_classes, crf, max_pixels, score_memory)
         refined = self.image_pixels < max_pixels
@@ -83,6 +84,16 @@ class Limits:
                     "Ask for the label map, with serving_default, or scale the image down.",
                 )
             )
+        if signature == "network":
+            most = self._network_pixels
+            checks.append((number > 0, "`network` must be asked for an image. Send a batch of at least one."))
+            checks.append(
+                (
+                    number * height * width <= most,
+                    f"`network` must be asked for at most {most:,} pixels together. Send smaller batches, or "
+                    "ask serving_default.",
+                )
+            )
         if signature == "tiles" and self._tile_height:
             most = self._score_pixels["tiles"] // self._tile_height
             checks.append(
@@ -117,8 +128,9 @@ class Limits:
         fits = tf.scatter_nd(order[:, tf.newaxis], tf.cast(fits, tf.int32), tf.shape(status)) > 0
         return tf.where((status == statuses.GOOD) & ~fits, statuses.BATCH_TOO_LARGE, status)
 
-    def message(self, status):
-        """What must hold, (B,), by status (B,); empty where it does."""
-        messages = list(statuses.messages(self.image_pixels, self._of_image, self._accepted))
-        messages[statuses.BATCH_TOO_LARGE] = statuses.messages(self._max_pixels, self._of_request)[-1]
+    def message(self, status, max_side: int = statuses.MAX_SIDE):
+        """What must hold, (B,), by status (B,), and where images are longer than `max_side`, that; empty where it does."""
+        messages = list(statuses.messages(self.image_pixels, self._of_image, self._accepted, max_side))
+        of_batch = statuses.messages(self._max_pixels, self._of_request)
+        messages[statuses.BATCH_TOO_LARGE] = of_batch[statuses.BATCH_TOO_LARGE]
         return tf.gather(tf.constant(messages), status)

@@ -8,9 +8,17 @@ from __future__ import annotations
 import math
 import numbers
 
-GOOD, EMPTY, UNSUPPORTED_FORMAT, DAMAGED, TOO_MANY_PIXELS, BATCH_TOO_LARGE = range(6)
+GOOD, EMPTY, UNSUPPORTED_FORMAT, DAMAGED, TOO_MANY_PIXELS, BATCH_TOO_LARGE, BAD_EXAMPLE = range(7)
 
-NAMES = ("good", "empty_file", "unsupported_format", "damaged_file", "too_many_pixels", "batch_too_large")
+NAMES = (
+    "good",
+    "empty_file",
+    "unsupported_format",
+    "damaged_file",
+    "too_many_pixels",
+    "batch_too_large",
+    "bad_example",
+)
 """By status."""
 
 ACCEPTED = "An image must be a JPEG or PNG file. Received: another format. Convert it to PNG."
@@ -30,14 +38,18 @@ TILE = (512, 512)
 MAX_SIDE = 65_535
 """Pixels of the longer side of an image: the most that a JPEG can have."""
 
+NETWORK_PIXELS = 2**20
+"""Pixels that a network sees at once, above which an image is labelled by tiles, and a request for `network` is refused."""
 
-def messages(max_pixels: int, cause: str, accepted: str = ACCEPTED) -> tuple[str, ...]:
+
+def messages(max_pixels: int, cause: str, accepted: str = ACCEPTED, max_side: int = MAX_SIDE) -> tuple[str, ...]:
     """What must hold, by status; empty for GOOD.
 
     Args:
         max_pixels: of a request.
         cause: what sets that limit, with the way to raise it.
         accepted: what an image must be, and the cure where it is not.
+        max_side: pixels of the longer side.
     """
     return (
         "",
@@ -45,8 +57,10 @@ def messages(max_pixels: int, cause: str, accepted: str = ACCEPTED) -> tuple[str
         accepted,
         "An image must be whole. Received: a damaged or truncated file. Send it again; if the original is damaged, save it again "
         "from a program that opens it.",
-        f"An image must have at most {max_pixels:,} pixels ({cause}), and no side above {MAX_SIDE:,}. Scale it down.",
+        f"An image must have at most {max_pixels:,} pixels ({cause}), and no side above {max_side:,}. Scale it down.",
         f"The images of a batch must have at most {max_pixels:,} pixels together ({cause}). Send this image in another batch.",
+        "An example must be a serialized tf.Example whose feature 'image' is one bytes value, the content of an image file. "
+        "Received: another content. Write it with tf.train.Example.",
     )
 
 
@@ -114,6 +128,11 @@ def takes_pictures(channels: int, dtype: str) -> bool:
 def takes_bytes(channels: int, dtype: str) -> bool:
     """Whether an export has the signature serve_bytes: a PNG has up to 4 channels of 8 or 16 bits."""
     return dtype in ("uint8", "uint16") and channels <= 4
+
+
+def takes_overlays(channels: int, dtype: str) -> bool:
+    """Whether an export has the signature overlay: a JPEG shows 8-bit grey and RGB."""
+    return takes_pictures(channels, dtype)
 
 
 def accepted_png(channels: int, dtype: str) -> str:

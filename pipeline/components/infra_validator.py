@@ -28,7 +28,7 @@ from kseg.pairs.channels import TENSOR, PixelKind, png_file
 from kseg.pairs.image_files import decode_image
 from kseg.serving import exporting as serving
 from kseg.serving.manifest import read_manifest, working_scale
-from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixels, takes_bytes
+from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixels, takes_bytes, takes_overlays
 from pipeline.engine import hardware, progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
@@ -93,6 +93,7 @@ def infra_validator(
             tiles=manifest["tiles"],
             strict=manifest["strict"],
             dtype=kind.dtype,
+            network_size=segmentor.input_shape[1:3],
         )
         sent = f"{len(images)} images", f"an image of {largest[1]}x{largest[0]}, the largest tried"
         reasons = [
@@ -126,23 +127,45 @@ def _largest_size(manifest: dict, num_classes: int) -> tuple[int, int]:
 
 
 def expected_signatures(
-    channels: int, num_classes: int, tiles: bool = False, strict: bool = False, dtype: str = "uint8"
+    channels: int,
+    num_classes: int,
+    tiles: bool = False,
+    strict: bool = False,
+    dtype: str = "uint8",
+    network_size: tuple[int | None, int | None] = (None, None),
 ) -> dict:
-    """The signatures of an export, `tiles` included if it was exported with it, as `fresh_process.describe` writes them."""
+    """The signatures of an export, `tiles` included if it was exported with it, as `fresh_process.describe` writes them.
+
+    Args:
+        channels: C.
+        num_classes: K.
+        tiles: as in `kseg.export`.
+        strict: as in `kseg.export`.
+        dtype: of the images.
+        network_size: (height, width) that the network is built for, in pixels; None where any.
+    """
     image = {"image": [dtype, [None, None, None, channels]]}
     outputs = {"label_map": ["uint8", [None, None, None]], "confidence": ["float32", [None, None, None]]}
     optional = {"tiles": {"inputs": image, "outputs": outputs}} if tiles else {}
     statuses = {} if strict else {"status": ["int32", [None]], "message": ["string", [None]]}
     if takes_bytes(channels, dtype):
-        optional["serve_bytes"] = {
+        answers = {"label_map_bytes": ["string", [None]], **statuses}
+        optional["serve_bytes"] = {"inputs": {"image_bytes": ["string", [None]]}, "outputs": answers}
+        optional["from_examples"] = {"inputs": {"examples": ["string", [None]]}, "outputs": answers}
+    if takes_overlays(channels, dtype):
+        optional["overlay"] = {
             "inputs": {"image_bytes": ["string", [None]]},
-            "outputs": {"label_map_bytes": ["string", [None]], **statuses},
+            "outputs": {"overlay_bytes": ["string", [None]], **statuses},
         }
     return optional | {
         "serving_default": {"inputs": image, "outputs": outputs},
         "probabilities": {
             "inputs": image,
             "outputs": {"probabilities": ["float32", [None, None, None, num_classes]]},
+        },
+        "network": {
+            "inputs": {"image": ["float32", [None, *network_size, channels]]},
+            "outputs": {"probabilities": ["float32", [None, *network_size, num_classes]]},
         },
     }
 

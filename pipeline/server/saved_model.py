@@ -176,7 +176,11 @@ def _example(spec: TensorSpec, size) -> np.ndarray:
     if spec.dtype == STRING:
         file = io.BytesIO()
         Image.new("RGB", tuple(reversed(size)), (128, 128, 128)).save(file, "PNG")
-        return np.full([length or 1 for length in shape], file.getvalue(), STRING)
+        content = file.getvalue()
+        if spec.name == "examples":
+            feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))
+            content = tf.train.Example(features=tf.train.Features(feature={"image": feature})).SerializeToString()
+        return np.full([length or 1 for length in shape], content, STRING)
     sizes = (1, *size, 3) if len(shape) == 4 else (1,) * len(shape)
     return np.full(
         [wanted or given for wanted, given in zip(shape, sizes, strict=True)], 128 if len(shape) == 4 else 0, spec.dtype

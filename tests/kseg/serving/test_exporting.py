@@ -87,6 +87,9 @@ def test_the_signatures_are_named_and_typed_as_documented(signatures):
         "serving_default": {"image": tf.TensorSpec((None, None, None, 1), tf.uint8, name="image")},
         "probabilities": {"image": tf.TensorSpec((None, None, None, 1), tf.uint8, name="image")},
         "serve_bytes": {"image_bytes": tf.TensorSpec((None,), tf.string, name="image_bytes")},
+        "overlay": {"image_bytes": tf.TensorSpec((None,), tf.string, name="image_bytes")},
+        "from_examples": {"examples": tf.TensorSpec((None,), tf.string, name="examples")},
+        "network": {"image": tf.TensorSpec((None, None, None, 1), tf.float32, name="image")},
     }
     outputs = {name: function.structured_outputs for name, function in signatures[1].items()}
     dtypes = {name: {key: spec.dtype for key, spec in specs.items()} for name, specs in outputs.items()}
@@ -94,6 +97,9 @@ def test_the_signatures_are_named_and_typed_as_documented(signatures):
         "serving_default": {"label_map": tf.uint8, "confidence": tf.float32},
         "probabilities": {"probabilities": tf.float32},
         "serve_bytes": {"label_map_bytes": tf.string, "status": tf.int32, "message": tf.string},
+        "overlay": {"overlay_bytes": tf.string, "status": tf.int32, "message": tf.string},
+        "from_examples": {"label_map_bytes": tf.string, "status": tf.int32, "message": tf.string},
+        "network": {"probabilities": tf.float32},
     }
 
 

@@ -22,8 +22,9 @@ def test_status_and_metadata_name_the_version_and_every_signature(rest):
     status, found = rest.json("GET", f"{PATH}/metadata")
     assert status == 200 and found["model_spec"] == {"name": "blocks", "signature_name": "", "version": "1"}
     signatures = found["metadata"]["signature_def"]["signature_def"]
+    exported = {"serving_default", "serve_bytes", "probabilities", "network", "overlay", "from_examples"}
     added = {"palette", "localize", "confidence"}
-    assert {"serving_default", "serve_bytes", "probabilities", *added} <= set(signatures)
+    assert exported | added <= set(signatures)
     image = signatures["serving_default"]["inputs"]["image"]
     assert image["dtype"] == "DT_UINT8" and [dim["size"] for dim in image["tensor_shape"]["dim"]] == [
         "-1",
