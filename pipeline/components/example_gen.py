@@ -9,18 +9,15 @@ refused before Beam starts, one without a usable pair after it. Beam; TensorFlow
 from __future__ import annotations
 
 import collections
+import os
 import pathlib
-
-import apache_beam as beam
 
 from kseg.pairs.channels import PixelKind
 from pipeline.engine import progress
 from pipeline.engine.files import write_json
 from pipeline.examples import prepared
-from pipeline.examples.collecting import Collect, read_collected
+from pipeline.examples.parts import worked_on
 from pipeline.examples.quarantine import copy_quarantined
-from pipeline.examples.records import WriteExamples
-from pipeline.examples.runner_options import pipeline_options
 from pipeline.examples.sources.opening import open_source
 from pipeline.examples.sources.source import Source, describe_source, ingestion_record
 from pipeline.settings.example_gen import ExampleGen
@@ -51,26 +48,53 @@ def example_gen(
     for line in describe_source(opened):
         progress.print_message(line)
     progress.set_total(sum(opened.counts.values()))
-    shards = {split: prepared.shard_count(count, config.examples_per_shard) for split, count in opened.counts.items()}
-    reencoded, quarantined = out / "reencoded.jsonl", out / "quarantined.jsonl"
-    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
-        read = (
-            pipeline
-            | "Elements" >> opened.elements
-            | "Read" >> beam.ParDo(opened.reader).with_outputs("reencoded", "quarantined", main="pairs")
-        )
-        _ = read.pairs | "Write" >> WriteExamples(out, shards)
-        _ = (
-            read.reencoded
-            | "Count reasons" >> beam.combiners.Count.PerElement()
-            | "Collect reasons" >> Collect(reencoded)
-        )
-        _ = read.quarantined | "Collect quarantined" >> Collect(quarantined)
-    found = read_collected(quarantined)
-    lost = collections.Counter(row["split"] for row in found)
-    usable = {split: count - lost[split] for split, count in opened.counts.items()}
-    ingestion = ingestion_record(opened, dict(read_collected(reencoded)), [*opened.faults, *found])
+    shards = {split: prepared.shard_count(count, opened.sizes[split]) for split, count in opened.counts.items()}
+    work = _WriteShard(out, shards, opened)
+    reads = [source] if os.path.exists(source) else []  # otherwise there is no such place on this disk
+    usable, reencoded, quarantined = collections.Counter(), collections.Counter(), []
+    with worked_on(out, opened.elements.deal(shards), work, beam_options, reads) as rows:
+        for split, pairs, reasons, faulty in rows:
+            usable[split] += pairs
+            reencoded.update(reasons)
+            quarantined += faulty
+    read = usable + collections.Counter(row["split"] for row in quarantined)
+    for split, count in opened.counts.items():
+        prepared.check_complete(f"pairs of {split}, or the reasons against them", read[split], count, out)
+    ingestion = ingestion_record(opened, dict(sorted(reencoded.items())), [*opened.faults, *quarantined])
     _write_metadata(out, opened, ingestion, usable, config.max_pixels)
+
+
+class _WriteShard:
+    """Reads the pairs of a shard and writes them: the work of `parts.worked_on`.
+
+    Args:
+        out: folder to write to.
+        shards: their number in each split.
+        source: of the pairs.
+    """
+
+    def __init__(self, out: pathlib.Path, shards: dict[str, int], source: Source):
+        self._out, self._shards = out.absolute(), shards
+        self._unpack, self._reader = source.elements.unpack, source.reader
+
+    def __call__(self, part):
+        """Yields (split, number of pairs, their reasons to be re-encoded, rows of the quarantined ones)."""
+        split, shard, elements = part
+        found = {"pairs": 0, "reencoded": collections.Counter(), "quarantined": []}
+        path = self._out / prepared.shard_name(split, shard, self._shards[split])
+        prepared.write_records(path, self._records(elements, found))
+        yield split, found["pairs"], dict(found["reencoded"]), found["quarantined"]
+
+    def _records(self, elements, found):
+        for element in self._unpack(elements):
+            for output in self._reader.process(element):
+                if isinstance(output, tuple):
+                    found["pairs"] += 1
+                    yield prepared.to_record(*output[1:])
+                elif output.tag == "reencoded":
+                    found["reencoded"][output.value] += 1
+                else:
+                    found["quarantined"].append(output.value)
 
 
 def _write_metadata(out, opened: Source, ingestion: dict, usable: dict[str, int], max_pixels: int):

@@ -9,15 +9,12 @@ from __future__ import annotations
 import pathlib
 import shutil
 
-import apache_beam as beam
-
 from kseg.pairs.channels import PixelKind
 from pipeline.engine import progress
 from pipeline.engine.files import read_json
 from pipeline.examples import prepared
 from pipeline.examples.folds import assign_folds
-from pipeline.examples.records import WriteExamples
-from pipeline.examples.runner_options import pipeline_options
+from pipeline.examples.parts import worked_on
 from pipeline.settings.fold import Fold
 
 TEST = "test"
@@ -46,7 +43,7 @@ def fold(
         ValueError: there are fewer pairs than folds.
     """
     places = [
-        (split, str(path), start, length)
+        (split, str(path.absolute()), start, length)
         for split, paths in prepared.shard_paths(examples).items()
         if split != TEST
         for path in paths
@@ -62,26 +59,38 @@ def fold(
     ]
     progress.set_total(len(chosen))
     counts = {split: sum(row[0] == split for row in chosen) for split in ("train", TEST)}
-    shards = {split: prepared.shard_count(count, config.examples_per_shard) for split, count in counts.items()}
-    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
-        _ = (
-            pipeline
-            | "Name pairs" >> beam.Create(chosen)
-            | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(ReadPair())
-            | "Write" >> WriteExamples(out, shards)
-        )
+    with worked_on(out, _deal(chosen), _WriteShard(out), beam_options, [examples]):
+        pass  # the pairs are all that it leaves
     kind = PixelKind.recorded(read_json(statistics / "statistics.json")["splits"]["train"])
     prepared.write_metadata(out, kind, f"Fold {config.number + 1} of {config.folds}: held out as test.", counts)
     for name in ("labels.json", "ingestion.json"):
         shutil.copyfile(examples / name, out / name)
 
 
-class ReadPair(beam.DoFn):
-    """(split, key, path, start, length) to (split, key, image_bytes, label_map_bytes)."""
+def _deal(chosen):
+    """Yields (split, number of the shard, number of all, its pairs): (key, path, start, length)."""
+    for split in ("train", TEST):
+        rows = [(key, (key, *place)) for row_split, key, *place in chosen if row_split == split]
+        shards = prepared.shard_count(len(rows), sum(length for _, (*_, length) in rows))
+        for number, pairs in enumerate(prepared.deal(rows, shards)):
+            yield split, number, shards, pairs
 
-    def process(self, row):
-        split, key, *place = row
-        _, image_bytes, label_map_bytes = prepared.from_record(prepared.read_record(*place))
-        yield split, key, image_bytes, label_map_bytes
-        progress.advance()
+
+class _WriteShard:
+    """Copies the pairs of a shard: the work of `parts.worked_on`."""
+
+    def __init__(self, out: pathlib.Path):
+        self._out = out.absolute()
+
+    def __call__(self, shard):
+        split, number, of, pairs = shard
+        prepared.write_records(self._out / prepared.shard_name(split, number, of), map(_read, pairs))
+        return ()
+
+
+def _read(pair) -> bytes:
+    """The record of a pair under another key."""
+    key, *place = pair
+    _, image_bytes, label_map_bytes = prepared.from_record(prepared.read_record(*place))
+    progress.advance()
+    return prepared.to_record(key, image_bytes, label_map_bytes)

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import pathlib
 
-import apache_beam as beam
-
 from kseg.labels import LabelMap
 from kseg.pairs.image_files import decode_image, encoding_of
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
-from pipeline.examples.collecting import Collect, read_collected
-from pipeline.examples.records import ReadSplits
-from pipeline.examples.runner_options import pipeline_options
+from pipeline.examples.parts import worked_on
 from pipeline.settings.statistics_gen import StatisticsGen
 from pipeline.validation.data_set import count_pair, data_set_statistics
+from pipeline.validation.image_hashes import ImageTable, check_near_duplicate_bits
 from pipeline.validation.statistics import empty_counts, summarize
 
 TOTAL = "all"
@@ -36,11 +33,16 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
         config: what counts as a near duplicate, and as tiny.
         examples: artifact of example_gen.
         beam_options: Beam's command line.
+
+    Raises:
+        ValueError: there are too many images for so many bits between near duplicates.
     """
     labels = LabelMap.load(examples)
-    progress.set_total(sum(prepared.split_sizes(examples).values()))
+    total = sum(prepared.split_sizes(examples).values())
+    check_near_duplicate_bits(total, config.near_duplicate_bits)
+    progress.set_total(total)
     summaries, images = _count(out, examples, labels.num_classes, beam_options)
-    prepared.check_complete("rows of pairs", len(images), sum(prepared.split_sizes(examples).values()), out)
+    prepared.check_complete("rows of pairs", len(images), total, out)
     ingestion = read_json(examples / "ingestion.json")
     statistics = data_set_statistics(
         labels,
@@ -55,62 +57,40 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
     write_json(out / "statistics.json", statistics)
 
 
-def _count(out, examples, num_classes, beam_options) -> tuple[dict, list[dict]]:
-    """Statistics by split, TOTAL among them, and a row for each image, in order."""
-    counts, rows = out / "counts.jsonl", out / "images.jsonl"
-    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
-        counted = (
-            pipeline
-            | "Read" >> ReadSplits(examples)
-            | "Count" >> beam.ParDo(CountExample(num_classes)).with_outputs("counts", main="images")
-        )
-        _ = (
-            counted.counts
-            | "Sum" >> beam.CombinePerKey(SumExampleCounts(num_classes))
-            | "Summarize" >> beam.MapTuple(_summarize)
-            | "Collect" >> Collect(counts)
-        )
-        _ = counted.images | "Collect images" >> Collect(rows)
-    return dict(read_collected(counts)), read_collected(rows)
+def _count(out, examples, num_classes, beam_options) -> tuple[dict, ImageTable]:
+    """Statistics by split, TOTAL among them, and what is known of each image."""
+    counts, images = {}, ImageTable()
+    shards = [(split, path.absolute()) for split, paths in prepared.shard_paths(examples).items() for path in paths]
+    with worked_on(out, shards, CountShard(num_classes), beam_options, [examples]) as rows:
+        for row in rows:
+            if isinstance(row, dict):
+                images.append(row)
+            else:
+                split, found = row
+                for part in (split, TOTAL):
+                    counts[part] = counts.get(part, empty_counts(num_classes)) + found
+    return {part: summarize(found) for part, found in counts.items() if found.images}, images
 
 
-def _summarize(split, counts):
-    return split, summarize(counts)
+class CountShard:
+    """Counts the pairs of a shard (split, path): the work of `parts.worked_on`.
 
-
-class CountExample(beam.DoFn):
-    """(split, key, image_bytes, label_map_bytes) to a row, and on output "counts" to (split, counts) and (TOTAL, counts).
-
-    The row is that of `pipeline.validation.data_set.count_pair`.
+    Args:
+        num_classes: K.
     """
 
     def __init__(self, num_classes: int):
         self._num_classes = num_classes
 
-    def process(self, example):
-        split, key, image_bytes, label_map_bytes = example
-        image, label_map = decode_image(image_bytes), decode_image(label_map_bytes)[..., 0]
-        row, counts = count_pair(split, key, image, label_map, self._num_classes, encoding_of(image_bytes))
-        progress.advance()
-        for part in (split, TOTAL):
-            yield beam.pvalue.TaggedOutput("counts", (part, counts))
-        yield row
-
-
-class SumExampleCounts(beam.CombineFn):
-    """Sums `ExampleCounts`."""
-
-    def __init__(self, num_classes: int):
-        self._num_classes = num_classes
-
-    def create_accumulator(self):
-        return empty_counts(self._num_classes)
-
-    def add_input(self, accumulator, counts):
-        return accumulator + counts
-
-    def merge_accumulators(self, accumulators):
-        return sum(accumulators, empty_counts(self._num_classes))
-
-    def extract_output(self, accumulator):
-        return accumulator
+    def __call__(self, shard):
+        """Yields the row of each pair, that of `pipeline.validation.data_set.count_pair`, then (split, counts)."""
+        split, path = shard
+        total = empty_counts(self._num_classes)
+        for record in prepared.read_records(path):
+            key, image_bytes, label_map_bytes = prepared.from_record(record)
+            image, label_map = decode_image(image_bytes), decode_image(label_map_bytes)[..., 0]
+            row, counts = count_pair(split, key, image, label_map, self._num_classes, encoding_of(image_bytes))
+            total += counts
+            progress.advance()
+            yield row
+        yield split, total

@@ -10,8 +10,6 @@ import dataclasses
 import pathlib
 import shutil
 
-import apache_beam as beam
-
 from kseg.pairs import class_balance
 from kseg.pairs.channels import PixelKind
 from kseg.pairs.image_files import decode_image, encode_image, encode_png
@@ -19,8 +17,7 @@ from kseg.pairs.resizing import fitted_size, resize_image, resize_label_map, wor
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
-from pipeline.examples.records import ReadSplits, WriteExamples
-from pipeline.examples.runner_options import pipeline_options
+from pipeline.examples.parts import worked_on
 from pipeline.settings.transform import Transform
 from pipeline.validation import anomalies
 from pipeline.validation.checks.working_size import check_working_size
@@ -78,14 +75,9 @@ def transform(
         "examples": prepared.split_sizes(examples),
     }
     progress.set_total(sum(plan["examples"].values()))
-    shards = {name: prepared.shard_count(count, config.examples_per_shard) for name, count in plan["examples"].items()}
-    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
-        _ = (
-            pipeline
-            | "Read" >> ReadSplits(examples)
-            | "Fit" >> beam.ParDo(FitExample(scale))
-            | "Write" >> WriteExamples(out, shards)
-        )
+    shards = [(split, *row) for split, paths in prepared.shard_paths(examples).items() for row in _shards(paths)]
+    with worked_on(out, shards, FitShard(out, scale), beam_options, [examples]):
+        pass  # the pairs are all that it leaves
     what = (
         f"fitted into {image_size[1]}x{image_size[0]}" if image_size else f"at {config.image_scale:g} of their own size"
     )
@@ -139,18 +131,36 @@ def class_weights(rule: str, counts: dict) -> list[float]:
     return class_balance.class_weights(counts["class_pixels"], rule, counts["class_image_pixels"])
 
 
-class FitExample(beam.DoFn):
-    """Brings (split, key, image_bytes, label_map_bytes) to its working size; a pair that has it already keeps its bytes."""
+def _shards(paths):
+    """(number, number of all, path) of each shard."""
+    return [(number, len(paths), path.absolute()) for number, path in enumerate(paths)]
 
-    def __init__(self, working_scale: tuple[int, int] | float):
-        self._working_scale = working_scale
 
-    def process(self, example):
-        split, key, image_bytes, label_map_bytes = example
-        image, label_map = decode_image(image_bytes), decode_image(label_map_bytes)[..., 0]
+class FitShard:
+    """Brings the pairs of a shard to their working size: the work of `parts.worked_on`.
+
+    Args:
+        out: folder to write to.
+        working_scale: (height, width) that pairs are fitted into, or a factor on their sides.
+    """
+
+    def __init__(self, out: pathlib.Path, working_scale: tuple[int, int] | float):
+        self._out, self._working_scale = out.absolute(), working_scale
+
+    def __call__(self, shard):
+        """Writes the shard of the same number; there are no rows."""
+        split, number, of, path = shard
+        records = (self.fit(record) for record in prepared.read_records(path))
+        prepared.write_records(self._out / prepared.shard_name(split, number, of), records)
+        return ()
+
+    def fit(self, record: bytes) -> bytes:
+        """A record at its working size; one that has it already keeps its bytes."""
+        key, image_bytes, label_map_bytes = prepared.from_record(record)
+        label_map = decode_image(label_map_bytes)[..., 0]
         size = working_size(*label_map.shape, self._working_scale)
-        if size != label_map.shape:
-            image_bytes = encode_image(resize_image(image, size))
-            label_map_bytes = encode_png(resize_label_map(label_map, size))
         progress.advance()
-        yield split, key, image_bytes, label_map_bytes
+        if size == label_map.shape:
+            return record
+        image = encode_image(resize_image(decode_image(image_bytes), size))
+        return prepared.to_record(key, image, encode_png(resize_label_map(label_map, size)))

@@ -1,8 +1,8 @@
 """Progress of the component at work: a bar with the time left on a terminal, plain lines now and then elsewhere.
 
 Components call `set_total` and `advance`; both do nothing where no task is shown, so a component also runs alone. The count is
-kept in this process: workers of a Beam runner in other processes do not reach it, and only the time is shown then. Standard
-library; rich is imported when a bar is drawn.
+kept in this process. Workers in other processes count by `counted_by` what their runner reports, and whoever receives it calls
+`reach`. Standard library; rich is imported when a bar is drawn.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class _Task:
 
 _task: _Task | None = None
 _lock = threading.Lock()
+_thread = threading.local()
 
 
 def set_total(total: int, done: int = 0):
@@ -58,11 +59,33 @@ def set_total(total: int, done: int = 0):
 
 def advance(n: int = 1):
     """Counts `n` more elements."""
+    if count := getattr(_thread, "count", None):
+        count(n)
     with _lock:
         if _task:
             _task.done += n
             _task.first = _task.first or (time.monotonic(), _task.done)
             _task.update_bar()
+
+
+def reach(n: int):
+    """Counts up to `n` elements, if these are not counted yet."""
+    with _lock:
+        if _task and n > _task.done:
+            _task.done = n
+            _task.first = _task.first or (time.monotonic(), n)
+            _task.update_bar()
+
+
+@contextlib.contextmanager
+def counted_by(count):
+    """During the block, `advance` in this thread also calls `count(n)`."""
+    before = getattr(_thread, "count", None)
+    _thread.count = count
+    try:
+        yield
+    finally:
+        _thread.count = before
 
 
 def print_status(name: str, text: str):

@@ -10,7 +10,6 @@ import dataclasses
 import io
 import pathlib
 
-import apache_beam as beam
 import numpy as np
 from apache_beam.utils import shared
 from PIL import Image
@@ -24,10 +23,8 @@ from kseg.pictures import picture_of
 from kseg.postprocess.superpixels import merge_by_colour, oracle_labels, slic
 from pipeline.engine import progress
 from pipeline.evaluation.image_scores import ScoredImages
-from pipeline.examples.collecting import Collect, SumCounts, read_collected
-from pipeline.examples.prepared import check_complete, split_sizes
-from pipeline.examples.records import ReadExamples
-from pipeline.examples.runner_options import pipeline_options
+from pipeline.examples.parts import batched, worked_on
+from pipeline.examples.prepared import check_complete, from_record, read_records, shard_paths, split_sizes
 from pipeline.prediction import labeller
 from pipeline.settings.prediction import PredictionOptions
 
@@ -44,7 +41,7 @@ class PairCounts:
     images: ScoredImages
 
 
-def count_pairs(out: pathlib.Path, directory: pathlib.Path, split: str, count: beam.DoFn, beam_options) -> PairCounts:
+def count_pairs(out: pathlib.Path, directory: pathlib.Path, split: str, count, beam_options) -> PairCounts:
     """Counts all pairs of a split.
 
     Args:
@@ -54,27 +51,43 @@ def count_pairs(out: pathlib.Path, directory: pathlib.Path, split: str, count: b
         count: `CountPairs` or `OracleCounts`.
         beam_options: Beam's command line.
     """
-    sums, rows = out / "sums.jsonl", out / "rows.jsonl"
-    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
-        counts = (
-            pipeline
-            | "Read" >> ReadExamples(directory, split)
-            | "Batch" >> beam.BatchElements(min_batch_size=BATCH_SIZE, max_batch_size=BATCH_SIZE)
-            | "Count" >> beam.ParDo(count).with_outputs("images", main="matrices")
-        )
-        _ = (
-            counts.matrices
-            | "Sum" >> beam.CombineGlobally(SumCounts())
-            | "As lists" >> beam.Map(np.ndarray.tolist)
-            | "Collect sum" >> Collect(sums)
-        )
-        _ = counts.images | "Collect images" >> Collect(rows)
-    (matrix,), images = read_collected(sums), read_collected(rows)
+    shards = [path.absolute() for path in shard_paths(directory)[split]]
+    matrix, images = np.int64(0), []
+    with worked_on(out, shards, _CountShard(count), beam_options) as rows:
+        for row in rows:
+            if isinstance(row, dict):
+                images.append(row)
+            else:
+                matrix = matrix + row
     check_complete("counts of pairs", len(images), split_sizes(directory)[split], out)
+    images.sort(key=lambda row: row["key"])
     return PairCounts(np.array(matrix, np.int64), ScoredImages.from_rows(images))
 
 
-class PredictPairs(beam.DoFn):
+class _CountShard:
+    """Counts the pairs of a shard in batches: the work of `parts.worked_on`.
+
+    Args:
+        count: `CountPairs` or `OracleCounts`.
+    """
+
+    def __init__(self, count):
+        self._count = count
+
+    def setup(self):
+        self._count.setup()
+
+    def __call__(self, path):
+        """Yields the row of each pair, then the sum of the confusion matrices."""
+        matrix = np.int64(0)
+        for records in batched(read_records(path), BATCH_SIZE):
+            for found, row in self._count([from_record(record) for record in records]):
+                matrix = matrix + found
+                yield row
+        yield matrix
+
+
+class PredictPairs:
     """Base of what predicts batches of stored pairs (key, image_bytes, label_map_bytes).
 
     Args:
@@ -128,7 +141,7 @@ class PredictPairs(beam.DoFn):
 
 
 class CountPairs(PredictPairs):
-    """Batches of stored pairs to the confusion matrix of each, and as "images" one row of `ScoredImages.from_rows` for each.
+    """A batch of stored pairs to (confusion matrix, row of `ScoredImages.from_rows`) of each.
 
     Args:
         saved_model: folder of the export.
@@ -155,7 +168,7 @@ class CountPairs(PredictPairs):
         self._num_classes, self._tolerance, self._object_class = num_classes, tolerance, object_class
         self._working_scale = working_scale
 
-    def process(self, pairs):
+    def __call__(self, pairs):
         predictions = self.predict([image_bytes for _, image_bytes, _ in pairs])
         for pair, (label_map, confidence) in zip(pairs, predictions, strict=True):
             truth, extra_counts = decode_label_map(pair[2]), {}
@@ -171,7 +184,7 @@ class CountPairs(PredictPairs):
             yield from _count(pair, truth, label_map, self._num_classes, self._tolerance, extra_counts)
 
 
-class OracleCounts(beam.DoFn):
+class OracleCounts:
     """As `CountPairs`, for an oracle that gives each region the class that most of its pixels have in the mask.
 
     No labelling of these regions, which come from colours alone, is right at more pixels. The additional counts "regions" (1,)
@@ -188,7 +201,10 @@ class OracleCounts(beam.DoFn):
         self._num_classes, self._tolerance = num_classes, tolerance
         self._superpixels, self._merged = superpixels, merged
 
-    def process(self, pairs):
+    def setup(self):
+        """There is no model to load."""
+
+    def __call__(self, pairs):
         for pair in pairs:
             image = picture_of(decode_image(pair[1]))
             regions = slic(image, num_superpixels=self._superpixels)
@@ -210,9 +226,8 @@ def _count(pair, truth, label_map, num_classes, tolerance, extra_counts):
         **extra_counts,
     }
     row = {"key": key, "traits": traits(decode_image(image_bytes), truth)}
-    yield matrix
-    yield beam.pvalue.TaggedOutput("images", row | {"counts": {n: c.tolist() for n, c in counts.items()}})
     progress.advance()
+    yield matrix, row | {"counts": {n: c.tolist() for n, c in counts.items()}}
 
 
 def serve(signature, images: list[bytes]) -> list[bytes]:

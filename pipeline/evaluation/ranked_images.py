@@ -6,12 +6,10 @@ require another evaluation. Beam.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import io
 import pathlib
 
-import apache_beam as beam
 import numpy as np
 from PIL import Image
 
@@ -19,10 +17,8 @@ from kseg.pairs.image_files import decode_image, encode_png
 from kseg.pictures import picture_of
 from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.evaluation.pair_counts import PredictPairs
-from pipeline.examples.collecting import Collect, read_collected
-from pipeline.examples.prepared import check_complete
-from pipeline.examples.records import ReadExamples
-from pipeline.examples.runner_options import pipeline_options
+from pipeline.examples.parts import worked_on
+from pipeline.examples.prepared import check_complete, from_record, read_records, shard_paths
 
 FOLDER = "ranked_images"
 PER_RANK = 2
@@ -80,34 +76,39 @@ def save_ranked_images(
         split: that was scored.
         beam_options: Beam's command line.
     """
-    names, file = {image.key: image.name for image in ranked}, out / "ranked.jsonl"
-    with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
-        _ = (
-            pipeline
-            | "Read" >> ReadExamples(examples, split)
-            | "Select" >> beam.Filter(lambda pair, keys: pair[0] in keys, set(names))
-            | "Predict" >> beam.ParDo(_PredictFiles(model))
-            | "Collect" >> Collect(file)
-        )
-    rows = read_collected(file)
-    check_complete("ranked images", len(rows), len(names), out)
-    for row in rows:
+    names = {image.key: image.name for image in ranked}
+    shards = [path.absolute() for path in shard_paths(examples)[split]]
+    with worked_on(out, shards, _PredictFiles(model, set(names)), beam_options) as rows:
+        found = list(rows)
+    check_complete("ranked images", len(found), len(names), out)
+    for row in found:
         folder = out / FOLDER / names[row["key"]]
         folder.mkdir(parents=True)
         for name, data in row["files"].items():
-            (folder / name).write_bytes(base64.b64decode(data))
+            (folder / name).write_bytes(data)
 
 
 class _PredictFiles(PredictPairs):
-    """A stored pair to {"key", "files": {name: base64}}."""
+    """The pairs of a shard with given keys to {"key", "files": {name: bytes}}: the work of `parts.worked_on`."""
 
-    def process(self, pair):
-        key, image_bytes, label_map_bytes = pair
+    def __init__(self, model: pathlib.Path, keys: set[str]):
+        super().__init__(model)
+        self._keys = keys
+
+    def __call__(self, path):
+        for record in read_records(path):
+            key, image_bytes, label_map_bytes = from_record(record)
+            if key in self._keys:
+                yield {"key": key, "files": self._files(image_bytes, label_map_bytes)}
+
+    def _files(self, image_bytes, label_map_bytes) -> dict[str, bytes]:
         ((label_map, _),) = self.predict([image_bytes])
         image = decode_image(image_bytes)
         picture = picture_of(image)
-        image_bytes = image_bytes if picture is image else encode_png(picture)
         stream = io.BytesIO()
         Image.fromarray(label_map).save(stream, "PNG")
-        files = {"image": image_bytes, "truth.png": label_map_bytes, "prediction.png": stream.getvalue()}
-        yield {"key": key, "files": {name: base64.b64encode(data).decode() for name, data in files.items()}}
+        return {
+            "image": image_bytes if picture is image else encode_png(picture),
+            "truth.png": label_map_bytes,
+            "prediction.png": stream.getvalue(),
+        }

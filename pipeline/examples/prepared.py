@@ -8,16 +8,18 @@ TensorFlow never.
 
 from __future__ import annotations
 
+import hashlib
 import pathlib
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 
 import google_crc32c
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from kseg.pairs.channels import TENSOR, PixelKind, decode_tensor, encode_pixels
-from pipeline.engine.files import read_json
+from pipeline.engine.files import atomic, read_json
 
 NAME = "pairs"
 """Name of every prepared data set, which TFDS requires in the names of its files."""
@@ -90,9 +92,47 @@ def from_record(record: bytes) -> tuple[str, bytes, bytes]:
     return values["key"].decode(), values["image"], values["label_map"]
 
 
-def shard_count(examples: int, examples_per_shard: int) -> int:
-    """Number of files of a split, at least one."""
-    return max(1, -(-examples // examples_per_shard))
+SHARD_BYTES = 2**27
+"""Of the source, for each shard."""
+
+MIN_SHARDS = 16
+"""Of a split with as many pairs, so that as many workers share even a small one."""
+
+
+def shard_count(pairs: int, source_bytes: int) -> int:
+    """Number of files of a split; it follows from the source alone, so it is the same for any number of workers.
+
+    Args:
+        pairs: of the split.
+        source_bytes: size of their files in the source.
+
+    Example:
+        >>> shard_count(7, 1000), shard_count(100, 1000), shard_count(20_000, 5 * 2**30)
+        (7, 16, 40)
+    """
+    return max(-(-source_bytes // SHARD_BYTES) if pairs else 0, min(MIN_SHARDS, pairs))
+
+
+def deal(groups: Iterable[tuple[str, object]], shards: int) -> list[list]:
+    """Deals groups of pairs to shards, by names alone.
+
+    In the order of the hashes of their names the groups take the shards in turn. So neighbours, such as the frames of a film, are
+    spread, shards differ by one group at most, and neither the order of the groups nor that of files has an influence.
+
+    Args:
+        groups: (name, group), each name once.
+        shards: their number.
+
+    Returns:
+        For each shard its groups in the order of their names.
+
+    Example:
+        >>> deal([(name, name.upper()) for name in "edcba"], 2)
+        [['B', 'C', 'D'], ['A', 'E']]
+    """
+    ordered = sorted(groups, key=lambda group: hashlib.sha256(group[0].encode()).digest())
+    dealt = (sorted(ordered[shard::shards], key=lambda group: group[0]) for shard in range(shards))
+    return [[group for _, group in shard] for shard in dealt]
 
 
 def shard_name(split: str, shard: int, shards: int) -> str:
@@ -100,9 +140,9 @@ def shard_name(split: str, shard: int, shards: int) -> str:
     return f"{NAME}-{split}.tfrecord-{shard:05d}-of-{shards:05d}"
 
 
-def write_records(path: pathlib.Path, records):
-    """Writes serialised messages as a TFRecord file."""
-    with open(path, "wb") as file:
+def write_records(path: pathlib.Path, records: Iterable[bytes]):
+    """Writes serialised messages as a TFRecord file, as they come; the file appears when it is complete."""
+    with atomic(path) as unfinished, open(unfinished, "wb") as file:
         for record in records:
             length = struct.pack("<Q", len(record))
             file.write(length + _checksum(length) + record + _checksum(record))
@@ -221,6 +261,24 @@ def record_places(path: pathlib.Path) -> list[tuple[int, int]]:
             places.append((file.tell(), length))
             file.seek(length + 4, 1)
     return places
+
+
+def read_records(path: pathlib.Path) -> Iterator[bytes]:
+    """The records of a TFRecord file, one after another.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    with open(path, "rb") as file:
+        while header := file.read(12):
+            (length,) = struct.unpack("<Q", header[:8])
+            record, checksum = file.read(length), file.read(4)
+            if header[8:] != _checksum(header[:8]) or checksum != _checksum(record):
+                raise ValueError(
+                    f"Records must be as they were written. Received: a damaged one that ends at byte {file.tell()} [{path}]. "
+                    "Run again with --verify."
+                )
+            yield record
 
 
 def read_record(path: pathlib.Path, start: int, length: int) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from kseg._suggestions import did_you_mean
 
@@ -26,9 +27,11 @@ def pipeline_options(argv: list[str] = ()) -> PipelineOptions:
         argv: what follows the bare `--`, for example ["--direct_num_workers=2"].
 
     Raises:
-        ValueError: Beam does not know an option or its value; the message suggests the nearest option.
+        ValueError: Beam does not know an option or its value; the message suggests the nearest option. Or the runner is not
+            installed.
     """
     argv = list(argv)
+    _import_runner(argv)
     os.environ["KSEG_FOR_WORKERS"] = "1"  # setup.py: what --setup_file builds requires the pipeline's packages
     PipelineOptions(argv).get_all_options(add_extra_args_fn=lambda parser: _refuse_unknown(parser, argv))
     return PipelineOptions([f"--runner={RUNNER}", f"--direct_num_workers={os.cpu_count()}", *argv])
@@ -42,6 +45,23 @@ def _drop_advice(record: logging.LogRecord) -> bool:
 logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").addFilter(_drop_advice)
 # This logger reports each error with its traceback, and then the error is raised all the same.
 logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
+
+
+def _import_runner(argv: list[str]):
+    """Imports the module of the runner that is named, since it may define options of its own."""
+    name = PipelineOptions(argv).view_as(StandardOptions).runner or RUNNER
+    known = {path.rpartition(".")[2].lower(): path for path in StandardOptions.ALL_KNOWN_RUNNERS}
+    path = known.get(name.lower()) or known.get(f"{name.lower()}runner") or name
+    module, _, _ = path.rpartition(".")
+    if not module:
+        return  # Beam lists those that it knows
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(
+            f"The runner must be installed. Received: --runner={name} [{error}]. "
+            "Install the extra of apache-beam that it needs, such as apache-beam[gcp] or apache-beam[dask]."
+        ) from error
 
 
 def _refuse_unknown(parser: argparse.ArgumentParser, argv: list[str]):

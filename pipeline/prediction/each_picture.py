@@ -11,7 +11,6 @@ import os
 import pathlib
 from collections.abc import Callable
 
-import apache_beam as beam
 import numpy as np
 from apache_beam.utils import shared
 
@@ -22,12 +21,14 @@ from kseg.pairs.other_formats import side_of
 from kseg.serving.manifest import read_manifest
 from pipeline.engine import progress
 from pipeline.engine.files import scratch_folder
-from pipeline.examples.collecting import Collect, read_collected
+from pipeline.examples.parts import batched, worked_on
 from pipeline.examples.prepared import check_complete
-from pipeline.examples.runner_options import pipeline_options
 from pipeline.prediction.model_checks import read_channels
 from pipeline.prediction.picture_files import PictureFile
 from pipeline.prediction.picture_records import file_state, is_finished, record_path
+
+MAX_PICTURES, LEAST_PARTS = 64, 64
+"""Pictures that one worker takes at a time, and parts that there are at least, of as many pictures."""
 
 
 def work_on_pictures(
@@ -59,23 +60,19 @@ def work_on_pictures(
     progress.set_total(len(pictures))
     # Names as bytes: not all are text.
     names = [(os.fsencode(picture.source.absolute()), os.fsencode(picture.key)) for picture in pictures]
-    with scratch_folder(output) as scratch:
-        file = scratch / "outcomes.jsonl"
-        with beam.Pipeline(options=pipeline_options(beam_options)) as pipeline:
-            _ = (
-                pipeline
-                | "Name pictures" >> beam.Create(names)
-                | "Spread" >> beam.Reshuffle()
-                | "Work" >> beam.ParDo(WorkOnPicture(output, model, build, max_pixels, made_by or {}))
-                | "Collect" >> Collect(file)
-            )
-        outcomes = read_collected(file)
+    work = WorkOnPictures(output, model, build, max_pixels, made_by or {})
+    few = max(1, min(MAX_PICTURES, len(names) // LEAST_PARTS))
+    with scratch_folder(output) as scratch, worked_on(scratch, batched(names, few), work, beam_options) as rows:
+        outcomes = list(rows)
     check_complete("outcomes of pictures", len(outcomes), len(names), output)
     return outcomes
 
 
-class WorkOnPicture(beam.DoFn):
-    """(path, key) of a picture, as bytes, to its outcome; the arguments are those of `work_on_pictures`."""
+class WorkOnPictures:
+    """A list of (path, key), as bytes, of pictures to their outcomes: the work of `parts.worked_on`.
+
+    The arguments are those of `work_on_pictures`.
+    """
 
     def __init__(self, output: pathlib.Path, model: pathlib.Path, build, max_pixels: int, made_by: dict):
         self._output, self._model = output.absolute(), model.absolute()
@@ -86,10 +83,11 @@ class WorkOnPicture(beam.DoFn):
         self._read = build_reader(self._model, self._max_pixels)
         self._work = self._handle.acquire(self._build)
 
-    def process(self, names):
-        source, key = (pathlib.Path(os.fsdecode(name)) for name in names)
-        yield self._work_on(source, key)
-        progress.advance()
+    def __call__(self, pictures):
+        for names in pictures:
+            source, key = (pathlib.Path(os.fsdecode(name)) for name in names)
+            yield self._work_on(source, key)
+            progress.advance()
 
     def _work_on(self, source, key) -> dict:
         """Works on one picture unless it is finished; returns the outcome."""

@@ -87,7 +87,6 @@ class ExampleGen(Checked):
     test_share: Fraction = 0.1
     image_feature: Name = "image"  # of `tfds:` sources
     mask_feature: Name = "segmentation_mask"
-    examples_per_shard: PositiveInt = 64
     streets_train: PositiveInt = 512  # generated streets: images per split, their size and seed
     streets_validation: Count = 64
     streets_test: Count = 96

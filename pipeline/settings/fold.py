@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
-from pipeline.settings.values import Checked, Number, PositiveInt
+from pipeline.settings.values import Checked, Number
 
 Folds = Annotated[int, Number(minimum=2, maximum=100, integer=True)]
 """Parts of a cross-validation."""
@@ -22,7 +22,6 @@ class Fold(Checked):
 
     folds: Folds
     number: Annotated[int, Number(minimum=0, maximum=99, integer=True)]  # of the fold whose pairs are held out
-    examples_per_shard: PositiveInt = 64
 
     def __post_init__(self):
         super().__post_init__()

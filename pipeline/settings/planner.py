@@ -32,7 +32,6 @@ WITHOUT_INFLUENCE = (
     "trainer.seed",
     "trainer.checkpoint_seconds",
     "trainer.on_nonfinite",
-    "transform.examples_per_shard",
 )
 """Settings of transform and trainer on which neither the time of a step nor a choice depends."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Literal
 
-from pipeline.settings.values import Checked, Number, PositiveInt, Side, as_text
+from pipeline.settings.values import Checked, Number, Side, as_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,6 @@ class Transform(Checked):
     # instead: a factor on the sides of each image, for images of unlike sizes; training sees crops
     image_scale: Annotated[float, Number(minimum=0.01, maximum=1)] | None = None
     class_weights: Literal["none", "inverse_square_root", "median_frequency"] = "inverse_square_root"
-    examples_per_shard: PositiveInt = 64
 
     def __post_init__(self):
         super().__post_init__()

@@ -11,6 +11,7 @@ import numpy as np
 
 from kseg.labels import LabelMap
 from pipeline.validation import image_hashes
+from pipeline.validation.image_hashes import ImageTable
 from pipeline.validation.statistics import ExampleCounts, count_example
 
 
@@ -48,7 +49,7 @@ def data_set_statistics(
     labels: LabelMap,
     summaries: dict[str, dict],
     total: dict,
-    images: list[dict],
+    images: ImageTable | list[dict],
     quarantined: list[dict],
     *,
     near_duplicate_bits: int,
@@ -60,19 +61,19 @@ def data_set_statistics(
         labels: the classes.
         summaries: `summarize` of each split that has a pair.
         total: `summarize` of all pairs.
-        images: rows of `count_pair`.
+        images: rows of `count_pair`, or a table of them.
         quarantined: rows of pairs that cannot be used.
         near_duplicate_bits: in which the hashes of two near duplicates may differ.
         tiny_side: pixels; images with a shorter side are listed.
     """
-    images = image_hashes.sort_images(images)
+    columns = image_hashes.columns_of(images)
     return {
         "classes": list(labels.names),
         "splits": {split: summaries[split] for split in image_hashes.SPLITS if split in summaries},
         "all": total,
         "unusable": dict(sorted(collections.Counter(row["name"] for row in quarantined).items())),
-        "duplicates": image_hashes.exact_duplicates(images),
-        "near_duplicates": image_hashes.near_duplicates(images, near_duplicate_bits),
-        "empty_masks": [image_hashes.image_name(image) for image in images if image["void"]],
-        "tiny_images": [image_hashes.image_name(image) for image in images if min(image["size"]) < tiny_side],
+        "duplicates": image_hashes.exact_duplicates(columns),
+        "near_duplicates": image_hashes.near_duplicates(columns, near_duplicate_bits),
+        "empty_masks": columns.names(columns.void),
+        "tiny_images": columns.names(columns.sides < tiny_side),
     }

@@ -9,10 +9,7 @@ import pytest
 from pipeline import run
 from pipeline.publishing import versions
 
-SMALL = (
-    *("streets_train=32", "streets_validation=8", "streets_test=16", "streets_size=32,48"),
-    *("examples_per_shard=8",),
-)
+SMALL = ("streets_train=32", "streets_validation=8", "streets_test=16", "streets_size=32,48")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import os
 import pathlib
 import random
 import shlex
@@ -55,7 +56,8 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
         labels=labels,
         channels=kind.channels,
         counts=dict(collections.Counter(pair.split for pair in listing.pairs)),
-        elements=Elements(listing.pairs, _shared_place if any(map(_shared_place, listing.pairs)) else None),
+        sizes=_sizes(listing.pairs),
+        elements=Elements(listing.pairs, _name, _shared_place if any(map(_shared_place, listing.pairs)) else None),
         reader=_ReadFiles(labels, kind.channels, config.max_pixels, conventions),
         faults=tuple(_row(fault.pair, fault.error) for fault in listing.faults),
         sides={(pair.split, printable(pair.key)): (pair.image, pair.mask) for pair in every},
@@ -133,6 +135,25 @@ def _scan_masks(listing: Listing, max_pixels: int) -> MaskScan:
         return pair.mask.read(max_pixels), pair.mask.name
 
     return scan_masks(pairs, read, len(pairs), max_pixels=max_pixels)
+
+
+def _name(pair: Pair) -> tuple[str, str]:
+    return pair.split, pair.key
+
+
+def _sizes(pairs: list[Pair]) -> dict[str, int]:
+    """Bytes of the files of each split, those that several pairs share once."""
+    files = collections.defaultdict(set)
+    for pair in pairs:
+        files[pair.split].update(pair.files)
+    return {split: sum(map(_size, found)) for split, found in files.items()}
+
+
+def _size(file: pathlib.Path) -> int:
+    try:
+        return os.stat(file).st_size
+    except OSError:  # whoever reads it says what is wrong
+        return 0
 
 
 def _shared_place(pair: Pair):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 
 import apache_beam as beam
@@ -35,10 +36,16 @@ def open_streets(config: ExampleGen, classes: pathlib.Path | None) -> Source:
         labels=streets.LABELS,
         channels=3,
         counts={split: count for split, count in counts.items() if count},
-        elements=Elements(numbers),
+        sizes={split: 4 * count * math.prod(config.streets_size) for split, count in counts.items()},
+        elements=Elements(numbers, _name),
         reader=_DrawStreet(config.streets_size, config.streets_seed),
         classes_from="kseg.streets",
     )
+
+
+def _name(element: tuple[str, int]) -> tuple[str, str]:
+    split, index = element
+    return split, f"{split}_{index:06d}"
 
 
 class _DrawStreet(beam.DoFn):
@@ -51,4 +58,4 @@ class _DrawStreet(beam.DoFn):
         split, index = element
         image, label_map = streets.draw(index, split=split, size=self._size, seed=self._seed)
         progress.advance()
-        yield split, f"{split}_{index:06d}", encode_png(image), encode_png(label_map)
+        yield *_name(element), encode_png(image), encode_png(label_map)

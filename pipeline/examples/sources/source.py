@@ -6,7 +6,10 @@ no TensorFlow.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import itertools
+from collections.abc import Iterator
 
 import apache_beam as beam
 
@@ -15,6 +18,7 @@ from kseg.pairs.conventions import PLAIN, Conventions
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.sides import Side
 from pipeline.engine import progress
+from pipeline.examples import prepared
 
 MAX_NEIGHBOURS = 128
 """Elements of one file that stay together; more would keep the other workers waiting."""
@@ -28,7 +32,8 @@ class Source:
         labels: the classes.
         channels: of every image.
         counts: pairs of each split before any is quarantined; the expected number where a hash assigns the splits.
-        elements: transform from nothing to the elements that `reader` reads; its method `stream` yields them without Beam.
+        sizes: bytes of the files of each split, from which the number of shards follows.
+        elements: an `Elements`, or what has the same methods: the elements that `reader` reads, and how they are dealt to shards.
         reader: DoFn from one element to (split, key, image_bytes, label_map_bytes), with two tagged outputs: "reencoded"
             (the reason) and "quarantined" (a `quarantine_row`).
         faults: rows of pairs that are quarantined before anything is read.
@@ -45,7 +50,8 @@ class Source:
     labels: LabelMap
     channels: int
     counts: dict[str, int]
-    elements: beam.PTransform
+    sizes: dict[str, int]
+    elements: Elements
     reader: beam.DoFn
     faults: tuple[dict, ...] = ()
     sides: dict[tuple[str, str], tuple[Side, Side]] = dataclasses.field(default_factory=dict)
@@ -120,45 +126,56 @@ def read_outputs(read, row):
             yield beam.pvalue.TaggedOutput("reencoded", reason)
 
 
-class Elements(beam.PTransform):
-    """A list as a collection, spread over the workers.
+class Elements:
+    """The elements of a source as a list, and how they are dealt to shards.
 
     Args:
-        elements: to spread.
+        elements: in order.
+        name: of an element: its split and its key.
         place: of an element; neighbours of one place stay together in order, since they are read from one file. None, or a place
             that is None, lets elements go their own ways.
     """
 
-    def __init__(self, elements, place=None):
-        super().__init__()
-        self._elements, self._place = elements, place
+    unpack = iter
+    """From the part of a shard to its elements; picklable."""
+
+    def __init__(self, elements: list, name, place=None):
+        self._elements, self._name, self._place = elements, name, place
 
     def stream(self) -> list:
         """The elements without Beam."""
         return self._elements
 
-    def expand(self, pipeline):
-        if not self._place:
-            return pipeline | "Name pairs" >> beam.Create(self._elements) | "Spread" >> beam.Reshuffle()
-        return (
-            pipeline
-            | "Name pairs" >> beam.Create(batch_neighbours(self._elements, self._place))
-            | "Spread" >> beam.Reshuffle()
-            | "Unpack" >> beam.FlatMap(list)
-        )
+    def deal(self, shards: dict[str, int]) -> Iterator[tuple[str, int, list]]:
+        """Deals the elements to shards.
+
+        Args:
+            shards: their number in each split.
+
+        Yields:
+            (split, number of the shard, its part).
+        """
+        splits = collections.defaultdict(list)
+        for element in self._elements:
+            splits[self._name(element)[0]].append(element)
+        for split, number in shards.items():
+            groups = batch_neighbours(splits[split], self._place, min(MAX_NEIGHBOURS, -(-len(splits[split]) // number)))
+            named = ((self._name(group[0])[1], group) for group in groups)
+            for shard, dealt in enumerate(prepared.deal(named, number)):
+                yield split, shard, list(itertools.chain.from_iterable(dealt))
 
 
-def batch_neighbours(elements: list, place) -> list[list]:
-    """Elements in lists of at most MAX_NEIGHBOURS of one place, in order.
+def batch_neighbours(elements: list, place, limit: int) -> list[list]:
+    """Elements in lists of at most `limit` of one place, in order.
 
     Example:
-        >>> batch_neighbours(["a1", "a2", "b1"], lambda element: element[0])
-        [['a1', 'a2'], ['b1']]
+        >>> batch_neighbours(["a1", "a2", "a3", "b1"], lambda element: element[0], 2)
+        [['a1', 'a2'], ['a3'], ['b1']]
     """
     batches, last = [], None
     for element in elements:
-        here = place(element)
-        if here is not None and here == last and len(batches[-1]) < MAX_NEIGHBOURS:
+        here = place(element) if place else None
+        if here is not None and here == last and len(batches[-1]) < limit:
             batches[-1].append(element)
         else:
             batches.append([element])

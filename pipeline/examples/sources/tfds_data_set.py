@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
 import pathlib
 
 import apache_beam as beam
@@ -15,6 +16,7 @@ from kseg.pairs.conventions import Conventions, largest_sample, smaller_range
 from kseg.pairs.image_files import prepare_pair
 from kseg.pairs.listing import split_of_key, split_thresholds
 from kseg.pairs.split_names import KNOWN, splits_of_names
+from pipeline.examples import prepared
 from pipeline.examples.sources.classes import (
     missing_table_error,
     read_classes,
@@ -58,13 +60,15 @@ def open_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -> So
         keys = _tfds_ids(builder, *sizes)
         thresholds = split_thresholds(keys, config.validation_share, config.test_share)
         counts = dict(collections.Counter(split_of_key(key, thresholds) for key in keys))
+    stored_bytes = sum(builder.info.splits[split].num_bytes for split in sizes)
     channels = features[config.image_feature].shape[-1] or 3
     conventions = Conventions(image_range=config.image_range or _find_image_range(builder, sizes, config))
     return Source(
         labels=labels,
         channels=channels,
         counts=counts,
-        elements=_TfdsElements(builder, tuple(sizes), names),
+        sizes={split: stored_bytes * count // sum(counts.values()) for split, count in counts.items()},
+        elements=_TfdsElements(builder, {splits[split]: split for split in sizes}, names, thresholds),
         reader=_ReadTfds(name, labels, channels, names, splits, thresholds, config.max_pixels, conventions),
         conventions=conventions,
         unused_splits=tuple(f"tfds:{name} {split}" for split in builder.info.splits if split not in splits),
@@ -137,48 +141,69 @@ def _stored(builder, splits, feature):
             yield bytes(example[feature])
 
 
-class _TfdsElements(beam.PTransform):
-    """(split, tfds_id, image_bytes, mask_bytes) of the given splits, encoded as they are stored."""
+class _TfdsElements:
+    """(split, tfds_id, image_bytes, mask_bytes) of the given splits, encoded as they are stored; see `Elements`.
 
-    def __init__(self, builder, splits, names):
-        super().__init__()
-        self._builder, self._splits, self._names = builder, splits, names
+    Args:
+        builder: of TFDS.
+        splits: as stored by those of the data set.
+        names: of the two features.
+        thresholds: where a hash of the id assigns the split; otherwise None.
+    """
+
+    def __init__(self, builder, splits: dict[str, str], names: tuple[str, str], thresholds):
+        self._builder, self._splits, self._names, self._thresholds = builder, splits, names, thresholds
+        self.unpack = _ReadRanges(builder, names, thresholds)
 
     def stream(self):
         """Yields the elements in stored order, without Beam."""
-        for split in self._splits:
-            unpack = _Unpack(split, self._names)
-            for example in self._builder.as_dataset(split=split, **self._options()):
-                yield from unpack.process(example)
+        for split in self._splits.values():
+            yield from _read_stored(self._builder, split, split, self._names)
 
-    def _options(self) -> dict:
-        import tensorflow_datasets as tfds
+    def deal(self, shards: dict[str, int]):
+        """Yields (split, number of the shard, its part): ranges of files, of which the shard takes what is in its split."""
+        for split, number in shards.items():
+            sources = self._splits.values() if self._thresholds else [self._splits[split]]
+            ranges = itertools.chain.from_iterable(self._ranges(source, number) for source in sources)
+            named = ((f"{source}/{start:012}", (source, start, end)) for source, start, end in ranges)
+            for shard, dealt in enumerate(prepared.deal(named, number)):
+                yield split, shard, [(split, *place) for place in dealt]
 
-        features = set(self._names)
-        decoders = tfds.decode.PartialDecoding(features, {name: tfds.decode.SkipDecoding() for name in features})
-        return {"decoders": decoders, "read_config": tfds.ReadConfig(add_tfds_id=True), "shuffle_files": False}
-
-    def expand(self, pipeline):
-        import tensorflow_datasets as tfds
-
-        options = self._options()
-        return [
-            pipeline
-            | f"Read {split}" >> tfds.beam.ReadFromTFDS(self._builder, split, **options)
-            | f"Unpack {split}" >> beam.ParDo(_Unpack(split, self._names))
-            for split in self._splits
-        ] | "Join" >> beam.Flatten()
+    def _ranges(self, split: str, number: int):
+        """Yields (split, start, end) within single files, at least `number` unless there are fewer examples."""
+        lengths, start = self._builder.info.splits[split].shard_lengths, 0
+        size = max(1, sum(lengths) // number)
+        for length in lengths:
+            parts = -(-length // size)
+            for part in range(parts):
+                first, last = part * length // parts, (part + 1) * length // parts
+                yield split, start + first, start + last
+            start += length
 
 
-class _Unpack(beam.DoFn):
-    """A dictionary of tensors to (split, tfds_id, image_bytes, mask_bytes)."""
+class _ReadRanges:
+    """Yields the elements of ranges."""
 
-    def __init__(self, split, names):
-        self._split, self._names = split, names
+    def __init__(self, builder, names, thresholds):
+        self._builder, self._names, self._thresholds = builder, names, thresholds
 
-    def process(self, example):
-        image_bytes, mask_bytes = (bytes(example[name].numpy()) for name in self._names)
-        yield self._split, example["tfds_id"].numpy().decode(), image_bytes, mask_bytes
+    def __call__(self, ranges):
+        for split, source, start, end in ranges:
+            for element in _read_stored(self._builder, source, f"{source}[{start}:{end}]", self._names):
+                if not self._thresholds or split_of_key(element[1], self._thresholds) == split:
+                    yield element
+
+
+def _read_stored(builder, split: str, instruction: str, names):
+    """Yields (split, tfds_id, image_bytes, mask_bytes) in stored order."""
+    import tensorflow_datasets as tfds
+
+    decoders = tfds.decode.PartialDecoding(set(names), {name: tfds.decode.SkipDecoding() for name in names})
+    config = tfds.ReadConfig(add_tfds_id=True)
+    for example in builder.as_dataset(
+        split=instruction, decoders=decoders, read_config=config, shuffle_files=False
+    ).as_numpy_iterator():
+        yield split, example["tfds_id"].decode(), *(bytes(example[name]) for name in names)
 
 
 class _ReadTfds(beam.DoFn):

@@ -68,7 +68,7 @@ def test_duplicates_and_empty_masks_are_listed_and_unusable_pairs_counted(counte
 def test_the_same_statistics_come_from_any_number_of_workers(photos, tmp_path):
     examples = tmp_path / "examples"
     examples.mkdir()
-    example_gen(examples, ExampleGen(ignore_value=9, examples_per_shard=2), source=photos)
+    example_gen(examples, ExampleGen(ignore_value=9), source=photos)
     found = []
     for workers in (1, 3):
         out = tmp_path / f"{workers}"

@@ -38,9 +38,46 @@ def test_a_file_of_records_is_a_tfrecord_file(tmp_path):
     assert [item.numpy() for item in tf.data.TFRecordDataset(str(tmp_path / "some"))] == [RECORD, b"", b"abc"]
 
 
-@pytest.mark.parametrize(("examples", "files"), [(0, 1), (1, 1), (64, 1), (65, 2), (367, 6)])
-def test_the_number_of_shards_follows_from_the_number_of_pairs(examples, files):
-    assert prepared.shard_count(examples, 64) == files
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("pairs", "size", "files"),
+    [
+        (0, 0, 0),
+        (1, 10, 1),
+        (15, 10, 15),
+        (16, 10, 16),
+        (367, 90 * MIB, 16),
+        (367, 2048 * MIB, 16),
+        (367, 2049 * MIB, 17),
+    ],
+)
+def test_the_number_of_shards_follows_from_the_bytes_of_the_source_and_the_number_of_pairs(pairs, size, files):
+    assert prepared.shard_count(pairs, size) == files
+
+
+def test_pairs_are_dealt_evenly_by_their_names_alone_and_sorted_within_a_shard():
+    names = [f"{number:03}" for number in range(100)]
+    shards = prepared.deal([(name, name) for name in names], 16)
+    assert shards == prepared.deal([(name, name) for name in names[::-1]], 16)
+    assert sorted(map(len, shards)) == [6] * 12 + [7] * 4
+    assert (
+        all(shard == sorted(shard) for shard in shards) and sorted(name for shard in shards for name in shard) == names
+    )
+
+
+def test_records_are_read_one_after_another_and_a_damaged_one_is_refused(tmp_path):
+    prepared.write_records(tmp_path / "some", [RECORD, b"", b"abc"])
+    assert list(prepared.read_records(tmp_path / "some")) == [RECORD, b"", b"abc"]
+    for position in (3, 20, -2):  # a length, a record, a checksum
+        data = bytearray((tmp_path / "some").read_bytes())
+        data[position] ^= 1
+        (tmp_path / "other").write_bytes(data)
+        with pytest.raises(
+            ValueError, match=r"as they were written\. Received: a damaged one that ends at byte \d+ \["
+        ):
+            list(prepared.read_records(tmp_path / "other"))
 
 
 @pytest.fixture
@@ -117,7 +154,7 @@ def test_writing_a_data_set_does_not_import_tensorflow(tmp_path):
     program = f"""
 import pathlib, sys
 from kseg.pairs.channels import PixelKind
-from pipeline.examples import prepared, records
+from pipeline.examples import parts, prepared
 folder = pathlib.Path({str(tmp_path)!r})
 prepared.write_records(folder / prepared.shard_name("train", 0, 1), [prepared.to_record("a", b"image", b"mask")])
 prepared.write_metadata(folder, PixelKind(1), "", dict(train=1))

@@ -1,0 +1,160 @@
+"""What preparing data costs: CPU time an image, beside a bare loop of the same libraries, and the peak of memory.
+
+    python -m benchmarks.pipeline --folder pairs --pairs 2000 20000 --size 360x480
+
+The pairs are generated once, below `--folder`, and kept. Each measurement is a process of its own, whose workers count as well.
+docs/scale.md has the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from PIL import Image
+
+CLASSES = "value,name,red,green,blue\n0,ground,90,90,90\n1,left,220,60,50\n2,right,50,90,220\n"
+MEASURED = ("bare example_gen", "example_gen", "statistics_gen", "example_validator", "bare transform", "transform")
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=pathlib.Path, required=True, help="where the generated pairs are kept")
+    parser.add_argument("--pairs", type=int, nargs="+", default=[2000, 20000])
+    parser.add_argument("--size", default="64x96", help="HEIGHTxWIDTH of the images")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--measured", nargs="+", default=MEASURED, choices=MEASURED)
+    parser.add_argument("--one", nargs=3, metavar=("WHAT", "DATA", "RESULTS"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if arguments.one:
+        return measure(*arguments.one, arguments.workers)
+    print(f"{'':18}{'pairs':>8}{'ms of CPU an image':>20}{'peak MiB':>10}{'seconds':>9}", flush=True)
+    for number in arguments.pairs:
+        data = generate(arguments.folder / f"{arguments.size}-{number}", number, arguments.size)
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as results:
+            for what in arguments.measured:
+                command = [sys.executable, "-m", "benchmarks.pipeline", "--folder", str(arguments.folder)]
+                command += ["--workers", str(arguments.workers), "--one", what, str(data), results]
+                answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+                found = json.loads(answer.splitlines()[-1])
+                per_image, peak = found["cpu"] / number * 1000, found["peak"] / 2**20
+                print(f"{what:18}{number:8}{per_image:20.2f}{peak:10.0f}{found['seconds']:9.1f}", flush=True)
+
+
+def generate(folder: pathlib.Path, pairs: int, size: str) -> pathlib.Path:
+    """Writes pairs of noise, which PNG does not make smaller, and masks of three blocks; returns the folder."""
+    if (folder / "classes.csv").is_file():
+        return folder
+    height, width = map(int, size.split("x"))
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 3 :, : width // 3], mask[height // 2 :, width // 2 :] = 1, 2
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    for number in range(pairs):
+        coarse = np.random.default_rng(number).integers(0, 256, (12, 16, 3), np.uint8)
+        image = np.asarray(Image.fromarray(coarse).resize((width, height))) // 2
+        image = image + np.random.default_rng(number).integers(0, 128, image.shape, np.uint8)
+        Image.fromarray(image).save(folder / "images" / f"{number:07}.png", compress_level=1)
+        Image.fromarray(np.roll(mask, number, 1)).save(folder / "masks" / f"{number:07}.png")
+    (folder / "classes.csv").write_text(CLASSES)
+    return folder
+
+
+def measure(what: str, data: str, results: str, workers: int):
+    """Runs one component or bare loop on what those before it left, and prints its cost as JSON."""
+    out = pathlib.Path(results, what.replace(" ", "_"))
+    out.mkdir()
+    action = globals()[what.replace(" ", "_")]
+    start, used = time.monotonic(), _cpu_seconds()
+    action(pathlib.Path(data), out, [f"--direct_num_workers={workers}"])
+    seconds, cpu = time.monotonic() - start, _cpu_seconds() - used
+    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(json.dumps({"cpu": cpu, "seconds": seconds, "peak": sum(peaks) * 1024}))
+
+
+def _cpu_seconds() -> float:
+    """Of this process and its children."""
+    uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(use.ru_utime + use.ru_stime for use in uses)
+
+
+def example_gen(data, out, beam_options):
+    from pipeline.components.example_gen import example_gen
+    from pipeline.settings.example_gen import ExampleGen
+
+    example_gen(out, ExampleGen(), source=data, beam_options=beam_options)
+
+
+def statistics_gen(data, out, beam_options):
+    from pipeline.components.statistics_gen import statistics_gen
+    from pipeline.settings.statistics_gen import StatisticsGen
+
+    statistics_gen(out, StatisticsGen(), examples=out.with_name("example_gen"), beam_options=beam_options)
+
+
+def example_validator(data, out, beam_options):
+    from pipeline.components.example_validator import example_validator
+    from pipeline.components.schema_gen import schema_gen
+    from pipeline.settings.example_validator import ExampleValidator
+    from pipeline.settings.schema_gen import SchemaGen
+
+    found = {name: out.with_name(f"{name}_gen") for name in ("statistics",)} | {
+        "examples": out.with_name("example_gen")
+    }
+    schema_gen(out, SchemaGen(), **found)
+    example_validator(out, ExampleValidator(max_leaked=1), **found, schema=out)
+
+
+def transform(data, out, beam_options):
+    from pipeline.components.transform import transform
+    from pipeline.settings.transform import Transform
+
+    found = {"examples": out.with_name("example_gen"), "statistics": out.with_name("statistics_gen")}
+    transform(out, Transform(image_size=(48, 64)), **found, beam_options=beam_options)
+
+
+def bare_example_gen(data, out, beam_options):
+    """Reads and writes every pair as example_gen does, one after another."""
+    from kseg.pairs.image_folder import read_pair
+    from pipeline.examples import prepared
+    from pipeline.examples.sources.opening import open_source
+    from pipeline.settings.example_gen import ExampleGen
+
+    config = ExampleGen()
+    opened = open_source(data, config, None)
+    prepared.write_records(
+        out / "pairs",
+        (
+            prepared.to_record(pair.key, *read_pair(pair, opened.labels, 3, config.max_pixels, opened.conventions)[:2])
+            for pair in opened.elements.stream()
+        ),
+    )
+
+
+def bare_transform(data, out, beam_options):
+    """Fits every pair as transform does, one after another."""
+    from kseg.pairs.image_files import decode_image, encode_image, encode_png
+    from kseg.pairs.resizing import resize_image, resize_label_map
+    from pipeline.examples import prepared
+
+    def fitted():
+        for paths in prepared.shard_paths(out.with_name("example_gen")).values():
+            for path in paths:
+                for place in prepared.record_places(path):
+                    key, image, mask = prepared.from_record(prepared.read_record(path, *place))
+                    image = resize_image(decode_image(image), (48, 64))
+                    mask = resize_label_map(decode_image(mask)[..., 0], (48, 64))
+                    yield prepared.to_record(key, encode_image(image), encode_png(mask))
+
+    prepared.write_records(out / "pairs", fitted())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Beam's runners that can be started here, and what example_gen, statistics_gen and transform leave on each of them."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline.components.example_gen import example_gen
+from pipeline.components.statistics_gen import statistics_gen
+from pipeline.components.transform import transform
+from pipeline.settings.example_gen import ExampleGen
+from pipeline.settings.statistics_gen import StatisticsGen
+from pipeline.settings.transform import Transform
+
+STREETS = ExampleGen(streets_train=160, streets_validation=20, streets_test=20, streets_size=(24, 32))
+PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0"
+
+
+def digests(folder: pathlib.Path, beam_options: list[str]) -> dict[str, str]:
+    """Runs the components on 200 small streets; returns the SHA-256 of every file that they leave."""
+    examples, statistics, fitted = (folder / name for name in ("example_gen", "statistics_gen", "transform"))
+    for path in (examples, statistics, fitted):
+        path.mkdir(parents=True)
+    example_gen(examples, STREETS, source="streets", beam_options=beam_options)
+    statistics_gen(statistics, StatisticsGen(), examples=examples, beam_options=beam_options)
+    transform(
+        fitted, Transform(image_size=(16, 24)), examples=examples, statistics=statistics, beam_options=beam_options
+    )
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@contextlib.contextmanager
+def job_service(folder: pathlib.Path):
+    """Starts Beam's own job service in Python; yields its address."""
+    port = folder / "port"
+    command = [sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"]
+    command += ["--port", "0", "--port_file", str(port), "--staging_dir", str(folder / "staging")]
+    with _started(command, folder / "job_service.txt"):
+        yield f"localhost:{_read_when_there(port)}"
+
+
+@contextlib.contextmanager
+def prism(folder: pathlib.Path):
+    """Starts Prism; yields its address."""
+    port = _free_port()
+    command = [str(prism_binary()), f"--job_port={port}", "--web_port=0", "--serve_http=false"]
+    log = folder / "prism.txt"
+    with _started(command, log):
+        end = time.monotonic() + 60
+        while not _listens(port):
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.1)
+        yield f"localhost:{port}"
+
+
+def prism_binary() -> pathlib.Path:
+    """Prism, built once by Go; a test is skipped where there is no Go, and fails there if KSEG_REQUIRE_PRISM is 1."""
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "kseg-tests"
+    binary = cache / PRISM.rpartition("@")[2] / "prism"
+    required = os.environ.get("KSEG_REQUIRE_PRISM") == "1"
+    if not binary.is_file():
+        go = shutil.which("go")
+        if not go:
+            (pytest.fail if required else pytest.skip)("Prism is built by Go, which is not installed.")
+        try:
+            subprocess.run([go, "install", PRISM], env=os.environ | {"GOBIN": str(binary.parent)}, check=True)
+        except subprocess.CalledProcessError:
+            (pytest.fail if required else pytest.skip)("Go cannot build Prism, as it says above.")
+    return binary
+
+
+@contextlib.contextmanager
+def _started(command, log: pathlib.Path):
+    with open(log, "wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _read_when_there(path: pathlib.Path) -> str:
+    end = time.monotonic() + 60
+    while not (path.is_file() and path.read_text().strip()):
+        assert time.monotonic() < end, f"nothing wrote {path}"
+        time.sleep(0.1)
+    return path.read_text().strip()
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+def _listens(port: int) -> bool:
+    import socket
+
+    with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
+        return True
+    return False
