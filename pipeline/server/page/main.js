@@ -1,10 +1,13 @@
 // The page: takes a picture, asks the server about it, and shows the answer. The picture is kept in memory alone.
 
 import { classTable, confidenceTable, draw } from "./drawing.js";
-import { Legend, element, percent } from "./legend.js";
+import { Legend, element } from "./legend.js";
 import { readSamples } from "./png.js";
 import { Refusal, about, infer } from "./server.js";
 import { Stage } from "./stage.js";
+import {
+  clearError, megabytes, say, summary, tellAgreement, tellError, tellFacts, tellModel, tellRegions, versionSelect, whyHidden,
+} from "./telling.js";
 
 const LOCATED = ["label_map_bytes", "class_shares", "num_regions", "region_classes", "region_areas", "region_boxes"];
 const OPACITY = { classes: 60, confidence: 85, picture: 0 };
@@ -29,50 +32,34 @@ async function start() {
   try {
     served = await about();
   } catch (error) {
-    return tell(error, start);
+    return tellError(error, start);
   }
   version = served.versions[0];
   describe();
-  $("#alert").replaceChildren();
+  clearError();
 }
 
 function describe() {
-  const { classes, channels, dtype, takes_pictures: takes } = version, { model, versions, max_bytes: most } = served;
-  document.title = `${model} · kseg serve`;
-  $("#lead").textContent = takes
-    ? `Drop a photograph, and the model ${model} labels every pixel as one of ${classes.length} classes.`
-    : `The model ${model} takes arrays of pixels, not picture files. Ask it from a program.`;
-  const kind = channels === 3 || channels === 1 ? (dtype === "uint8" ? "JPEG or PNG" : `PNG of ${bits(dtype)} bits`) : `PNG of ${channels} channels, ${bits(dtype)} bits each`;
-  $("#accepted").textContent = `${kind}, up to ${megabytes(most)} MB.`;
-  $("#drop").hidden = !takes || current !== null;
-  $("#file").disabled = !takes;
-  tellModel(model, versions);
-  if (!current) legend.fill(classes);
-  $("#curl").textContent = [
-    `(printf '{"signature_name": "palette", "instances": [{"b64": "'; base64 -w0 photo.jpg; printf '"}]}') |`,
-    `  curl -s -d @- ${location.origin}/v1/models/${model}:predict |`,
-    `  python3 -c 'import base64, json, sys; sys.stdout.buffer.write(base64.b64decode(json.load(sys.stdin)["predictions"][0]["label_map_bytes"]["b64"]))' > label_map.png`,
-  ].join("\n");
+  tellModel(served, version);
+  $("#drop").hidden = !version.takes_pictures || current !== null;
+  $("#file").disabled = !version.takes_pictures;
+  $("aside").hidden = !version.classes.length;
+  offerVersions(served.model, served.versions);
+  if (!current) legend.fill(version.classes);
 }
 
-function tellModel(model, versions) {
+function offerVersions(model, versions) {
   const name = element("b", "", model);
   if (versions.length === 1) return $("#model").replaceChildren("Model ", name, `, version ${version.version}`);
-  const chosen = numbers(versions), label = element("label", "", "version ");
+  const chosen = versionSelect(versions), label = element("label", "", "version ");
   chosen.value = version.version;
   chosen.addEventListener("change", () => choose(Number(chosen.value)));
   label.append(chosen);
   $("#model").replaceChildren("Model ", name, ", ", label);
-  const second = $("#second"), before = second.value;
-  second.replaceChildren(new Option("no other version", ""), ...numbers(versions.filter((entry) => entry !== version), "version ").options);
+  const second = $("#second"), before = second.value, others = versions.filter((entry) => entry !== version);
+  second.replaceChildren(new Option("no other version", ""), ...versionSelect(others, "version ").options);
   second.value = [...second.options].some(({ value }) => value === before) ? before : "";
   $("#against").hidden = false;
-}
-
-function numbers(versions, before = "") {
-  const select = document.createElement("select");
-  select.append(...versions.map((entry) => new Option(`${before}${entry.version}`, entry.version)));
-  return select;
 }
 
 async function choose(number) {
@@ -86,7 +73,7 @@ async function choose(number) {
 async function take(file) {
   if (!file || !served || $("#file").disabled) return;
   if (file.size > served.max_bytes) {
-    return tell(new Refusal(`The picture has ${megabytes(file.size)} MB. This server takes at most ${megabytes(served.max_bytes)} MB.`));
+    return tellError(new Refusal(`The picture has ${megabytes(file.size)} MB. This server takes at most ${megabytes(served.max_bytes)} MB.`));
   }
   if (current) URL.revokeObjectURL(current.url);
   let picture;
@@ -94,7 +81,7 @@ async function take(file) {
     picture = await asReadable(file);
   } catch {
     current = null;
-    return tell(new Refusal("The file cannot be read. Choose it again."));
+    return tellError(new Refusal("The file cannot be read. Choose it again."));
   }
   const url = URL.createObjectURL(picture);
   current = { picture, name: file.name || "picture", url, answers: new Map(), confidence: new Map(), started: performance.now() };
@@ -123,7 +110,7 @@ async function asReadable(file) {
 /** Asks about the current picture, unless the version has answered already, and shows the answer. */
 async function label() {
   const mine = current;
-  $("#alert").replaceChildren();
+  clearError();
   if (mine.photographed && !mine.answers.size) {
     stage.resize(photo.naturalWidth, photo.naturalHeight);
     clear();
@@ -135,7 +122,7 @@ async function label() {
     show(answer);
     await showView();
     await compare();
-    say(summary(answer));
+    say(summary(mine.name, answer));
   } catch (error) {
     if (error.name === "AbortError" || mine !== current) return;
     if (error.status === 404 && await renewed()) return label();
@@ -204,14 +191,8 @@ function clear() {
 
 function show(answer) {
   const { map, entry, shares } = answer;
-  const fits = current.photographed && photo.naturalWidth === map.width && photo.naturalHeight === map.height;
-  const whole = entry.channels === 3 || entry.channels === 1;
-  photo.hidden = !fits || !whole;
-  if (photo.hidden) {
-    $("#note").textContent = !whole ? `This model reads ${entry.channels} channels, which a browser cannot show. Its classes are shown alone.`
-      : current.photographed ? "This browser turns the picture otherwise than the model does. Its classes are shown alone."
-        : "This browser cannot show the picture. Its classes are shown alone.";
-  }
+  $("#note").textContent = whyHidden(answer, photo, current.photographed);
+  photo.hidden = $("#note").textContent !== "";
   stage.resize(map.width, map.height);
   clear();
   $("#note").hidden = !photo.hidden;
@@ -222,32 +203,6 @@ function show(answer) {
   paint();
   drawBoxes();
   rest();
-}
-
-function tellFacts({ map, times, number }) {
-  const rows = {
-    Picture: `${map.width} x ${map.height}`, Regions: number.toLocaleString("en"),
-    Upload: milliseconds(times.upload), Server: milliseconds(times.server), Total: milliseconds(times.total),
-  };
-  $("#facts").replaceChildren(...Object.entries(rows).flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]));
-  $("#facts").hidden = false;
-}
-
-function tellRegions({ map, entry, regions, number }) {
-  const all = number === regions.length ? `${number}` : `The ${regions.length} largest of ${number.toLocaleString("en")}`;
-  $("#table summary").textContent = `${all} ${number === 1 ? "region" : "regions"} as a table`;
-  $("#table tbody").replaceChildren(...regions.map(({ id, area, box: [top, left, height, width] }) => {
-    const row = document.createElement("tr");
-    const cells = [entry.classes[id].name, percent(area / (map.width * map.height)), left, top, width, height];
-    row.append(...cells.map((cell) => element("td", "", cell)));
-    return row;
-  }));
-  $("#table").hidden = false;
-}
-
-function summary({ entry, shares }) {
-  const largest = shares.map((share, id) => [share, entry.classes[id].name]).filter(([share]) => share > 0).sort((a, b) => b[0] - a[0]).slice(0, 5);
-  return `${current.name} is labelled: ${largest.map(([share, name]) => `${name} ${percent(share)}`).join(", ")}.`;
 }
 
 /** Draws the maps of classes in the colours of those that are shown. */
@@ -280,7 +235,7 @@ async function showView() {
       draw(sureness, await confidence(), confidenceTable());
     } catch (error) {
       if (error.name === "AbortError") return;
-      tell(error, () => showView());
+      tellError(error, () => showView());
       document.querySelector("input[value=classes]").checked = true;
       return showView();
     }
@@ -319,16 +274,6 @@ async function compare() {
   if (mine.second) tellAgreement(mine.answer, mine.second);
   paint();
   divide();
-}
-
-function tellAgreement(first, second) {
-  const names = [first, second].map(({ entry }) => entry.classes.map(({ name }) => name));
-  const count = first.map.data.reduce((sum, id, index) => sum + (names[0][id] === names[1][second.map.data[index]]), 0);
-  const [left, right] = [first.entry.version, second.entry.version];
-  $("#divider .left").textContent = `version ${left}`;
-  $("#divider .right").textContent = `version ${right}`;
-  $("#divide-name").textContent = `Version ${left} left, ${right} right`;
-  $("#agreement").textContent = `They agree on ${(100 * count / first.map.data.length).toFixed(1)} % of the pixels.`;
 }
 
 function divide() {
@@ -388,10 +333,6 @@ function save(blob, kind) {
 
 // Messages.
 
-function say(text) {
-  $("#status").textContent = text;
-}
-
 /** Shows why there is no answer; the picture, of which nothing is known, is put away. */
 function fail(error) {
   const failed = current;
@@ -403,37 +344,7 @@ function fail(error) {
     $("#facts").hidden = $("#table").hidden = true;
   }
   say("");
-  tell(error, () => { current = failed; failed.started = performance.now(); label(); });
-}
-
-function tell(error, again) {
-  const box = element("div", "error", ""), lead = document.createElement("p");
-  const known = error instanceof Refusal;
-  lead.append(element("b", "", known ? error.message : "This page failed. Load it again."));
-  box.append(lead);
-  const detail = known ? error.detail : String(error);
-  if (detail) box.append(element("p", "", detail));
-  if (again && (error.again || !known)) {
-    const button = element("button", "", "Try again");
-    button.type = "button";
-    button.addEventListener("click", () => { $("#alert").replaceChildren(); again(); });
-    box.append(button);
-  }
-  $("#alert").replaceChildren(box);
-  if (!known) console.error(error);
-}
-
-function milliseconds(value) {
-  if (value === undefined) return "unknown";
-  return value < 9.95 ? `${value.toFixed(1)} ms` : value < 9950 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
-}
-
-function megabytes(number) {
-  return (number / 2 ** 20).toLocaleString("en", { maximumFractionDigits: number < 2 ** 20 ? 2 : 0 });
-}
-
-function bits(dtype) {
-  return dtype === "uint16" ? 16 : 8;
+  tellError(error, () => { current = failed; failed.started = performance.now(); label(); });
 }
 
 // Events.
@@ -464,7 +375,7 @@ $("#smaller").addEventListener("click", () => stage.zoom(1 / 1.5));
 $("#larger").addEventListener("click", () => stage.zoom(1.5));
 $("#fit").addEventListener("click", () => stage.fit());
 $("#divide").addEventListener("input", divide);
-$("#second").addEventListener("change", () => compare().catch((error) => error.name === "AbortError" || tell(error)));
+$("#second").addEventListener("change", () => compare().catch((error) => error.name === "AbortError" || tellError(error)));
 $("#save-map").addEventListener("click", saveMap);
 $("#save-overlay").addEventListener("click", saveOverlay);
 

@@ -21,7 +21,7 @@ export class Stage {
     this.pointed = pointed;
     this.frame.addEventListener("pointermove", (event) => pointed(this.pixel(event), false));
     this.frame.addEventListener("pointerdown", (event) => pointed(this.pixel(event), false));
-    this.frame.addEventListener("pointerleave", () => pointed(null, false));
+    this.frame.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") pointed(null, false); });
     this.stage.addEventListener("keydown", (event) => this.key(event));
     this.stage.addEventListener("blur", () => { this.cursor.hidden = true; });
     const handle = this.divider.querySelector("span");

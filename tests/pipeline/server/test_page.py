@@ -378,6 +378,18 @@ def test_motion_stops_for_those_who_ask_for_it(open_page):
     assert tab.run("getComputedStyle(document.querySelector('#progress'), '::before').animationName") == "none"
 
 
+def test_a_model_of_another_program_takes_no_files_and_says_so(numbered, start, chromium, tmp_path):
+    shutil.copytree(numbered[1], tmp_path / "numbered" / "1")
+    server = start(tmp_path / "numbered")
+    tab = chromium.open(f"http://{server.rest}/")
+    tab.wait("document.querySelector('#lead').textContent.includes('takes arrays of pixels')")
+    assert tab.run(
+        "['#drop', 'aside'].every((s) => document.querySelector(s).hidden) && document.querySelector('#file').disabled"
+    )
+    assert not tab.events("Runtime.exceptionThrown")
+    tab.close()
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory, start):
     """A server of a model of 150 classes, whose images have four channels of 16 bits."""
