@@ -14,12 +14,13 @@ import collections
 import dataclasses
 from collections.abc import Iterable
 
-from kseg.labels import LabelMap
+from kseg.labels import VOID, LabelMap
 from kseg.pairs.channels import TENSOR, PixelKind, alpha_levels, kind_of, varies_like_a_picture
 from kseg.pairs.decoding import FULL_RANGE, JPEG, MAX_PIXELS, PNG, decode_16_bits, has_16_bits, open_image
 from kseg.pairs.errors import PairError
 from kseg.pairs.listing import Pair
 from kseg.pairs.mask_files import COLOURS, VALUES, compare_readings, contradiction_error, decode_mask, find_used_colours
+from kseg.pairs.other_formats import find_no_data
 from kseg.pairs.sides import Side
 
 MAX_LOOKED_AT = 64
@@ -77,6 +78,26 @@ def find_conventions(
     if kind and not kind.is_plain:
         return dataclasses.replace(found, dtype=kind.dtype)
     return dataclasses.replace(found, image_range=image_range or find_image_range(pairs, max_pixels))
+
+
+def void_of_missing_data(pairs: list[Pair]) -> int | None:
+    """The raw mask value of pixels without data, as the headers of TIFF masks say it: one in 0..255, or 255 for any other.
+
+    Args:
+        pairs: of all splits.
+
+    Returns:
+        The value of most of the masks that are looked at; None if they say none.
+    """
+    found = [value for pair in _evenly(pairs) if (value := find_no_data(pair.mask)) is not None]
+    values = collections.Counter(int(value) if value in range(256) else VOID for value in found)
+    return values.most_common(1)[0][0] if values else None
+
+
+def count_missing_data(pairs: list[Pair]) -> tuple[int, int]:
+    """How many images of those that are looked at say in their headers which value means missing data, and how many those are."""
+    looked_at = _evenly(pairs)
+    return sum(find_no_data(pair.image) is not None for pair in looked_at), len(looked_at)
 
 
 def find_pixel_kind(pairs: list[Pair], max_pixels: int = MAX_PIXELS) -> PixelKind:

@@ -25,18 +25,14 @@ OTHER_IMAGE_SUFFIXES = {
     ".gif",
     ".heic",
     ".heif",
-    ".jfif",
-    ".jp2",
     ".npy",
-    ".pgm",
-    ".ppm",
     ".tif",
     ".tiff",
     ".webp",
 }
 """Suffixes of image formats that are not read."""
 
-JPEG_SUFFIXES = {".jpg", ".jpeg", ".jfif"}
+JPEG_SUFFIXES = {".jpg", ".jpeg", ".jfif", ".jpe"}
 
 
 @dataclasses.dataclass(frozen=True)

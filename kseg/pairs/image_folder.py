@@ -37,8 +37,9 @@ from kseg.pairs.layouts.shifted_numbers import NAME, ORDER, first_names, pair_by
 from kseg.pairs.layouts.split_lists import split_by_lists
 from kseg.pairs.layouts.tables_beside import read_tables_beside
 from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
-from kseg.pairs.other_formats import check_lossless
+from kseg.pairs.other_formats import ConvertedFile, check_lossless
 from kseg.pairs.recognisers import find_readings
+from kseg.pairs.sides import Side
 
 LAYOUTS = (
     "images/ and masks/, or folders whose names say as much, or the layout of a data set or label tool, which docs/data.md "
@@ -129,7 +130,12 @@ def recognise_pairs(
         notes.append("No splits are given, so a hash of each key assigns them.")
     if only_train and any(pair.split == "validation" for pair in listing.pairs):
         notes.append("There is no split but train, so validation is drawn from it by a hash of each key.")
+    listing = listing.map_pairs(lambda pair: dataclasses.replace(pair, mask=_as_mask(pair.mask)))
     return dataclasses.replace(found, listing=listing, notes=tuple(notes))
+
+
+def _as_mask(side: Side) -> Side:
+    return dataclasses.replace(side, is_mask=True) if isinstance(side, ConvertedFile) else side
 
 
 def _choose_pairing(found: Recognised, pair_by, layout, images, masks) -> Recognised:

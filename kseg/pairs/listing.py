@@ -10,8 +10,20 @@ from collections.abc import Callable
 from kseg.pairs.errors import PairError
 from kseg.pairs.sides import Side
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".npy")
-MASK_SUFFIXES = (".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".npy")
+MASK_SUFFIXES = (
+    ".png",
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".bmp",
+    ".webp",
+    ".npy",
+    ".jp2",
+    ".j2k",
+    ".ppm",
+    ".pgm",
+)
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".jpe", *MASK_SUFFIXES)
 
 TRAIN_OR_VALIDATION = "trainval"
 """Split of a pair that a hash assigns to train or validation, since its source has no split of its own for validation."""

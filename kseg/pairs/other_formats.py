@@ -1,7 +1,8 @@
 """Sides whose pixels are kept in other formats than PNG and JPEG; they are handed on as `kseg.pairs.channels` encodes them.
 
-GIF, BMP, WebP and TIFF of 8-bit grey and RGB and 16-bit grey are decoded by Pillow, other TIFF by `kseg.pairs.tiff`, .npy by
-numpy. Refused is what is no single picture, such as several pages, and numbers that float32 does not hold. numpy and Pillow only.
+GIF, BMP, WebP, PPM, JPEG 2000 and TIFF of 8-bit grey and RGB and 16-bit grey are decoded by Pillow, other TIFF by
+`kseg.pairs.tiff`, other JPEG 2000 by `kseg.pairs.jpeg2000`, .npy by numpy. Refused is what is no single picture, such as several
+pages, and numbers that float32 does not hold. numpy and Pillow only.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import pathlib
+import re
 import struct
 import tokenize
 import zipfile
@@ -17,13 +19,18 @@ import zlib
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from kseg.labels import VOID
 from kseg.pairs.channels import MAX_CHANNELS, encode_pixels
 from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS, check_pixels
 from kseg.pairs.errors import PairError, printable
+from kseg.pairs.jpeg2000 import is_irreversible, is_simple, read_samples
 from kseg.pairs.sides import PlainFile, Side, read_file
-from kseg.pairs.tiff import count_full_pages, read_bands
+from kseg.pairs.tiff import NO_DATA, count_full_pages, parse_no_data, read_bands
 
-PILLOW_FORMATS = {".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"}
+PILLOW_FORMATS = {
+    **{".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"},
+    **{".jp2": "JPEG2000", ".j2k": "JPEG2000", ".ppm": "PPM", ".pgm": "PPM"},
+}
 ARRAY_ERRORS = (
     OSError,
     ValueError,
@@ -64,14 +71,16 @@ def reads_colour(side: Side) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class ConvertedFile(PlainFile):
-    """A file of TIFF, GIF, BMP or WebP with one picture, or one page of it; see `Side`.
+    """A file of one of `PILLOW_FORMATS` with one picture, or one page of it; see `Side`.
 
     Args:
         path: the file.
         page: number of the page from 0; None: the only one.
+        is_mask: whether pixels of a TIFF that hold GDAL's value of missing data, where that is no value of a mask, become 255.
     """
 
     page: int | None = None
+    is_mask: bool = False
 
     @property
     def name(self) -> str:
@@ -93,7 +102,9 @@ class ConvertedFile(PlainFile):
             with Image.open(stream, formats=[self.kind]) as image:
                 self._check(image, stream, max_pixels)
                 image.seek(self.page or 0)
-                if self.kind != "TIFF" or _is_simple(image):
+                if self.kind == "JPEG2000" and not is_simple(data := read_file(self.path, max_pixels)):
+                    return encode_pixels(as_stored(read_samples(data, self.name), self.name))
+                if self.kind != "TIFF" or (_is_simple(image) and not self._is_marked(image)):
                     image.load()
                     return self._convert(image)
         except PairError:  # is a ValueError, too
@@ -108,8 +119,12 @@ class ConvertedFile(PlainFile):
                 self.name,
                 "Copy it again, or remove the pair.",
             ) from error
-        pixels = read_bands(stream, self.page or 0, self.name, max_pixels)
+        pixels = read_bands(stream, self.page or 0, self.name, max_pixels, missing=VOID if self.is_mask else None)
         return encode_pixels(as_stored(pixels, self.name))
+
+    def _is_marked(self, image) -> bool:
+        """Whether a mask has a value of missing data that is no value of a mask."""
+        return self.is_mask and not 0 <= (parse_no_data(image.tag_v2.get(NO_DATA)) or 0) <= 255
 
     def has_colour(self) -> bool:
         try:
@@ -138,9 +153,18 @@ class ConvertedFile(PlainFile):
             image = image.convert("L" if _grey_palette(image) else "RGB")
         if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
             image = image.convert("RGB")
+        if self.kind == "PPM":
+            image = self._unscaled(image)
         if image.mode not in (*GREY_MODES, "P", "RGB"):
             raise self._format_error(f"the bands {', '.join(image.getbands())} of mode {image.mode}")
         return encode(image)
+
+    def _unscaled(self, image):
+        """A PPM as it is stored; Pillow stretches samples below a greatest value of another size."""
+        largest = greatest_sample(read_file(self.path))
+        if largest not in (1, 255, 65_535) or (largest == 65_535 and image.mode != "I"):
+            raise self._format_error(f"samples up to {largest} in {len(image.getbands())} bands")
+        return Image.fromarray(np.asarray(image).astype(np.uint16)) if image.mode == "I" else image
 
     def _format_error(self, found) -> PairError:
         return PairError(
@@ -159,19 +183,28 @@ def _is_simple(image) -> bool:
     return samples == 1 and image.mode in (*GREY_MODES, "P")
 
 
+def greatest_sample(data: bytes) -> int:
+    """The greatest sample that the header of a PPM or PGM announces; 1 for a bitmap, 0 where there is no such header."""
+    words, kind = re.sub(rb"#[^\n]*", b"", data[:1000]).split(maxsplit=4)[:4], data[:2]
+    if kind in (b"P1", b"P4"):
+        return 1
+    return int(words[3]) if len(words) == 4 and words[3].isdigit() else 0
+
+
 def check_lossless(side: Side):
-    """Refuses a mask in a lossy WebP, whose values are changed at every edge as those of a JPEG are.
+    """Refuses a mask in a lossy WebP or JPEG 2000, whose values are changed at every edge as those of a JPEG are.
 
     Raises:
         PairError: one of the files is such, or cannot be read.
     """
     for path in side.files:
-        if path.suffix.lower() == ".webp" and _is_lossy_webp(read_file(path)):
+        kind, is_lossy = LOSSY.get(path.suffix.lower(), ("", None))
+        if is_lossy and is_lossy(read_file(path)):
             raise PairError(
                 "lossy_mask",
-                "A mask must be without loss. Received: a lossy WebP, which changes values at every edge",
+                f"A mask must be without loss. Received: a lossy {kind}, which changes values at every edge",
                 printable(path),
-                "Export the mask again as PNG, or as lossless WebP; converting this one would keep its wrong values.",
+                f"Export the mask again as PNG, or as lossless {kind}; converting this one would keep its wrong values.",
             )
 
 
@@ -184,6 +217,24 @@ def _is_lossy_webp(data: bytes) -> bool:
         length = int.from_bytes(data[start + 4 : start + 8], "little")
         start += 8 + length + length % 2
     return False
+
+
+LOSSY = {
+    ".webp": ("WebP", _is_lossy_webp),
+    ".jp2": ("JPEG 2000", is_irreversible),
+    ".j2k": ("JPEG 2000", is_irreversible),
+}
+
+
+def find_no_data(side: Side) -> float | None:
+    """GDAL's value of missing data in the header of a TIFF; None where there is none."""
+    if not isinstance(side, ConvertedFile) or side.kind != "TIFF":
+        return None
+    try:
+        with Image.open(side.path, formats=["TIFF"]) as image:
+            return parse_no_data(image.tag_v2.get(NO_DATA))
+    except (UnidentifiedImageError, *DECODE_ERRORS):  # is reported when it is read
+        return None
 
 
 def _grey_palette(image) -> bool:

@@ -27,7 +27,7 @@ ERRORS = (
 """What tifffile and the codecs of imagecodecs raise for corrupt bytes."""
 
 
-def read_bands(source, page: int, where: str, max_pixels: int) -> np.ndarray:
+def read_bands(source, page: int, where: str, max_pixels: int, missing: int | None = None) -> np.ndarray:
     """One page of a TIFF, upright.
 
     Args:
@@ -35,6 +35,7 @@ def read_bands(source, page: int, where: str, max_pixels: int) -> np.ndarray:
         page: number of the page from 0.
         where: its place, for messages.
         max_pixels: height times width above which it is refused before it is decoded.
+        missing: what pixels become that hold GDAL's value of missing data, as in a mask; None: they are refused.
 
     Returns:
         (H, W, C), of the type of the file.
@@ -61,8 +62,39 @@ def read_bands(source, page: int, where: str, max_pixels: int) -> np.ndarray:
             "Copy it again, or remove the pair.",
         ) from error
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    _refuse_missing_data(pixels, no_data, where)
+    no_data = parse_no_data(no_data)
+    if missing is None:
+        _refuse_missing_data(pixels, no_data, where)
+    elif no_data is not None and not 0 <= no_data <= 255:
+        pixels = _with_missing(pixels, no_data, missing, where)
     return transpose_pixels(pixels, transpose)
+
+
+def parse_no_data(tag) -> float | None:
+    """The value of GDAL's tag of missing data; None where there is none, or no number."""
+    try:
+        return float(tag.strip("\0 ")) if isinstance(tag, str) else None
+    except ValueError:
+        return None
+
+
+def _with_missing(pixels, no_data: float, missing: int, where) -> np.ndarray:
+    """The pixels with `missing` where they hold the value of missing data, which no other pixel may hold."""
+    with np.errstate(over="ignore"):
+        lost = np.isnan(pixels) if np.isnan(no_data) else pixels == no_data
+    if not lost.any():
+        return pixels
+    if (pixels[~lost] == missing).any():
+        raise PairError(
+            "no_data",
+            f"Missing data becomes {missing}, which must be no other value of a mask. Received: {missing} and {no_data:g}",
+            where,
+            f"Write one value for void instead of {no_data:g}.",
+        )
+    kept = pixels[~lost]
+    whole = not kept.size or (kept == np.floor(kept)).all()
+    lossless = whole and (not kept.size or (kept.min() >= 0 and kept.max() <= 255))
+    return np.where(lost, missing, pixels).astype(np.uint8 if lossless else pixels.dtype)
 
 
 def count_full_pages(source) -> int:
@@ -119,15 +151,12 @@ def _check(page, where, max_pixels):
         )
 
 
-def _refuse_missing_data(pixels, no_data, where):
+def _refuse_missing_data(pixels, value: float | None, where):
     """Refuses pixels that hold the value of GDAL's tag for missing data; whole numbers without sign may mean it otherwise."""
-    try:
-        value = float(no_data.strip("\0 ")) if isinstance(no_data, str) else None
-    except ValueError:
-        return
     if value is None or pixels.dtype.kind not in "fi":
         return
-    missing = np.count_nonzero(pixels == pixels.dtype.type(value))
+    with np.errstate(over="ignore"):
+        missing = np.count_nonzero(pixels == value)
     if missing:
         raise PairError(
             "no_data",

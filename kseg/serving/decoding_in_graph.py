@@ -22,6 +22,7 @@ MAX_SCANS = 500
 BLOCK = 8
 """Rows and columns of a block of a JPEG."""
 
+START = b"\xff\xd8"
 START_OF_SCAN, END = b"\xff\xda", b"\xff\xd9"
 FILLER = bytes((89 * n + 31) % 251 for n in range(64))  # entropy-coded data without a marker
 OTHER_END = FILLER + b"".join(bytes([0xFF, 0xD0 + n]) + FILLER for n in range(8)) + END
@@ -45,6 +46,11 @@ def decode_strictly(
 
     # decode_jpeg reads PNG too; tf.io.decode_image decodes JPEG with another method, up to 6 grey levels off.
     def decode_8_bits():
+        if channels == 1:  # which TensorFlow does not make of CMYK
+            return tf.cond(_is_cmyk(encoded), lambda: _grey_of(decode_to(3)), lambda: decode_to(1))
+        return decode_to(channels)
+
+    def decode_to(channels):
         return tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE")
 
     def scale_16_bits():  # like kseg.pairs.decoding.to_8_bits, some rows at a time
@@ -63,6 +69,18 @@ def decode_strictly(
         return decode_8_bits()
     is_png = tf.equal(part(encoded, 0, len(PNG)), PNG)  # byte 24 holds the bits of a sample
     return tf.cond(is_png & tf.equal(part(encoded, 24, 1), b"\x10"), scale_16_bits, decode_8_bits)
+
+
+def _is_cmyk(encoded):
+    """Whether a file is a JPEG of four colours, CMYK or YCCK."""
+    is_jpeg = tf.equal(part(encoded, 0, len(START)), START)
+    return tf.cond(is_jpeg, lambda: tf.equal(tf.io.extract_jpeg_shape(encoded)[2], 4), lambda: tf.constant(False))
+
+
+def _grey_of(image):
+    """RGB as grey (H, W, 1), uint8, in the whole numbers in which Pillow computes it."""
+    weighted = tf.cast(image, tf.int32) * tf.constant([19595, 38470, 7471])
+    return tf.cast((tf.reduce_sum(weighted, axis=-1, keepdims=True) + 2**15) // 2**16, tf.uint8)
 
 
 def decode_unless_damaged(

@@ -15,7 +15,7 @@ from pipeline.evaluation.gate import FOLDER, THIRDS
 
 COUNTS = "_counts"
 """Suffix of the names of counts in a file."""
-UNITS = {"size": "{} pixels", "brightness": "a mean brightness of {} of 255", "classes": "{} classes in the mask"}
+UNITS = {"size": "{} pixels", "brightness": "a mean brightness of {}", "classes": "{} classes in the mask"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 import os
 import pathlib
@@ -11,9 +12,9 @@ import shlex
 
 import apache_beam as beam
 
-from kseg.labels import LabelMap
+from kseg.labels import VOID, LabelMap
 from kseg.pairs.class_table import MaskScan, scan_masks
-from kseg.pairs.conventions import find_conventions, find_pixel_kind
+from kseg.pairs.conventions import count_missing_data, find_conventions, find_pixel_kind, void_of_missing_data
 from kseg.pairs.errors import PairError, SeveralReadingsError, printable
 from kseg.pairs.folder_files import boundary_of
 from kseg.pairs.image_folder import read_pair, recognise_pairs
@@ -40,7 +41,9 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
     boundary = boundary_of(root, config.data_root, config.follow_links)
     found = _recognise(root, config, classes)
     listing = found.listing
-    labels, table = _read_classes(root, found, config, classes, boundary)
+    missing = void_of_missing_data(listing.pairs)
+    labels, table = _read_classes(root, found, config, classes, boundary, missing)
+    labels, notes = _add_missing_data(labels, missing, listing.pairs)
     kind = find_pixel_kind(listing.pairs, config.max_pixels)
     conventions = find_conventions(
         listing.pairs,
@@ -67,8 +70,29 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
         conventions=conventions,
         layout=found.name,
         classes_from=table,
-        notes=found.notes,
+        notes=(*found.notes, *notes),
     )
+
+
+def _add_missing_data(labels: LabelMap, value: int | None, pairs: list[Pair]) -> tuple[LabelMap, list[str]]:
+    """The classes with the value of missing data as void, where it is no class, and notes on missing data."""
+    notes, (marked, looked_at) = [], count_missing_data(pairs)
+    if marked:
+        notes.append(
+            f"{marked} of {looked_at} images say which value means missing data. In whole numbers without sign, such pixels are "
+            "kept as they are: make them void in the masks."
+        )
+    if value is None or labels.ids_by_value.get(value) == VOID:
+        return labels, notes
+    if value in labels.known_values:
+        name = labels.names[labels.ids_by_value[value]]
+        notes.append(
+            f"The masks say that {value} means missing data, but the table of classes calls it {name}, which counts; "
+            f"--ignore-value {value} makes it void."
+        )
+        return labels, notes
+    notes.append(f"Pixels without data are void: {value} in the masks, as their headers say.")
+    return dataclasses.replace(labels, other_values=(*labels.other_values, (value, VOID))), notes
 
 
 def _recognise(root, config, classes) -> Recognised:
@@ -93,7 +117,7 @@ def _recognise(root, config, classes) -> Recognised:
         raise ValueError(f"{error.requirement} [{printable(root)}]. Choose:\n{rows}") from error
 
 
-def _read_classes(root, found: Recognised, config, classes, boundary) -> tuple[LabelMap, str]:
+def _read_classes(root, found: Recognised, config, classes, boundary, missing: int | None) -> tuple[LabelMap, str]:
     """The classes, and where they are from: --classes, classes.csv, or the layout itself."""
     places = [root, found.root]
     tables = [(place if place.is_dir() else place.parent) / "classes.csv" for place in places]
@@ -108,7 +132,8 @@ def _read_classes(root, found: Recognised, config, classes, boundary) -> tuple[L
     if own:
         return own.label_map(config.ignore_value, void_is_class=config.void_is_class), own.source
     received, scan = f"no {tables[0]} and no --classes", _scan_masks(found.listing, config.max_pixels)
-    raise missing_table_error(received, scan, str(tables[0]), _command(root, config), config.ignore_value)
+    void = missing if config.ignore_value is None else config.ignore_value
+    raise missing_table_error(received, scan, str(tables[0]), _command(root, config), void)
 
 
 def _command(root, config, classes=None, options=()) -> str:

@@ -92,9 +92,9 @@ def tiff_pages(root):
 
 
 def other_pictures(root):
-    for number, suffix in enumerate((".tif", ".bmp", ".gif", ".webp", ".png", ".jpg")):
+    for number, suffix in enumerate((".tif", ".bmp", ".gif", ".webp", ".jp2", ".ppm")):
         picture(root / "images" / f"{number}{suffix}")
-    for number, suffix in enumerate((".tif", ".bmp", ".gif", ".png", ".tif", ".png")):
+    for number, suffix in enumerate((".tif", ".bmp", ".gif", ".png", ".tif", ".pgm")):
         mask(root / "masks" / f"{number}{suffix}", 0, 1)
 
 

@@ -289,7 +289,7 @@ def test_a_model_that_was_not_served_has_no_time_per_image(tmp_path, artifacts):
     assert "served one at a time" not in written(tmp_path, artifacts)[1].text
 
 
-DARK = {"images": 1, "meaning": "a mean brightness of less than 80 of 255", "mean_iou": 0.312, "pixel_accuracy": 0.75}
+DARK = {"images": 1, "meaning": "a mean brightness of less than 80", "mean_iou": 0.312, "pixel_accuracy": 0.75}
 BASELINE = {"version": "3", "compared": True, "mean_iou": 0.8, "iou": [0.9, 0.5, None]}
 
 
