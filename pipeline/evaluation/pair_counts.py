@@ -100,7 +100,8 @@ class PredictPairs:
     def __init__(
         self, saved_model: pathlib.Path, signature: str = "serve_bytes", refinement: PredictionOptions | None = None
     ):
-        self._saved_model, self._signature, self._refinement = str(saved_model), signature, refinement
+        self._saved_model = str(pathlib.Path(saved_model).absolute())
+        self._signature, self._refinement = signature, refinement
         self._handle = shared.Shared()
 
     def setup(self):

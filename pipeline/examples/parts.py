@@ -58,7 +58,7 @@ def worked_on(
     folder.mkdir()
     options = pipeline_options(beam_options)
     try:
-        check_workers(folder / "probe", options, [pathlib.Path(path).absolute() for path in reads])
+        check_workers(folder / "probe", options, reads)
         starts = _write_orders(folder / _ORDERS, parts)
         pipeline = beam.Pipeline(options=options)
         _ = (
@@ -149,9 +149,12 @@ class _Work(beam.DoFn):
     """Does the part at a position of the file of parts."""
 
     def __init__(self, folder: pathlib.Path, work):
-        self._folder, self._work = folder, work
+        self._folder, self._work, self._working_folder = folder, work, os.getcwd()
 
     def setup(self):
+        if os.getcwd() != self._working_folder:  # elsewhere relative paths must mean the same files
+            with contextlib.suppress(OSError):  # `check_workers` has seen whether any is
+                os.chdir(self._working_folder)
         getattr(self._work, "setup", lambda: None)()
 
     def process(self, start):

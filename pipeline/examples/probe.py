@@ -44,12 +44,14 @@ def check_workers(folder: pathlib.Path, options: PipelineOptions, data: Iterable
     Args:
         folder: absolute, on the disk that everything is shared by.
         options: of Beam.
-        data: absolute paths that workers will read.
+        data: paths that workers will read, relative ones from the working folder of this process.
 
     Raises:
         ValueError: a worker lacks the code or has another one, does not see the folder or the data, or writes elsewhere.
     """
     data = {str(path): _size(path) for path in data}
+    if not all(map(os.path.isabs, data)):
+        data = {os.getcwd(): 0} | {os.path.abspath(path): size for path, size in data.items()}
     key = (str(options.get_all_options(drop_default=True)), str(folder.parent), *data)
     if key in _seen or not is_elsewhere(options):
         return
@@ -126,7 +128,7 @@ class _Look(beam.DoFn):
             if not os.path.exists(path) or _size(path) != size:
                 return (
                     f"Workers must see the data. Received: nothing or another file at {path} [{host}]. "
-                    "Let --data lie in a folder that all machines mount at the same path."
+                    "Let --data lie in a folder that all machines mount at the same path, and give it as an absolute path."
                 )
         try:
             (self._folder / f"answer-{number}-{uuid.uuid4().hex}").write_text(host)

@@ -64,8 +64,8 @@ def read_signatures(saved_model: pathlib.Path) -> dict[str, meta_graph_pb2.Signa
 def _first_image(pairs: pathlib.Path) -> bytes:
     """An image as it is stored."""
     shards = prepared.shard_paths(pairs)
-    path = next(shards[split] for split in SPLITS if split in shards)[0]
-    return prepared.from_record(prepared.read_record(path, *prepared.record_places(path)[0]))[1]
+    paths = next(shards[split] for split in SPLITS if split in shards)
+    return prepared.from_record(next(record for path in paths for record in prepared.read_records(path)))[1]
 
 
 def _within_limits(image_bytes: bytes, saved_model: pathlib.Path) -> bytes:

@@ -47,3 +47,35 @@ def test_given_options_override_the_defaults():
 def test_options_unknown_to_beam_are_refused(argv, message):
     with pytest.raises(ValueError, match=message):
         pipeline_options(argv)
+
+
+OWN = """
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+class OwnOptions(PipelineOptions):
+    @classmethod
+    def _add_argparse_args(cls, parser):
+        parser.add_argument("--address_of_own_runner")
+
+class OwnRunner(FnApiRunner):
+    pass
+"""
+
+
+def test_a_runner_may_have_options_of_its_own(tmp_path, monkeypatch):
+    (tmp_path / "own_runner.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    options = pipeline_options(["--runner=own_runner.OwnRunner", "--address_of_own_runner=here:1"])
+    assert options.get_all_options()["address_of_own_runner"] == "here:1"
+    assert (
+        pipeline_options(["--runner=FlinkRunner", "--flink_master=here:2"]).get_all_options()["flink_master"]
+        == "here:2"
+    )
+
+
+def test_a_runner_that_is_not_installed_is_named():
+    with pytest.raises(
+        ValueError, match=r"must be installed\. Received: --runner=nowhere\.Runner \[No module named 'nowhere'\]"
+    ):
+        pipeline_options(["--runner=nowhere.Runner"])

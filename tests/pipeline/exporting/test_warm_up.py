@@ -50,6 +50,12 @@ def exported(tmp_path, finished):
     return write
 
 
+def test_the_image_is_found_where_the_first_shard_is_empty(tmp_path):
+    for shard, records in enumerate([[], [prepared.to_record("a", b"image", b"mask")]]):
+        prepared.write_records(tmp_path / prepared.shard_name("validation", shard, 2), records)
+    assert warm_up._first_image(tmp_path) == b"image"
+
+
 def test_every_signature_is_asked_about_the_same_stored_image_and_answers(exported, finished):
     saved_model, (image, _) = exported(), finished.small_pairs["validation"][0]
     asked = requests(saved_model)
