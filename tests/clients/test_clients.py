@@ -163,6 +163,23 @@ def test_a_program_in_c(models, pictures, expected, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("mvn"), reason="no Maven: apt-get install maven")
+def test_a_program_in_java(models, pictures, expected, tmp_path):
+    maven = [
+        "mvn",
+        "-q",
+        "-B",
+        "-f",
+        HERE / "pom.xml",
+        "dependency:build-classpath",
+        f"-Dmdep.outputFile={tmp_path / 'path'}",
+    ]
+    subprocess.run(maven, check=True)
+    command = ["java", "-cp", (tmp_path / "path").read_text(), HERE / "Session.java", models / "1"]
+    check(command, pictures, expected, tmp_path, suffixes=(".jpg", ".png"), by_file=True)
+
+
+@pytest.mark.slow
 def test_saved_model_cli(models, pictures, expected, tmp_path):
     cli = pathlib.Path(sys.executable).with_name("saved_model_cli")
     for path in [*sorted(pictures.glob("*.jpg"))[:1], *sorted(pictures.glob("*.png"))[:1]]:
