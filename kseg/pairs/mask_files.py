@@ -292,7 +292,7 @@ def _cure_of_values(values, unknown, labels) -> str:
     if set(unknown) == {255} and sorted(labels.values) == [0, 1] and not (values == 1).any():
         name = labels.names[labels.values.index(1)]
         return (
-            f"The mask is of 0 and 255: if 255 means {name}, write 255 instead of 1 in classes.csv; if it means void, pass "
+            f"The mask holds 255 and no 1: if 255 means {name}, write 255 instead of 1 in classes.csv; if it means void, pass "
             "--ignore-value 255."
         )
     if len(unknown) > MAX_LISTED:

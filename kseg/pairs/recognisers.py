@@ -195,8 +195,7 @@ def _own_readings(root) -> list[Recognised]:
     if exact and len(found) < 2:
         try:
             exactly = _try(root, FOLDERS)
-            more = [own for own in found.values() for one in exactly if _count(own) > _count(one)]
-            return more or exactly
+            return [own for own in found.values() if _pairs_more(own, exactly)] or exactly
         except PairError as error:
             complete = found and all(_lists_all(reading, root / "images") for reading in found.values())
             if error.name != "missing_mask" or not complete:
@@ -204,8 +203,13 @@ def _own_readings(root) -> list[Recognised]:
     return list(found.values())
 
 
-def _count(reading: Recognised) -> int:
-    return len(reading.listing.pairs)
+def _pairs_more(own: Recognised, exactly: list[Recognised]) -> bool:
+    """Whether a reading finds masks that are merely named otherwise, as 7.jpg and 007.png beside 100.jpg and 100.png."""
+    return all(
+        len(own.listing.pairs) > len(other.listing.pairs)
+        and {fault.error.name for fault in other.listing.faults} == {"missing_mask"}
+        for other in exactly
+    )
 
 
 def _lists_all(reading: Recognised, folder: pathlib.Path) -> bool:

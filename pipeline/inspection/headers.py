@@ -93,6 +93,8 @@ def _read_header(side) -> tuple[str, tuple[int, int] | None, bool]:
     except (*DECODE_ERRORS, Image.DecompressionBombError):
         kind = side.own_file.suffix[1:] or "no suffix"
         is_picture = side.own_file.suffix.lower() in {*IMAGE_SUFFIXES, *OTHER_IMAGE_SUFFIXES} - {".npy"}
+        if not side.own_file.exists():
+            return "no file", None, False
         return side.kind or (f"{kind} without a readable header" if is_picture else kind), None, False
     size = picture.size[::-1] if transpose in SWAPPED else picture.size
     return _describe(picture, start), size, transpose is not None

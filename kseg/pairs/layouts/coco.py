@@ -402,10 +402,16 @@ def _categories(files) -> list[dict]:
 
 
 def _rows(categories) -> list[tuple]:
-    return [
-        (number, category["name"], tuple(category["color"]) if category.get("color") else voc_colour(number))
-        for number, category in enumerate(categories, 1)
-    ]
+    return [(number, category["name"], _colour(category, number)) for number, category in enumerate(categories, 1)]
+
+
+def _colour(category, number) -> tuple[int, int, int]:
+    """The colour of a category where it has one, or else that of PASCAL VOC."""
+    colour = category.get("color")
+    stated = (
+        isinstance(colour, list) and len(colour) == 3 and all(type(part) is int and 0 <= part < 256 for part in colour)
+    )
+    return tuple(colour) if stated else voc_colour(number)
 
 
 def _size(entry, image) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from kseg.pairs.layouts.implied_splits import (
     two_folders_error,
     unknown_splits_error,
 )
-from kseg.pairs.layouts.matching import join, match
+from kseg.pairs.layouts.matching import join, match, without_junk
 from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, Listing
 from kseg.pairs.split_names import KNOWN, split_of_name
@@ -135,7 +135,7 @@ def _require_files(folder, suffixes) -> FolderFiles:
             printable(folder),
             f"Add the folder; the masks of images/<split> belong in masks/<split>.{_cure_of_coco(folder.parent)}",
         )
-    found = find_files(folder, suffixes)
+    found = without_junk(find_files(folder, suffixes))
     if not found.files and not found.faults:
         raise PairError(
             "empty_folder",

@@ -30,6 +30,9 @@ from kseg.pairs.split_names import split_of_name
 
 SHARD = re.compile(r"[-_]\d+(-of-\d+)?$")
 
+DAMAGED = (OSError, ValueError, IndexError, KeyError)
+"""What pyarrow raises for damaged files, beside exceptions of its own: text that is not UTF-8, rows that are not there."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ParquetCell:
@@ -59,7 +62,11 @@ class ParquetCell:
         return (self.path,)
 
     def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
-        cell = _read_group(self.path, os.stat(self.path).st_mtime_ns, self.group, self.column)[self.row].as_py()
+        column = _read_group(self.path, os.stat(self.path).st_mtime_ns, self.group, self.column)
+        try:
+            cell = column[self.row].as_py()
+        except DAMAGED as error:
+            raise _damaged(self.path, error) from error
         cell = cell.get("bytes") if isinstance(cell, dict) else cell
         if not isinstance(cell, bytes):
             raise PairError(
@@ -81,7 +88,7 @@ def _read_group(path, changed, group, column):
 
     try:
         return parquet.ParquetFile(path).read_row_group(group, columns=[column]).column(column)
-    except (OSError, ArrowException) as error:
+    except (*DAMAGED, ArrowException) as error:
         raise _damaged(path, error) from error
 
 
@@ -136,15 +143,16 @@ def _columns(path) -> tuple[str, str]:
     check_file(path)
     try:
         schema = parquet.read_schema(path)
-    except (OSError, ArrowException) as error:
+        pictures = [
+            field.name
+            for field in schema
+            if types.is_binary(field.type)
+            or types.is_large_binary(field.type)
+            or (types.is_struct(field.type) and "bytes" in {inner.name for inner in field.type})
+        ]
+        names = schema.names
+    except (*DAMAGED, ArrowException) as error:
         raise _damaged(path, error) from error
-    pictures = [
-        field.name
-        for field in schema
-        if types.is_binary(field.type)
-        or types.is_large_binary(field.type)
-        or (types.is_struct(field.type) and "bytes" in {inner.name for inner in field.type})
-    ]
     masks = [name for name in pictures if role_of(name) == "mask"]
     images = [name for name in pictures if role_of(name) == "image" or name == "pixel_values"]
     images = images or [name for name in pictures if name not in masks]
@@ -152,7 +160,7 @@ def _columns(path) -> tuple[str, str]:
         raise PairError(
             "unclear_columns",
             "A Parquet file must have one column of encoded images and one of masks, called image and label or mask. "
-            f"Received: {', '.join(schema.names)}; with pictures: {', '.join(pictures) or 'none'}",
+            f"Received: {', '.join(names)}; with pictures: {', '.join(pictures) or 'none'}",
             printable(path),
             "Rename the columns, or drop the others.",
         )
@@ -172,7 +180,7 @@ def _group_sizes(path, columns) -> list[int]:
         if min(sizes, default=0) < 0 or sum(sizes) > path.stat().st_size:  # a row is a byte at least
             raise OSError(f"{sum(sizes)} rows in {path.stat().st_size} bytes")
         return sizes
-    except (OSError, ArrowException) as error:
+    except (*DAMAGED, ArrowException) as error:
         raise _damaged(path, error) from error
 
 

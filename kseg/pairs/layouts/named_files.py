@@ -183,7 +183,8 @@ def _refuse_several_masks(image, mask, others):
 
 def list_matched(matched: Matched) -> Listing:
     """The pairs as a listing; images without a mask and files that cannot be opened are faults."""
-    pairs, faults, seen = [], [], collections.Counter((image.split, image.key) for image, _ in matched.pairs)
+    images = [*(image for image, _ in matched.pairs), *matched.images]
+    pairs, faults, seen = [], [], collections.Counter((image.split, image.key) for image in images)
     for image, mask in matched.pairs:
         pair = Pair(image.key, image.split, side_of(image.path), side_of(mask.path))
         error = find_file_error(image.path) or find_file_error(mask.path)
@@ -195,8 +196,9 @@ def list_matched(matched: Matched) -> Listing:
             pairs.append(pair)
     names = [mask.key for mask in matched.masks]
     for image in matched.images:
-        side = side_of(image.path)
-        faults.append(Fault(Pair(image.key, image.split, side, side), _missing_error(image, names)))
+        side, twice = side_of(image.path), seen[image.split, image.key] > 1
+        error = _same_key_error(image) if twice else _missing_error(image, names)
+        faults.append(Fault(Pair(image.key, image.split, side, side), error))
     return Listing(pairs, faults, unused_masks=sorted(mask.path for mask in matched.masks))
 
 

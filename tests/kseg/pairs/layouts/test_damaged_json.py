@@ -123,6 +123,17 @@ def test_a_file_name_of_segments_that_is_no_text_is_a_named_fault(name, tmp_path
     assert raised.value.name == "bad_json"
 
 
+@pytest.mark.parametrize("colour", [True, 3, "red", [1, 2], [1, 2, {}], [1, 2, 300], {"r": 1}, None])
+def test_a_colour_of_coco_that_is_none_is_another(colour, tmp_path):
+    roboflow_coco(tmp_path)
+    for path in sorted(tmp_path.rglob("*.json")):
+        content = json.loads(path.read_text())
+        for category in content["categories"]:
+            category["color"] = colour
+        path.write_text(json.dumps(content))
+    assert recognise_pairs(tmp_path).classes.label_map().num_classes > 1
+
+
 def test_a_tiff_that_says_to_be_a_bomb_is_a_named_fault(tmp_path):
     picture(tmp_path / "images" / "a.png")
     mask(tmp_path / "masks" / "a.tif", 0, 1)

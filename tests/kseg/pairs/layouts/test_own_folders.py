@@ -335,3 +335,15 @@ def test_masks_of_one_split_that_are_named_otherwise_are_paired(label, tmp_path)
     found = recognise_pairs(tmp_path)
     assert {split: len(pairs) for split, pairs in files_of(found).items()} == {"train": 4, "validation": 4}
     assert all(pair.image.path.parent.name in pair.mask.path.parts for pair in found.listing.pairs)
+
+
+@pytest.mark.parametrize(("images", "masks"), [("images", "masks"), ("imgs", "gt")])
+def test_two_images_of_one_name_are_both_faults_whichever_comes_first(images, masks, tmp_path):
+    for name in "abcd":
+        picture(tmp_path / images / f"{name}.jpg")
+        mask(tmp_path / masks / f"{name}.png", 0, 1)
+    picture(tmp_path / images / "a.png")
+    picture(tmp_path / images / "Thumbs.db", format="PNG")
+    found = recognise_pairs(tmp_path)
+    assert len(found.listing.pairs) == 3 and not found.listing.foreign_files
+    assert {fault.error.name for fault in found.listing.faults} == {"two_of_one_stem"}
