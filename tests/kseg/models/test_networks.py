@@ -143,16 +143,29 @@ def test_a_keras_file_and_a_json_text_give_back_the_same_network(network, tmp_pa
         assert [weight.path for weight in each.weights] == [weight.path for weight in network.weights]
 
 
-def test_a_saved_model_gives_the_logits_of_keras_at_every_size(name, network, tmp_path):
-    import tensorflow as tf
-
-    network.export(tmp_path / "export", verbose=False)
-    served = tf.saved_model.load(tmp_path / "export")
+def assert_same_logits(name, network, graph):
+    """`graph` gives the network's logits at every size."""
     for size in sizes(name, 2):
         images = inputs(network, *size)
         expected = np.asarray(network(images))
         scale = np.abs(expected).max()
-        np.testing.assert_allclose(served.serve(images), expected, rtol=1e-4, atol=1e-4 * scale)
+        np.testing.assert_allclose(graph(images), expected, rtol=1e-4, atol=1e-4 * scale)
+
+
+def test_one_graph_gives_the_logits_of_every_size(name, network):
+    import tensorflow as tf
+
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in network.inputs]
+    graph = tf.function(network, input_signature=[specs if len(specs) > 1 else specs[0]], autograph=False)
+    assert_same_logits(name, network, graph)
+
+
+@pytest.mark.slow
+def test_a_saved_model_gives_the_logits_of_keras_at_every_size(name, network, tmp_path):
+    import tensorflow as tf
+
+    network.export(tmp_path / "export", verbose=False)
+    assert_same_logits(name, network, tf.saved_model.load(tmp_path / "export").serve)
 
 
 def test_mixed_bfloat16_still_gives_float32_logits(name):
