@@ -3,12 +3,16 @@
     python -m benchmarks.game_step                                # the pipeline's discriminator
     python -m benchmarks.game_step --filters 64 --stride 1        # the paper's: 64 channels, every pixel
     python -m benchmarks.game_step --costs                        # narrower and coarser discriminators
+    python -m benchmarks.game_step --formulations                 # the other formulations, in CPU seconds
 
 U-Net against the two-branch discriminator, one logit per image, 240 x 180, batch 8. The steps run alternately in one process,
 so that a busy machine slows all equally; medians, quartiles in brackets. The textbook's step runs both networks once for each
 half; its segmentor's half computes no gradient of the discriminator's weights (graphs prune unused results).
 
-Limits: the game's step takes at most 1.15 of the segmentor's plus the discriminator's, and at most 0.85 of the textbook's.
+Limits: the game's step takes at most 1.15 of the segmentor's plus the discriminator's, and at most 0.85 of the textbook's. A step
+with distances of features takes at most 1.10 of the game's with two backward passes through the same discriminator, which has
+spectral normalisation for this; the gambler's at most 1.15 of the segmentor's plus that of the gambler alone. These are CPU
+seconds of all threads, which other work on the machine changes least.
 """
 
 from __future__ import annotations
@@ -26,12 +30,13 @@ import tensorflow as tf
 
 import kseg
 from kseg import losses
+from kseg.games.formulations import FORMULATIONS, Shown, gambler
 from kseg.labels import VOID
 from pipeline.settings.config import Config, resolve_auto
 
 SIZE, BATCH, CLASSES = (180, 240), 8, 8
 WEIGHT = 0.1
-MAX_OF_PARTS, MAX_OF_TEXTBOOK = 1.15, 0.85
+MAX_OF_PARTS, MAX_OF_TEXTBOOK, MAX_OF_TWO_PASSES = 1.15, 0.85, 1.10
 BCE = keras.losses.BinaryCrossentropy(from_logits=True)
 
 
@@ -53,6 +58,41 @@ def make_game(filters: int, stride: int) -> kseg.SegmentationGame:
     model = kseg.SegmentationGame(make_segmentor(), discriminator, weight=WEIGHT, label_stride=stride)
     model.compile(keras.optimizers.AdamW(1e-3), keras.optimizers.Adam(2e-4), loss=losses.CrossEntropy(VOID))
     return model
+
+
+def make_formulation(formulation: str, filters: int, stride: int) -> kseg.SegmentationGame:
+    """A game in one of the formulations, compiled; all but the gambler have the same discriminator, of two passes."""
+    if formulation == "gambler":
+        network = kseg.discriminators.UNet(CLASSES, base_filters=filters)
+    else:
+        network = kseg.discriminators.TwoBranch(CLASSES, width=filters / 64, spectral_normalization=True)
+    model = kseg.SegmentationGame(
+        make_segmentor(), network, weight=WEIGHT, formulation=formulation, label_stride=stride
+    )
+    model.compile(keras.optimizers.AdamW(1e-3), keras.optimizers.Adam(2e-4), loss=losses.CrossEntropy(VOID))
+    return model
+
+
+def make_formulation_step(x, y, formulation: str, filters: int, stride: int) -> Callable:
+    """A step of a game in one of the formulations."""
+    model = make_formulation(formulation, filters, stride)
+    return lambda: model.train_on_batch(x, y)
+
+
+def make_gambler_step(x, y, filters: int, stride: int) -> Callable:
+    """A step of the gambler alone, against given predictions."""
+    parts = make_formulation("gambler", filters, stride)
+    logits, real, fake = parts.play(x, y)
+    variables = parts.discriminator.trainable_variables
+
+    @tf.function
+    def step(real, fake, y, logits):
+        with tf.GradientTape() as tape:
+            loss = -gambler(parts, Shown(real, fake, y, logits, (1.0, 1.0))).adversarial_loss
+        parts.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    return lambda: step(real, fake, y, logits).numpy()
 
 
 def make_segmentor_step(x, y) -> Callable:
@@ -109,15 +149,17 @@ def _train_discriminator(parts, real, fake):
     return loss
 
 
-def measure_seconds(steps: dict[str, Callable], rounds: int) -> dict[str, np.ndarray]:
-    """Times (rounds,) of each step, run alternately, after two warm-up rounds."""
+def measure_seconds(
+    steps: dict[str, Callable], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, np.ndarray]:
+    """Times (rounds,) of each step by `clock`, run alternately, after two warm-up rounds."""
     times = {name: [] for name in steps}
     for turn in range(rounds + 2):
         for name, step in steps.items():
-            start = time.perf_counter()
+            start = clock()
             step()
             if turn >= 2:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return {name: np.array(values) for name, values in times.items()}
 
 
@@ -134,6 +176,7 @@ def main() -> None:
     parser.add_argument("--precision", default=defaults.precision)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--costs", action="store_true", help="compare other discriminators instead")
+    parser.add_argument("--formulations", action="store_true", help="compare these instead")
     arguments = parser.parse_args()
     keras.config.set_dtype_policy(arguments.precision)
     x, y = make_batch()
@@ -141,6 +184,9 @@ def main() -> None:
         print(compare_costs(x, y, arguments.rounds))
         return
     chosen = arguments.filters, arguments.stride
+    if arguments.formulations:
+        print(compare_formulations(x, y, *chosen, arguments.rounds))
+        return
     found = measure_seconds(
         {
             "segmentor": make_segmentor_step(x, y),
@@ -183,6 +229,23 @@ def compare_costs(x, y, rounds: int) -> str:
         f"| {filters} | {stride} | {found[filters, stride] / found['segmentor']:.2f} |" for filters, stride in sizes
     ]
     return "\n".join(lines)
+
+
+def compare_formulations(x, y, filters: int, stride: int, rounds: int) -> str:
+    """CPU seconds of a step in each formulation, and their ratios to what bounds them, as Markdown."""
+    steps = {"segmentor": make_segmentor_step(x, y), "gambler alone": make_gambler_step(x, y, filters, stride)}
+    steps |= {name: make_formulation_step(x, y, name, filters, stride) for name in FORMULATIONS}
+    found = {name: np.median(times) for name, times in measure_seconds(steps, rounds, time.process_time).items()}
+    parts = found["segmentor"] + found["gambler alone"]
+    bounds = {"embedding": found["adversarial"], "segan": found["adversarial"], "gambler": parts}
+    lines = ["| step | CPU seconds | of the bound |", "| --- | ---: | ---: |"]
+    lines += [
+        f"| {name} | {seconds:.3f} | {f'{seconds / bounds[name]:.2f}' if name in bounds else ''} |"
+        for name, seconds in found.items()
+    ]
+    limits = {"embedding": MAX_OF_TWO_PASSES, "segan": MAX_OF_TWO_PASSES, "gambler": MAX_OF_PARTS}
+    held = all(found[name] / bounds[name] <= limit for name, limit in limits.items())
+    return "\n".join([*lines, "", f"Limits {MAX_OF_TWO_PASSES} and {MAX_OF_PARTS}: {'held' if held else 'FAILED'}."])
 
 
 if __name__ == "__main__":

@@ -12,16 +12,20 @@ import importlib
 import sys
 
 CLASSES = {
+    "kseg.games.domain": ("DomainGame",),
     "kseg.games.gan": ("GAN",),
     "kseg.games.schedules": ("Schedule",),
     "kseg.games.segmentation": ("SegmentationGame",),
+    "kseg.games.self_training": ("SelfTraining",),
     "kseg.games.semi_supervised": ("SemiSupervisedGame",),
+    "kseg.games.teacher": ("Teacher",),
     "kseg.layers.normalization": ("BatchNormalization", "ImageNetNormalization", "LocalResponseNormalization"),
     "kseg.layers.pooling": ("ImagePooling2D",),
     "kseg.layers.sizes": ("CropToMatch", "MinimumSize", "ResizeToMatch"),
     "kseg.layers.unpooling": ("BedOfNails2D", "MaxPoolingWithIndices2D", "MaxUnpooling2D"),
     "kseg.layers.upsampling": ("Bilinear", "Interpolation2D"),
     "kseg.layers.windows": ("DilatedMaxPooling2D", "ReflectionPadding2D"),
+    "kseg.losses.boundary": ("BoundaryCrossEntropy",),
     "kseg.losses.lovasz": ("Lovasz",),
     "kseg.losses.overlap": ("Dice", "Jaccard", "Tversky"),
     "kseg.losses.pixelwise": ("CrossEntropy", "Focal"),

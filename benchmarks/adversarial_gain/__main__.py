@@ -5,6 +5,7 @@
     python -m benchmarks.adversarial_gain --discriminators  # narrower and coarser ones on streets, and their cost
     python -m benchmarks.adversarial_gain --encodings       # basic, product and scaling, on both
     python -m benchmarks.adversarial_gain --changes         # other settings of the game on CamVid
+    python -m benchmarks.adversarial_gain --formulations --hours 12  # all formulations, from plain models of CamVid
 
 Both arms train a U-Net from the same seeds: the same initial weights, images, augmentations and steps. On streets the same
 number of settings is tried for each arm on the validation split with one seed; the best by mean IoU is then measured on the
@@ -24,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 
-from benchmarks.adversarial_gain import plan, report, training
+from benchmarks.adversarial_gain import continued, plan, report, training
 from benchmarks.adversarial_gain.pictures import CAMVID, STREETS, Data, load
 from benchmarks.adversarial_gain.settings import DISCRIMINATORS
 from pipeline.settings.config import Config, resolve_auto
@@ -103,10 +104,19 @@ def main() -> None:
     parser.add_argument("--discriminators", action="store_true", help="compare these instead of the arms")
     parser.add_argument("--encodings", action="store_true", help="compare these instead")
     parser.add_argument("--changes", action="store_true", help="try these on CamVid instead")
+    parser.add_argument("--formulations", action="store_true", help="continue from plain models of CamVid instead")
+    parser.add_argument("--hours", type=float, help="in place of --minutes")
+    parser.add_argument(
+        "--models", type=pathlib.Path, default=pathlib.Path("runs/adversarial_gain"), help="plain models, by seed"
+    )
     parser.add_argument("--picture", type=pathlib.Path, default=pathlib.Path("docs/adversarial_gain.png"))
     arguments = parser.parse_args()
-    until = time.monotonic() + 60 * arguments.minutes
+    minutes = arguments.minutes if arguments.hours is None else 60 * arguments.hours
+    until = time.monotonic() + 60 * minutes
     keras.config.set_dtype_policy(resolve_auto(Config()).trainer.precision)
+    if arguments.formulations:
+        print(continued.compare(arguments.file, arguments.models, lambda: time.monotonic() < until))
+        return
     searched = run_pending(plan.search_runs(), load(STREETS), arguments.file, until)
     if plan.read(arguments.file):
         print(report.search_table(plan.read(arguments.file)), end="\n\n")

@@ -44,12 +44,14 @@ class Data:
         splits: train, and the scored ones.
         class_names: K of them.
         impossible: on streets, neighbours that no training image has; else None.
+        crop_size: (height, width) of what a step of training sees of an image; None: all of it.
     """
 
     name: str
     splits: dict[str, Pictures]
     class_names: tuple[str, ...]
     impossible: np.ndarray | None = None
+    crop_size: tuple[int, int] | None = None
 
 
 def load(name: str) -> Data:
@@ -61,7 +63,7 @@ def load(name: str) -> Data:
     if name == STREETS:
         return load_streets()
     if name == CAMVID:
-        return load_camvid(pathlib.Path(os.environ.get("KSEG_DATA", "../shared/data")) / "camvid")
+        return load_camvid_at(CAMVID, CAMVID_SIZE)
     raise ValueError(f"`name` must be {STREETS!r} or {CAMVID!r}. Received: name={name!r}.")
 
 
@@ -76,14 +78,20 @@ def load_streets() -> Data:
     return Data(STREETS, splits, streets.LABELS.names, impossible)
 
 
-def load_camvid(folder: pathlib.Path) -> Data:
-    """CamVid at 120 x 90, its 11 classes and void; it has no test split here, so validation is reported."""
+def load_camvid_at(name: str, size: tuple[int, int], crop_size: tuple[int, int] | None = None) -> Data:
+    """CamVid at (height, width) pixels, from KSEG_DATA or ../shared/data, under a name of its own."""
+    data = load_camvid(pathlib.Path(os.environ.get("KSEG_DATA", "../shared/data")) / "camvid", size)
+    return dataclasses.replace(data, name=name, crop_size=crop_size)
+
+
+def load_camvid(folder: pathlib.Path, size: tuple[int, int] = CAMVID_SIZE) -> Data:
+    """CamVid, its 11 classes and void; it has no test split here, so validation is reported."""
     labels = LabelMap.from_csv(folder / "classes.csv", ignore_value=CAMVID_VOID)
     images, label_maps = {}, {}
     for pair in image_folder.list_pairs(folder).pairs:
         image, label_map, _ = image_folder.read_pair(pair, labels)
         image, label_map = image_files.decode_image(image), image_files.decode_image(label_map)[..., 0]
-        images.setdefault(pair.split, []).append(resize_image(image, CAMVID_SIZE))
-        label_maps.setdefault(pair.split, []).append(resize_label_map(label_map, CAMVID_SIZE))
+        images.setdefault(pair.split, []).append(resize_image(image, size))
+        label_maps.setdefault(pair.split, []).append(resize_label_map(label_map, size))
     splits = {split: Pictures(np.stack(images[split]), np.stack(label_maps[split])) for split in images}
     return Data(CAMVID, splits, labels.names)

@@ -88,7 +88,7 @@ def confirmed_table(rows: list[dict]) -> str:
     ]
     for name in ("mean_iou", "boundary_f1"):
         ours, theirs = (np.array([scores_of[run.key()][name] for run in runs]) for runs in (games, plain))
-        lines.append(f"| {TITLES[name]} | {theirs.mean():.4f} | {ours.mean():.4f} | {_format_gain(ours - theirs)} |")
+        lines.append(f"| {TITLES[name]} | {theirs.mean():.4f} | {ours.mean():.4f} | {format_gain(ours - theirs)} |")
     return "\n".join(lines)
 
 
@@ -97,7 +97,7 @@ def _scores_by_key(rows: list[dict]) -> dict[str, dict]:
     return {key_of(row): row["scores"] for row in rows if "scores" in row}
 
 
-def _format_gain(differences) -> str:
+def format_gain(differences) -> str:
     """Mean and interval as text."""
     return "{:+.4f} ({:+.4f} to {:+.4f})".format(*interval(differences))
 
@@ -128,7 +128,7 @@ def gain_table(rows: list[dict], data: Data, ratio: float) -> str:
     ]
     for name, adversarial in arms[ADVERSARIAL_ARM].items():
         means = [f"{np.mean(arms[arm][name]):.4f}" for arm in ARMS]
-        cells = means + [_format_gain(adversarial - arms[arm][name]) for arm in (PLAIN_ARM, LONGER_ARM)]
+        cells = means + [format_gain(adversarial - arms[arm][name]) for arm in (PLAIN_ARM, LONGER_ARM)]
         lines.append(f"| {TITLES.get(name, name)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -150,7 +150,7 @@ def discriminator_table(rows: list[dict], costs: dict[tuple[int, int], float]) -
         games = [run for run in runs if (run.setting.filters, run.setting.stride) == (filters, stride)]
         gains = _gains(rows, runs, games, names)
         if gains["mean_iou"]:
-            cells = [_format_gain(gains[name]) for name in names[:2]] + [
+            cells = [format_gain(gains[name]) for name in names[:2]] + [
                 f"{np.mean(gains[name]):+.4f}" for name in names[2:]
             ]
             lines.append(f"| {filters} | {stride} | {cost:.2f} | {len(gains['mean_iou'])} | {' | '.join(cells)} |")
@@ -171,7 +171,7 @@ def encoding_table(rows: list[dict], names: list[str]) -> str:
             games = [run for run in runs if run.setting.encoding == encoding]
             gains = _gains(rows, runs, games, ("mean_iou", "boundary_f1"))
             if gains["mean_iou"]:
-                cells = " | ".join(map(_format_gain, gains.values()))
+                cells = " | ".join(map(format_gain, gains.values()))
                 lines.append(f"| {name} | {encoding} | {len(gains['mean_iou'])} | {cells} |")
     return "\n".join(lines)
 

@@ -23,6 +23,10 @@ class Setting:
     discriminator_rate: float = 2e-4
     pretrain: int = 0  # steps in which the segmentor learns alone
     ramp: int = 0  # steps over which lambda grows from 0
+    game: str = "adversarial"  # formulation
+    hardest: float = 0.0  # weight of the cross-entropy of the hardest quarter of the pixels, added to the loss
+    boundary: float = 0.0  # weight of the cross-entropy that counts the borders of classes most, added to the loss
+    network: str = "unet"
 
     def __str__(self):
         """The fields that differ from the defaults."""
@@ -68,3 +72,21 @@ CHANGES = (
     dataclasses.replace(WITH_DICE, objective="least_squares"),
 )
 """Tried on CamVid, where the best settings on streets gain nothing: first those, then one change at a time."""
+
+_CONTINUED = Setting(network="light_fpn", learning_rate=5e-4, weight=0.1)
+CONTINUED = (
+    dataclasses.replace(_CONTINUED, encoding="scaling"),
+    *[dataclasses.replace(_CONTINUED, game="embedding", weight=weight) for weight in (0.1, 1.0, 10.0)],
+    *[dataclasses.replace(_CONTINUED, game="segan", weight=weight) for weight in (0.01, 0.1, 1.0)],
+    *[dataclasses.replace(_CONTINUED, game="gambler", discriminator="unet", weight=weight) for weight in (0.5, 1.0)],
+    dataclasses.replace(_CONTINUED, game="gambler", discriminator="unet", weight=1.0, stride=1),
+)
+"""Games that continue from a plain model on CamVid: today's, and three settings of each other formulation."""
+
+CONTROLS = (
+    dataclasses.replace(_CONTINUED, weight=0.0, hardest=0.5),
+    dataclasses.replace(_CONTINUED, weight=0.0, hardest=1.0),
+    dataclasses.replace(_CONTINUED, weight=0.0, boundary=0.5),
+    dataclasses.replace(_CONTINUED, weight=0.0, boundary=1.0),
+)
+"""Losses without an opponent that weigh pixels as the gambler and the distances of features might."""

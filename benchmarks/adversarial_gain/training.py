@@ -20,13 +20,15 @@ from kseg.pairs.class_balance import class_weights
 
 FILTERS = (16, 32, 64, 128)
 BATCH = 8
-SCALE = (1.0, 1.6)
+SCALE, CROP_SCALE = (1.0, 1.6), (0.75, 1.25)
 TOLERANCE = 1.0  # pixels, of boundary F1
 COST_STEPS = 20
 """Steps timed together to compare the arms' costs."""
 
 
-def train(data: Data, setting: Setting, seed: int, steps: int) -> tuple[keras.Model, float]:
+def train(
+    data: Data, setting: Setting, seed: int, steps: int, start: keras.Model | None = None
+) -> tuple[keras.Model, float]:
     """Trains a segmentor from `seed`, with the initial weights, order of images and augmentations of every arm.
 
     Args:
@@ -34,21 +36,28 @@ def train(data: Data, setting: Setting, seed: int, steps: int) -> tuple[keras.Mo
         setting: of the arm.
         seed: of all random draws.
         steps: of 8 images each.
+        start: segmentor to continue from; None: a new one.
 
     Returns:
         The trained segmentor, and the seconds of training after its first step.
     """
-    model = build_model(data, setting, seed, steps)
-    clock = _Clock()
-    model.fit(batches(data.splits["train"], seed), steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[clock])
+    model = build_model(data, setting, seed, steps, start)
+    clock = Clock()
+    model.fit(
+        batches(data.splits["train"], seed, data.crop_size),
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=[clock],
+    )
     return getattr(model, "segmentor", model), clock.seconds
 
 
-def build_model(data: Data, setting: Setting, seed: int, steps: int) -> keras.Model:
-    """The compiled U-Net, or its game with a discriminator; the U-Net's initial weights depend on `seed` alone."""
+def build_model(data: Data, setting: Setting, seed: int, steps: int, start: keras.Model | None = None) -> keras.Model:
+    """The compiled segmentor, or its game with a discriminator; the segmentor's initial weights depend on `seed` alone."""
     keras.utils.set_random_seed(seed)
     classes = len(data.class_names)
-    segmentor = kseg.UNet(classes, filters=FILTERS, batch_normalization=True)
+    segmentor = start or make_segmentor(setting, classes)
     weights = None
     if setting.balanced:
         pixels = np.bincount(data.splits["train"].label_maps.ravel(), minlength=256)[:classes]
@@ -56,6 +65,10 @@ def build_model(data: Data, setting: Setting, seed: int, steps: int) -> keras.Mo
     loss = losses.CrossEntropy(ignore_class=VOID, class_weights=weights, label_smoothing=setting.smoothing)
     if setting.dice:
         loss = loss + setting.dice * losses.Dice(ignore_class=VOID)
+    if setting.hardest:
+        loss = loss + setting.hardest * losses.CrossEntropy(ignore_class=VOID, class_weights=weights, top_k=0.25)
+    if setting.boundary:
+        loss = loss + setting.boundary * losses.BoundaryCrossEntropy(ignore_class=VOID, class_weights=weights)
     schedule = keras.optimizers.schedules.CosineDecay(setting.learning_rate, steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=setting.weight_decay)
     if not setting.weight:
@@ -66,6 +79,7 @@ def build_model(data: Data, setting: Setting, seed: int, steps: int) -> keras.Mo
         _discriminator(setting, classes),
         weight=setting.weight,
         objective=setting.objective,
+        formulation=setting.game,
         encoding=setting.encoding,
         label_stride=setting.stride,
         schedule=kseg.Schedule(pretrain_player=setting.pretrain, ramp=setting.ramp),
@@ -74,11 +88,20 @@ def build_model(data: Data, setting: Setting, seed: int, steps: int) -> keras.Mo
     return game
 
 
+def make_segmentor(setting: Setting, classes: int) -> keras.Model:
+    """The network of a setting, with ImageNet weights where it has a trunk."""
+    if setting.network == "light_fpn":
+        return kseg.LightFPN(classes, encoder="efficientnet_lite0", weights="imagenet")
+    return kseg.UNet(classes, filters=FILTERS, batch_normalization=True)
+
+
 def _discriminator(setting, classes):
     seen = 3 * classes if setting.encoding == "product" else classes
     networks = kseg.discriminators
     if setting.discriminator == "two_branch":
-        return networks.TwoBranch(seen, width=setting.filters / 64)
+        return networks.TwoBranch(seen, width=setting.filters / 64, spectral_normalization=setting.game == "segan")
+    if setting.discriminator == "unet":
+        return networks.UNet(seen, base_filters=setting.filters)
     if setting.discriminator == "large_fov":
         return networks.LargeFOV(seen, input_shape=(None, None, 3), width=setting.filters / 96)
     if setting.discriminator == "fully_convolutional":
@@ -86,17 +109,19 @@ def _discriminator(setting, classes):
     return networks.PatchGAN(seen, base_filters=setting.filters)
 
 
-def batches(pictures: Pictures, seed: int) -> tf.data.Dataset:
-    """Endless batches; order and augmentations are functions of `seed`."""
-    size = pictures.label_maps.shape[1:]
-    augment = Augment(size, scale=SCALE, photometric=False)
+def batches(pictures: Pictures, seed: int, crop_size: tuple[int, int] | None = None) -> tf.data.Dataset:
+    """Endless batches of whole images, or of crops as in the pipeline; order and augmentations are functions of `seed`."""
+    if crop_size:
+        augment = Augment(crop_size, working_scale=1.0, scale=CROP_SCALE)
+    else:
+        augment = Augment(pictures.label_maps.shape[1:], scale=SCALE, photometric=False)
     pairs = tf.data.Dataset.from_tensor_slices((pictures.images, pictures.label_maps))
     pairs = pairs.shuffle(len(pictures.images), seed=seed).repeat().enumerate()
     changed = pairs.map(lambda step, pair: augment(*pair, seed=(seed, step)), num_parallel_calls=2)
     return changed.batch(BATCH, drop_remainder=True).prefetch(2)
 
 
-class _Clock(keras.callbacks.Callback):
+class Clock(keras.callbacks.Callback):
     """Seconds between the end of the first step and the end of the last."""
 
     seconds = 0.0
@@ -113,8 +138,8 @@ def cost_ratio(data: Data, plain: Setting, adversarial: Setting, rounds: int = 9
     seconds = [[], []]
     for turn in range(rounds + 1):
         for model, times in zip(models, seconds, strict=True):
-            clock = _Clock()
-            stream = batches(data.splits["train"], seed=turn)
+            clock = Clock()
+            stream = batches(data.splits["train"], turn, data.crop_size)
             model.fit(stream, steps_per_epoch=COST_STEPS + 1, shuffle=False, verbose=0, callbacks=[clock])
             if turn:  # the first one traces
                 times.append(clock.seconds)

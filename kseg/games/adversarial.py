@@ -31,17 +31,19 @@ from kseg.training.distribution import add_axis, is_replicated  # noqa: E402
 class _StepState:
     """State of the current step, outside Keras's attribute tracking, which inspects every assignment to a model.
 
-    `features` is the discriminator with the features that the formulation compares as further outputs.
+    `features` is the discriminator with the features that the formulation compares as further outputs; `unlabelled`, set within a
+    step that has a teacher, says which images have no label map, (B,) bool.
     """
 
     features: keras.Model | None = None
     phase: Phase = BOTH
     evaluating: bool = False
     batch: object = None
+    unlabelled: object = None
 
 
 class AdversarialGame(keras.Model):
-    """A player and a discriminator D descend simultaneously. Abstract: a game overrides `play` and no other part of the step.
+    """A player and a discriminator D descend simultaneously. Abstract: a game overrides `play`.
 
     At each step D descends on its classification loss of real and fake, and the player on task + weight * a, with a its own
     loss of D's logits; both at the weights before the step, so one forward pass of each network serves both. Neither half
@@ -151,6 +153,18 @@ class AdversarialGame(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must override `play`.")
 
+    @property
+    def rules(self):
+        """The formulation that is played."""
+        return FORMULATIONS[self.formulation]
+
+    def prepare(self, x, y, sample_weight):
+        """What a step of training takes in place of a batch: here the batch itself."""
+        return x, y, sample_weight
+
+    def finish_step(self):
+        """Called when both networks have learned from a batch: here nothing is left to do."""
+
     def image_weights(self, x, y):
         """Weights of each image in the discriminator's loss and in the adversarial loss: numbers or (B,)."""
         return 1.0, 1.0
@@ -233,10 +247,12 @@ class AdversarialGame(keras.Model):
     def train_step(self, data):
         """One step on one batch, in the current phase. Called by `fit`."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        targets, image_weights = y, self.image_weights(x, y)
+        x, y, sample_weight = self.prepare(x, y, sample_weight)
         phase, images = self._step_state.phase, ops.shape(keras.tree.flatten(x)[0])[0]
 
         # Forward: the player, and in the game the discriminator on real and fake.
-        passed = game_step.forward(self, phase, x, y, sample_weight)
+        passed = game_step.forward(self, phase, x, y, sample_weight, image_weights)
 
         # Gradients of both halves, at the weights before the step.
         found = game_step.gradients(self, phase, passed, replicas.batch_share(images))
@@ -251,8 +267,9 @@ class AdversarialGame(keras.Model):
             self.discriminator_optimizer.apply(found.discriminator, self.discriminator.trainable_variables)
         if found.player is not None:
             self.optimizer.apply(found.player, self.player.trainable_variables)
+        self.finish_step()
         self.step.assign_add(1)
-        return self.compute_metrics(x, y, passed.y_pred, sample_weight)
+        return self.compute_metrics(x, targets, passed.y_pred, sample_weight)
 
     @property
     def losses(self):

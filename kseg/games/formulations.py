@@ -48,7 +48,8 @@ class Verdict(typing.NamedTuple):
     Attributes:
         adversarial_loss: the player's, before weighting.
         loss: the opponent's, without penalties; None: minus the player's.
-        logits: of the real and of the fake, where the opponent classifies; else None.
+        logits: of the real and of the fake, where the opponent classifies, each with the weights of its images, a number or
+            (B,); else None.
     """
 
     adversarial_loss: object
@@ -78,7 +79,7 @@ def adversarial(game, shown: Shown) -> Verdict:
     on_real, on_fake = (game.discriminator(inputs, training=True) for inputs in (shown.real, shown.fake))
     objective, (_, player_weights) = OBJECTIVES[game.objective], shown.image_weights
     adversarial_loss = replicas.weighted_mean(objective.player(on_fake), player_weights)
-    return Verdict(adversarial_loss, _classification_loss(game, shown, on_real, on_fake), (on_real, on_fake))
+    return _classified(game, shown, adversarial_loss, on_real, on_fake)
 
 
 def embedding(game, shown: Shown) -> Verdict:
@@ -98,7 +99,7 @@ def embedding(game, shown: Shown) -> Verdict:
         game.features(inputs, training=True) for inputs in (shown.real, shown.fake)
     )
     distance = replicas.weighted_mean(ops.square(_difference(e_real, e_fake)), shown.image_weights[1])
-    return Verdict(distance, _classification_loss(game, shown, on_real, on_fake), (on_real, on_fake))
+    return _classified(game, shown, distance, on_real, on_fake)
 
 
 def segan(game, shown: Shown) -> Verdict:
@@ -144,6 +145,22 @@ def gambler(game, shown: Shown) -> Verdict:
     return Verdict(replicas.weighted_mean(ops.sum(bets * cross_entropy, axis=(1, 2)) / total, shown.image_weights[1]))
 
 
+def domain(game, shown: Shown) -> Verdict:
+    """The discriminator tells predictions on source images from those on target images; the player wants them to look alike.
+
+    Both are in one batch and pass through the discriminator together; `image_weights` are 1 where an image is of the source, and
+    1 where it is of the target.
+
+    Source: Tsai et al. 2018 (arXiv:1802.10349), AdaptSegNet, at one level.
+    """
+    logits, (source, target) = game.discriminator(shown.fake, training=True), shown.image_weights
+    objective = OBJECTIVES[game.objective]
+    loss = replicas.weighted_mean(objective.real(logits, game.label_smoothing), source)
+    loss = loss + replicas.weighted_mean(objective.fake(logits), target)
+    adversarial_loss = replicas.weighted_mean(objective.player(logits), target)
+    return Verdict(adversarial_loss, loss, ((logits, source), (logits, target)))
+
+
 def hidden_features(network) -> list:
     """Outputs of the layers with a kernel of a functional model, without the last, which gives its output.
 
@@ -167,12 +184,16 @@ FORMULATIONS = {
 }
 """Values of `formulation` in `kseg.SegmentationGame`."""
 
+DOMAIN = Formulation(domain, classifies=True)
+"""That of `kseg.DomainGame`."""
 
-def _classification_loss(game, shown, on_real, on_fake):
-    """The discriminator's loss of its logits."""
+
+def _classified(game, shown, adversarial_loss, on_real, on_fake) -> Verdict:
+    """The verdict of an opponent that tells real from fake by its logits."""
     objective, (weights, _) = OBJECTIVES[game.objective], shown.image_weights
     loss = replicas.weighted_mean(objective.real(on_real, game.label_smoothing), weights)
-    return loss + replicas.weighted_mean(objective.fake(on_fake), weights)
+    loss = loss + replicas.weighted_mean(objective.fake(on_fake), weights)
+    return Verdict(adversarial_loss, loss, ((on_real, weights), (on_fake, weights)))
 
 
 def _difference(one, other):

@@ -39,6 +39,8 @@ class SegmentationGame(AdversarialGame):
         ignore_class: id of void pixels, or None where every pixel has a class.
         label_stride: side in pixels of the squares over which the discriminator's image and label maps are averaged. At full
             resolution it can cost more than the segmentor.
+        teacher: a `kseg.Teacher` for images whose label map is void everywhere, which the discriminator does not learn from;
+            None: such images teach nothing.
         **kwargs: of `AdversarialGame`: `label_smoothing`, `schedule`, and of `keras.Model`.
 
     Raises:
@@ -67,6 +69,7 @@ class SegmentationGame(AdversarialGame):
         encoding="basic",
         ignore_class=VOID,
         label_stride=1,
+        teacher=None,
         **kwargs,
     ):
         super().__init__(
@@ -89,6 +92,10 @@ class SegmentationGame(AdversarialGame):
         if not (isinstance(label_stride, int) and label_stride >= 1):
             raise ValueError(f"`label_stride` must be an integer of at least 1. Received: label_stride={label_stride}.")
         self.encoding, self.ignore_class, self.label_stride = encoding, ignore_class, label_stride
+        self.teacher, self.teacher_network = teacher, None
+        if teacher is not None:
+            self.teacher_network = teacher.copy_of(segmentor)
+            self.game_metrics["confident_share"] = keras.metrics.Mean("confident_share")
 
     @property
     def segmentor(self):
@@ -131,6 +138,33 @@ class SegmentationGame(AdversarialGame):
         image = average_squares(image, self.label_stride)
         return [image, truth], [image, prediction]
 
+    def prepare(self, x, y, sample_weight):
+        """What a step learns from: with a teacher its labels of images without a label map, in another view of them."""
+        if self.teacher is None:
+            return x, y, sample_weight
+        seen = self.teacher.look(self.teacher_network, x, y, self.step, self.ignore_class)
+        self._step_state.unlabelled = seen.unlabelled
+        self.game_metrics["confident_share"].update_state(seen.confident, sample_weight=seen.unlabelled)
+        return seen.images, seen.ids, seen.weights if sample_weight is None else seen.weights * sample_weight
+
+    def finish_step(self):
+        """Lets the teacher follow the segmentor."""
+        if self.teacher is not None:
+            self._step_state.unlabelled = None
+            self.teacher.follow(self.teacher_network, self.segmentor, self.step)
+
+    def image_weights(self, x, y):
+        """With a teacher, images without a label map have weight 0."""
+        if self.teacher is None:
+            return 1.0, 1.0
+        labelled = ops.cast(self.is_labelled(y), "float32")
+        return labelled, labelled
+
+    def is_labelled(self, y):
+        """Whether any pixel of an image has a class: (B,), bool."""
+        ids = ops.cast(ops.reshape(y, (ops.shape(y)[0], -1)), "int32")
+        return ops.any(find_valid(ids, self.segmentor.output_shape[-1], self.ignore_class), axis=1)
+
     def visible_pixels(self, valid):
         """Pixels of the prediction that the discriminator sees, (B, H, W) bool; `valid` are those of a class."""
         return valid
@@ -156,6 +190,7 @@ class SegmentationGame(AdversarialGame):
             "encoding": self.encoding,
             "ignore_class": self.ignore_class,
             "label_stride": self.label_stride,
+            "teacher": keras.saving.serialize_keras_object(self.teacher),
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
@@ -163,7 +198,7 @@ class SegmentationGame(AdversarialGame):
     @classmethod
     def from_config(cls, config):
         """The inverse of `get_config`."""
-        keys = ("segmentor", "discriminator", "schedule")
+        keys = [key for key in ("segmentor", "discriminator", "schedule", "teacher") if key in config]
         return cls(**config | {key: keras.saving.deserialize_keras_object(config[key]) for key in keys})
 
 

@@ -14,7 +14,6 @@ from kseg.games.schedules import frozen
 from kseg.games.segmentation import SegmentationGame
 from kseg.games.squares import spread_squares
 from kseg.labels import VOID
-from kseg.losses.segmentation_loss import find_valid
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -42,7 +41,7 @@ class SemiSupervisedGame(SegmentationGame):
         region_weight: factor of the cross-entropy on pseudo-labels.
         threshold: probability of being real above which a pixel becomes a pseudo-label, in [0, 1).
         regions_from: first step of the game with pseudo-labels, not counting pretraining; the discriminator must learn first.
-        **kwargs: of `SegmentationGame`.
+        **kwargs: of `SegmentationGame`. With a `teacher`, its pseudo-labels take the place of the confident regions.
 
     Raises:
         ValueError: an argument is out of range, `ignore_class` is None, or the discriminator gives one logit per image.
@@ -98,28 +97,32 @@ class SemiSupervisedGame(SegmentationGame):
             )
         self.unlabelled_weight, self.region_weight = unlabelled_weight, region_weight
         self.threshold, self.regions_from = threshold, regions_from
-        self.game_metrics["confident_share"] = keras.metrics.Mean("confident_share")
+        if self.teacher is None:
+            self.game_metrics["confident_share"] = keras.metrics.Mean("confident_share")
 
     def image_weights(self, x, y):
         """Unlabelled images have weight 0 for the discriminator, `unlabelled_weight` relative to `weight` for the player."""
-        labelled = ops.cast(self._is_labelled(y), "float32")
+        labelled = ops.cast(self.is_labelled(y), "float32")
         return labelled, labelled + (1.0 - labelled) * (self.unlabelled_weight / self.weight)
 
     def visible_pixels(self, valid):
         """Pixels of a class, and all pixels of an unlabelled image."""
-        return ops.logical_or(valid, ops.logical_not(ops.any(valid, axis=(1, 2), keepdims=True)))
+        unlabelled = self._step_state.unlabelled  # of a teacher, who labels some of their pixels
+        if unlabelled is None:
+            unlabelled = ops.logical_not(ops.any(valid, axis=(1, 2)))
+        return ops.logical_or(valid, unlabelled[:, None, None])
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The task's loss and, in training, that of the pseudo-labels."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training=training)
-        if not (training and self._step_state.phase.game):
+        if self.teacher is not None or not (training and self._step_state.phase.game):
             return loss
         with frozen(self.discriminator):
             _, fake = self.discriminator_inputs(x, y, y_pred)
             probability = ops.sigmoid(self.discriminator(fake, training=True))[..., 0]
         height, width = ops.shape(y_pred)[1:3]
         probability = spread_squares(probability, self.label_stride, height, width)
-        unlabelled = ops.logical_not(self._is_labelled(y))
+        unlabelled = ops.logical_not(self.is_labelled(y))
         confident = ops.cast(probability > self.threshold, "float32")
         self.game_metrics["confident_share"].update_state(ops.mean(confident, axis=(1, 2)), sample_weight=unlabelled)
         chosen = ops.logical_and(probability > self.threshold, unlabelled[:, None, None])
@@ -127,11 +130,6 @@ class SemiSupervisedGame(SegmentationGame):
         started = ops.cast(self.step >= self.schedule.game_start + self.regions_from, "float32")
         pseudo_loss = losses.CrossEntropy(ignore_class=VOID)(pseudo_labels, y_pred)
         return loss + self.region_weight * started * pseudo_loss / replicas.num_replicas()
-
-    def _is_labelled(self, y):
-        """Whether any pixel of an image has a class: (B,), bool."""
-        ids = ops.cast(ops.reshape(y, (ops.shape(y)[0], -1)), "int32")
-        return ops.any(find_valid(ids, self.segmentor.output_shape[-1], self.ignore_class), axis=1)
 
     def get_config(self):
         """Arguments of the constructor."""

@@ -18,7 +18,7 @@ import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
 from kseg.games import replicas  # noqa: E402
-from kseg.games.formulations import FORMULATIONS, Shown  # noqa: E402
+from kseg.games.formulations import Shown, adversarial  # noqa: E402
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
 from kseg.games.schedules import Phase, frozen  # noqa: E402
 
@@ -32,12 +32,11 @@ class Judgement(typing.NamedTuple):
     Attributes:
         tape: from what the player generated to all that follows.
         generated: what the player made: those inputs of the discriminator that differ between fake and real, and its output.
-        logits: of the real and of the fake; None where the discriminator does not classify.
+        logits: of the real and of the fake, each with weights of its images; None where the discriminator does not classify.
         loss: the discriminator's, without penalties.
         penalties: regularisation of the discriminator.
         adversarial_loss: the player's, before weighting.
         zero_sum: whether `loss` is minus `adversarial_loss`.
-        image_weights: of each image in `loss`: 1.0 or (B,).
     """
 
     tape: tf.GradientTape
@@ -47,7 +46,6 @@ class Judgement(typing.NamedTuple):
     penalties: tf.Tensor
     adversarial_loss: tf.Tensor
     zero_sum: bool
-    image_weights: float | tf.Tensor
 
 
 class Forward(typing.NamedTuple):
@@ -84,7 +82,7 @@ class Gradients(typing.NamedTuple):
     adversarial_share: tf.Tensor | None
 
 
-def forward(game, phase: Phase, x, y, sample_weight) -> Forward:
+def forward(game, phase: Phase, x, y, sample_weight, image_weights) -> Forward:
     """Runs the player, and in the game the discriminator, each once."""
     with tf.GradientTape(persistent=True) as tape:
         with contextlib.nullcontext() if phase.player else frozen(game):
@@ -92,26 +90,25 @@ def forward(game, phase: Phase, x, y, sample_weight) -> Forward:
         task_loss = game.compute_loss(x, y, y_pred, sample_weight, training=True)
         penalties = replicas.regularization(game.player)
         output_loss = task_loss - penalties if game.player.losses else task_loss
-    shown = Shown(real, fake, y, y_pred, game.image_weights(x, y))
+    shown = Shown(real, fake, y, y_pred, image_weights)
     judgement = judge(game, phase, shown) if phase.game else None
     return Forward(tape, y_pred, task_loss, output_loss, penalties, judgement)
 
 
 def judge(game, phase: Phase, shown: Shown) -> Judgement:
     """Runs the discriminator on what is real and what is fake, in the game's formulation."""
-    pairs = zip(*map(keras.tree.flatten, (shown.fake, shown.real)), strict=True)
-    generated = [fake_input for fake_input, real_input in pairs if fake_input is not real_input]
-    if all(one is not shown.y_pred for one in generated):
-        generated.append(shown.y_pred)
+    given, generated = keras.tree.flatten(shown.real), []
+    for one in [*keras.tree.flatten(shown.fake), shown.y_pred]:
+        if all(one is not other for other in (*given, *generated)):
+            generated.append(one)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(generated)
         with contextlib.nullcontext() if phase.discriminator else frozen(game.discriminator):
-            verdict = FORMULATIONS[game.formulation].judge(game, shown)
+            verdict = game.rules.judge(game, shown)
         zero_sum = verdict.loss is None
         loss = -verdict.adversarial_loss if zero_sum else verdict.loss
         penalties = sum(game.discriminator.losses, ops.zeros(()))
-    weights, _ = shown.image_weights
-    return Judgement(tape, generated, verdict.logits, loss, penalties, verdict.adversarial_loss, zero_sum, weights)
+    return Judgement(tape, generated, verdict.logits, loss, penalties, verdict.adversarial_loss, zero_sum)
 
 
 def gradients(game, phase: Phase, passed: Forward, batch_share) -> Gradients:
@@ -193,7 +190,7 @@ def _shared_backward_pass(judgement: Judgement, variables, seed, player_seed):
 
     the pass that gives the gradient of the weights also gives dL/dx_i, and one factor per image turns it into dA/dx_i.
     """
-    tape, (on_real, on_fake) = judgement.tape, judgement.logits
+    tape, ((on_real, _), (on_fake, _)) = judgement.tape, judgement.logits
     at_real, at_fake = tape.gradient(judgement.loss, [on_real, on_fake], seed)
     for_player = tape.gradient(judgement.adversarial_loss, on_fake, player_seed)
     # An image of weight 0 has dL/df_i = 0, which would leave nothing to scale.
@@ -216,10 +213,10 @@ def can_share_backward_pass(game) -> bool:
     optimizers = game.optimizer, game.discriminator_optimizer
     if any(isinstance(optimizer, keras.optimizers.LossScaleOptimizer) for optimizer in optimizers):
         return False
-    if not FORMULATIONS[game.formulation].classifies:
+    if not game.rules.classifies:
         return True
     alone = len(game.discriminator.output_shape) == 2 and not game.discriminator.non_trainable_variables
-    return alone and FORMULATIONS[game.formulation].features is None
+    return alone and game.rules.judge is adversarial
 
 
 def record(game, passed: Forward, found: Gradients, images) -> None:
@@ -236,9 +233,12 @@ def record(game, passed: Forward, found: Gradients, images) -> None:
         metrics["discriminator_loss"].update_state(judgement.loss + judgement.penalties, sample_weight=images)
         metrics["adversarial_loss"].update_state(judgement.adversarial_loss, sample_weight=images)
     if judgement is not None and judgement.logits is not None:
-        boundary, (on_real, on_fake) = OBJECTIVES[game.objective].boundary, judgement.logits
-        weights = None if isinstance(judgement.image_weights, float) else judgement.image_weights
-        for correct in (on_real > boundary, on_fake <= boundary):
+        boundary, ((on_real, real_weights), (on_fake, fake_weights)) = (
+            OBJECTIVES[game.objective].boundary,
+            judgement.logits,
+        )
+        for correct, weights in ((on_real > boundary, real_weights), (on_fake <= boundary, fake_weights)):
+            weights = None if isinstance(weights, float) else weights
             metrics["discriminator_accuracy"].update_state(ops.cast(correct, "float32"), sample_weight=weights)
     if found.adversarial_share is not None:
         metrics["adversarial_share"].update_state(found.adversarial_share)

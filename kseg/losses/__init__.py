@@ -11,6 +11,7 @@ rank or size is not the logits', one-hot ones included. In a graph, which cannot
 on every Keras backend.
 """
 
+from kseg.losses.boundary import BoundaryCrossEntropy
 from kseg.losses.lovasz import Lovasz
 from kseg.losses.overlap import Dice, Jaccard, Tversky
 from kseg.losses.pixelwise import CrossEntropy, Focal
@@ -18,6 +19,7 @@ from kseg.losses.segmentation_loss import SegmentationLoss, WeightedSum
 from kseg.pairs.class_balance import class_weights
 
 __all__ = [
+    "BoundaryCrossEntropy",
     "CrossEntropy",
     "Dice",
     "Focal",

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.adversarial_gain import pictures, plan, report, settings, training
+from benchmarks.adversarial_gain import continued, pictures, plan, report, settings, training
 from benchmarks.adversarial_gain.__main__ import RATIO_ARM, run_pending
 from kseg.labels import LabelMap
 
@@ -258,3 +258,64 @@ def test_the_picture_has_a_panel_for_each_data_set_and_a_row_for_each_score(fini
             report.TITLES.get(name, name) for name in scores
         ]
         assert len(panel.containers) == 2
+
+
+@pytest.fixture
+def small_continued(monkeypatch):
+    """Two games and one control of few steps, on a U-Net."""
+    plain = settings.Setting()
+    game = dataclasses.replace(plain, weight=0.5, filters=4)
+    arms = {
+        "CONTINUED": (
+            dataclasses.replace(game, game="segan"),
+            dataclasses.replace(game, game="gambler", discriminator="unet"),
+        ),
+        "CONTROLS": (dataclasses.replace(plain, hardest=0.5), dataclasses.replace(plain, boundary=0.5)),
+        "PLAIN": plain, "PLAIN_STEPS": 2, "START_STEPS": 1, "SEEDS": range(1), "FINAL_SEEDS": range(1),
+    }  # fmt: skip
+    for name, value in arms.items():
+        monkeypatch.setattr(continued, name, value)
+    monkeypatch.setattr(training, "cost_ratio", lambda *settings: 1.0)  # times are those of another test
+    return continued
+
+
+def test_formulations_continue_from_one_plain_model_a_seed_and_go_on_where_they_stopped(small_continued, tmp_path):
+    path, models, left = tmp_path / "runs.jsonl", tmp_path / "models", []
+
+    def compare(runs):
+        """Continues, and stops before the run after so many."""
+        left[:] = range(runs)
+        return small_continued.compare(path, models, lambda: bool(left) and left.pop() >= 0, small_data())
+
+    compare(5)  # the costs of all but the plain arm, and one run
+    rows = plan.read(path)
+    assert [row["arm"] for row in rows].count("cost") == 4
+    text = compare(99)
+    again = plan.read(path)
+    assert again[: len(rows)] == rows and len({plan.key_of(row) for row in again}) == len(again)
+    found = {(row["arm"], row["seed"], row["steps"]) for row in again if "scores" in row}
+    arms = {"plain", "segan", "gambler", "hardest pixels", "borders"}
+    assert found == {(arm, seed, 2) for arm in arms for seed in (100, 0)}
+    assert sorted(file.name for file in models.iterdir()) == ["start-0.keras", "start-100.keras"]
+    assert len(text.splitlines()) == 2 + len(arms) and "| gambler | " in text
+
+
+def test_the_winner_is_measured_with_its_control(small_continued, monkeypatch):
+    monkeypatch.setattr(small_continued, "FINAL_SEEDS", range(2))
+    segan, gambler = small_continued.CONTINUED
+    hardest, borders = small_continued.CONTROLS
+    every = small_continued.PLAIN, segan, gambler, hardest, borders
+    ratios = dict.fromkeys(every, 1.0)
+
+    def rows(best, pairs):
+        return [
+            row(small_continued.run_of(setting, seed, 1.0), mean_iou=0.5 + 0.1 * (setting == best))
+            for setting, seed in pairs
+        ]
+
+    for best, control in ((segan, borders), (gambler, hardest)):
+        first = small_continued.wanted([], ratios)
+        assert first == [(setting, 100) for setting in every]
+        second = small_continued.wanted(rows(best, first), ratios)
+        third = small_continued.wanted(rows(best, second), ratios)
+        assert set(third) - set(second) == {(setting, 1) for setting in (small_continued.PLAIN, best, control)}

@@ -31,6 +31,19 @@ def test_every_step_moves_the_discriminator_alike(small, monkeypatch):
         np.testing.assert_allclose(one, three, atol=1e-5)
 
 
+def test_the_gambler_alone_learns_what_it_learns_in_the_game(small, monkeypatch):
+    made, build = [], game_step.make_formulation
+    monkeypatch.setattr(game_step, "make_formulation", lambda *how: made.append(build(*how)) or made[-1])
+    x, y = game_step.make_batch()
+    keras.utils.set_random_seed(0)
+    game_step.make_gambler_step(x, y, 2, 2)()
+    keras.utils.set_random_seed(0)
+    game_step.make_formulation_step(x, y, "gambler", 2, 2)()
+    alone, game = ([weight.numpy() for weight in model.discriminator.weights] for model in made)
+    for one, other in zip(alone, game, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 def test_the_textbooks_segmentor_hears_the_discriminator_after_its_step(small, monkeypatch):
     made = []
     build = game_step.make_game

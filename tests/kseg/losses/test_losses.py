@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from kseg import games, losses, metrics
-from kseg.losses import CrossEntropy, Dice, Focal, Jaccard, Lovasz, Tversky, WeightedSum
+from kseg.losses import BoundaryCrossEntropy, CrossEntropy, Dice, Focal, Jaccard, Lovasz, Tversky, WeightedSum
 
 WEIGHTS = [0.5, 2.0, 3.0]
 LOSSES = [  # each reaches every valid pixel
@@ -24,6 +24,7 @@ LOSSES = [  # each reaches every valid pixel
     Jaccard(ignore_class=255, reduction=None),
     Tversky(ignore_class=255, alpha=0.2, beta=0.9, reduction=None),
     CrossEntropy(ignore_class=255, reduction=None) + 0.5 * Dice(ignore_class=255),
+    BoundaryCrossEntropy(ignore_class=255, class_weights=WEIGHTS, reduction=None),
 ]
 SELECTIVE = [  # give pixels that are easy, or wrong in no order that counts, no gradient
     CrossEntropy(ignore_class=255, top_k=0.3, reduction=None),
@@ -40,6 +41,21 @@ def drawn(seed=0, batch=3, classes=3):
     ids = draw.integers(0, classes, (batch, 5, 7)).astype(np.uint8)
     ids[draw.random(ids.shape) < 0.2] = 255
     return ids, draw.normal(0, 2, (*ids.shape, classes)).astype(np.float32)
+
+
+def test_pixels_at_the_borders_of_classes_weigh_more_by_hand():
+    ids = np.array([[[0, 0, 1, 1, 1, 255, 2]]])
+    bell = np.exp(
+        -(np.array([1, 0, 0, 1, 1, 0, 1]) ** 2) / 2
+    )  # at 1 and 2, borders are next; void has none, and is none
+    weights = (1 + 3 * bell) * (ids != 255)
+    _, logits = drawn()
+    logits = logits.reshape(-1, 3)[None, None, :7]
+    pixels = -np.take_along_axis(log_softmax(logits), np.where(ids == 255, 0, ids)[..., None], -1)[..., 0]
+    found = BoundaryCrossEntropy(ignore_class=255, weight=3.0, sigma=1.0)(ids, logits)
+    assert float(found) == pytest.approx((pixels * weights).sum() / weights.sum(), rel=1e-5)
+    flat, plain = BoundaryCrossEntropy(ignore_class=255, weight=0.0), CrossEntropy(ignore_class=255)
+    assert float(flat(ids, logits)) == pytest.approx(float(plain(ids, logits)), rel=1e-6)
 
 
 def log_softmax(logits):

@@ -23,6 +23,7 @@ SAMPLES = DRAW.integers(0, 256, (2, 8, 8, 3)).astype("float32")
 LOSSES = {
     "cross_entropy": lambda: losses.CrossEntropy(class_weights=[1.0] * K, top_k=0.5),
     "focal": lambda: losses.Focal(),
+    "boundary": lambda: losses.BoundaryCrossEntropy(),
     "dice": lambda: losses.Dice(),
     "jaccard": lambda: losses.Jaccard(),
     "tversky": lambda: losses.Tversky(),

@@ -1,0 +1,230 @@
+"""Domain adaptation without labels of the target: generated streets -> CamVid, a ladder of what each rung adds.
+
+    python -m benchmarks.adaptation --hours 4    # continues where it stopped; finished runs are appended to the file
+    python -m benchmarks.adaptation --hours 0    # prints the table of finished runs
+
+Every rung trains a U-Net from the same seed for the same number of steps, on labelled streets and, from the third rung on, on
+CamVid's training images, whose labels it never sees. Scores are on CamVid's validation images, over the classes that both have:
+sky; building with its windows; road with lane markings (CamVid's Road and Pavement); car with wheels. All other pixels of CamVid
+are void in scoring. The streets are crude: no trees, people, poles or signs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kseg
+from benchmarks import json_lines
+from benchmarks.adversarial_gain import pictures, report, training
+from kseg import losses, metrics
+from kseg.data.augment import Augment
+from kseg.labels import VOID
+from pipeline.settings.config import Config, resolve_auto
+
+COMMON = {  # classes of the ladder, by those of the streets and of CamVid
+    "sky": (("sky",), ("Sky",)),
+    "building": (("building", "house_window", "shop_window"), ("Building",)),
+    "road": (("road", "lane_marking"), ("Road", "Pavement")),
+    "car": (("car", "wheel"), ("Car",)),
+}
+SIZE, STREETS_TRAIN = (96, 128), 512
+SEEDS = range(3)
+STEPS, BATCH = 1500, 8
+SCALE = (0.75, 1.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rung:
+    """What a rung adds to the source alone."""
+
+    augmented: bool = True
+    adversary: str = ""  # maps that the discriminator sees
+    weight: float = 0.01
+    teacher: bool = False
+
+
+RUNGS = {
+    "source": Rung(augmented=False),
+    "+ augmentation": Rung(),
+    "+ adversary": Rung(adversary="entropy"),
+    "+ self-training": Rung(teacher=True),
+    "+ both": Rung(adversary="entropy", teacher=True),
+}
+CHOICES = {  # of the adversary, with one seed
+    "softmax 0.001": Rung(adversary="softmax", weight=0.001),
+    "softmax 0.01": Rung(adversary="softmax"),
+    "entropy 0.001": Rung(adversary="entropy", weight=0.001),
+    "entropy 0.01": Rung(adversary="entropy"),
+}
+CHOICE_SEED = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Domains:
+    """Labelled source, unlabelled target, and the target's scored images; uint8 images (N, H, W, 3), ids (N, H, W)."""
+
+    source: tuple[np.ndarray, np.ndarray]
+    target: np.ndarray
+    scored: tuple[np.ndarray, np.ndarray]
+
+
+def to_common(label_maps: np.ndarray, names: tuple[str, ...], side: int) -> np.ndarray:
+    """Ids of the common classes, uint8; all other pixels are void.
+
+    Args:
+        label_maps: ids of `names`, (N, H, W), uint8.
+        names: classes of the data set.
+        side: 0 for the streets, 1 for CamVid.
+    """
+    table = np.full(256, VOID, np.uint8)
+    for number, sides in enumerate(COMMON.values()):
+        table[[names.index(name) for name in sides[side]]] = number
+    return table[label_maps]
+
+
+def load() -> Domains:
+    """Streets and CamVid at 128 x 96."""
+    drawn = [kseg.streets.draw(index, split="train") for index in range(STREETS_TRAIN)]
+    images, label_maps = (np.stack(part) for part in zip(*drawn, strict=True))
+    camvid = pictures.load_camvid_at("camvid", SIZE)
+    scored = camvid.splits["validation"]
+    return Domains(
+        (images, to_common(label_maps, kseg.streets.LABELS.names, 0)),
+        camvid.splits["train"].images,
+        (scored.images, to_common(scored.label_maps, camvid.class_names, 1)),
+    )
+
+
+def batches(domains: Domains, rung: Rung, seed: int) -> tf.data.Dataset:
+    """Endless batches; half of each is of the target where the rung sees it. All draws are functions of `seed`."""
+    size = domains.target.shape[1:3]
+    augment = Augment(size, scale=SCALE if rung.augmented else (1.0, 1.0), photometric=rung.augmented)
+
+    def endless(images, label_maps, offset):
+        pairs = tf.data.Dataset.from_tensor_slices((images, label_maps))
+        pairs = pairs.shuffle(len(images), seed=seed + offset).repeat().enumerate()
+        return pairs.map(lambda step, pair: augment(*pair, seed=(seed + offset, step)), num_parallel_calls=2)
+
+    source = endless(*domains.source, 0)
+    if not (rung.adversary or rung.teacher):
+        return source.batch(BATCH).prefetch(2)
+    void = np.full(domains.target.shape[:3], VOID, np.uint8)
+    halves = tf.data.Dataset.zip((source.batch(BATCH // 2), endless(domains.target, void, 1000).batch(BATCH // 2)))
+    return halves.map(lambda *two: tuple(tf.concat(part, axis=0) for part in zip(*two, strict=True))).prefetch(2)
+
+
+def build(rung: Rung, seed: int, steps: int) -> keras.Model:
+    """The compiled model of a rung; the segmentor's initial weights depend on `seed` alone."""
+    keras.utils.set_random_seed(seed)
+    segmentor = kseg.UNet(len(COMMON), filters=training.FILTERS, batch_normalization=True)
+    teacher = kseg.Teacher(start=steps // 10) if rung.teacher else None
+    optimizer = keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(2e-3, steps), weight_decay=1e-4)
+    arguments = {"loss": losses.CrossEntropy()}
+    model = segmentor
+    if rung.adversary:
+        discriminator = kseg.discriminators.PatchGAN(
+            len(COMMON), input_shape=None, layers_between=2, base_filters=16, batch_normalization=False
+        )
+        schedule = kseg.Schedule(ramp=steps // 4)
+        model = kseg.DomainGame(
+            segmentor, discriminator, weight=rung.weight, maps=rung.adversary, teacher=teacher, schedule=schedule
+        )
+        arguments["discriminator_optimizer"] = keras.optimizers.Adam(2e-4, beta_1=0.5)
+    elif teacher:
+        model = kseg.SelfTraining(segmentor, teacher)
+    model.compile(optimizer, **arguments)
+    return model
+
+
+def train_and_score(domains: Domains, rung: Rung, seed: int, steps: int) -> dict:
+    """Trains for `steps`; returns mean IoU, IoU of each class and minutes."""
+    model, clock = build(rung, seed, steps), training.Clock()
+    stream = batches(domains, rung, seed)
+    model.fit(stream, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[clock])
+    segmentor = getattr(model, "segmentor", model)
+    predicted = predict(segmentor, domains.scored[0])
+    scores = metrics.scores(metrics.confusion_matrix(domains.scored[1], predicted, len(COMMON)))
+    return {"mean_iou": scores["mean_iou"], "iou": scores["iou"], "minutes": round(clock.seconds / 60, 2)}
+
+
+def predict(segmentor: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Label maps (N, H, W), uint8."""
+    parts = [images[at : at + BATCH].astype("float32") for at in range(0, len(images), BATCH)]
+    return np.concatenate([np.argmax(segmentor.predict_on_batch(part), axis=-1) for part in parts]).astype(np.uint8)
+
+
+def row_key(name: str, seed: int, steps: int) -> dict:
+    """What identifies a run."""
+    rung = dataclasses.asdict((RUNGS | CHOICES)[name])
+    return {"rung": name, **rung, "seed": seed, "steps": steps}
+
+
+def finished(rows: list[dict], key: dict) -> dict | None:
+    """The row of a run, if it is finished."""
+    return next((row for row in rows if key.items() <= row.items()), None)
+
+
+def run_pending(path: pathlib.Path, pending, domains: Domains | None = None, steps: int = STEPS) -> None:
+    """Trains what is missing while `pending` says that there is time: choices of the adversary, then the ladder by seed."""
+    wanted = [(name, CHOICE_SEED) for name in CHOICES] + [(name, seed) for seed in SEEDS for name in RUNGS]
+    for name, seed in wanted:
+        key = row_key(name, seed, steps)
+        if finished(json_lines.read(path), key):
+            continue
+        if not pending():
+            return
+        domains = domains or load()
+        json_lines.append(path, key | train_and_score(domains, (RUNGS | CHOICES)[name], seed, steps))
+        keras.utils.clear_session()
+
+
+def table(rows: list[dict], steps: int = STEPS) -> str:
+    """The ladder: mean over the seeds that all rungs have, and the gain over source with augmentation, as Markdown."""
+    lines = [
+        f"| rung | seeds | mean IoU | gain | {' | '.join(COMMON)} |",
+        "| --- " + "| ---: " * (3 + len(COMMON)) + "|",
+    ]
+    found = {(name, seed): finished(rows, row_key(name, seed, steps)) for name in RUNGS for seed in SEEDS}
+    seeds = [seed for seed in SEEDS if all(found[name, seed] for name in RUNGS)]
+    for name in RUNGS if seeds else ():
+        own = [found[name, seed] for seed in seeds]
+        means = [row["mean_iou"] for row in own]
+        gains = np.subtract(means, [found["+ augmentation", seed]["mean_iou"] for seed in seeds])
+        classes = " | ".join(f"{value:.3f}" for value in np.mean([row["iou"] for row in own], axis=0))
+        lines.append(f"| {name} | {len(seeds)} | {np.mean(means):.4f} | {report.format_gain(gains)} | {classes} |")
+    for name in CHOICES:
+        row = finished(rows, row_key(name, CHOICE_SEED, steps))
+        if row:
+            classes = " | ".join(f"{value:.3f}" for value in row["iou"])
+            lines.append(f"| {name}, chosen with target labels | 1 | {row['mean_iou']:.4f} | | {classes} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs for the given time, and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--hours", type=float, default=4, help="start no run after this time")
+    parser.add_argument(
+        "--file", type=pathlib.Path, default=pathlib.Path("docs/adaptation.jsonl"), help="finished runs"
+    )
+    arguments = parser.parse_args()
+    until = time.monotonic() + 3600 * arguments.hours
+    keras.config.set_dtype_policy(resolve_auto(Config()).trainer.precision)
+    run_pending(arguments.file, lambda: time.monotonic() < until)
+    print(table(json_lines.read(arguments.file)))
+
+
+if __name__ == "__main__":
+    main()

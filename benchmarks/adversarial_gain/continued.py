@@ -1,0 +1,147 @@
+"""Formulations of the game on CamVid: every arm continues from the same plain model of its seed, for the same minutes.
+
+The plain model is the recipe of docs/accuracy.md: a light FPN on EfficientNet-Lite0 with ImageNet weights, on crops of 240 x 180
+of images of 480 x 360. An arm then takes as many steps as fit into the time of `PLAIN_STEPS` plain ones, by the measured ratio of
+their costs. Settings are chosen with one seed and measured with others, both on the validation split.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import statistics
+
+import keras
+import numpy as np
+
+from benchmarks.adversarial_gain import plan, report, training
+from benchmarks.adversarial_gain.pictures import Data, load_camvid_at
+from benchmarks.adversarial_gain.settings import CONTINUED, CONTROLS, Setting
+
+NAME = "camvid 480x360"
+SIZE, CROP = (360, 480), (180, 240)
+START_STEPS = 4378
+"""Of the plain model: 27 minutes at 0.37 s."""
+PLAIN_STEPS = 1297
+"""Of the plain arm that continues: 8 minutes."""
+SEARCH_SEED, SEEDS, FINAL_SEEDS = 100, range(3), range(5)
+PLAIN = Setting(network="light_fpn", learning_rate=5e-4)
+SCORES = ("mean_iou", "boundary_f1")
+
+
+def start_model(data: Data, folder: pathlib.Path, seed: int) -> pathlib.Path:
+    """The plain model of a seed, trained unless its file is there."""
+    path = folder / f"start-{seed}.keras"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        setting = dataclasses.replace(PLAIN, learning_rate=2e-3)
+        model, _ = training.train(data, setting, seed, START_STEPS)
+        model.save(path.with_suffix(".part.keras"))
+        path.with_suffix(".part.keras").rename(path)
+        keras.utils.clear_session()
+    return path
+
+
+def ratio_run(setting: Setting) -> plan.Run:
+    """The row that holds the cost of a setting's step, in plain steps."""
+    return plan.Run(NAME, "cost", setting, 0, "train", training.COST_STEPS)
+
+
+def step_ratio(data: Data, path: pathlib.Path, setting: Setting) -> float:
+    """Plain steps in the time of one of the setting: measured, and stored in the file."""
+    ratio = training.cost_ratio(data, PLAIN, setting)
+    plan.append(path, ratio_run(setting), ratio=ratio)
+    return ratio
+
+
+def arm_of(setting: Setting) -> str:
+    """The name of a setting's arm."""
+    if setting.weight:
+        return setting.game
+    return "hardest pixels" if setting.hardest else "borders" if setting.boundary else plan.PLAIN_ARM
+
+
+def run_of(setting: Setting, seed: int, ratio: float) -> plan.Run:
+    """The run of a setting that takes as long as the plain arm."""
+    return plan.Run(NAME, arm_of(setting), setting, seed, "validation", round(PLAIN_STEPS / ratio))
+
+
+def wanted(rows: list[dict], ratios: dict[Setting, float]) -> list[tuple[Setting, int]]:
+    """Settings and seeds up to the stage that is reached: all with one seed; the best of each arm; the winner and its control.
+
+    Args:
+        rows: finished runs.
+        ratios: cost of each setting's step.
+    """
+    pairs = [(setting, SEARCH_SEED) for setting in (PLAIN, *CONTINUED, *CONTROLS)]
+    scores = scores_of(rows, ratios)
+    if not all(pair in scores for pair in pairs):
+        return pairs
+    arms: dict[str, list[Setting]] = {}
+    for setting, _ in pairs:
+        arms.setdefault(arm_of(setting), []).append(setting)
+    best = {arm: max(settings, key=lambda one: scores[one, SEARCH_SEED]["mean_iou"]) for arm, settings in arms.items()}
+    pairs += [(setting, seed) for seed in SEEDS for setting in best.values()]
+    if not all(pair in scores for pair in pairs):
+        return pairs
+    games = [setting for setting in best.values() if setting.weight]
+    winner = max(games, key=lambda one: statistics.mean(scores[one, seed]["mean_iou"] for seed in SEEDS))
+    control = best["hardest pixels" if winner.game == "gambler" else "borders"]
+    return pairs + [(setting, seed) for seed in FINAL_SEEDS for setting in (best[plan.PLAIN_ARM], winner, control)]
+
+
+def scores_of(rows: list[dict], ratios: dict[Setting, float]) -> dict:
+    """(setting, seed) -> scores of the finished runs."""
+    by_key = {plan.key_of(row): row["scores"] for row in rows if "scores" in row}
+    seeds = {SEARCH_SEED, *SEEDS, *FINAL_SEEDS}
+    runs = {(setting, seed): run_of(setting, seed, ratio).key() for setting, ratio in ratios.items() for seed in seeds}
+    return {pair: by_key[key] for pair, key in runs.items() if key in by_key}
+
+
+def compare(path: pathlib.Path, models: pathlib.Path, pending, data: Data | None = None) -> str:
+    """Runs what is missing while `pending` says that there is time, and returns the table.
+
+    Args:
+        path: file of finished runs.
+        models: folder of the plain models to continue from.
+        pending: function that says whether another run may begin.
+        data: CamVid at its own size; None: read when a run begins.
+    """
+    settings, data = [PLAIN, *CONTINUED, *CONTROLS], data or (load_camvid_at(NAME, SIZE, CROP) if pending() else None)
+    ratios = {PLAIN: 1.0}
+    for setting in settings[1:]:
+        known = [row["ratio"] for row in plan.read(path) if plan.key_of(row) == ratio_run(setting).key()]
+        if known or pending():
+            ratios[setting] = known[0] if known else step_ratio(data, path, setting)
+    while pending() and len(ratios) == len(settings):
+        rows = plan.read(path)
+        done = scores_of(rows, ratios)
+        left = [pair for pair in wanted(rows, ratios) if pair not in done]
+        if not left:
+            break
+        setting, seed = left[0]
+        run = run_of(setting, seed, ratios[setting])
+        start = keras.saving.load_model(start_model(data, models, seed))
+        model, seconds = training.train(data, setting, seed, run.steps, start)
+        plan.append(path, run, minutes=round(seconds / 60, 2), scores=training.score(model, data, run.split))
+        keras.utils.clear_session()
+    return table(plan.read(path), ratios)
+
+
+def table(rows: list[dict], ratios: dict[Setting, float]) -> str:
+    """One line a setting: its cost, and its gains over the plain arm of the same seed and minutes, as Markdown."""
+    scores = scores_of(rows, ratios)
+    lines = [
+        "| arm | setting | plain steps a step | seeds | mean IoU | boundary F1 |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for setting, ratio in ratios.items():
+        seeds = [seed for seed in FINAL_SEEDS if {(setting, seed), (PLAIN, seed)} <= scores.keys()]
+        seeds = seeds or [seed for seed in (SEARCH_SEED,) if {(setting, seed), (PLAIN, seed)} <= scores.keys()]
+        gains = []
+        for name in SCORES if seeds else ():
+            ours, theirs = (np.array([scores[one, seed][name] for seed in seeds]) for one in (setting, PLAIN))
+            gains.append(f"{ours.mean():.4f}" if setting == PLAIN else report.format_gain(ours - theirs))
+        if gains:
+            lines.append(f"| {arm_of(setting)} | {setting} | {ratio:.2f} | {len(seeds)} | {' | '.join(gains)} |")
+    return "\n".join(lines)

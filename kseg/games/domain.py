@@ -1,0 +1,122 @@
+"""The game between domains: is this a prediction on an image of the labelled source, or of the target, which has no labels?
+
+Refused: discriminators that see the image. TensorFlow, for the game's step.
+"""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+from kseg.games.formulations import DOMAIN
+from kseg.games.segmentation import SegmentationGame
+from kseg.games.squares import average_squares
+from kseg.labels import VOID
+
+MAPS = ("softmax", "entropy")
+"""Values of `maps`."""
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class DomainGame(SegmentationGame):
+    """A segmentor learns from a labelled source, and to predict on unlabelled target images what looks like a source prediction.
+
+    An image of the target is one whose whole label map is void. Batches hold both kinds side by side:
+
+        target = images.map(lambda image: (image, tf.fill(tf.shape(image)[:2], tf.constant(255, tf.uint8))))
+        both = tf.data.Dataset.sample_from_datasets([source.repeat(), target.repeat()]).batch(8)
+
+    The discriminator learns to tell the segmentor's maps of source images (real) from those of target images (fake), and the
+    segmentor wants the latter to be taken for the former. With p the softmax of K classes the maps are p ("softmax"), or
+    -p log p / log K ("entropy"), which says how sure a prediction is and hardly of what. Every loss is a mean over all images of
+    the batch, 0 for those it does not apply to.
+
+    With a `teacher` the segmentor also learns from pseudo-labels of the target, see `kseg.Teacher`; adversary and self-training
+    complement each other. Nothing here was measured with labels of the target: scores on the source's validation images do not
+    say whether adaptation helped.
+
+    Args:
+        segmentor: model from `image` (B, H, W, C) to logits (B, H, W, K).
+        discriminator: model from the maps (B, H, W, K) alone to logits (B, ..., 1), such as
+            `kseg.discriminators.PatchGAN(K, input_shape=None)`.
+        weight: factor of the adversarial loss; 0.001 in both papers.
+        maps: "softmax" or "entropy".
+        ignore_class: id of void.
+        label_stride: side in pixels of the squares over which the maps are averaged for the discriminator.
+        teacher: a `kseg.Teacher`, or None.
+        **kwargs: of `AdversarialGame`: `objective`, `label_smoothing`, `schedule`, and of `keras.Model`.
+
+    Raises:
+        ValueError: an argument is out of range, or the discriminator does not take K maps alone.
+
+    Example:
+        >>> discriminator = kseg.discriminators.PatchGAN(2, input_shape=None, layers_between=1, base_filters=2)
+        >>> game = kseg.DomainGame(kseg.UNet(2, filters=(4, 8)), discriminator)
+        >>> game.compile("adam", "adam", loss=kseg.losses.CrossEntropy(), metrics=[kseg.metrics.ConfusionMatrix(2)])
+        >>> images, label_maps = np.zeros((2, 32, 32, 3), np.float32), np.zeros((2, 32, 32), np.uint8)
+        >>> label_maps[1] = kseg.VOID  # the second image is of the target
+        >>> history = game.fit(images, label_maps, batch_size=2, verbose=0)
+
+    Source: Tsai et al. 2018 (arXiv:1802.10349), AdaptSegNet, at one level; Vu et al. 2019 (arXiv:1811.12833), ADVENT, for the
+        entropy maps, there with logarithms to the base 2, too.
+    """
+
+    def __init__(
+        self,
+        segmentor,
+        discriminator,
+        weight=0.001,
+        maps="softmax",
+        ignore_class=VOID,
+        label_stride=1,
+        teacher=None,
+        **kwargs,
+    ):
+        settings = {"ignore_class": ignore_class, "label_stride": label_stride, "teacher": teacher}
+        super().__init__(segmentor, discriminator, weight=weight, **settings, **kwargs)
+        if maps not in MAPS:
+            raise ValueError(f"`maps` must be one of {', '.join(MAPS)}. Received: maps={maps!r}.")
+        if ignore_class is None:
+            raise ValueError(
+                "`ignore_class` must be an id: it marks images of the target. Received: ignore_class=None."
+            )
+        if len(discriminator.inputs) != 1:
+            raise ValueError(
+                "`discriminator` must take the maps alone: images would tell both domains apart. "
+                f"Received: {len(discriminator.inputs)} inputs. Build it with input_shape=None."
+            )
+        self.maps = maps
+
+    @property
+    def rules(self):
+        """The formulation that is played."""
+        return DOMAIN
+
+    def play(self, x, y):
+        """Predicts on the images of both domains.
+
+        Args:
+            x: images (B, H, W, C) in [0, 255].
+            y: ignored.
+
+        Returns:
+            Logits (B, H, W, K); nothing; the maps of all images, float32 (B, h, w, K).
+        """
+        logits = self.segmentor(x, training=True)
+        log_probabilities = ops.log_softmax(ops.cast(logits, "float32"))
+        maps = ops.exp(log_probabilities)
+        if self.maps == "entropy":
+            maps = -maps * log_probabilities / math.log(logits.shape[-1])
+        return logits, [], average_squares(maps, self.label_stride)
+
+    def image_weights(self, x, y):
+        """1 for images of the source; 1 for those of the target."""
+        source = ops.cast(self.is_labelled(y), "float32")
+        return source, 1.0 - source
+
+    def get_config(self):
+        """Arguments of the constructor."""
+        config = super().get_config() | {"maps": self.maps}
+        return {name: value for name, value in config.items() if name not in ("formulation", "encoding")}

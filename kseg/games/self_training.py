@@ -1,0 +1,82 @@
+"""A segmentor that learns from labelled images, and from an averaged copy's labels of others. TensorFlow, for its training step.
+
+Refused: training on several devices.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from kseg.games.teacher import Teacher
+from kseg.labels import VOID
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class SelfTraining(keras.Model):
+    """A segmentor with a teacher, without a discriminator: `kseg.Teacher` says what it learns from images without a label map.
+
+    Such an image has a label map that is void everywhere. `evaluate` and `predict` run the segmentor alone. One log more than its
+    own: `confident_share`, the share of pixels of images without a label map that get one.
+
+    Args:
+        segmentor: model from `image` (B, H, W, C) to logits (B, H, W, K).
+        teacher: a `kseg.Teacher`; None: its defaults.
+        ignore_class: id of void.
+        **kwargs: of `keras.Model`.
+
+    Example: see `kseg.Teacher`.
+    """
+
+    def __init__(self, segmentor, teacher=None, ignore_class=VOID, **kwargs):
+        super().__init__(**kwargs)
+        self.segmentor, self.ignore_class = segmentor, ignore_class
+        self.teacher = Teacher() if teacher is None else teacher
+        self.teacher_network = self.teacher.copy_of(segmentor)
+        self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        self.confident_share = keras.metrics.Mean("confident_share")
+        self.built = True  # both networks are
+
+    def call(self, x, training=False):
+        """Runs the segmentor alone."""
+        return self.segmentor(x, training=training)
+
+    def train_step(self, data):
+        """One step on one batch. Called by `fit`."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        seen = self.teacher.look(self.teacher_network, x, y, self.step, self.ignore_class)
+        weights = seen.weights if sample_weight is None else seen.weights * sample_weight
+        with tf.GradientTape() as tape:
+            y_pred = self.segmentor(seen.images, training=True)
+            loss = self.compute_loss(seen.images, seen.ids, y_pred, weights, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.segmentor.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        self.teacher.follow(self.teacher_network, self.segmentor, self.step)
+        self.step.assign_add(1)
+        self._loss_tracker.update_state(loss, sample_weight=ops.shape(x)[0])
+        self.confident_share.update_state(seen.confident, sample_weight=seen.unlabelled)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    @property
+    def losses(self):
+        """Penalties of the segmentor."""
+        return self.segmentor.losses
+
+    def get_config(self):
+        """Arguments of the constructor."""
+        return {
+            "segmentor": keras.saving.serialize_keras_object(self.segmentor),
+            "teacher": keras.saving.serialize_keras_object(self.teacher),
+            "ignore_class": self.ignore_class,
+            "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        return cls(
+            **config | {key: keras.saving.deserialize_keras_object(config[key]) for key in ("segmentor", "teacher")}
+        )

@@ -1,0 +1,119 @@
+"""The game between domains: its step against the formula written out, and who sees what."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg.games import DomainGame, Schedule
+from kseg.models.discriminators import FullyConvolutional, LargeFOV
+from tests.kseg.games.replicas_case import K, discriminator, segmentor
+from tests.kseg.games.small_game import (
+    DISCRIMINATOR_RATE,
+    IDS,
+    IMAGES,
+    RATE,
+    assert_equal,
+    compile_game,
+    moved,
+    weights_of,
+)
+
+TARGET = np.array([False, True, False, True, True, False, False, True])
+SIDE_BY_SIDE = np.where(TARGET[:, None, None], 255, np.where(IDS == 255, 0, IDS)).astype(np.uint8)
+PICTURES = tf.constant(IMAGES)
+
+
+def make_game(judge=None, **settings):
+    keras.utils.set_random_seed(3)
+    network = segmentor()
+    judge = judge() if judge else FullyConvolutional(K, base_filters=2)
+    return DomainGame(network, judge, name="game", **{"weight": 3.0} | settings)
+
+
+def fit(game, images=IMAGES, ids=SIDE_BY_SIDE):
+    history = game.fit(images, ids, batch_size=len(images), shuffle=False, verbose=0).history
+    return {name: values[0] for name, values in history.items()}
+
+
+@pytest.mark.parametrize("judge", [None, lambda: LargeFOV(K, width=1 / 32)])
+@pytest.mark.parametrize("maps", ["softmax", "entropy"])
+def test_a_step_equals_the_papers_written_out(maps, judge):
+    def again():
+        return make_game(judge, maps=maps)
+
+    game, learning = compile_game(again(), run_eagerly=True), again()
+    s, d = learning.segmentor, learning.discriminator
+
+    def seen(logits):
+        p = tf.nn.softmax(logits)
+        return -p * tf.math.log(p) / np.log(K) if maps == "entropy" else p
+
+    def bce(logits, label):
+        each = tf.nn.sigmoid_cross_entropy_with_logits(label * tf.ones_like(logits), logits)
+        return tf.reduce_mean(tf.reshape(each, (len(IMAGES), -1)), axis=1)
+
+    with tf.GradientTape() as tape:
+        verdict = d(seen(s(PICTURES)))
+        d_loss = tf.reduce_mean(tf.where(TARGET, bce(verdict, 0.0), bce(verdict, 1.0)))
+    d_gradients = tape.gradient(d_loss, d.trainable_variables)
+    with tf.GradientTape() as tape:
+        logits = s(PICTURES)
+        pixels = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            np.where(SIDE_BY_SIDE == 255, 0, SIDE_BY_SIDE).astype(int), logits
+        )
+        task = tf.reduce_mean(tf.where(TARGET, 0.0, tf.reduce_mean(pixels, [1, 2])))
+        adversarial = tf.reduce_mean(tf.where(TARGET, bce(d(seen(logits)), 1.0), 0.0))
+        loss = task + 3.0 * adversarial
+    gradients = tape.gradient(loss, s.trainable_variables)
+    for rate, network, steps in ((RATE, s, gradients), (DISCRIMINATOR_RATE, d, d_gradients)):
+        for variable, gradient in zip(network.trainable_variables, steps, strict=True):
+            variable.assign_sub(rate * gradient)
+    right = np.where(TARGET[:, None], np.reshape(verdict <= 0, (8, -1)), np.reshape(verdict > 0, (8, -1))).mean()
+
+    logs = fit(game)
+    assert_equal(weights_of(game.segmentor), weights_of(s), atol=1e-5)
+    assert_equal(weights_of(game.discriminator), weights_of(d), atol=1e-5)
+    expected = {"loss": task, "adversarial_loss": adversarial, "discriminator_loss": d_loss}
+    assert {name: logs[name] for name in expected} == pytest.approx(
+        {n: float(v) for n, v in expected.items()}, abs=1e-5
+    )
+    assert logs["discriminator_accuracy"] == pytest.approx(right, abs=1e-6)
+
+
+def test_the_discriminator_learns_from_both_and_the_segmentor_is_taught_by_source_labels_alone():
+    games = []
+    for images in (IMAGES, np.where(TARGET[:, None, None, None], 255 - IMAGES, IMAGES)):
+        game = compile_game(make_game(weight=0.0))
+        fit(game, images)
+        games.append(game)
+    assert_equal(weights_of(games[0].segmentor), weights_of(games[1].segmentor))
+    assert moved(weights_of(games[0].discriminator), weights_of(games[1].discriminator))
+
+
+@pytest.mark.parametrize("schedule", [Schedule(pretrain_discriminator=9), Schedule(alternate_every=1)])
+def test_who_does_not_learn_stays_bit_for_bit(schedule):
+    game = compile_game(make_game(schedule=schedule), run_eagerly=True)
+    game.step.assign(1)
+    before = weights_of(game.segmentor), weights_of(game.discriminator)
+    fit(game)
+    fixed = 0 if schedule.pretrain_discriminator else 1
+    assert_equal(weights_of((game.segmentor, game.discriminator)[fixed]), before[fixed])
+    assert moved(weights_of((game.segmentor, game.discriminator)[1 - fixed]), before[1 - fixed])
+
+
+def test_entropy_maps_by_hand():
+    game = make_game(maps="entropy")
+    game.segmentor.get_layer("logits").set_weights([np.zeros((1, 1, 6, K)), np.log([0.5, 0.25, 0.25])])
+    _, _, maps = game.play(PICTURES, SIDE_BY_SIDE)
+    expected = np.array([0.5 * np.log(2), 0.25 * np.log(4), 0.25 * np.log(4)]) / np.log(3)
+    np.testing.assert_allclose(maps, np.broadcast_to(expected, maps.shape), rtol=1e-5)
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match=r"`maps` must be one of softmax, entropy. Received: maps='logits'"):
+        make_game(maps="logits")
+    with pytest.raises(ValueError, match=r"`ignore_class` must be an id"):
+        make_game(ignore_class=None)
+    with pytest.raises(ValueError, match=r"must take the maps alone.*Received: 2 inputs"):
+        make_game(discriminator)
