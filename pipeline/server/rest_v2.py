@@ -1,7 +1,7 @@
 """The Open Inference Protocol version 2 over REST with its binary extension, as Triton and KServe speak it.
 
 The protocol knows no signatures: the parameter `signature` of a request names one. Without it, it is `serving_default`, or, where
-that has other inputs or outputs than the request, the first signature that has them.
+that has other inputs or outputs than the request, `serve_bytes`, or else the first signature that has them.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def load(place: pathlib.Path, number: int) -> LoadedModel:
         manifest = read_manifest(place)
     except Exception as error:  # of any type: TensorFlow raises even IndexError for a file that was cut off
         raise ValueError(f"it does not load: {_first_line(str(error))}") from error
-    names = sorted(loaded.signatures, key=lambda name: (name != "serving_default", name))
+    names = sorted(loaded.signatures, key=lambda name: (name != "serving_default", name != "serve_bytes", name))
     signatures = {name: _signature(loaded, name, batch=exported) for name in names}
     signatures |= additional_signatures(signatures, labels, manifest)
     if not signatures:

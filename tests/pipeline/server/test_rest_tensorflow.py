@@ -104,9 +104,10 @@ def test_confidence_is_that_of_the_pixels_whatever_way_a_picture_is_turned(rest,
     exif[0x0112] = 6  # shown a quarter turn clockwise
     Image.fromarray(image).save(turned, "JPEG", quality=95, exif=exif)
     pixels = np.asarray(Image.open(io.BytesIO(upright.getvalue())))
-    instances = [b64(upright.getvalue()), b64(turned.getvalue()), b64(b"none"), b64(b"")]
-    status, answer = rest.predict({"signature_name": "confidence", "instances": instances})
-    assert status == 200 and [row["status"] for row in answer["predictions"]] == [0, 0, 2, 1]
+    Image.new("L", (600, 600)).save(large := io.BytesIO(), "PNG")
+    sent = [upright.getvalue(), turned.getvalue(), b"none", b"", upright.getvalue()[:-300], large.getvalue()]
+    status, answer = rest.predict({"signature_name": "confidence", "instances": [b64(data) for data in sent]})
+    assert status == 200 and [row["status"] for row in answer["predictions"]] == [0, 0, 2, 1, 3, 4]
     for row, shown in zip(answer["predictions"], (pixels, np.rot90(pixels, -1)), strict=False):
         expected = direct("serving_default", image=shown[np.newaxis])["confidence"][0]
         found = np.asarray(Image.open(io.BytesIO(unb64(row["confidence_bytes"]))))
