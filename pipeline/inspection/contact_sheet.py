@@ -113,4 +113,4 @@ def _entries(pairs: list[Shown], labels: LabelMap) -> list[tuple[str, tuple[int,
     if found[VOID]:
         entries.append(("void", VOID_MARK))
     hidden = labels.num_classes - int(found[: labels.num_classes].sum())
-    return entries + ([(f"{hidden} more, not in these pairs", PAPER)] if hidden else [])
+    return entries + ([(f"{hidden} not here", PAPER)] if hidden else [])
