@@ -32,7 +32,8 @@ class _StepState:
     """State of the current step, outside Keras's attribute tracking, which inspects every assignment to a model.
 
     `features` is the discriminator with the features that the formulation compares as further outputs; `unlabelled`, set within a
-    step that has a teacher, says which images have no label map, (B,) bool.
+    step that has a teacher, says which images have no label map, (B,) bool;
+    `with_features` is the player with features that are judged.
     """
 
     features: keras.Model | None = None
@@ -40,6 +41,7 @@ class _StepState:
     evaluating: bool = False
     batch: object = None
     unlabelled: object = None
+    with_features: keras.Model | None = None
 
 
 class AdversarialGame(keras.Model):
@@ -111,11 +113,7 @@ class AdversarialGame(keras.Model):
                 "`label_smoothing` must lie in [0, 1), and be 0 with the hinge objective, which has no labels. "
                 f"Received: label_smoothing={label_smoothing}, objective={objective!r}."
             )
-        if discriminator.output_shape[-1] != 1:
-            raise ValueError(
-                "`discriminator` must give one logit per judgement, (B, ..., 1). "
-                f"Received: discriminator.output_shape={discriminator.output_shape}. Build it with logits=1."
-            )
+        self.check_discriminator(player, discriminator)
         self.player, self.discriminator = player, discriminator
         self.weight, self.objective, self.label_smoothing = weight, objective, label_smoothing
         self.formulation = formulation
@@ -152,6 +150,21 @@ class AdversarialGame(keras.Model):
             both, such as the image, counts as given, not as generated.
         """
         raise NotImplementedError(f"{type(self).__name__} must override `play`.")
+
+    judges_features = False
+    """Whether the discriminator judges features that come before the player's output, instead of what follows from it."""
+
+    def check_discriminator(self, player, discriminator):
+        """Refuses a discriminator that does not fit.
+
+        Raises:
+            ValueError: its last axis is not 1.
+        """
+        if discriminator.output_shape[-1] != 1:
+            raise ValueError(
+                "`discriminator` must give one logit per judgement, (B, ..., 1). "
+                f"Received: discriminator.output_shape={discriminator.output_shape}. Build it with logits=1."
+            )
 
     @property
     def rules(self):

@@ -10,7 +10,7 @@ import math
 import keras
 from keras import ops
 
-from kseg.games.formulations import DOMAIN
+from kseg.games.formulations import BY_CLASS, DOMAIN
 from kseg.games.segmentation import SegmentationGame
 from kseg.games.squares import average_squares
 from kseg.labels import VOID
@@ -30,8 +30,9 @@ class DomainGame(SegmentationGame):
 
     The discriminator learns to tell the segmentor's maps of source images (real) from those of target images (fake), and the
     segmentor wants the latter to be taken for the former. With p the softmax of K classes the maps are p ("softmax"), or
-    -p log p / log K ("entropy"), which says how sure a prediction is and hardly of what. Every loss is a mean over all images of
-    the batch, 0 for those it does not apply to.
+    -p log p / log K ("entropy"), which says how sure a prediction is and hardly of what. With `features`, the name of a layer, it
+    judges what that layer gives instead, and class by class; see `kseg.games.formulations.domain_by_class`. Every loss is a mean
+    over all images of the batch, 0 for those it does not apply to.
 
     With a `teacher` the segmentor also learns from pseudo-labels of the target, see `kseg.Teacher`; adversary and self-training
     complement each other. Nothing here was measured with labels of the target: scores on the source's validation images do not
@@ -40,16 +41,18 @@ class DomainGame(SegmentationGame):
     Args:
         segmentor: model from `image` (B, H, W, C) to logits (B, H, W, K).
         discriminator: model from the maps (B, H, W, K) alone to logits (B, ..., 1), such as
-            `kseg.discriminators.PatchGAN(K, input_shape=None)`.
+            `kseg.discriminators.PatchGAN(K, input_shape=None)`; or from features (B, h, w, F) to logits (B, h, w, 2 K), such as
+            `kseg.discriminators.DomainClasses`, where the images are coarser by an integer factor.
         weight: factor of the adversarial loss; 0.001 in both papers.
         maps: "softmax" or "entropy".
+        features: name of the segmentor's layer whose output is judged in place of the maps; None: the maps.
         ignore_class: id of void.
         label_stride: side in pixels of the squares over which the maps are averaged for the discriminator.
         teacher: a `kseg.Teacher`, or None.
         **kwargs: of `AdversarialGame`: `objective`, `label_smoothing`, `schedule`, and of `keras.Model`.
 
     Raises:
-        ValueError: an argument is out of range, or the discriminator does not take K maps alone.
+        ValueError: an argument is out of range, or the discriminator fits neither K maps alone nor the features.
 
     Example:
         >>> discriminator = kseg.discriminators.PatchGAN(2, input_shape=None, layers_between=1, base_filters=2)
@@ -60,7 +63,7 @@ class DomainGame(SegmentationGame):
         >>> history = game.fit(images, label_maps, batch_size=2, verbose=0)
 
     Source: Tsai et al. 2018 (arXiv:1802.10349), AdaptSegNet, at one level; Vu et al. 2019 (arXiv:1811.12833), ADVENT, for the
-        entropy maps, there with logarithms to the base 2, too.
+        entropy maps; Wang et al. 2020 (arXiv:2007.09222), FADA, for features by class.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class DomainGame(SegmentationGame):
         discriminator,
         weight=0.001,
         maps="softmax",
+        features=None,
         ignore_class=VOID,
         label_stride=1,
         teacher=None,
@@ -78,6 +82,20 @@ class DomainGame(SegmentationGame):
         super().__init__(segmentor, discriminator, weight=weight, **settings, **kwargs)
         if maps not in MAPS:
             raise ValueError(f"`maps` must be one of {', '.join(MAPS)}. Received: maps={maps!r}.")
+        by_class = discriminator.output_shape[-1] != 1
+        if by_class != (features is not None):
+            raise ValueError(
+                "`features` must name a layer of the segmentor if the discriminator gives 2 K logits, and else be None. "
+                f"Received: features={features!r}, discriminator.output_shape={discriminator.output_shape}."
+            )
+        if by_class:
+            judged = segmentor.get_layer(features).output
+            if tuple(discriminator.input_shape)[-1] != judged.shape[-1]:
+                raise ValueError(
+                    "`discriminator` must take as many channels as the features have. Received: "
+                    f"discriminator.input_shape={tuple(discriminator.input_shape)}, features of shape {tuple(judged.shape)}."
+                )
+            self._step_state.with_features = keras.Model(segmentor.input, [segmentor.output, judged])
         if ignore_class is None:
             raise ValueError(
                 "`ignore_class` must be an id: it marks images of the target. Received: ignore_class=None."
@@ -87,12 +105,31 @@ class DomainGame(SegmentationGame):
                 "`discriminator` must take the maps alone: images would tell both domains apart. "
                 f"Received: {len(discriminator.inputs)} inputs. Build it with input_shape=None."
             )
-        self.maps = maps
+        self.maps, self.layer = maps, features
+
+    def check_discriminator(self, player, discriminator):
+        """Refuses a discriminator whose last axis is neither 1 nor 2 K."""
+        if discriminator.output_shape[-1] not in (1, 2 * player.output_shape[-1]):
+            raise ValueError(
+                "`discriminator` must give one logit per judgement, (B, ..., 1), or on features one for each class of each "
+                f"domain, (B, h, w, {2 * player.output_shape[-1]}). "
+                f"Received: discriminator.output_shape={discriminator.output_shape}."
+            )
+
+    def _check_inputs(self, discriminator, encoding):
+        """Refuses a discriminator of maps that does not take them."""
+        if discriminator.output_shape[-1] == 1:
+            super()._check_inputs(discriminator, encoding)
+
+    @property
+    def judges_features(self):
+        """Whether the discriminator judges features, class by class."""
+        return self.layer is not None
 
     @property
     def rules(self):
         """The formulation that is played."""
-        return DOMAIN
+        return BY_CLASS if self.judges_features else DOMAIN
 
     def play(self, x, y):
         """Predicts on the images of both domains.
@@ -102,8 +139,11 @@ class DomainGame(SegmentationGame):
             y: ignored.
 
         Returns:
-            Logits (B, H, W, K); nothing; the maps of all images, float32 (B, h, w, K).
+            Logits (B, H, W, K); nothing; the maps of all images, float32 (B, h, w, K), or their features (B, h, w, F).
         """
+        if self.judges_features:
+            logits, features = self._step_state.with_features(x, training=True)
+            return logits, [], features
         logits = self.segmentor(x, training=True)
         log_probabilities = ops.log_softmax(ops.cast(logits, "float32"))
         maps = ops.exp(log_probabilities)
@@ -118,5 +158,5 @@ class DomainGame(SegmentationGame):
 
     def get_config(self):
         """Arguments of the constructor."""
-        config = super().get_config() | {"maps": self.maps}
+        config = super().get_config() | {"maps": self.maps, "features": self.layer}
         return {name: value for name, value in config.items() if name not in ("formulation", "encoding")}

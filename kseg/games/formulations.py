@@ -17,8 +17,11 @@ from keras import ops
 
 from kseg.games import replicas
 from kseg.games.objectives import OBJECTIVES
-from kseg.games.squares import match_output, spread_squares
+from kseg.games.squares import average_squares, find_factor, match_output, spread_squares
 from kseg.losses.segmentation_loss import mask_void
+
+TEMPERATURE, MOST_CERTAIN = 1.8, 0.9
+"""Of the soft labels of `domain_by_class`."""
 
 BET_FLOOR = 0.02
 """Added to each bet of the gambler before they are normalised, so that none is 0; beta in the paper."""
@@ -161,6 +164,27 @@ def domain(game, shown: Shown) -> Verdict:
     return Verdict(adversarial_loss, loss, ((logits, source), (logits, target)))
 
 
+def domain_by_class(game, shown: Shown) -> Verdict:
+    """As `domain`, on features, and with a verdict for each class: classes are aligned, not all pixels alike.
+
+    The discriminator gives 2 K logits z for each position of the features: of each class in the source and in the target. With
+    a = min(softmax(s / 1.8), 0.9) of the segmentor's logits s, a mean over the pixels of a position, and CE(z, t) =
+    -sum t log softmax(z), its loss is CE(z, [a, 0]) / 2 on source images and CE(z, [0, a]) / 2 on those of the target, on which
+    the player minimises CE(z, [a, 0]). No gradient passes through a.
+
+    Source: Wang et al. 2020 (arXiv:2007.09222), FADA, there with all of it at the resolution of the images.
+    """
+    logits = ops.cast(game.discriminator(shown.fake, training=True), "float32")
+    source, target = shown.image_weights
+    soft_labels = ops.softmax(ops.cast(ops.stop_gradient(shown.y_pred), "float32") / TEMPERATURE)
+    soft_labels = average_squares(ops.minimum(soft_labels, MOST_CERTAIN), find_factor(soft_labels, logits))
+    in_source, in_target = ops.split(ops.log_softmax(logits), 2, axis=-1)
+    as_source, as_target = (-ops.sum(soft_labels * half, axis=-1) for half in (in_source, in_target))
+    loss = (replicas.weighted_mean(as_source, source) + replicas.weighted_mean(as_target, target)) / 2.0
+    log_odds = ops.logsumexp(in_source, axis=-1) - ops.logsumexp(in_target, axis=-1)
+    return Verdict(replicas.weighted_mean(as_source, target), loss, ((log_odds, source), (log_odds, target)))
+
+
 def hidden_features(network) -> list:
     """Outputs of the layers with a kernel of a functional model, without the last, which gives its output.
 
@@ -184,8 +208,8 @@ FORMULATIONS = {
 }
 """Values of `formulation` in `kseg.SegmentationGame`."""
 
-DOMAIN = Formulation(domain, classifies=True)
-"""That of `kseg.DomainGame`."""
+DOMAIN, BY_CLASS = Formulation(domain, classifies=True), Formulation(domain_by_class, classifies=True)
+"""Those of `kseg.DomainGame`: on maps, and on features."""
 
 
 def _classified(game, shown, adversarial_loss, on_real, on_fake) -> Verdict:

@@ -77,13 +77,7 @@ class SegmentationGame(AdversarialGame):
         )
         if encoding not in ENCODINGS:
             raise ValueError(f"`encoding` must be one of {', '.join(ENCODINGS)}. Received: encoding={encoding!r}.")
-        shapes = [tuple(tensor.shape) for tensor in discriminator.inputs]
-        channels = segmentor.output_shape[-1] * (segmentor.input_shape[-1] if encoding == "product" else 1)
-        if len(shapes) not in (1, 2) or shapes[-1][-1] != channels:
-            raise ValueError(
-                f"`discriminator` must take [image (B, H, W, C), label map (B, H, W, {channels})], or the label map alone, with "
-                f"as many channels as encoding={encoding!r} gives. Received: inputs of shape {shapes}."
-            )
+        self._check_inputs(discriminator, encoding)
         if formulation == "gambler" and not _keeps_size(discriminator):
             raise ValueError(
                 "`discriminator` must give a bet for each pixel that it sees, (B, H, W, 1), as a gambler. "
@@ -96,6 +90,16 @@ class SegmentationGame(AdversarialGame):
         if teacher is not None:
             self.teacher_network = teacher.copy_of(segmentor)
             self.game_metrics["confident_share"] = keras.metrics.Mean("confident_share")
+
+    def _check_inputs(self, discriminator, encoding):
+        """Refuses a discriminator that does not take the encoded label maps."""
+        shapes = [tuple(tensor.shape) for tensor in discriminator.inputs]
+        channels = self.segmentor.output_shape[-1] * (self.segmentor.input_shape[-1] if encoding == "product" else 1)
+        if len(shapes) not in (1, 2) or shapes[-1][-1] != channels:
+            raise ValueError(
+                f"`discriminator` must take [image (B, H, W, C), label map (B, H, W, {channels})], or the label map alone, with "
+                f"as many channels as encoding={encoding!r} gives. Received: inputs of shape {shapes}."
+            )
 
     @property
     def segmentor(self):

@@ -74,7 +74,8 @@ class Gradients(typing.NamedTuple):
     Attributes:
         player: of the player's trainable variables.
         discriminator: of the discriminator's trainable variables.
-        adversarial_share: norm of the adversarial gradient at the player's output, over this norm plus the task gradient's.
+        adversarial_share: norm of the adversarial gradient at the player's output, or at the features that are judged, over this
+            norm plus the task gradient's.
     """
 
     player: list | None
@@ -132,17 +133,24 @@ def gradients(game, phase: Phase, passed: Forward, batch_share) -> Gradients:
         batch_share * replicas.num_replicas()
     )  # Keras divided the task loss by the replicas
     output_grad = tape.gradient(passed.output_loss, y_pred, seed, unconnected_gradients="zero")
-    adversarial_share = None
+    targets, seeds, adversarial_share = [y_pred], [output_grad], None
     if at_generated is not None:
         reached = [pair for pair in zip(passed.judgement.generated, at_generated, strict=True) if pair[1] is not None]
-        generated, seeds = map(list, zip(*reached, strict=True))
-        adversarial_grad = tape.gradient(generated, y_pred, seeds, unconnected_gradients="zero")
+        generated, grads = map(list, zip(*reached, strict=True))
         # Exactly 0 while the weight is 0: 0 * infinity would be NaN.
-        adversarial_grad = tf.math.multiply_no_nan(adversarial_grad, game.weight * game.schedule.ramp_factor(game.step))
-        task_norm, adversarial_norm = tf.norm(output_grad), tf.norm(adversarial_grad)
+        weight = game.weight * game.schedule.ramp_factor(game.step)
+        if game.judges_features:  # they come before the output, so the losses meet there
+            (features,), (grad,) = generated, grads
+            task_grad = tape.gradient(y_pred, features, output_grad)
+            adversarial_grad = tf.math.multiply_no_nan(grad, weight)
+            targets, seeds = [y_pred, features], [output_grad, adversarial_grad]
+        else:
+            task_grad = output_grad
+            adversarial_grad = tape.gradient(generated, y_pred, grads, unconnected_gradients="zero")
+            adversarial_grad = tf.math.multiply_no_nan(adversarial_grad, weight)
+            seeds = [output_grad + adversarial_grad]
+        task_norm, adversarial_norm = (tf.norm(tf.cast(one, tf.float32)) for one in (task_grad, adversarial_grad))
         adversarial_share = tf.math.divide_no_nan(adversarial_norm, task_norm + adversarial_norm)
-        output_grad = output_grad + adversarial_grad
-    targets, seeds = [y_pred], [output_grad]
     if game.player.losses:
         targets, seeds = [*targets, passed.penalties], [*seeds, seed]
     of_player = tape.gradient(targets, game.player.trainable_variables, seeds)

@@ -242,7 +242,7 @@ def UNet(
     def convolve(x, level, name, **settings):
         filters = min(2 ** (level - 1), 8) * base_filters
         x = _convolution(x, filters, 3, name, spectral_normalization, **settings)
-        return layers.LeakyReLU(0.2, name=f"{name}_relu")(x)
+        return layers.ReLU(name=f"{name}_relu")(x)
 
     inputs, x = _join(input_shape, num_classes)
     skips = []
@@ -256,6 +256,38 @@ def UNet(
         x = convolve(layers.Concatenate(name=f"up{level}_skip")([skip, x]), level, f"up{level}_conv")
     x = _convolution(x, 1, 1, "score", spectral_normalization)
     return keras.Model(inputs, layers.Activation("linear", dtype="float32", name="logits")(x), name=name)
+
+
+def DomainClasses(
+    num_classes: int,
+    channels: int,
+    *,
+    base_filters: int = 512,
+    spectral_normalization: bool = False,
+    name: str = "domain_classes",
+) -> keras.Model:
+    """The discriminator of FADA: of which class a feature is, and in which of two domains.
+
+    Args:
+        num_classes: K.
+        channels: of the features.
+        base_filters: channels of the first convolution; the second has half as many.
+        spectral_normalization: divide each kernel by its largest singular value (Miyato et al. 2018).
+        name: of the model.
+
+    Returns: model from `features` (B, h, w, channels) to logits (B, h, w, 2 K), float32: the classes in the source, and in
+        the target.
+
+    Source: Wang et al. 2020 (arXiv:2007.09222), in the layers of the authors' code, whose two last convolutions are one here.
+    """
+    _check(num_classes, None, spectral_normalization, base_filters=base_filters)
+    check_integer("channels", channels)
+    x = features = keras.Input((None, None, channels), name="features")
+    for i, filters in enumerate((base_filters, max(1, base_filters // 2)), start=1):
+        x = _convolution(x, filters, 3, f"conv{i}", spectral_normalization)
+        x = layers.LeakyReLU(0.2, name=f"relu{i}")(x)
+    x = _convolution(x, 2 * num_classes, 3, "score", spectral_normalization)
+    return keras.Model(features, layers.Activation("linear", dtype="float32", name="logits")(x), name=name)
 
 
 def DCGAN(

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from kseg.games import DomainGame, Schedule
-from kseg.models.discriminators import FullyConvolutional, LargeFOV
+from kseg.models.discriminators import DomainClasses, FullyConvolutional, LargeFOV
+from kseg.models.unet import UNet
 from tests.kseg.games.replicas_case import K, discriminator, segmentor
 from tests.kseg.games.small_game import (
     DISCRIMINATOR_RATE,
@@ -81,6 +82,59 @@ def test_a_step_equals_the_papers_written_out(maps, judge):
     assert logs["discriminator_accuracy"] == pytest.approx(right, abs=1e-6)
 
 
+def by_class():
+    return DomainClasses(K, 6, base_filters=4)
+
+
+def test_a_step_on_features_by_class_equals_the_paper_written_out():
+    game, learning = (make_game(by_class, features="down1_conv") for _ in range(2))
+    compile_game(game, run_eagerly=True)
+    s, d = learning.segmentor, learning.discriminator
+    deep = keras.Model(s.input, [s.output, s.get_layer("down1_conv").output])
+
+    def cross_entropy(verdict, soft, first, second):
+        labels = tf.concat([first * soft, second * soft], -1)
+        return tf.reduce_mean(-tf.reduce_sum(labels * tf.nn.log_softmax(verdict), -1), axis=[1, 2])  # (B,)
+
+    logits, features = deep(PICTURES)
+    soft = tf.minimum(tf.nn.softmax(logits / 1.8), 0.9)
+    with tf.GradientTape() as tape:
+        verdict = d(features)
+        of_both = tf.where(TARGET, cross_entropy(verdict, soft, 0, 1), cross_entropy(verdict, soft, 1, 0))
+        d_loss = tf.reduce_mean(of_both) / 2
+    d_gradients = tape.gradient(d_loss, d.trainable_variables)
+    with tf.GradientTape() as tape:
+        logits, features = deep(PICTURES)
+        ids = np.where(SIDE_BY_SIDE == 255, 0, SIDE_BY_SIDE).astype(int)
+        pixels = tf.nn.sparse_softmax_cross_entropy_with_logits(ids, logits)
+        task = tf.reduce_mean(tf.where(TARGET, 0.0, tf.reduce_mean(pixels, [1, 2])))
+        adversarial = tf.reduce_mean(tf.where(TARGET, cross_entropy(d(features), soft, 1, 0), 0.0))
+        loss = task + 3.0 * adversarial
+    gradients = tape.gradient(loss, s.trainable_variables)
+    for rate, network, steps in ((RATE, s, gradients), (DISCRIMINATOR_RATE, d, d_gradients)):
+        for variable, gradient in zip(network.trainable_variables, steps, strict=True):
+            variable.assign_sub(rate * gradient)
+
+    logs = fit(game)
+    assert_equal(weights_of(game.segmentor), weights_of(s), atol=1e-5)
+    assert_equal(weights_of(game.discriminator), weights_of(d), atol=1e-5)
+    assert logs["adversarial_loss"] == pytest.approx(float(adversarial), abs=1e-5)
+    assert logs["discriminator_loss"] == pytest.approx(float(d_loss), abs=1e-5)
+    assert 0 < logs["adversarial_share"] < 1 and 0 <= logs["discriminator_accuracy"] <= 1
+
+
+def test_coarse_features_are_judged_by_the_mean_of_their_pixels_and_resume_from_a_file(tmp_path):
+    keras.utils.set_random_seed(3)
+    network = UNet(K, filters=(4, 6))
+    judge = DomainClasses(K, 6, base_filters=4)
+    game = compile_game(DomainGame(network, judge, features="bottom_relu2"))
+    assert np.isfinite(fit(game)["loss"])
+    game.save(tmp_path / "game.keras")
+    again = keras.saving.load_model(tmp_path / "game.keras")
+    assert fit(again) == fit(game)
+    assert_equal(weights_of(again), weights_of(game))
+
+
 def test_the_discriminator_learns_from_both_and_the_segmentor_is_taught_by_source_labels_alone():
     games = []
     for images in (IMAGES, np.where(TARGET[:, None, None, None], 255 - IMAGES, IMAGES)):
@@ -115,5 +169,15 @@ def test_wrong_arguments_are_named():
         make_game(maps="logits")
     with pytest.raises(ValueError, match=r"`ignore_class` must be an id"):
         make_game(ignore_class=None)
+    with pytest.raises(ValueError, match=r"`features` must name a layer.*features=None, .*6\)"):
+        make_game(by_class)
+    with pytest.raises(ValueError, match=r"`features` must name a layer.*features='down1_conv'"):
+        make_game(features="down1_conv")
+    with pytest.raises(
+        ValueError, match=r"as many channels as the features have.*None, 6\), features of shape .*, 3\)"
+    ):
+        make_game(by_class, features="logits")
+    with pytest.raises(ValueError, match=r"or on features one for each class of each domain, \(B, h, w, 6\)"):
+        make_game(lambda: LargeFOV(K, width=1 / 32, logits=2))
     with pytest.raises(ValueError, match=r"must take the maps alone.*Received: 2 inputs"):
         make_game(discriminator)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.models.discriminators import FullyConvolutional, LargeFOV, PatchGAN, SmallFOV, TwoBranch
+from kseg.models.discriminators import DomainClasses, FullyConvolutional, LargeFOV, PatchGAN, SmallFOV, TwoBranch, UNet
 
 DRAW = np.random.default_rng(0)
 IMAGE, OTHER_IMAGE = DRAW.uniform(0, 255, (2, 1, 37, 43, 3)).astype("float32")
@@ -17,8 +17,9 @@ NARROW = {  # all judge pairs of image and label map of 4 classes
     "small_fov": lambda **settings: SmallFOV(4, width=1 / 16, light=True, **PAIRS | settings),
     "patch_gan": lambda **settings: PatchGAN(4, base_filters=4, layers_between=2, **PAIRS | settings),
     "fully_convolutional": lambda **settings: FullyConvolutional(4, base_filters=4, **PAIRS | settings),
+    "unet": lambda **settings: UNet(4, base_filters=2, **PAIRS | settings),
 }
-VERDICTS = {"patch_gan": (1, 10, 11, 1), "fully_convolutional": (1, 37, 43, 1)}
+VERDICTS = {"patch_gan": (1, 10, 11, 1), "fully_convolutional": (1, 37, 43, 1), "unet": (1, 37, 43, 1)}
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,14 @@ def test_a_keras_file_gives_back_the_same_discriminator(name, tmp_path):
     network.save(tmp_path / "model.keras")
     restored = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(restored([IMAGE, LABEL_MAP]), network([IMAGE, LABEL_MAP]))
+
+
+def test_the_classes_of_domains_are_judged_at_each_position_of_the_features():
+    features = DRAW.normal(size=(1, 5, 7, 6)).astype("float32")
+    network = DomainClasses(4, 6, base_filters=8, spectral_normalization=True)
+    assert network(features).shape == (1, 5, 7, 8)
+    assert sum(isinstance(layer, keras.layers.SpectralNormalization) for layer in network.layers) == 3
+    assert DomainClasses(19, 2048).count_params() == 9 * (2048 * 512 + 512 * 256 + 256 * 38) + 512 + 256 + 38
 
 
 def test_less_than_one_layer_between_is_refused():
