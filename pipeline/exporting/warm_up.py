@@ -43,12 +43,13 @@ def write_requests(saved_model: pathlib.Path, pairs: pathlib.Path):
         ValueError: a signature has an input that no image of the data can be.
     """
     image_bytes = _within_limits(_first_image(pairs), saved_model)
+    size = read_manifest(saved_model)["image_size"]
     place = saved_model / FILE
     place.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(place)) as file:
         for name, definition in sorted(read_signatures(saved_model).items()):
             log = prediction_log_pb2.PredictionLog()
-            log.predict_log.request.CopyFrom(_request(name, definition, image_bytes))
+            log.predict_log.request.CopyFrom(_request(name, definition, image_bytes, size))
             file.write(log.SerializeToString(deterministic=True))
     for path in (place.parent, place):
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -80,11 +81,14 @@ def _within_limits(image_bytes: bytes, saved_model: pathlib.Path) -> bytes:
         math.isqrt(score_pixels("probabilities", num_classes, manifest["score_memory"])),
         score_pixels("tiles", num_classes, manifest["score_memory"]) // TILE[0],
     )
+    side = side // SIDE * SIDE or side  # which the network is asked about without padding
     image = decode_image(image_bytes)
     return encode_image(image[:side, :side]) if max(image.shape[:2]) > side else image_bytes
 
 
-def _request(name: str, definition: meta_graph_pb2.SignatureDef, image_bytes: bytes) -> predict_pb2.PredictRequest:
+def _request(
+    name: str, definition: meta_graph_pb2.SignatureDef, image_bytes: bytes, size: list[int] | None
+) -> predict_pb2.PredictRequest:
     request = predict_pb2.PredictRequest()
     request.model_spec.signature_name = name
     for key, spec in definition.inputs.items():
@@ -92,7 +96,7 @@ def _request(name: str, definition: meta_graph_pb2.SignatureDef, image_bytes: by
             value = tf.constant([_as_text(key, image_bytes)])
         else:
             image = decode_image(image_bytes)
-            value = _as_levels(spec, image) if name == "network" else image
+            value = _as_levels(image, size) if name == "network" else image
             value = value[np.newaxis]
         request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
     return request
@@ -115,10 +119,8 @@ def _as_text(key: str, image_bytes: bytes) -> bytes:
     raise ValueError(f"An input of strings must be image_bytes or examples. Received: {key!r}.")
 
 
-def _as_levels(spec, image: np.ndarray) -> np.ndarray:
-    """The image (H, W, C) as the network itself takes it: float32, padded to the size that it is for, or to multiples of SIDE."""
-    sides = []
-    for size, have in zip((side.size for side in spec.tensor_shape.dim[1:3]), image.shape[:2], strict=True):
-        sides.append(size if size > 0 else -(-have // SIDE) * SIDE)
-    padding = [(0, side - have) for side, have in zip(sides, image.shape[:2], strict=True)]
-    return np.pad(image, (*padding, (0, 0))).astype(np.float32)
+def _as_levels(image: np.ndarray, size: list[int] | None) -> np.ndarray:
+    """The image (H, W, C) as the network itself takes it: float32, padded to its size, or to multiples of SIDE."""
+    height, width = size or (side if side < SIDE else side + -side % SIDE for side in image.shape[:2])
+    padding = (0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)
+    return np.pad(image, padding).astype(np.float32)

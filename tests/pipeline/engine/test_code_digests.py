@@ -12,6 +12,7 @@ import pytest
 from pipeline import line, run
 from pipeline.engine import code_digests, store
 from pipeline.settings.config import Config
+from pipeline.settings.exporter import crf_choice
 from pipeline.settings.trainer import Trainer, choices
 from tests.conftest import ROOT
 from tests.pipeline.whole_line import command
@@ -136,7 +137,17 @@ def test_a_new_loss_or_encoder_recomputes_nothing_until_it_is_used(tree, unchang
         (tree / f"kseg/{package}/brand_new.py").write_text(f"def {name}():\n    return 1\n")
         door = tree / f"kseg/{package}/__init__.py"
         door.write_text(f"{door.read_text()}\nfrom kseg.{package}.brand_new import {name}\n")
-    assert changed(unchanged, codes()) in ([], ["infra_validator"])  # which imports kseg.layers for what that registers
+    assert changed(unchanged, codes()) in (
+        [],
+        ["exporter", "infra_validator"],
+    )  # which import kseg.layers for what it registers
+
+
+def test_the_exporter_reaches_dense_crf_where_it_refines_and_the_trainer_never_does():
+    module = "kseg.postprocess.densecrf.layer"
+    for used in (True, False):
+        assert (module in code_digests.code("pipeline.components.exporter", crf_choice(used))[0]) == used
+    assert module not in code_digests.code("pipeline.components.trainer", choices(GAME))[0]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +162,6 @@ def test_a_new_loss_or_encoder_recomputes_nothing_until_it_is_used(tree, unchang
         (Trainer(encoder="vgg16"), "kseg.encoders.vgg", "kseg.encoders.resnet"),
         (Trainer(), "kseg.encoders.features", "kseg.encoders.vgg"),
         (GAME, "pipeline.networks.discriminators.two_branch", "pipeline.networks.discriminators.patch_gan"),
-        (Trainer(crf={}), "kseg.postprocess.densecrf.layer", "kseg.postprocess.regions"),
         (Trainer(), "kseg.losses.pixelwise", "kseg.postprocess.densecrf.layer"),
         (Trainer(), "pipeline.settings.trainer", "pipeline.settings.evaluator"),
         (Trainer(), "kseg.training.callbacks.overlays", "kseg.plots"),

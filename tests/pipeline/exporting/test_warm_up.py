@@ -73,14 +73,19 @@ def test_an_export_with_more_signatures_has_a_request_for_each(exported, refinin
     assert "tiles" in answer(exported(refining))
 
 
-def test_a_large_image_of_its_own_size_is_cut_to_what_every_signature_answers(tmp_path):
-    image = np.random.default_rng(0).integers(0, 256, (700, 90, 3), np.uint8)
-    pairs = write_prepared(tmp_path / "pairs", {"train": [(image, np.zeros((700, 90), np.uint8))]}, LABELS)
-    limits = {"max_pixels": 20_000, "score_memory": 0.001, "tiles": True}
-    serving.export(nearest_colour(), tmp_path / "export", labels=LABELS, image_scale=1.0, **limits)
+@pytest.mark.parametrize(
+    ("limits", "side"),
+    [
+        ({"score_memory": 0.001}, 31),  # 31 columns of tiles 512 high with 3 classes
+        ({"max_pixels": 20_000}, 128),  # 141 squared, in multiples of 32
+    ],
+)
+def test_a_large_image_of_its_own_size_is_cut_to_what_every_signature_answers(tmp_path, limits, side):
+    image = np.random.default_rng(0).integers(0, 256, (700, 190, 3), np.uint8)
+    pairs = write_prepared(tmp_path / "pairs", {"train": [(image, np.zeros((700, 190), np.uint8))]}, LABELS)
+    serving.export(nearest_colour(), tmp_path / "export", labels=LABELS, image_scale=1.0, tiles=True, **limits)
     warm_up.write_requests(tmp_path / "export", pairs)
-    shape = answer(tmp_path / "export")["serving_default"]["label_map"].shape
-    assert shape == (1, 31, 31)  # 0.001 GiB are 31 columns of tiles 512 high with 3 classes
+    assert answer(tmp_path / "export")["serving_default"]["label_map"].shape == (1, side, side)
 
 
 def test_images_of_other_kinds_are_sent_as_png_where_the_export_takes_encoded_ones(tmp_path):
