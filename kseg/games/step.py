@@ -142,7 +142,7 @@ def gradients(game, phase: Phase, passed: Forward, batch_share) -> Gradients:
         if game.judges_features:  # they come before the output, so the losses meet there
             (features,), (grad,) = generated, grads
             task_grad = tape.gradient(y_pred, features, output_grad)
-            adversarial_grad = tf.math.multiply_no_nan(grad, weight)
+            adversarial_grad = tf.math.multiply_no_nan(grad, tf.cast(weight, grad.dtype))
             targets, seeds = [y_pred, features], [output_grad, adversarial_grad]
         else:
             task_grad = output_grad

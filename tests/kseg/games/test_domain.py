@@ -123,6 +123,17 @@ def test_a_step_on_features_by_class_equals_the_paper_written_out():
     assert 0 < logs["adversarial_share"] < 1 and 0 <= logs["discriminator_accuracy"] <= 1
 
 
+def test_in_half_precision_features_are_judged_during_a_ramp():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        game = compile_game(make_game(by_class, features="down1_conv", schedule=Schedule(ramp=4)), run_eagerly=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    game.step.assign(2)
+    logs = fit(game)
+    assert all(np.isfinite(value) for value in logs.values()) and logs["adversarial_share"] > 0
+
+
 def test_coarse_features_are_judged_by_the_mean_of_their_pixels_and_resume_from_a_file(tmp_path):
     keras.utils.set_random_seed(3)
     network = UNet(K, filters=(4, 6))
