@@ -51,6 +51,8 @@ def test_the_wheel_has_the_report_templates_the_command_and_the_small_requiremen
         assert "kseg = kseg.__main__:main" in archive.read(entry_points).decode()
     templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*.j2")}
     assert {name for name in names if name.endswith(".j2")} == templates
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline" / "server" / "page").iterdir()}
+    assert len(page) > 5 and page <= set(names)
     assert not [name for name in names if name.startswith("tests/")]
     assert requirements(wheel) == {"tensorflow", "keras", "numpy", "pillow"}
 

@@ -71,7 +71,8 @@ def build_parser(prog: str) -> Parser:
     parser = Parser(
         prog,
         "Serves the newest version of a pushed model over TensorFlow Serving's REST and gRPC and the Open Inference Protocol.\n"
-        "New versions and rollbacks are picked up while it runs, without losing a request.",
+        "New versions and rollbacks are picked up while it runs, without losing a request.\n"
+        "In a browser, its address is a page on which anyone can try the model.",
         usage="%(prog)s savedmodels/NAME [options]",
     )
     parser.add_argument("model", help="folder of a pushed model, with its versions")

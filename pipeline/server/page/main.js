@@ -302,8 +302,8 @@ function point(place, byKeys) {
 
 function rest() {
   $("#readout").textContent = matchMedia("(pointer: coarse)").matches
-    ? "Touch the picture to read the class of a pixel."
-    : "Point at the picture to read the class of a pixel, at a class to see it alone.";
+    ? "Touch a pixel to read its class."
+    : "Point at a pixel to read its class, at a class to see it alone.";
 }
 
 // Saving.

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -291,6 +292,25 @@ def test_two_versions_are_compared_by_a_line(open_page, photo, answers):
     tab.point("#frame", (column + 0.5) / 61, (row + 0.5) / 37)
     text = tab.text("#readout")
     assert text.startswith(NAMES[first[row, column]]) and f"version 1: {NAMES[second[row, column]]}" in text
+
+
+def test_a_page_that_was_opened_before_a_push_asks_the_version_that_is_served_then(
+    exported, shifted, start, open_page, photo, answers, tmp_path
+):
+    folder = tmp_path / "pushed"
+    shutil.copytree(exported, folder / "1")
+    server = start(folder)
+    tab = open_page(server.rest)
+    assert "version 1" in tab.text("#model")
+    shutil.copytree(shifted, folder / ".scratch")
+    (folder / ".scratch").rename(folder / "2")
+    end = time.monotonic() + 60
+    while list(server.versions.served()) != [2]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    tab.choose(photo)
+    tab.wait(LABELLED)
+    assert "version 2" in tab.text("#model") and np.array_equal(canvas(tab), coloured(answers[2][0]))
 
 
 def test_everything_is_reached_and_done_by_keys(open_page, photo, answers):
