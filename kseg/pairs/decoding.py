@@ -56,6 +56,7 @@ DECODE_ERRORS = (
     KeyError,
     IndexError,
     TypeError,
+    ArithmeticError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,

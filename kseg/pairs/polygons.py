@@ -109,7 +109,7 @@ class PolygonFile(PlainFile):
             return encode(Image.fromarray(draw_shapes(size, shapes, dict(self.values), self.name)))
         except PairError:  # is a ValueError, too
             raise
-        except (ArithmeticError, AttributeError, RecursionError, *DECODE_ERRORS) as error:
+        except (AttributeError, RecursionError, *DECODE_ERRORS) as error:
             raise PairError(
                 "bad_polygons",
                 f"The polygons of a picture must be as their tool writes them. Received: {type(error).__name__} {error}",

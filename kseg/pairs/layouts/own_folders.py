@@ -81,6 +81,12 @@ def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
     return found or _read_kinds(root, _by_token(named), masks, pattern_of_folders)
 
 
+def has_one_kind_each(root: pathlib.Path) -> bool:
+    """Whether the pictures below `root` lie in folders of one kind of images and one kind of masks."""
+    kinds = {(folder.role, folder.token) for folder in find_picture_folders(root)}
+    return sorted(role for role, _ in kinds) == ["image", "mask"]
+
+
 def _token_by_last_name(folder: PictureFolder) -> PictureFolder:
     """A folder whose name says nothing, with that name as its token."""
     *context, token = folder.context or ("",)

@@ -146,3 +146,15 @@ def test_missing_data_of_images_is_said_or_refused(tmp_path):
     )
     tifffile.imwrite(tmp_path / "a.tif", np.full(SIZE, -1, np.int16), extratags=[(42113, "s", 0, "nan", True)])
     side_of(tmp_path / "a.tif").read()  # a whole number is never NaN
+
+
+@pytest.mark.parametrize("tag", [273, 278, 279])
+def test_a_tiff_whose_strips_are_beyond_any_file_is_a_named_fault(tag, tmp_path):
+    Image.fromarray(COLOUR).save(tmp_path / "a.tif")
+    data = (tmp_path / "a.tif").read_bytes()
+    place = data.index(tag.to_bytes(2, "little") + b"\4\0") + 8
+    (tmp_path / "a.tif").write_bytes(data[:place] + b"\xff\xff\xff\xff" + data[place + 4 :])
+    try:
+        assert decode_image(side_of(tmp_path / "a.tif").read()).shape == COLOUR.shape
+    except PairError as error:
+        assert error.name == "damaged_file"
