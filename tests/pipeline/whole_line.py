@@ -18,6 +18,7 @@ import zipfile
 from pipeline.engine.contents import MANIFEST
 from pipeline.engine.store import MADE_FROM
 from pipeline.line import components_of
+from pipeline.publishing.entries import CARD
 from pipeline.settings.config import Config
 from tests.conftest import ROOT
 
@@ -46,6 +47,8 @@ MEASURED = {  # keys that say when, where or how fast
     "infra.json": ("seconds_per_image", "peak_bytes", "hardware"),
     "training.json": ("started", "finished", "seconds", "hardware", "logs"),
 }
+MEASURED_ROWS = ("| trained |", "| on |", "| time per image", "| peak memory", "| measured on |")
+"""Beginnings of the lines of a model card that say so."""
 
 
 def command(folder: pathlib.Path, *more: str) -> list[str]:
@@ -95,8 +98,8 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
     """Digest of each published file, by component and name.
 
     All bytes count, except what tells when, where or how fast: dates and addresses of Python objects in a `.keras` archive, the
-    random UUID in a SavedModel's fingerprint.pb and names in its graph, the keys of `MEASURED`, TensorBoard's logs, a pusher's
-    absolute target, and the digests of all these.
+    random UUID in a SavedModel's fingerprint.pb and names in its graph, the keys of `MEASURED` and the rows of `MEASURED_ROWS`,
+    TensorBoard's logs, a pusher's absolute target, and the digests of all these.
     """
     found = {}
     for name in COMPONENTS:
@@ -126,6 +129,8 @@ def _comparable_bytes(path: pathlib.Path, folder: pathlib.Path) -> bytes:
     if path.name in MEASURED:
         kept = {key: value for key, value in json.loads(data).items() if key not in MEASURED[path.name]}
         return json.dumps(kept).encode()
+    if path.name == CARD:
+        return "\n".join(line for line in data.decode().splitlines() if not line.startswith(MEASURED_ROWS)).encode()
     return data
 
 
