@@ -74,7 +74,7 @@ def worked_on(
         )
         yield _read_rows(folder, starts)
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # after a fault, other threads may still write
 
 
 _DONE = beam.metrics.Metrics.counter("kseg", "done")

@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -56,10 +57,22 @@ def prism(folder: pathlib.Path):
     command = [str(prism_binary()), f"--job_port={port}", "--web_port=0", "--serve_http=false"]
     log = folder / "prism.txt"
     with _started(command, log):
-        end = time.monotonic() + 60
-        while not _listens(port):
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.1)
+        _wait_until_listening(port, log)
+        yield f"localhost:{port}"
+
+
+@contextlib.contextmanager
+def worker_pool(folder: pathlib.Path, code: pathlib.Path | None):
+    """Starts Beam's worker pool, whose workers begin in `folder` and find kseg in `code`, if at all; yields its address."""
+    port = _free_port()
+    paths = {"PATH": f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | paths
+    if code:
+        environment["PYTHONPATH"] = str(code)
+    command = ["python", "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
+    log = folder / "pool.txt"
+    with _started(command, log, cwd=folder, env=environment):
+        _wait_until_listening(port, log)
         yield f"localhost:{port}"
 
 
@@ -80,12 +93,19 @@ def prism_binary() -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def _started(command, log: pathlib.Path):
-    with open(log, "wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
+def _started(command, log: pathlib.Path, **options):
+    with open(log, "wb") as file, subprocess.Popen(command, stdout=file, stderr=file, **options) as process:
         try:
             yield process
         finally:
             process.terminate()
+
+
+def _wait_until_listening(port: int, log: pathlib.Path):
+    end = time.monotonic() + 60
+    while not _listens(port):
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.1)
 
 
 def _read_when_there(path: pathlib.Path) -> str:
@@ -97,16 +117,12 @@ def _read_when_there(path: pathlib.Path) -> str:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as free:
         free.bind(("localhost", 0))
         return free.getsockname()[1]
 
 
 def _listens(port: int) -> bool:
-    import socket
-
     with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
         return True
     return False
