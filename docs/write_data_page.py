@@ -32,6 +32,26 @@ The run stops and prints a command for each, with `--layout NAME` from the table
 another number than their images, as img_1 to img_30 and mask_0 to mask_29, are such a case: `--set example_gen.pair_by=order`
 pairs img_1 with mask_0, `=name` with mask_1. These are read on request alone, since another reading is the usual one:
 """
+OWN_FOLDERS = """
+**Folders of your own** need no layout. Images and masks are told by words in the names of folders or files, and paired by these
+names; what ties them is in the log:
+
+| what lies there | how it is read |
+| --- | --- |
+| imgs/7.jpg, gt/7.png; train/images/7.jpg, train/masks/7.png; images_val/, labels_val/ | by equal names; splits by their names |
+| 7.jpg, 7_mask.png; seg_7.png; 7_m.png for every image | a suffix or prefix that marks the masks; two such are two readings |
+| 7.jpg, 7.png in one folder | the JPEG is the image |
+| 7.jpg, 007.png | by their numbers |
+| case7/image.png, case7/mask.png | a folder for each image |
+| case7/images/x.png, case7/masks/1.png, 2.png | masks of objects, joined to one class; or of classes, named alike |
+| part_1/, part_2/ of images, one folder of masks | as one, where each image has a mask |
+| city_train/, city_val/; train_val/, test/ | splits; validation is drawn from train_val |
+| X_train.npy, y_train.npy, X_val.npy, y_val.npy | arrays of many pictures |
+| masks/road/7.png, masks/tree/7.png; 7_road.png, 7_tree.png | a mask for each class, by `--layout class-folders` |
+| left/7.jpg, right/7.png | asks: the message has the command |
+
+Hidden files and what systems leave (`Thumbs.db`, `__MACOSX`, `._7.jpg`) are not looked at.
+"""
 PATTERNS = """
 ## Any other folder
 
@@ -73,7 +93,8 @@ def page() -> str:
             *(f"| `{name}` | {first_line(function)} |" for name, function in recognisers.NAMED.items()),
             "| `folders` | images/ and masks/, with or without folders of splits. |",
             *(f"| `{name}` | {first_line(function)} |" for name, function in recognisers.TABLES.items()),
-            "| (none) | Folders named by such words as imgs, photos, labels, annotations, gt, with one way to pair them. |",
+            "| (none) | Folders named by such words as imgs, photos, labels, gt, with one way to pair them; see below. |",
+            OWN_FOLDERS,
             SEVERAL,
             "| command | what it reads |",
             "| --- | --- |",
@@ -83,6 +104,9 @@ def page() -> str:
             "",
             f"- images: {suffixes(IMAGE_SUFFIXES)}; JPEG and PNG keep their bytes, all others become PNG and are counted",
             f"- masks: {suffixes(MASK_SUFFIXES)}; JPEG where a table of ranges says which levels are which class",
+            "- JPEG 2000, as a mask without loss only; PPM and PGM of samples up to 255 or 65,535; JPEGs of CMYK become RGB or grey",
+            "- GDAL's value of missing data is void in TIFF masks, unless the table calls it a class; images that hold it are",
+            "  quarantined as `no_data` if of floating-point or signed numbers, others are kept as they are, and the log says so",
             "- stacks of pages, arrays of numpy, Parquet and COCO's JSON, read picture by picture; Parquet, COCO, YAML and TIFF",
             "  beyond 8-bit grey and RGB need `pip install 'kseg[formats]'`",
             CHANNELS,

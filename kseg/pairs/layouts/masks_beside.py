@@ -15,7 +15,7 @@ from kseg.pairs.errors import printable
 from kseg.pairs.folder_files import JPEG_SUFFIXES
 from kseg.pairs.layouts.matching import NEARLY_ALL, SEPARATORS
 from kseg.pairs.layouts.named_files import Matched, Named
-from kseg.pairs.layouts.words import is_mask_name
+from kseg.pairs.layouts.words import is_image_name, is_mask_name
 from kseg.pairs.listing import MASK_SUFFIXES
 
 Kinds = dict[str, list[Named]]
@@ -35,7 +35,15 @@ def masks_beside(files: list[Named]) -> tuple[Kinds, Kinds]:
         masks = _other_format(files)
     kinds = {"masks beside them": masks} if masks else _by_suffix(files)
     taken = {file for found in kinds.values() for file in found}
-    return {"": [file for file in files if file not in taken]}, kinds
+    images = [file for file in files if file not in taken]
+    named = [file for file in images if is_image_name(file.path.stem)]
+    return {"": named if masks and len(named) >= NEARLY_ALL * len(masks) else images}, kinds
+
+
+def others_beside(files: list[Named], images: Kinds, masks: Kinds) -> list[Named]:
+    """The files that are neither images nor masks."""
+    taken = {file for kinds in (images, masks) for found in kinds.values() for file in found}
+    return [file for file in files if file not in taken]
 
 
 def _other_format(files) -> list[Named]:

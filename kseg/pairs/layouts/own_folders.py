@@ -16,7 +16,7 @@ from kseg.pairs.folder_files import may_list
 from kseg.pairs.layouts.class_files import find_classes
 from kseg.pairs.layouts.implied_splits import two_folders_error
 from kseg.pairs.layouts.joined_masks import join_classes, join_objects, kinds_by_folder
-from kseg.pairs.layouts.masks_beside import masks_beside, without_companions
+from kseg.pairs.layouts.masks_beside import masks_beside, others_beside, without_companions
 from kseg.pairs.layouts.matching import JUNK, SEPARATORS
 from kseg.pairs.layouts.named_files import Matched, Named, list_matched, match_names
 from kseg.pairs.layouts.recognised import Recognised
@@ -70,15 +70,37 @@ def find_own_readings(root: pathlib.Path) -> dict[tuple[str, str], Recognised]:
         _refuse_two_folders_of_one_split(root, [folder for folder in folders if folder.role == role])
     masks = _by_token(folder for folder in folders if folder.role == "mask")
     if not masks:
-        images, masks = masks_beside(_files(folders))
-        return _read_kinds(root, images, masks, pattern_of_names)
+        files = _files(folders)
+        images, masks = masks_beside(files)
+        found = _read_kinds(root, images, masks, pattern_of_names)
+        return _note_left_out(found, [file.path for file in others_beside(files, images, masks)])
     images = _by_token(folder for folder in folders if folder.role == "image")
     if images:
         return _read_kinds(root, images, masks, pattern_of_folders)
     others = [folder for folder in folders if not folder.role]
     found = _read_kinds(root, _by_token(others), masks, pattern_of_folders)
+    found = {kinds: _without_unpaired_folders(one) for kinds, one in found.items()}
     named = [_token_by_last_name(folder) for folder in others]
     return found or _read_kinds(root, _by_token(named), masks, pattern_of_folders)
+
+
+def _note_left_out(found, paths) -> dict[tuple[str, str], Recognised]:
+    if not paths:
+        return found
+    note = f"{len(paths)} files are neither images nor masks by their names, and left out, the first: {printable(paths[0])}."
+    return {kinds: dataclasses.replace(one, notes=(*one.notes, note)) for kinds, one in found.items()}
+
+
+def _without_unpaired_folders(found: Recognised) -> Recognised:
+    """The reading without folders none of whose pictures has a mask, where no word says that they hold images, by name."""
+    used = {pair.image.path.parent for pair in found.listing.pairs if pair.image.own_file}
+    faults = [fault for fault in found.listing.faults if fault.pair.image.path.parent in used]
+    left = sorted({printable(fault.pair.image.path.parent) for fault in found.listing.faults if fault not in faults})
+    if not left:
+        return found
+    listing = dataclasses.replace(found.listing, faults=faults)
+    note = f"{', '.join(left[:3])}{', ...' if len(left) > 3 else ''}: no picture has a mask; left out."
+    return dataclasses.replace(found, listing=listing, notes=(*found.notes, note))
 
 
 def has_one_kind_each(root: pathlib.Path) -> bool:

@@ -18,7 +18,21 @@ from kseg.pairs.layouts.recognised import Recognised
 from kseg.pairs.listing import IMAGE_SUFFIXES, Pair
 from kseg.pairs.split_names import split_in_name
 
-PLACES = ("", "splits", "split", "lists", "ImageSets", "ImageSets/Segmentation")
+PLACES = (
+    *(
+        "",
+        "splits",
+        "split",
+        "lists",
+        "list",
+        "sets",
+        "metadata",
+        "meta",
+        "data_list",
+        "ImageSets",
+        "ImageSets/Segmentation",
+    ),
+)
 """Folders of lists, beside those of the pictures."""
 
 SUFFIXES = (".txt", ".lst")
@@ -55,14 +69,21 @@ def split_by_lists(found: Recognised, top: pathlib.Path) -> Recognised:
 
 def find_lists(root: pathlib.Path) -> dict[pathlib.Path, str]:
     """The lists in a folder or its folders of lists, with their splits."""
-    lists = {}
+    lists, others = {}, collections.defaultdict(list)
     for place in PLACES:
         folder = subfolder(root, place) if place else root
         for name in sorted(os.listdir(folder)) if folder and folder.is_dir() else ():
             stem, suffix = os.path.splitext(name)
             split, rest = split_in_name(stem) or ("", "")
-            if split and suffix.lower() in SUFFIXES and set(filter(None, rest.split("_"))) <= WORDS:
+            if not split or suffix.lower() not in SUFFIXES:
+                continue
+            if set(filter(None, rest.split("_"))) <= WORDS:
                 lists[folder / name] = split
+            else:
+                others[folder, rest].append((folder / name, split))
+    for same in others.values():  # of other names, as city_train.txt and city_val.txt
+        if not lists and len({split for _, split in same}) == len(same) > 1:
+            lists |= dict(same)
     return lists
 
 

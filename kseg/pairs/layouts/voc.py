@@ -64,8 +64,10 @@ def recognise(root: pathlib.Path) -> Recognised | None:
         listing = match(find_images(images), find_masks(masks), "", lambda key: masks / f"{key}.png")
         name = "VOC layout of LabelMe" if file_in(root, "class_names.txt") else "VOC layout without lists"
         return Recognised(name, listing, root, classes) if listing.pairs else None
-    lists = subfolder(root, f"ImageSets/{LISTS}{ending}") or root / "ImageSets" / LISTS
-    listing, notes = list_voc(root, masks.name if masks else MASKS, lists=lists.name), ()
+    lists = next((name for name in (f"{LISTS}{ending}", LISTS) if subfolder(root, f"ImageSets/{name}")), None)
+    if lists is None and list((root / "ImageSets").glob("*.txt")):
+        lists = ""  # as AeroScapes has them, in ImageSets/ itself
+    listing, notes = list_voc(root, masks.name if masks else MASKS, lists=LISTS if lists is None else lists), ()
     if ending == CONTEXT and classes is CONTEXT_TABLE:
         return Recognised("PASCAL Context", listing, root, classes)
     if subfolder(root, AUGMENTED) and masks.name != AUGMENTED:

@@ -31,6 +31,11 @@ def role_of(name: str) -> str:
     return "mask" if words & MASK_WORDS else "image" if words & IMAGE_WORDS else ""
 
 
+def is_image_name(stem: str) -> bool:
+    """Whether the first or last word of a file's name is one of images."""
+    return _ends_with_one_of(stem, IMAGE_WORDS | {"color", "colour"})
+
+
 def is_mask_name(stem: str) -> bool:
     """Whether the first or last word of a file's name is one of masks, perhaps with a number behind.
 
@@ -38,5 +43,9 @@ def is_mask_name(stem: str) -> bool:
         >>> [is_mask_name(stem) for stem in ("001_mask", "mask_001", "a (2)_mask_1", "masked man", "001")]
         [True, True, True, False, False]
     """
+    return _ends_with_one_of(stem, MASK_WORDS)
+
+
+def _ends_with_one_of(stem, words) -> bool:
     found = re.findall(r"[^\W\d_]+", stem.casefold())
-    return bool(found) and bool({found[0], found[-1]} & MASK_WORDS)
+    return bool(found) and bool({found[0], found[-1]} & words)

@@ -347,3 +347,51 @@ def test_two_images_of_one_name_are_both_faults_whichever_comes_first(images, ma
     found = recognise_pairs(tmp_path)
     assert len(found.listing.pairs) == 3 and not found.listing.foreign_files
     assert {fault.error.name for fault in found.listing.faults} == {"two_of_one_stem"}
+
+
+@pytest.mark.parametrize("image", ["{}_rgb.png", "img_{}.png", "{}_color.png"])
+def test_pictures_of_depth_beside_images_and_masks_are_neither_and_said(image, tmp_path):
+    for name in "abcd":
+        picture(tmp_path / "A1" / image.format(name))
+        picture(tmp_path / "A1" / f"{name}_depth.png")
+        mask(tmp_path / "A1" / f"{name}_label.png", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert len(found.listing.pairs) == 4 and not found.listing.faults
+    assert "4 files are neither images nor masks" in " ".join(found.notes)
+
+
+def test_a_folder_without_masks_beside_that_of_the_images_is_left_out_by_name(tmp_path):
+    for number in range(4):
+        picture(tmp_path / "top" / f"area{number}.tif")
+        picture(tmp_path / "dsm" / f"height{number}x.tif")
+        mask(tmp_path / "gts" / f"area{number}.tif", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert len(found.listing.pairs) == 4 and not found.listing.faults
+    assert "dsm: no picture has a mask; left out" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize("lists", ["{}.txt", "eg1800_{}.txt", "metadata/{}.txt", "splits/street_{}.lst"])
+def test_lists_of_splits_are_found_by_their_names(lists, tmp_path):
+    for name in "abcd":
+        picture(tmp_path / "Images" / f"{name}.png")
+        mask(tmp_path / "Labels" / f"{name}.png", 0, 1)
+    for split, names in (("training", "ab"), ("validation", "c"), ("test", "d")):
+        text(tmp_path / lists.format(split), "".join(f"{name}.png\n" for name in names))
+    found = recognise_pairs(tmp_path)
+    assert {split: [image[0] for image, _ in pairs] for split, pairs in files_of(found).items()} == {
+        "train": ["a", "b"],
+        "validation": ["c"],
+        "test": ["d"],
+    }
+
+
+def test_lists_of_the_voc_layout_may_lie_in_imagesets_itself(tmp_path):
+    for name in "abc":
+        picture(tmp_path / "JPEGImages" / f"{name}.jpg")
+        mask(tmp_path / "SegmentationClass" / f"{name}.png", 0, 1)
+    text(tmp_path / "ImageSets" / "trn.txt", "a\nb\n")
+    text(tmp_path / "ImageSets" / "val.txt", "c\n")
+    assert files_of(recognise_pairs(tmp_path)) == {
+        "train": [("a.jpg", "a.png"), ("b.jpg", "b.png")],
+        "validation": [("c.jpg", "c.png")],
+    }
