@@ -104,7 +104,7 @@ def page() -> str:
             "",
             f"- images: {suffixes(IMAGE_SUFFIXES)}; JPEG and PNG keep their bytes, all others become PNG and are counted",
             f"- masks: {suffixes(MASK_SUFFIXES)}; JPEG where a table of ranges says which levels are which class",
-            "- JPEG 2000, as a mask without loss only; PPM and PGM of samples up to 255 or 65,535; JPEGs of CMYK become RGB or grey",
+            "- JPEG 2000, as a mask without loss only; PPM and PGM of samples up to 255 or 65,535; CMYK becomes RGB or grey",
             "- GDAL's value of missing data is void in TIFF masks, unless the table calls it a class; images that hold it are",
             "  quarantined as `no_data` if of floating-point or signed numbers, others are kept as they are, and the log says so",
             "- stacks of pages, arrays of numpy, Parquet and COCO's JSON, read picture by picture; Parquet, COCO, YAML and TIFF",
