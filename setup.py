@@ -34,6 +34,13 @@ EXTRAS = {
     "metrics": ["scipy>=1.14"],
     "plots": ["matplotlib>=3.9"],
     "postprocess": ["scikit-image>=0.25", "scipy>=1.14"],
+    "runtimes": [
+        "ai-edge-litert>=2.1",
+        "onnx>=1.17",
+        "onnxruntime>=1.20",
+        "openvino>=2025",
+        "tf2onnx>=1.17",
+    ],
     "serve": [
         "grpcio>=1.70",
         "h11>=0.14",
@@ -48,7 +55,7 @@ EXTRAS = {
     ],
 }
 PIPELINE = sorted(
-    {requirement for name, extra in EXTRAS.items() if name != "serve" for requirement in extra}
+    {requirement for name, extra in EXTRAS.items() if name not in ("runtimes", "serve") for requirement in extra}
     | {"apache-beam>=2.77,<2.78", "google-crc32c>=1.5", "jinja2>=3.1", "rich>=13", "tensorboard>=2.20"}
     | {"tensorflow-serving-api>=2.21,<2.22"}
 )

@@ -31,10 +31,12 @@ class or return another size than the image's. TensorFlow only, because a SavedM
 
 from __future__ import annotations
 
+import json
 import numbers
 import operator
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 
@@ -50,6 +52,7 @@ from kseg.data.levels import check_normalization  # noqa: E402
 from kseg.inference.averaging import dihedral_views  # noqa: E402
 from kseg.inference.checks import check_images  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
+from kseg.serving import formats as other_runtimes  # noqa: E402
 from kseg.serving import manifest, statuses  # noqa: E402
 from kseg.serving.graph import ServedModel, cast_to_float32  # noqa: E402
 from kseg.serving.statuses import check_limits  # noqa: E402
@@ -57,7 +60,8 @@ from kseg.serving.statuses import check_limits  # noqa: E402
 LEAST_SCALE = 0.01
 """Smallest factor on the sides of images."""
 
-SAVED_MODEL_ENTRIES = {"saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb"}
+FORMAT_ENTRIES = {*other_runtimes.FORMATS, other_runtimes.RECORD}
+SAVED_MODEL_ENTRIES = {"saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb"} | FORMAT_ENTRIES
 """What may lie in a folder that an export overwrites; a killed export leaves some of it, or temporary names of it."""
 
 
@@ -79,7 +83,10 @@ def export(
     score_memory: float = statuses.SCORE_MEMORY,
     strict: bool = False,
     pretrained: Mapping | None = None,
-) -> None:
+    formats: Sequence[str] = (),
+    calibration: Sequence[np.ndarray] | None = None,
+    validation: Sequence[np.ndarray] | None = None,
+) -> dict | None:
     """Writes a SavedModel with the signatures serving_default, probabilities, network and, for images that a PNG holds, more.
 
     Class names and colours are stored in `assets/labels.json`, the other arguments in `assets/export.json`. Directories get mode
@@ -113,10 +120,21 @@ def export(
             otherwise it gets an empty string and a `status`.
         pretrained: JSON values to record about the weights that training began with, such as their licence; changes nothing
             else.
+        formats: of "onnx", "openvino", "litert" and "litert_int8": the network for these runtimes too, each in a folder of that
+            name beside the SavedModel, with a module that labels pictures without TensorFlow; see `kseg.serving.formats`. They
+            need the extra `runtimes`.
+        calibration: images (H, W, C), of the export's dtype, by which litert_int8 chooses its ranges: some from training.
+        validation: images (H, W, C) on which the label maps of the formats are compared with those of `model`.
+
+    Returns:
+        With `formats`, what `formats.json` holds: for each of them "agreement", the share of pixels of `validation` that have the
+        class that `model` gives them, "images", "bytes" and "packages"; else None.
 
     Raises:
         TypeError: an argument is of the wrong type, or DenseCRF has no such argument.
-        ValueError: the model's channels, classes or sizes do not fit, or another argument does not.
+        ModuleNotFoundError: a package of a format is missing.
+        ValueError: the model's channels, classes or sizes do not fit, or another argument does not; or the network cannot be
+            converted to a format, or its label maps there, but those of litert_int8, agree on less than 99.5 % of the pixels.
         FileExistsError: `path` is a file, or a folder with other contents.
 
     Example:
@@ -138,6 +156,7 @@ def export(
     crf = _crf_parameters(crf)
     limits = {"max_pixels": max_pixels, "score_memory": score_memory}
     check_limits(scale, labels.num_classes, crf=crf is not None, **limits)
+    formats = other_runtimes.check_formats(formats, calibration, validation, crf)
     path = _check_path(path)
     # Build the graph.
     kind = {"dtype": dtype, "normalization": normalization and dict(normalization)}
@@ -145,8 +164,25 @@ def export(
         cast_to_float32(model), scale, flips, rotations, crf, image_range, **kind, strict=bool(strict), **limits
     )
     rotations = [int(rotation) for rotation in rotations]
-    # Write it with its assets, readable by others.
     with tempfile.TemporaryDirectory() as scratch:
+        # Convert it first: what other runtimes answer may be refused.
+        report = None
+        if formats:
+            settings = {
+                "image_size": scale if isinstance(scale, tuple) else None,
+                "image_scale": None if isinstance(scale, tuple) else scale,
+                "image_range": image_range,
+                "channels": model.inputs[0].shape[-1],
+                **kind,
+                "max_pixels": int(max_pixels),
+                "network_pixels": statuses.NETWORK_PIXELS,
+                "names": labels.names,
+                "colours": labels.palette().tolist(),
+            }
+            report = other_runtimes.write_formats(
+                pathlib.Path(scratch), formats, served, settings, calibration, validation
+            )
+        # Write it with its assets, readable by others.
         text = manifest.manifest_json(
             image_size=scale if isinstance(scale, tuple) else None,
             image_scale=None if isinstance(scale, tuple) else scale,
@@ -163,8 +199,15 @@ def export(
         served.labels = _asset(scratch, "labels.json", labels.to_json())
         served.manifest = _asset(scratch, manifest.FILE_NAME, text)
         tf.saved_model.save(served, str(path), signatures=served.signatures(tiles, labels.palette()))
+        for name in FORMAT_ENTRIES:  # those of an earlier export are another network's
+            shutil.rmtree(path / name) if (path / name).is_dir() else (path / name).unlink(missing_ok=True)
+        for name in formats:
+            shutil.copytree(pathlib.Path(scratch, name), path / name)
+        if report:
+            (path / other_runtimes.RECORD).write_text(json.dumps(report, indent=1), encoding="utf-8")
     for entry in (path, *path.rglob("*")):
         entry.chmod(0o755 if entry.is_dir() else 0o644)
+    return report
 
 
 def predict_label_maps(

@@ -139,6 +139,32 @@ class ServedModel(tf.Module):
             "network": traced(self.network_probabilities, levels),
         }
 
+    @property
+    def network_name(self) -> str:
+        """Name of the network, for messages."""
+        return self._network.name
+
+    @property
+    def has_one_view(self) -> bool:
+        """Whether the image is predicted as it is, without flips and rotations."""
+        return len(self._views) == 1
+
+    def bare_network(self, shape: tuple, logits: bool = False):
+        """The network with its views, without checks, as converters take it.
+
+        Args:
+            shape: (B, h, w, C) of its images, None where any.
+            logits: whether it returns logits, of the image itself alone, instead of probabilities.
+        """
+
+        def predict(image):
+            if logits:
+                return {"logits": self._network(image, training=False)}
+            return {"probabilities": self._mean_of_views(image)}
+
+        spec = tf.TensorSpec(shape, tf.float32, name="image")
+        return tf.function(predict, input_signature=[spec], autograph=False)
+
     def crf_parameters(self) -> dict | None:
         """Every parameter of the DenseCRF, defaults included; None without one."""
         fixed = ("name", "trainable", "dtype", "from_logits", "activation")
