@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from PIL import Image
 
-from kseg.pairs.decoding import PNG, png_header
+from kseg.pairs.decoding import PNG, decode_samples, has_16_bits, png_header
 from kseg.pairs.errors import PairError
 
 TENSOR = b"\x93TENSOR\n"
@@ -128,11 +128,19 @@ def png_file(size: tuple[int, int], kind: PixelKind, rows: Iterable[bytes]) -> b
     )
 
 
-def alpha_levels(image: Image.Image) -> tuple[int, float]:
-    """The number of values that the alpha of an image takes between 0 and 255, and the share of pixels that have them."""
+def alpha_levels(image: Image.Image, data: bytes) -> tuple[int, float]:
+    """The number of values that the alpha of an image takes between none and full, and the share of pixels that have them.
+
+    Args:
+        image: decoded from `data`.
+        data: its file, since Pillow keeps the upper 8 bits of 16 alone, of which a band of 12 bits has few.
+    """
     if image.mode not in ("LA", "RGBA"):
         return 0, 0.0
-    levels = np.array(image.getchannel("A").histogram())
+    if has_16_bits(data):
+        levels = np.bincount(decode_samples(data)[..., -1].ravel(), minlength=2**16)
+    else:
+        levels = np.array(image.getchannel("A").histogram())
     return int(np.count_nonzero(levels[1:-1])), float(levels[1:-1].sum() / levels.sum())
 
 

@@ -134,7 +134,7 @@ def _kind_beyond_plain(side: Side, max_pixels) -> PixelKind | None:
             return None
         if not data.startswith(TENSOR):
             image = open_image(data, side.name, max_pixels)
-            return kind_of(data) if varies_like_a_picture(*alpha_levels(image)) else None
+            return kind_of(data) if varies_like_a_picture(*alpha_levels(image, data)) else None
     except PairError:  # is reported when the pair is read
         return None
     return kind_of(data)

@@ -145,7 +145,7 @@ def prepare_image(
     reason = _reencoding_reason(image, data, channels)
     if reason is None:
         return data, (image.height, image.width), None
-    _refuse_picture_in_alpha(image, where)
+    _refuse_picture_in_alpha(image, data, where)
     upright = upright_transpose(image)
     if has_16_bits(data):
         samples = decode_16_bits(data)
@@ -158,9 +158,9 @@ def prepare_image(
     return encode_png(image), image.shape[:2], reason
 
 
-def _refuse_picture_in_alpha(image, where):
+def _refuse_picture_in_alpha(image, data, where):
     """Refuses an alpha channel that varies like a picture: it is another band, such as near infrared, and must not be dropped."""
-    levels, share = alpha_levels(image)
+    levels, share = alpha_levels(image, data)
     if varies_like_a_picture(levels, share):
         raise PairError(
             "picture_in_alpha",

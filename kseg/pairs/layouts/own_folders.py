@@ -26,6 +26,8 @@ from kseg.pairs.split_names import is_train_and_validation, split_in_name, split
 
 MAX_DEPTH = 4
 MAX_FOLDERS = 20_000
+MAX_EACH = 3
+"""So many folders of masks, or fewer, may be kinds of which one is meant; more are classes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +147,7 @@ def _read_kinds(root, images, masks, pattern) -> dict[tuple[str, str], Recognise
             if classes := kinds and join_classes(root, image_files, mask_files):
                 chosen = "--layout", "class-folders", *options(image_files, mask_files)
                 found[image_token, f"{mask_token}/*"] = dataclasses.replace(classes, options=chosen)
-            for name, files in kinds.items():
+            for name, files in kinds.items() if not classes or len(kinds) <= MAX_EACH else ():
                 add(image_token, image_files, f"{mask_token}/{name}", files)
             return
         kinds = kinds_by_folder(image_files) if matched and _has_several_images(matched) else {}
@@ -294,7 +296,7 @@ def _leave_out(found: Recognised) -> Recognised:
     every = listing.every_pair
     unused = {pair.split for pair in every} - splits
     unused |= {""} if len(splits) > 1 else set()
-    left = sorted({printable(pair.image.path.parent) for pair in every if pair.split in unused})
+    left = sorted({printable(_folder_of_split(pair, found.root)) for pair in every if pair.split in unused})
     if not left:
         return found
     note = f"{', '.join(left[:3])}{', ...' if len(left) > 3 else ''}: no masks, or no known split; left out."
@@ -302,6 +304,14 @@ def _leave_out(found: Recognised) -> Recognised:
     faults = [fault for fault in listing.faults if fault.pair.split not in unused]
     listing = dataclasses.replace(listing, pairs=pairs, faults=faults, unused_splits=left)
     return dataclasses.replace(found, listing=listing, notes=(*found.notes, note))
+
+
+def _folder_of_split(pair, root) -> pathlib.Path:
+    """The folder whose name says the split of a pair; that of its image where none does."""
+    place = pair.image.path.parent
+    above = [place, *place.parents][: len(place.relative_to(root).parts)]
+    named = [folder for folder in above if (split_in_name(folder.name) or ("",))[0] == pair.split]
+    return named[-1] if named else place
 
 
 def find_picture_folders(root: pathlib.Path) -> list[PictureFolder]:

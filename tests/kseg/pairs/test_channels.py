@@ -269,3 +269,17 @@ def test_a_tiff_without_pixels_is_a_named_fault_and_nothing_is_printed(tag, tmp_
     (tmp_path / "b.tif").write_bytes(data[: len(data) // 2])
     assert refused(side_of(tmp_path / "b.tif").read).name == "damaged_file"
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("largest", [15, 255, 3000, 4095, 60_000])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_a_band_of_few_bits_in_16_is_no_transparency(channels, largest, tmp_path):
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(1, largest + 1, (24, 32, channels)).astype(np.uint16)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        save_tiff(tmp_path / "images" / f"{number}.tif", pixels)
+        Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "masks" / f"{number}.png")
+    pairs = recognise_pairs(tmp_path).listing.pairs
+    if largest > 15:  # no picture has so few
+        assert find_pixel_kind(pairs) == PixelKind(channels, "uint16")

@@ -395,3 +395,22 @@ def test_lists_of_the_voc_layout_may_lie_in_imagesets_itself(tmp_path):
         "train": [("a.jpg", "a.png"), ("b.jpg", "b.png")],
         "validation": [("c.jpg", "c.png")],
     }
+
+
+def test_validation_is_drawn_from_train_where_the_test_folders_of_objects_have_no_masks(tmp_path):
+    for number in range(10):
+        picture(tmp_path / "stage1_train" / f"{number}c" / "images" / f"{number}c.png")
+        for n in range(2):
+            columns(tmp_path / "stage1_train" / f"{number}c" / "masks" / f"{n}.png", n)
+        picture(tmp_path / "stage1_test" / f"{number}d" / "images" / f"{number}d.png")
+    found = recognise_pairs(tmp_path)
+    assert {split: len(pairs) for split, pairs in files_of_images(found).items()} == {"train": 9, "validation": 1}
+    assert "stage1_test: no masks, or no known split; left out." in " ".join(found.notes)
+
+
+def files_of_images(found) -> dict[str, list[str]]:
+    """Names of images by split."""
+    names = collections.defaultdict(list)
+    for pair in found.listing.pairs:
+        names[pair.split].append(pair.image.path.name)
+    return names
