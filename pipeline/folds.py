@@ -69,6 +69,7 @@ def run(config: settings.Config, beam_options: list[str], stages: line.Stages) -
         refinements=(),
         crf=None,
     )
+    scored_export = dataclasses.replace(config.exporter, formats=())
     pretrained, training_config = line.pretrained_weights(config.trainer)
 
     # Train and score each fold.
@@ -98,7 +99,7 @@ def run(config: settings.Config, beam_options: list[str], stages: line.Stages) -
             component("evaluator"),
             scored_alone,
             choices=crf_choice(False),
-            export=line.export(config, store, model, transform),
+            export=line.export(scored_export, store, model, transform, part),
             examples=part,
             transform=transform,
             statistics=statistics,
@@ -126,7 +127,7 @@ def _prepare(config, beam_options, store, stages) -> dict[str, Artifact]:
 def _export(config, store, beam, whole, models, result) -> dict[str, Artifact]:
     """Averages the networks, checks the mean, and pushes it where the gate allows."""
     model = store.run(component("fold_mean"), FoldMean(), choices=crf_choice(False), **models)
-    exported = line.export(config, store, model, whole["transform"])
+    exported = line.export(config.exporter, store, model, whole["transform"], whole["example_gen"])
     evaluation = result
     if has_test_split(whole["example_gen"].path):
         evaluation = store.run(
@@ -149,7 +150,7 @@ def _export(config, store, beam, whole, models, result) -> dict[str, Artifact]:
         examples=whole["example_gen"],
         transform=whole["transform"],
     )
-    pushed = line.push(config, store, exported, evaluation, validation)
+    pushed = line.push(config, store, exported, evaluation, validation, whole["example_validator"])
     return {
         "trainer": model,
         "exporter": exported,

@@ -28,7 +28,7 @@ from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
 from pipeline.settings import encoders
 from pipeline.settings.example_gen import take_classes
-from pipeline.settings.exporter import check_servable, check_working_size, crf_choice
+from pipeline.settings.exporter import Exporter, check_servable, check_working_size, crf_choice
 from pipeline.settings.trainer import AUTO, Trainer, choices
 from pipeline.validation.anomalies import summarize_anomalies
 
@@ -166,7 +166,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
         training, training_config, choices=chosen, resume=True, transform=transform, **pretrained, **planned, name=name
     )
     yield "trainer", model
-    exported = export(c, store, model, transform)
+    exported = export(c.exporter, store, model, transform, examples)
     yield "exporter", exported
     _note_faults(config)
     while True:
@@ -194,7 +194,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
                 transform=transform,
             )
             yield "infra_validator", validation
-            pushed = push(config, store, exported, evaluation, validation)
+            pushed = push(config, store, exported, evaluation, validation, anomalies)
         except (versions.BaselineChanged, FileNotFoundError):  # found by the pusher; pruned while the evaluator read it
             if "evaluator" in store.required or pushed_baseline(config, exported) == baseline:
                 raise
@@ -204,21 +204,27 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
             return
 
 
-def export(config: settings.Config, store: Store, model: Artifact, transform: Artifact) -> Artifact:
+def export(config: Exporter, store: Store, model: Artifact, transform: Artifact, examples: Artifact) -> Artifact:
     """Runs the exporter.
 
     Args:
-        config: settings of the run.
+        config: its settings.
         store: that runs it.
         model: artifact of the trainer, or of fold_mean.
         transform: by whose plan it was trained.
+        examples: whose images other runtimes are compared on.
     """
-    chosen = crf_choice(config.exporter.crf is not None)
-    return store.run(component("exporter"), config.exporter, choices=chosen, model=model, transform=transform)
+    chosen, compared = crf_choice(config.crf is not None), {"examples": examples} if config.formats else {}
+    return store.run(component("exporter"), config, choices=chosen, model=model, transform=transform, **compared)
 
 
 def push(
-    config: settings.Config, store: Store, exported: Artifact, evaluation: Artifact, validation: Artifact
+    config: settings.Config,
+    store: Store,
+    exported: Artifact,
+    evaluation: Artifact,
+    validation: Artifact,
+    anomalies: Artifact,
 ) -> Artifact:
     """Runs the pusher.
 
@@ -228,6 +234,7 @@ def push(
         exported: artifact of the exporter, what is pushed.
         evaluation: with the verdict on its scores.
         validation: with the verdict on its export.
+        anomalies: artifact of example_validator, for the model card.
     """
     target = pathlib.Path(config.push_to)
     return store.run(
@@ -237,6 +244,7 @@ def push(
         export=exported,
         evaluation=evaluation,
         validation=validation,
+        anomalies=anomalies,
         name=Artifact(config.name, config.name),  # pusher writes to a place, so its recipe names it
         target=Artifact(target, str(target.resolve())),
         fingerprint=Untracked(exported.fingerprint),

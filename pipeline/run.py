@@ -21,6 +21,7 @@ from pipeline.planning.choosing import planned_network
 from pipeline.publishing import entries, versions
 from pipeline.settings import config as settings
 from pipeline.settings import encoders, run_flags
+from pipeline.settings.exporter import check_formats
 
 PROG = "python -m pipeline.run"
 NOT_BLESSED = 3
@@ -153,6 +154,7 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
     settings.check_sizes(config)
     settings.check_refinements(config)
     encoders.check(planned_network(config.trainer))
+    check_formats(config.exporter, config.trainer.model)
     gate.check_thresholds(config.evaluator.thresholds)
     stages = parse_stages(arguments)
     folds.check(config, stages)

@@ -16,11 +16,18 @@ from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
 from pipeline.engine import progress
 from pipeline.engine.files import read_json
-from pipeline.exporting import warm_up
+from pipeline.exporting import runtimes, warm_up
 from pipeline.settings.exporter import Exporter
 
 
-def exporter(out: pathlib.Path, config: Exporter, *, model: pathlib.Path, transform: pathlib.Path):
+def exporter(
+    out: pathlib.Path,
+    config: Exporter,
+    *,
+    model: pathlib.Path,
+    transform: pathlib.Path,
+    examples: pathlib.Path | None = None,
+):
     """Writes `out/saved_model/`.
 
     Args:
@@ -28,12 +35,19 @@ def exporter(out: pathlib.Path, config: Exporter, *, model: pathlib.Path, transf
         config: views, refinement, signatures and limits.
         model: artifact of the trainer, with `model.keras`.
         transform: artifact of transform, by whose plan the network was trained.
+        examples: artifact of example_gen, of whose images those for `config.formats` are; None where there are none.
 
     Raises:
-        ValueError: the limits are too small for the working size.
+        ValueError: the limits are too small for the working size, the network cannot be converted, or label maps of a format
+            agree on too few pixels.
     """
     progress.print_message("building the graphs of the signatures, which takes seconds")
-    plan = read_json(transform / "plan.json")
+    plan, converted = read_json(transform / "plan.json"), {}
+    if config.formats:
+        split = runtimes.compared_split(examples)
+        calibration = runtimes.read_pairs(examples, "train", runtimes.CALIBRATION, plan)
+        compared = runtimes.read_pairs(examples, split, runtimes.VALIDATION, plan)
+        converted = {"formats": config.formats, "calibration": _images(calibration), "validation": _images(compared)}
     serving.export(
         keras.saving.load_model(model / "model.keras", compile=False),
         out / "saved_model",
@@ -51,5 +65,14 @@ def exporter(out: pathlib.Path, config: Exporter, *, model: pathlib.Path, transf
         score_memory=config.score_memory,
         strict=config.strict,
         pretrained=read_json(model / "training.json", {}).get("pretrained"),
+        **converted,
     )
+    if config.formats:
+        for name, found in runtimes.add_scores(out / "saved_model", compared, split).items():
+            loss = "" if found["mean_iou_loss"] is None else f", mean IoU {-100 * found['mean_iou_loss']:+.2f} points"
+            progress.print_message(f"{name}: the same class on {found['agreement']:.2%} of the pixels{loss}")
     warm_up.write_requests(out / "saved_model", transform)
+
+
+def _images(pairs: list[tuple]) -> list:
+    return [image for image, _ in pairs]

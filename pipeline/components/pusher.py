@@ -24,6 +24,7 @@ def pusher(
     export: pathlib.Path,
     evaluation: pathlib.Path,
     validation: pathlib.Path,
+    anomalies: pathlib.Path | None = None,
     name: str,
     target: pathlib.Path,
     fingerprint: str,
@@ -40,6 +41,7 @@ def pusher(
         export: artifact of the exporter.
         evaluation: artifact of the evaluator.
         validation: artifact of the infra_validator.
+        anomalies: artifact of example_validator, which the model card names; None: it is left out.
         name: of the model.
         target: folder of pushed models.
         fingerprint: of the model.
@@ -76,8 +78,8 @@ def pusher(
         lineage |= {"verdicts": [evaluation.name, validation.name]}
         baseline = _baseline(evaluation, scores)
         check = server_process.check_loads
-        card = model_card.model_card(name, export=export, evaluation=evaluation, validation=validation)
-        texts = {entries.CARD: card}
+        records = {"export": export, "evaluation": evaluation, "validation": validation, "anomalies": anomalies}
+        texts = {entries.CARD: model_card.model_card(name, **records)}
         version = versions.publish(export / "saved_model", folder, lineage, texts, baseline=baseline, check=check)
         result |= {"version": version, "pushed": True}
         server_configs.write_configs(folder.parent)

@@ -28,6 +28,9 @@ MEASURES = {
 """Scores of all classes together, by their names in scores.json."""
 
 
+SPLITS = {"train": 0, "validation": 1, "test": 2}
+"""In which order they are listed."""
+
 SEEN = {"train": "with which the network was trained", "validation": "by which training chose its best weights"}
 """What training had to do with the images of a split."""
 
@@ -40,7 +43,7 @@ class Records:
         name: of the model.
         labels: assets/labels.json of the export.
         manifest: how it was exported.
-        scores, infra: of the evaluator, or of the cross-validation, and of infra_validator.
+        scores, infra, formats: of the evaluator, or of the cross-validation; of infra_validator; of the exporter.
         found: for each component that led to it, the nearest: its folder and recipe.
         trainings: `training.json` of each training.
     """
@@ -50,6 +53,7 @@ class Records:
     manifest: dict
     scores: dict
     infra: dict
+    formats: dict
     found: dict[str, tuple[pathlib.Path, dict]]
     trainings: list[dict]
 
@@ -58,7 +62,14 @@ class Records:
         return read_json(self.found[component][0] / name, {}) if component in self.found else {}
 
 
-def model_card(name: str, *, export: pathlib.Path, evaluation: pathlib.Path, validation: pathlib.Path) -> str:
+def model_card(
+    name: str,
+    *,
+    export: pathlib.Path,
+    evaluation: pathlib.Path,
+    validation: pathlib.Path,
+    anomalies: pathlib.Path | None = None,
+) -> str:
     """The text of the card.
 
     Args:
@@ -66,9 +77,10 @@ def model_card(name: str, *, export: pathlib.Path, evaluation: pathlib.Path, val
         export: artifact of the exporter.
         evaluation: artifact of the evaluator, or of the cross-validation.
         validation: artifact of infra_validator.
+        anomalies: artifact of example_validator.
     """
     found, trainings = {}, []
-    for folder, recipe in walk(export, evaluation, validation):
+    for folder, recipe in walk(*filter(None, (export, evaluation, validation, anomalies))):
         found.setdefault(recipe["component"], (folder, recipe))
         if recipe["component"] == "trainer":
             trainings.append(read_json(folder / "training.json", {}))
@@ -79,6 +91,7 @@ def model_card(name: str, *, export: pathlib.Path, evaluation: pathlib.Path, val
         read_manifest(saved_model),
         read_json(evaluation / "scores.json"),
         read_json(validation / "infra.json"),
+        read_json(saved_model / "formats.json", {}),
         found,
         [training for training in trainings if training],
     )
@@ -138,7 +151,7 @@ def _data(records: Records) -> str:
         return ""
     folder, recipe = records.found["example_gen"]
     splits, rows = statistics.get("splits", {}), []
-    for split, pairs in ingestion["pairs"].items():
+    for split, pairs in sorted(ingestion["pairs"].items(), key=lambda item: SPLITS.get(item[0], len(SPLITS))):
         counts = splits.get(split, {})
         sizes = [f"{counts[side]['min']} to {counts[side]['max']}" for side in ("width", "height") if side in counts]
         void = f"{100 * counts['void_pixels'] / counts['pixels']:.1f} %" if counts.get("pixels") else ""
@@ -303,7 +316,21 @@ def _serving(records: Records) -> str:
 
 
 def _runtimes(records: Records) -> str:
-    return ""
+    if not records.formats:
+        return ""
+    rows = []
+    for name, found in records.formats.items():
+        loss = found.get("mean_iou_loss")
+        packages = ", ".join(f"{package} {version}" for package, version in found.get("packages", {}).items())
+        scores = _number(found.get("mean_iou")), "" if loss is None else f"{-100 * loss:+.2f}"
+        rows.append(
+            [f"`{name}/`", f"{100 * found['agreement']:.3f} %", *scores, f"{found['bytes'] / 1e6:.1f} MB", packages]
+        )
+    first = next(iter(records.formats.values()))
+    head = ["folder", "pixels that agree", "mean IoU", "points against the SavedModel", "size", "packages"]
+    where = f"{first['images']} images of the split {_cell(first.get('split', 'unknown'))}"
+    what = f"The network for other runtimes, compared on {where}; `label.py` in each folder labels a picture."
+    return "\n\n".join(["### Other runtimes", what, _table(head, rows)])
 
 
 def _calls(records: Records) -> str:

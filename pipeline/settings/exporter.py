@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from typing import Annotated, Literal
 
 from kseg.serving.manifest import working_scale
@@ -11,6 +12,16 @@ from pipeline.settings import crf as crf_settings
 from pipeline.settings.values import Checked, Items, Number, Pixels
 
 Flip, Rotation = Literal["horizontal", "vertical"], Literal[0, 90, 180, 270]
+FORMATS = {
+    "onnx": ("tf2onnx", "onnx", "onnxruntime"),
+    "openvino": ("openvino",),
+    "litert": ("ai_edge_litert",),
+    "litert_int8": ("ai_edge_litert",),
+}
+"""Other runtimes that `kseg.export` converts the network for, and the packages that are imported for each."""
+
+UNPOOLING = ("segnet", "segnet_basic")
+"""Networks that unpool by indices, for which the other runtimes lack operations."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +38,48 @@ class Exporter(Checked):
     # GiB for class scores: bounds images refined by DenseCRF, probabilities, tiles
     score_memory: Annotated[float, Number(minimum=1e-3, maximum=1024)] = SCORE_MEMORY
     strict: bool = False  # whether a bad image fails its whole batch; otherwise it alone gets no label map
+    # the network for other runtimes as well, each in a folder beside the SavedModel
+    formats: Annotated[tuple[Literal[*FORMATS], ...], Items(maximum=4, distinct=True)] = ()
 
     def __post_init__(self):
         super().__post_init__()
+        if self.formats and self.crf is not None:
+            raise ValueError(
+                f"`formats` must be of an export without DenseCRF. Received: exporter.formats={','.join(self.formats)} and "
+                "exporter.crf. Leave one out: DenseCRF runs in TensorFlow alone."
+            )
         crf_settings.check_parameters(self.crf or {})
 
 
-MOVED = {f"trainer.{field.name}": f"exporter.{field.name}" for field in dataclasses.fields(Exporter)}
+MOVED = {
+    f"trainer.{name}": f"exporter.{name}"
+    for name in ("crf", "flips", "rotations", "tiles", "max_pixels", "score_memory", "strict")
+}
 """Where settings are now that were the trainer's."""
+
+
+def check_formats(config: Exporter, model: str):
+    """Refuses other runtimes whose packages are not installed, or for which the network cannot be converted.
+
+    Args:
+        config: with the formats.
+        model: name of the network, one of `pipeline.settings.trainer.MODELS`, or "auto", which chooses none of `UNPOOLING`.
+
+    Raises:
+        ValueError: a package is missing, or the network is one of `UNPOOLING`.
+    """
+    if config.formats and model in UNPOOLING:
+        raise ValueError(
+            f"`formats` must be of a network that other runtimes compute. Received: exporter.formats={','.join(config.formats)} "
+            f"and trainer.model={model}, which unpools by indices. Leave one out."
+        )
+    for name in config.formats:
+        missing = [package for package in FORMATS[name] if importlib.util.find_spec(package) is None]
+        if missing:
+            raise ValueError(
+                f"The packages of a format must be installed. Received: exporter.formats={name} without {', '.join(missing)}. "
+                "Install them with `pip install 'kseg[runtimes]'`."
+            )
 
 
 def check_servable(config: Exporter, num_classes: int, sizes: list[tuple[int, int]]):

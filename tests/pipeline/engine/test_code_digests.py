@@ -305,7 +305,7 @@ def of_line(folder, *settings):
         ("kseg/serving/graph.py", AFTER_EXPORTER),
         ("kseg/models/fcn.py", ()),  # not the chosen network
         ("kseg/streets/rendering.py", ON_STREETS),
-        ("pipeline/validation/schema.py", ("schema_gen", "example_validator")),
+        ("pipeline/validation/schema.py", ("schema_gen", "example_validator", "pusher")),
         ("pipeline/publishing/fresh_process.py", ("infra_validator", "pusher")),
         ("pipeline/predict.py", ()),
         ("pipeline/run.py", ()),

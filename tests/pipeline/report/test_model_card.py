@@ -90,6 +90,21 @@ INFRA = {
     "hardware": {"processor": "Slow 1", "cores": 2, "memory_bytes": 8 * 2**30},
     "signatures": {"serving_default": {"inputs": {"image": ["uint8", [None, None, None, 3]]}}, "serve_bytes": {}},
 }
+FORMATS = {
+    "onnx": {
+        "agreement": 0.99991,
+        "images": 31,
+        "bytes": 4_200_000,
+        "packages": {"onnxruntime": "1.24"},
+        "mean_iou": 0.61,
+    },
+    "litert_int8": {"agreement": 0.973, "images": 31, "bytes": 1_100_000, "packages": {}, "mean_iou": 0.602},
+}
+FORMATS["onnx"]["split"], FORMATS["onnx"]["mean_iou_loss"], FORMATS["litert_int8"]["mean_iou_loss"] = (
+    "validation",
+    0.0,
+    0.0081,
+)
 INGESTION = {"pairs": {"train": 41, "test": 17}, "quarantined": [{"key": "x"}, {"key": "y"}, {"key": "z"}]}
 ANOMALIES = {"anomalies": [{"name": "few_images", "what": "A split should have more images. Received: 17."}]}
 
@@ -125,7 +140,7 @@ def store(tmp_path):
     }
     write("exporter", assets, ["trainer"])
     write("evaluator", {"scores.json": SCORES}, ["exporter"])
-    write("infra_validator", {"infra.json": INFRA}, ["exporter", "example_validator"])
+    write("infra_validator", {"infra.json": INFRA}, ["exporter"])
     return made
 
 
@@ -136,6 +151,7 @@ def change(folder, name, **values):
 
 def card(store):
     artifacts = {"export": store["exporter"], "evaluation": store["evaluator"], "validation": store["infra_validator"]}
+    artifacts["anomalies"] = store["example_validator"]
     return model_card("streets", **artifacts)
 
 
@@ -206,6 +222,15 @@ def test_slices_and_limits(store):
 def test_cost_of_serving_stands_with_the_machine_that_measured_it(store):
     rows = dict(cells(sections(card(store))["Serving"]))
     assert list(rows.values())[2:] == ["42 ms", "1.50 GiB", "99.987 %", "Slow 1, 2 cores, 8 GiB"]
+
+
+def test_other_runtimes_stand_with_their_agreement_and_loss_where_they_were_exported(store):
+    assert "Other runtimes" not in sections(card(store))
+    (store["exporter"] / "saved_model" / "formats.json").write_text(json.dumps(FORMATS))
+    found = sections(card(store))["Other runtimes"]
+    assert "compared on 31 images of the split validation;" in found
+    assert ["`onnx/`", "99.991 %", "0.610", "-0.00", "4.2 MB", "onnxruntime 1.24"] in cells(found)
+    assert ["`litert_int8/`", "97.300 %", "0.602", "-0.81", "1.1 MB", ""] in cells(found)
 
 
 def test_it_says_how_to_call_what_led_to_it_and_which_licences_hold(store):
