@@ -37,7 +37,7 @@ from kseg.pairs.layouts.shifted_numbers import NAME, ORDER, first_names, pair_by
 from kseg.pairs.layouts.split_lists import split_by_lists
 from kseg.pairs.layouts.tables_beside import read_tables_beside
 from kseg.pairs.listing import Fault, Listing, Pair, assign_splits
-from kseg.pairs.other_formats import ConvertedFile, check_lossless
+from kseg.pairs.other_formats import check_lossless
 from kseg.pairs.recognisers import find_readings
 from kseg.pairs.sides import Side
 
@@ -135,7 +135,7 @@ def recognise_pairs(
 
 
 def _as_mask(side: Side) -> Side:
-    return dataclasses.replace(side, is_mask=True) if isinstance(side, ConvertedFile) else side
+    return dataclasses.replace(side, is_mask=True) if hasattr(side, "is_mask") else side
 
 
 def _choose_pairing(found: Recognised, pair_by, layout, images, masks) -> Recognised:

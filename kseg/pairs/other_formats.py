@@ -120,7 +120,7 @@ class ConvertedFile(PlainFile):
                 "Copy it again, or remove the pair.",
             ) from error
         pixels = read_bands(stream, self.page or 0, self.name, max_pixels, missing=VOID if self.is_mask else None)
-        return encode_pixels(as_stored(pixels, self.name))
+        return encode_pixels(as_stored(as_mask_values(pixels) if self.is_mask else pixels, self.name))
 
     def _is_marked(self, image) -> bool:
         """Whether a mask has a value of missing data that is no value of a mask."""
@@ -247,10 +247,12 @@ def _grey_palette(image) -> bool:
 class ArrayFile(PlainFile):
     """A file of numpy's with one array; see `Side` and `encode_array`."""
 
+    is_mask: bool = False
+
     kind = "npy"
 
     def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
-        return encode_array(self._load(max_pixels), self.name, max_pixels)
+        return encode_array(self._load(max_pixels), self.name, max_pixels, is_mask=self.is_mask)
 
     def has_colour(self) -> bool:
         try:
@@ -270,7 +272,7 @@ class ArrayFile(PlainFile):
             ) from error
 
 
-def encode_array(pixels: np.ndarray, where: str, max_pixels: int = MAX_PIXELS) -> bytes:
+def encode_array(pixels: np.ndarray, where: str, max_pixels: int = MAX_PIXELS, *, is_mask: bool = False) -> bytes:
     """An array as PNG, or as `encode_pixels` encodes it where a PNG cannot hold it.
 
     Whole numbers in 0..255 become 8 bits where there are 1 or 3 channels, as masks and pictures have them.
@@ -280,6 +282,7 @@ def encode_array(pixels: np.ndarray, where: str, max_pixels: int = MAX_PIXELS) -
             as `as_stored` takes them.
         where: its place, for messages.
         max_pixels: height times width above which it is refused.
+        is_mask: whether it holds classes, see `as_mask_values`.
 
     Raises:
         PairError: the array has another shape, type or range, or is too large.
@@ -293,11 +296,30 @@ def encode_array(pixels: np.ndarray, where: str, max_pixels: int = MAX_PIXELS) -
     check_pixels(pixels.shape[1], pixels.shape[0], where, max_pixels)
     if pixels.shape[-1] > MAX_CHANNELS:
         raise _array_error(pixels, where)
+    pixels = as_mask_values(pixels) if is_mask else pixels
     is_grey_16 = pixels.dtype == np.uint16 and pixels.shape[-1] == 1
     if pixels.shape[-1] in (1, 3) and not is_grey_16 and _is_8_bits(pixels):
         pixels = np.ascontiguousarray(pixels, np.uint8)
         return encode(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
     return encode_pixels(as_stored(pixels, where))
+
+
+def as_mask_values(pixels: np.ndarray) -> np.ndarray:
+    """The values of a mask: of one channel for each class, the number of that which is 1; of floats, whole numbers in 0..255.
+
+    Args:
+        pixels: (H, W, C), of a real type.
+
+    Returns:
+        (H, W, 1) where they are such, otherwise as they are.
+    """
+    if pixels.dtype.kind not in "biuf":
+        return pixels
+    if pixels.shape[-1] > 1 and ((pixels == 0) | (pixels == 1)).all() and (np.sum(pixels, axis=-1) == 1).all():
+        return np.argmax(pixels, axis=-1)[..., None]
+    if pixels.dtype.kind == "f" and ((pixels >= 0) & (pixels <= 255) & (pixels == np.floor(pixels))).all():
+        return pixels.astype(np.uint8)
+    return pixels
 
 
 def as_stored(pixels: np.ndarray, where: str) -> np.ndarray:

@@ -42,11 +42,13 @@ class ArraySlice:
         path: a .npy, or a .npz.
         member: name of the array in a .npz, "" in a .npy.
         index: along the first axis; None: the array is the picture.
+        is_mask: whether it holds classes.
     """
 
     path: pathlib.Path
     member: str = ""
     index: int | None = None
+    is_mask: bool = False
 
     own_file = None
 
@@ -64,7 +66,7 @@ class ArraySlice:
         return (self.path,)
 
     def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
-        return encode_array(self._load(), self.name, max_pixels)
+        return encode_array(self._load(), self.name, max_pixels, is_mask=self.is_mask)
 
     def has_colour(self) -> bool:
         shape = array_shapes(self.path)[self.member]

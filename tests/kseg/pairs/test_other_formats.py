@@ -158,3 +158,35 @@ def test_a_tiff_whose_strips_are_beyond_any_file_is_a_named_fault(tag, tmp_path)
         assert decode_image(side_of(tmp_path / "a.tif").read()).shape == COLOUR.shape
     except PairError as error:
         assert error.name == "damaged_file"
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".tif"])
+@pytest.mark.parametrize("form", ["float32", "float64", "one channel", "one-hot uint8", "one-hot float32", "bool"])
+def test_masks_as_networks_take_them_are_their_classes(form, suffix, tmp_path):
+    ids = np.arange(np.prod(SIZE)).reshape(SIZE) % (2 if form == "bool" else 4)
+    if "one-hot" in form:
+        array = np.eye(4, dtype=form.split()[1])[ids]
+    else:
+        array = ids[..., None].astype(np.float32) if form == "one channel" else ids.astype(form)
+    if suffix == ".tif" and form == "bool":
+        array = array.astype(np.uint8)
+    (tmp_path / "masks").mkdir()
+    for name in "ab":
+        picture(tmp_path / "images" / f"{name}.png")
+        if suffix == ".npy":
+            np.save(tmp_path / "masks" / f"{name}.npy", array)
+        else:
+            options = {"photometric": "minisblack"} | ({"planarconfig": "contig"} if array.shape[2:] > (1,) else {})
+            tifffile.imwrite(tmp_path / "masks" / f"{name}.tif", array, **options)
+    pair = recognise_pairs(tmp_path).listing.pairs[0]
+    np.testing.assert_array_equal(decode_image(pair.mask.read())[..., 0], ids)
+
+
+def test_arrays_of_keras_are_read_as_they_are(tmp_path):
+    ids = np.arange(6 * np.prod(SIZE)).reshape(6, *SIZE) % 3
+    np.save(tmp_path / "X_train.npy", np.random.default_rng(0).random((6, *SIZE, 3), np.float32))
+    np.save(tmp_path / "y_train.npy", np.eye(3, dtype=np.float32)[ids])
+    pairs = recognise_pairs(tmp_path).listing.pairs
+    assert len(pairs) == 6
+    for pair in pairs:
+        np.testing.assert_array_equal(decode_image(pair.mask.read())[..., 0], ids[pair.mask.index])
