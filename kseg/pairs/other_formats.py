@@ -25,7 +25,7 @@ from kseg.pairs.decoding import DECODE_ERRORS, MAX_PIXELS, check_pixels
 from kseg.pairs.errors import PairError, printable
 from kseg.pairs.jpeg2000 import is_irreversible, is_simple, read_samples
 from kseg.pairs.sides import PlainFile, Side, read_file
-from kseg.pairs.tiff import NO_DATA, count_full_pages, parse_no_data, read_bands
+from kseg.pairs.tiff import NO_DATA, count_full_pages, parse_no_data, read_bands, read_no_data
 
 PILLOW_FORMATS = {
     **{".bmp": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP"},
@@ -233,7 +233,9 @@ def find_no_data(side: Side) -> float | None:
     try:
         with Image.open(side.path, formats=["TIFF"]) as image:
             return parse_no_data(image.tag_v2.get(NO_DATA))
-    except (UnidentifiedImageError, *DECODE_ERRORS):  # is reported when it is read
+    except UnidentifiedImageError:  # of bands that Pillow does not know
+        return read_no_data(side.path)
+    except DECODE_ERRORS:  # is reported when it is read
         return None
 
 

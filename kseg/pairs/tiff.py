@@ -70,6 +70,16 @@ def read_bands(source, page: int, where: str, max_pixels: int, missing: int | No
     return transpose_pixels(pixels, transpose)
 
 
+def read_no_data(source) -> float | None:
+    """GDAL's value of missing data in the header of a TIFF; None where there is none, or where it cannot be read."""
+    tifffile = _tifffile()
+    try:
+        with tifffile.TiffFile(source) as file:
+            return parse_no_data(file.pages[0].aspage().tags.valueof(NO_DATA))
+    except ERRORS:  # is reported when the page is read
+        return None
+
+
 def parse_no_data(tag) -> float | None:
     """The value of GDAL's tag of missing data; None where there is none, or no number."""
     try:

@@ -27,6 +27,10 @@ from pipeline.examples.sources.source import Elements, Source, format_counts, qu
 from pipeline.settings.example_gen import ExampleGen
 
 
+RANGES = "background=0-127,object=128-255"
+"""Classes of a grey JPEG mask of two levels."""
+
+
 def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | None) -> Source:
     """The source of a folder or file, whose layout is recognised.
 
@@ -132,6 +136,10 @@ def _read_classes(root, found: Recognised, config, classes, boundary, missing: i
     if own:
         return own.label_map(config.ignore_value, void_is_class=config.void_is_class), own.source
     received, scan = f"no {tables[0]} and no --classes", _scan_masks(found.listing, config.max_pixels)
+    if not scan.scanned and scan.errors and scan.errors[0].name == "lossy_mask":
+        error = scan.errors[0]
+        ranges = f"{_command(root, config)} --classes {shlex.quote(RANGES)}"
+        raise PairError(error.name, error.what, error.where, f"{error.cure} That is: {ranges}")
     void = missing if config.ignore_value is None else config.ignore_value
     raise missing_table_error(received, scan, str(tables[0]), _command(root, config), void)
 

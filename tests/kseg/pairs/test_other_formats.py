@@ -135,11 +135,14 @@ def test_a_proposed_table_has_missing_data_as_void(tmp_path):
     assert "--ignore-value 255" in str(raised.value)
 
 
-def test_missing_data_of_images_is_said_or_refused(tmp_path):
+@pytest.mark.parametrize("bands", [3, 4])
+def test_missing_data_of_images_is_said_or_refused(bands, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 4096, (*SIZE, bands)).astype(np.uint16)
     for number in range(4):
         mask(tmp_path / "masks" / f"{number}.png", 0, 1)
         (tmp_path / "images").mkdir(exist_ok=True)
-        tifffile.imwrite(tmp_path / "images" / f"{number}.tif", COLOUR, extratags=[(42113, "s", 0, "0", True)])
+        options = {"photometric": "minisblack", "planarconfig": "contig", "extratags": [(42113, "s", 0, "0", True)]}
+        tifffile.imwrite(tmp_path / "images" / f"{number}.tif", pixels, **options)
     text(tmp_path / "classes.csv", "value,name\n0,ground\n1,field\n")
     assert "4 of 4 images say which value means missing data" in " ".join(
         open_files(tmp_path, ExampleGen(), None).notes
@@ -190,3 +193,20 @@ def test_arrays_of_keras_are_read_as_they_are(tmp_path):
     assert len(pairs) == 6
     for pair in pairs:
         np.testing.assert_array_equal(decode_image(pair.mask.read())[..., 0], ids[pair.mask.index])
+
+
+def test_masks_of_jpeg_stop_with_the_command_that_reads_them(tmp_path):
+    for name in "abcd":
+        picture(tmp_path / "images" / f"{name}.jpg")
+        mask(tmp_path / "masks" / f"{name}.jpg", 0, 255)
+    with pytest.raises(PairError) as raised:
+        open_files(tmp_path, ExampleGen(), None)
+    ranges = "background=0-127,object=128-255"
+    assert f"--data {tmp_path} --classes {ranges}" in raised.value.cure
+    opened = open_files(tmp_path, ExampleGen(classes=ranges), None)
+    assert ids_of_key(opened, tmp_path, "a") == [0, 0, 0, 0, 0, 1, 1, 1]
+
+
+def ids_of_key(opened, root, key):
+    (pair,) = [pair for pair in recognise_pairs(root).listing.pairs if pair.key == key]
+    return decode_image(opened.reader._read(pair)[3])[0, :, 0].tolist()
