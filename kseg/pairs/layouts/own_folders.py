@@ -285,6 +285,8 @@ def recognised_names(root: pathlib.Path, image_token: str, mask_token: str, matc
     """
     matched, notes = without_companions(matched)
     listing, notes = list_matched(matched), [*([matched.how] if matched.how else []), *notes]
+    if any(pair.split == TRAIN_OR_VALIDATION for pair in listing.pairs):
+        notes.append("Train and validation lie in one folder, so validation is drawn from it by a hash of each key.")
     name = f"folders {image_token or 'of images'} and {mask_token}"
     return _leave_out(Recognised(name, listing, root, find_classes(root), tuple(notes)))
 

@@ -26,7 +26,6 @@ from pipeline.examples.sources.classes import missing_table_error, read_classes,
 from pipeline.examples.sources.source import Elements, Source, format_counts, quarantine_row, read_outputs
 from pipeline.settings.example_gen import ExampleGen
 
-
 RANGES = "background=0-127,object=128-255"
 """Classes of a grey JPEG mask of two levels."""
 

@@ -198,6 +198,7 @@ def test_validation_is_drawn_from_a_folder_of_train_and_validation(tmp_path):
             mask(tmp_path / folder / "masks" / f"{number}.bmp", 0, 1)
     found = recognise_pairs(tmp_path)
     assert {split: len(pairs) for split, pairs in files_of(found).items()} == {"train": 18, "validation": 2, "test": 4}
+    assert "validation is drawn from it" in " ".join(found.notes)
 
 
 @pytest.mark.parametrize("suffix", ["_m", "_anno", "_x"])
