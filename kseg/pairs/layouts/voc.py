@@ -100,7 +100,7 @@ def recognise_augmented(root: pathlib.Path) -> Recognised | None:
 def _of_voc(root, listing, name, notes) -> Recognised:
     keys = [pair.key for pair in listing.pairs]
     own = bool(keys) and all(OWN_NAME.fullmatch(key) for key in keys)
-    return Recognised(name, listing, root, TABLE if own else None, notes)
+    return Recognised(name if own else "VOC layout", listing, root, TABLE if own else None, notes)
 
 
 def list_voc(root: pathlib.Path, masks: str = MASKS, train: str = "train", lists: str = LISTS) -> Listing:
