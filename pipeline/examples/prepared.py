@@ -128,7 +128,7 @@ def deal(groups: Iterable[tuple[str, object]], shards: int) -> list[list]:
 
     Example:
         >>> deal([(name, name.upper()) for name in "edcba"], 2)
-        [['B', 'C', 'D'], ['A', 'E']]
+        [['A', 'B', 'D'], ['C', 'E']]
     """
     ordered = sorted(groups, key=lambda group: hashlib.sha256(group[0].encode()).digest())
     dealt = (sorted(ordered[shard::shards], key=lambda group: group[0]) for shard in range(shards))
