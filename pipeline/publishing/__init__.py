@@ -1,1 +1,1 @@
-"""Pushed versions, the data of earlier ones, and the fresh process that checks an export."""
+"""Pushed versions, the data of earlier ones, the process that checks an export, and what TensorFlow Serving reads beside them."""

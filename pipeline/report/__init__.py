@@ -1,1 +1,1 @@
-"""The report page and its template."""
+"""The report page and its templates, and the model card."""
