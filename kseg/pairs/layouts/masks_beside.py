@@ -13,7 +13,7 @@ import re
 
 from kseg.pairs.errors import printable
 from kseg.pairs.folder_files import JPEG_SUFFIXES
-from kseg.pairs.layouts.matching import NEARLY_ALL, SEPARATORS
+from kseg.pairs.layouts.matching import MOST, NEARLY_ALL, SEPARATORS
 from kseg.pairs.layouts.named_files import Matched, Named
 from kseg.pairs.layouts.words import is_image_name, is_mask_name
 from kseg.pairs.listing import MASK_SUFFIXES
@@ -72,15 +72,21 @@ def _by_suffix(files) -> Kinds:
 
 
 def without_companions(matched: Matched) -> tuple[Matched, list[str]]:
-    """The files without images that only accompany another one, as a_superpixels.png does a.jpg; and a note that says so."""
+    """The files without images that only accompany others, as a_superpixels.png does a.jpg, b_superpixels.png b.jpg and so on.
+
+    A file of a suffix that few have is an image without a mask.
+
+    Returns:
+        The files that remain, and a note that says what was left out.
+    """
     paired = {image.address for image, _ in matched.pairs}
-
-    def accompanies(image):
-        address = image.address
-        bounds = [match.start() for match in re.finditer("|".join(map(re.escape, SEPARATORS)), address)]
-        return any(address[:bound] in paired for bound in bounds)
-
-    left_out = [image for image in matched.images if accompanies(image)]
+    found = collections.defaultdict(list)
+    for image in matched.images:
+        bounds = [match.start() for match in re.finditer("|".join(map(re.escape, SEPARATORS)), image.address)]
+        base = next((image.address[:bound] for bound in bounds if image.address[:bound] in paired), None)
+        if base:
+            found[image.address[len(base) :]].append(image)
+    left_out = [image for same in found.values() if len(same) > MOST * len(paired) for image in same]
     if not left_out:
         return matched, []
     note = (

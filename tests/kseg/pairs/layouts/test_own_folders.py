@@ -415,3 +415,12 @@ def files_of_images(found) -> dict[str, list[str]]:
     for pair in found.listing.pairs:
         names[pair.split].append(pair.image.path.name)
     return names
+
+
+def test_an_image_whose_name_continues_that_of_another_is_no_companion_of_it(tmp_path):
+    for number in range(8):
+        picture(tmp_path / "imgs" / f"scene_{number}.jpg")
+        mask(tmp_path / "gt" / f"scene_{number}.png", 0, 1)
+    picture(tmp_path / "imgs" / "scene_1_2.jpg")
+    found = recognise_pairs(tmp_path)
+    assert [fault.error.name for fault in found.listing.faults] == ["missing_mask"]
