@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import pathlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 
 from kseg.pairs.errors import PairError, printable
@@ -36,6 +37,11 @@ class Named:
     split: str
     key: str
     path: pathlib.Path
+
+    def __post_init__(self):
+        object.__setattr__(
+            self, "key", unicodedata.normalize("NFC", self.key)
+        )  # a Mac writes `\u00e9` as two characters
 
     @property
     def address(self) -> str:
@@ -111,10 +117,10 @@ def _match_by_affixes(images, masks, address) -> Matched | None:
 
 
 def _match_by_numbers(images, masks) -> Matched | None:
-    """Files whose names are equal once their numbers are written alike, perhaps without an affix; None unless nearly all are."""
+    """Files whose names are equal once numbers and capitals are written alike, perhaps without an affix; None unless nearly all."""
 
     def by_number(file):
-        return re.sub(r"[0-9]{1,18}", lambda number: str(int(number[0])), file.address)
+        return re.sub(r"[0-9]{1,18}", lambda number: str(int(number[0])), file.address).casefold()
 
     if any(len(set(map(by_number, files))) < len(files) for files in (images, masks)):
         return None
@@ -123,7 +129,9 @@ def _match_by_numbers(images, masks) -> Matched | None:
     if not found or len(found.pairs) < NEARLY_ALL * min(len(images), len(masks)):
         return None
     image, mask = min(found.pairs, key=lambda pair: len(pair[0].key))
-    how = f"Images and masks belong together by their numbers, as {image.path.name} and {mask.path.name}."
+    alike = image.address.casefold() == mask.address.casefold()
+    what = "whatever their capitals" if alike else "by their numbers"
+    how = f"Images and masks belong together {what}, as {image.path.name} and {mask.path.name}."
     return dataclasses.replace(found, how=how)
 
 

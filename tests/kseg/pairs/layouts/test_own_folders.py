@@ -1,6 +1,7 @@
 """Folders that people make themselves: kinds of names that pair images and masks, each small folder written here."""
 
 import collections
+import unicodedata
 
 import numpy as np
 import pytest
@@ -424,3 +425,21 @@ def test_an_image_whose_name_continues_that_of_another_is_no_companion_of_it(tmp
     picture(tmp_path / "imgs" / "scene_1_2.jpg")
     found = recognise_pairs(tmp_path)
     assert [fault.error.name for fault in found.listing.faults] == ["missing_mask"]
+
+
+@pytest.mark.parametrize("options", [{}, {"images": "fotos/*.jpg", "masks": "gt/*_mask.png"}])
+def test_names_are_equal_however_accents_are_written(options, tmp_path):
+    for name in ("\u00e9t\u00e9 1", "\u00fcber 2", "plain 3"):
+        picture(tmp_path / "fotos" / f"{name}.jpg")
+        mask(tmp_path / "gt" / f"{unicodedata.normalize('NFD', name)}_mask.png", 0, 1)
+    found = recognise_pairs(tmp_path, **options)
+    assert len(found.listing.pairs) == 3 and not found.listing.faults
+
+
+@pytest.mark.parametrize(("images", "masks"), [("images", "masks"), ("photos", "labels")])
+def test_names_that_differ_in_capitals_are_paired_and_said(images, masks, tmp_path):
+    for name in ("Alpha", "Beta", "GammaX"):
+        picture(tmp_path / images / f"{name}.JPG")
+        mask(tmp_path / masks / f"{name.lower()}.png", 0, 1)
+    found = recognise_pairs(tmp_path)
+    assert len(found.listing.pairs) == 3 and "whatever their capitals" in " ".join(found.notes)
