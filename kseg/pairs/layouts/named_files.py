@@ -117,7 +117,7 @@ def _match_by_affixes(images, masks, address) -> Matched | None:
 
 
 def _match_by_numbers(images, masks) -> Matched | None:
-    """Files whose names are equal once numbers and capitals are written alike, perhaps without an affix; None unless nearly all."""
+    """Files whose names are equal once numbers and capitals are written alike, perhaps but for an affix; None if few are."""
 
     def by_number(file):
         return re.sub(r"[0-9]{1,18}", lambda number: str(int(number[0])), file.address).casefold()
