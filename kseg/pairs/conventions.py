@@ -147,9 +147,13 @@ def find_image_range(pairs: list[Pair], max_pixels: int = MAX_PIXELS) -> int | N
         pairs: of all splits.
         max_pixels: height times width above which an image is not decoded.
     """
-    headers = [_header(pair.image) for pair in pairs]
-    deep = [pair for pair, header in zip(pairs, headers, strict=True) if header and has_16_bits(header)]
-    converted = [pair for pair, header in zip(pairs, headers, strict=True) if header is None]
+    deep, converted = [], []
+    for pair in pairs:  # no header is kept: those of many images are large together
+        header = _header(pair.image)
+        if header is None:
+            converted.append(pair)
+        elif header and has_16_bits(header):
+            deep.append(pair)
     if any(_largest_sample(pair.image, max_pixels) for pair in _evenly(converted)):
         deep += converted
     return smaller_range(_largest_sample(pair.image, max_pixels) for pair in deep)

@@ -19,7 +19,7 @@ from PIL import Image
 from kseg.pictures import pillow_picture
 
 GRID = 8
-COMPARISONS = 2**21  # at a time
+COMPARISONS = 2**18  # at a time
 
 EXHAUSTIVE = 20_000
 """Images of which all pairs are compared."""

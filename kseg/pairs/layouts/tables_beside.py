@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator
 
@@ -87,7 +88,7 @@ def _as_readings(path: pathlib.Path) -> list[Recognised]:
 def _find_tables(folder: pathlib.Path, pairs: list[Pair]) -> Iterator[tuple[pathlib.Path, list[_Row]]]:
     """The tables in a folder with a row that names the image of a pair."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv") if may_list(folder) else []
-    tails = by_tail(pairs) if paths else {}
+    tails = functools.cache(lambda: by_tail(pairs))  # large, and asked for only where a table names images
     by_key = {pair.key: pair for pair in pairs}
     for path in paths:
         if rows := list(_read_rows(path, tails, by_key)):
@@ -109,10 +110,10 @@ def _read_rows(path, tails, by_key) -> Iterator[_Row]:
         return
     for row in rows:
         image, mask = row["image"] or "", row.get("mask") or ""
-        if (key := find_named(image, tails)) is not None:
+        if (key := find_named(image, tails())) is not None:
             of_row = split_of_name(row["split"] or "") or "" if "split" in columns else split
-            names_image = _leads_to(path.parent, image, by_key[key].image, key, tails)
-            agrees = names_image and (not mask or _leads_to(path.parent, mask, by_key[key].mask, key, tails))
+            names_image = _leads_to(path.parent, image, by_key[key].image, key, tails())
+            agrees = names_image and (not mask or _leads_to(path.parent, mask, by_key[key].mask, key, tails()))
             yield _Row(key, of_row, agrees)
 
 
