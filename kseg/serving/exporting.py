@@ -54,6 +54,7 @@ from kseg.inference.checks import check_images  # noqa: E402
 from kseg.labels import LabelMap  # noqa: E402
 from kseg.serving import formats as other_runtimes  # noqa: E402
 from kseg.serving import manifest, statuses  # noqa: E402
+from kseg.serving.folding import fold_batch_normalization  # noqa: E402
 from kseg.serving.graph import ServedModel, cast_to_float32  # noqa: E402
 from kseg.serving.statuses import check_limits  # noqa: E402
 
@@ -161,7 +162,15 @@ def export(
     # Build the graph.
     kind = {"dtype": dtype, "normalization": normalization and dict(normalization)}
     served = ServedModel(
-        cast_to_float32(model), scale, flips, rotations, crf, image_range, **kind, strict=bool(strict), **limits
+        fold_batch_normalization(model),
+        scale,
+        flips,
+        rotations,
+        crf,
+        image_range,
+        **kind,
+        strict=bool(strict),
+        **limits,
     )
     rotations = [int(rotation) for rotation in rotations]
     with tempfile.TemporaryDirectory() as scratch:
@@ -179,8 +188,9 @@ def export(
                 "names": labels.names,
                 "colours": labels.palette().tolist(),
             }
+            reference = ServedModel(cast_to_float32(model), scale, flips, rotations, **kind, **limits)
             report = other_runtimes.write_formats(
-                pathlib.Path(scratch), formats, served, settings, calibration, validation
+                pathlib.Path(scratch), formats, served, reference, settings, calibration, validation
             )
         # Write it with its assets, readable by others.
         text = manifest.manifest_json(

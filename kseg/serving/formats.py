@@ -96,6 +96,7 @@ def write_formats(
     folder: pathlib.Path,
     formats: Sequence[str],
     served,
+    reference,
     settings: dict,
     calibration: Sequence[np.ndarray] | None,
     validation: Sequence[np.ndarray],
@@ -105,7 +106,8 @@ def write_formats(
     Args:
         folder: to write below.
         formats: their names.
-        served: the `kseg.serving.graph.ServedModel`.
+        served: the `kseg.serving.graph.ServedModel` to convert.
+        reference: that of the Keras model as it is, whose label maps count.
         settings: of `model.json`, for all of them.
         calibration: images (H, W, C) by which ranges of 8 bits are chosen.
         validation: images (H, W, C) whose label maps are compared.
@@ -121,7 +123,7 @@ def write_formats(
     )
     for image in (*validation, *calibration):
         label.check_image(image, settings)
-    expected = [served.label_map(tf.constant(image[np.newaxis]))["label_map"][0].numpy() for image in validation]
+    expected = [reference.label_map(tf.constant(image[np.newaxis]))["label_map"][0].numpy() for image in validation]
     report = {}
     for name in formats:
         runtime, file, packages = FORMATS[name]

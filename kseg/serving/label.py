@@ -131,6 +131,15 @@ def read_image(path, settings):
         )
     with Image.open(path) as picture:
         check_size(picture.height, picture.width, settings["max_pixels"])
+        if (
+            settings["image_range"]
+            and picture.format == "PNG"
+            and not picture.mode.startswith("I")
+            and has_16_bits(path)
+        ):
+            raise ValueError(
+                f"A PNG of 16 bits must be grey. Received: mode {picture.mode} [{path}]. Ask the SavedModel."
+            )
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I"):  # 16 bits
             most = settings["image_range"] or 65535
@@ -139,6 +148,12 @@ def read_image(path, settings):
             return np.repeat(grey[..., np.newaxis], channels, axis=2)
         pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def has_16_bits(path):
+    """Whether a PNG has 16 bits a sample, of which Pillow reads 8 in colour."""
+    with open(path, "rb") as file:
+        return file.read(25)[24:] == b"\x10"
 
 
 def prepare(image, settings):
@@ -313,11 +328,15 @@ def main(arguments):
     """
     if len(arguments) != 2:
         raise SystemExit("usage: python label.py IMAGE LABELS.png")
-    labeller = Labeller(pathlib.Path(__file__).resolve().parent)
     try:
+        labeller = Labeller(pathlib.Path(__file__).resolve().parent)
         label_map = labeller(read_image(arguments[0], labeller.settings))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise SystemExit(str(error)) from None
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"The runtime of the model must be installed. Received: {error}. Install it with pip."
+        ) from None
     picture = Image.fromarray(label_map)
     picture.putpalette([level for colour in labeller.settings["colours"] for level in colour])
     picture.save(arguments[1], "PNG")
