@@ -37,7 +37,22 @@ def masks_beside(files: list[Named]) -> tuple[Kinds, Kinds]:
     taken = {file for found in kinds.values() for file in found}
     images = [file for file in files if file not in taken]
     named = [file for file in images if is_image_name(file.path.stem)]
-    return {"": named if masks and len(named) >= NEARLY_ALL * len(masks) else images}, kinds
+    if masks and len(named) >= NEARLY_ALL * len(masks):
+        return {"": named}, kinds
+    return _kinds_of_images(images, masks) or {"": images}, kinds
+
+
+def _kinds_of_images(images, masks) -> Kinds:
+    """The images by suffix, where nearly each mask has one of each of several, as a_t1.png and a_t2.png beside a_seg.png."""
+    bases = {re.sub(r"[_\-. ]+[^_\-. /]*$", "", mask.address) for mask in masks}
+    found = collections.defaultdict(list)
+    for image in images:
+        bounds = [match.start() for match in re.finditer(r"[_\-. ]+", image.address)]
+        base = next((image.address[:bound] for bound in bounds if image.address[:bound] in bases), None)
+        if base:
+            found[image.address[len(base) :]].append(image)
+    kinds = {f"images *{suffix}": same for suffix, same in found.items() if len(same) >= NEARLY_ALL * len(masks)}
+    return kinds if len(kinds) > 1 else {}
 
 
 def others_beside(files: list[Named], images: Kinds, masks: Kinds) -> list[Named]:

@@ -443,3 +443,17 @@ def test_names_that_differ_in_capitals_are_paired_and_said(images, masks, tmp_pa
         mask(tmp_path / masks / f"{name.lower()}.png", 0, 1)
     found = recognise_pairs(tmp_path)
     assert len(found.listing.pairs) == 3 and "whatever their capitals" in " ".join(found.notes)
+
+
+def test_images_of_several_kinds_beside_a_mask_are_readings_each(tmp_path):
+    for case in ("brats_001", "brats_002", "brats_003"):
+        for kind in ("flair", "t1", "t2"):
+            picture(tmp_path / case / f"{case}_{kind}.png")
+        mask(tmp_path / case / f"{case}_seg.png", 0, 1)
+    with pytest.raises(SeveralReadingsError) as raised:
+        recognise_pairs(tmp_path)
+    assert len(raised.value.readings) == 3
+    for reading, kind in zip(raised.value.readings, ("flair", "t1", "t2"), strict=True):
+        _, images, _, masks = reading.options
+        found = recognise_pairs(tmp_path, images=images, masks=masks)
+        assert [pair.image.path.stem[10:] for pair in found.listing.pairs] == [kind] * 3
