@@ -1,12 +1,13 @@
 """exporter: writes the trained network as the SavedModel that is scored, checked and pushed.
 
 Reads the trainer's artifact, or that of fold_mean, and the plan by which it was trained. Leaves `saved_model/`, with warm-up
-requests for TensorFlow Serving. What concerns
-serving alone is set here, so that another view, refinement or limit trains nothing again. TensorFlow.
+requests for TensorFlow Serving. What concerns serving alone is set here, so that another view, refinement or limit trains
+nothing again. TensorFlow.
 """
 
 from __future__ import annotations
 
+import functools
 import pathlib
 
 import keras
@@ -15,6 +16,7 @@ import kseg.layers  # noqa: F401  (`model.keras` is made of them, so their code 
 from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
 from pipeline.engine import progress
+from pipeline.engine.console import native_output_dropped
 from pipeline.engine.files import read_json
 from pipeline.exporting import runtimes, warm_up
 from pipeline.settings.exporter import Exporter
@@ -42,14 +44,10 @@ def exporter(
             agree on too few pixels.
     """
     progress.print_message("building the graphs of the signatures, which takes seconds")
-    plan, converted = read_json(transform / "plan.json"), {}
-    if config.formats:
-        split = runtimes.compared_split(examples)
-        calibration = runtimes.read_pairs(examples, "train", runtimes.CALIBRATION, plan)
-        compared = runtimes.read_pairs(examples, split, runtimes.VALIDATION, plan)
-        converted = {"formats": config.formats, "calibration": _images(calibration), "validation": _images(compared)}
-    serving.export(
-        keras.saving.load_model(model / "model.keras", compile=False),
+    plan, network = read_json(transform / "plan.json"), keras.saving.load_model(model / "model.keras", compile=False)
+    export = functools.partial(
+        serving.export,
+        network,
         out / "saved_model",
         labels=LabelMap.load(transform),
         image_size=plan["image_size"],
@@ -65,14 +63,22 @@ def exporter(
         score_memory=config.score_memory,
         strict=config.strict,
         pretrained=read_json(model / "training.json", {}).get("pretrained"),
-        **converted,
     )
     if config.formats:
-        for name, found in runtimes.add_scores(out / "saved_model", compared, split).items():
-            loss = "" if found["mean_iou_loss"] is None else f", mean IoU {-100 * found['mean_iou_loss']:+.2f} points"
-            progress.print_message(f"{name}: the same class on {found['agreement']:.2%} of the pixels{loss}")
+        _export_with_formats(export, out / "saved_model", config.formats, examples, plan)
+    else:
+        export()
     warm_up.write_requests(out / "saved_model", transform)
 
 
-def _images(pairs: list[tuple]) -> list:
-    return [image for image, _ in pairs]
+def _export_with_formats(export, saved_model: pathlib.Path, formats, examples: pathlib.Path, plan: dict):
+    """Exports for other runtimes as well, and says what they agree on and lose."""
+    split = runtimes.compared_split(examples)
+    calibration = [image for image, _ in runtimes.read_pairs(examples, "train", runtimes.CALIBRATION, plan)]
+    compared = runtimes.read_pairs(examples, split, runtimes.VALIDATION, plan)
+    with native_output_dropped():  # converters say what they do
+        export(formats=formats, calibration=calibration, validation=[image for image, _ in compared])
+        report = runtimes.add_scores(saved_model, compared, split)
+    for name, found in report.items():
+        loss = "" if found["mean_iou_loss"] is None else f", mean IoU {0 - 100 * found['mean_iou_loss']:+.2f} points"
+        progress.print_message(f"{name}: the same class on {found['agreement']:.2%} of the pixels{loss}")

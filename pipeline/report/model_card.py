@@ -322,7 +322,7 @@ def _runtimes(records: Records) -> str:
     for name, found in records.formats.items():
         loss = found.get("mean_iou_loss")
         packages = ", ".join(f"{package} {version}" for package, version in found.get("packages", {}).items())
-        scores = _number(found.get("mean_iou")), "" if loss is None else f"{-100 * loss:+.2f}"
+        scores = _number(found.get("mean_iou")), "" if loss is None else f"{0 - 100 * loss:+.2f}"
         rows.append(
             [f"`{name}/`", f"{100 * found['agreement']:.3f} %", *scores, f"{found['bytes'] / 1e6:.1f} MB", packages]
         )

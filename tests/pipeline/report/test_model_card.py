@@ -229,7 +229,7 @@ def test_other_runtimes_stand_with_their_agreement_and_loss_where_they_were_expo
     (store["exporter"] / "saved_model" / "formats.json").write_text(json.dumps(FORMATS))
     found = sections(card(store))["Other runtimes"]
     assert "compared on 31 images of the split validation;" in found
-    assert ["`onnx/`", "99.991 %", "0.610", "-0.00", "4.2 MB", "onnxruntime 1.24"] in cells(found)
+    assert ["`onnx/`", "99.991 %", "0.610", "+0.00", "4.2 MB", "onnxruntime 1.24"] in cells(found)
     assert ["`litert_int8/`", "97.300 %", "0.602", "-0.81", "1.1 MB", ""] in cells(found)
 
 
