@@ -279,6 +279,7 @@ def small_continued(monkeypatch):
     return continued
 
 
+@pytest.mark.slow  # 12 small trainings
 def test_formulations_continue_from_one_plain_model_a_seed_and_go_on_where_they_stopped(small_continued, tmp_path):
     path, models, left = tmp_path / "runs.jsonl", tmp_path / "models", []
 
