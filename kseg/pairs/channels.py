@@ -101,6 +101,21 @@ def decode_tensor(data: bytes) -> np.ndarray:
     return np.load(stream, allow_pickle=False)
 
 
+def read_tensor(data: bytes, where: str) -> np.ndarray:
+    """The array (H, W, C) behind TENSOR in a file, which may be anybody's.
+
+    Raises:
+        PairError: there is none, or one that `encode_pixels` does not write.
+    """
+    try:
+        pixels = decode_tensor(data)
+        if pixels.ndim != 3 or pixels.dtype.name not in DTYPES or 0 in pixels.shape:
+            raise ValueError(f"an array {pixels.dtype} {pixels.shape}")
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError, TypeError, KeyError) as error:
+        raise PairError("damaged_file", f"A file must be whole. Received: {error}", where, "Copy it again.") from error
+    return pixels
+
+
 def encode_as_png(pixels: np.ndarray) -> bytes:
     """A PNG of 8 or 16 bits; Pillow writes no 16-bit colours. Each row holds the differences from the one above (filter 2)."""
     samples = pixels.astype(pixels.dtype.newbyteorder(">")).view(np.uint8).reshape(len(pixels), -1)

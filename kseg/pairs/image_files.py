@@ -21,7 +21,7 @@ from kseg.pairs.channels import (
     check_finite,
     decode_tensor,
     encode_pixels,
-    kind_of,
+    read_tensor,
     transpose_pixels,
     varies_like_a_picture,
 )
@@ -140,7 +140,7 @@ def prepare_image(
     if not kind.is_plain:
         return _prepare_channels(data, kind, where, max_pixels)
     if data.startswith(TENSOR):
-        raise _kind_error(kind_of(data), kind, where)
+        raise _kind_error(PixelKind.of(read_tensor(data, where)), kind, where)
     image = open_image(data, where, max_pixels)
     reason = _reencoding_reason(image, data, channels)
     if reason is None:
@@ -175,7 +175,7 @@ def _refuse_picture_in_alpha(image, data, where):
 def _prepare_channels(data, kind: PixelKind, where, max_pixels) -> tuple[bytes, tuple[int, int], str | None]:
     """`prepare_image` of a data set whose images are not plain."""
     if data.startswith(TENSOR):
-        upright, pixels = None, decode_tensor(data)
+        upright, pixels = None, read_tensor(data, where)
         check_pixels(pixels.shape[1], pixels.shape[0], where, max_pixels)
     else:
         image = open_image(data, where, max_pixels)

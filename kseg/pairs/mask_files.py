@@ -15,7 +15,7 @@ import dataclasses
 import numpy as np
 
 from kseg.labels import VOID, LabelMap
-from kseg.pairs.channels import TENSOR, decode_tensor
+from kseg.pairs.channels import TENSOR, read_tensor
 from kseg.pairs.decoding import JPEG, MAX_PIXELS, decode_16_bits, open_image, png_header, turn_upright
 from kseg.pairs.errors import LOSSY_CURE, PairError
 
@@ -178,7 +178,7 @@ def decode_mask(
             LOSSY_CURE,
         )
     if data.startswith(TENSOR):
-        raise _not_class_values(decode_tensor(data), where)
+        raise _not_class_values(read_tensor(data, where), where)
     image = turn_upright(open_image(data, where, max_pixels))
     depth, colour_type = png_header(data)
     if depth == 16 and colour_type != GREY:  # Pillow would cut the samples to their upper 8 bits

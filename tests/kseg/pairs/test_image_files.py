@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from kseg.labels import LabelMap
+from kseg.pairs.channels import TENSOR
 from kseg.pairs.errors import PairError
 from kseg.pairs.image_files import decode_image, encode_png, prepare_image, prepare_pair
 from tests.kseg.pairs.encoded import COLOUR, GREY, encoded, png
@@ -176,3 +177,18 @@ def test_an_encoded_label_map_has_no_metadata_and_one_channel():
 def test_pixels_of_another_kind_are_not_encoded(pixels):
     with pytest.raises(ValueError, match=rf"`pixels` must be uint8 .*Received: pixels={pixels.dtype}"):
         encode_png(pixels)
+
+
+def array_header(shape) -> bytes:
+    """An array of numpy's that announces a shape and holds nothing."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("behind", [b"", b"x", b"\x93NUMPY\x01\x00", array_header((2, 2, 9**9)), array_header((4,))])
+@pytest.mark.parametrize(("channels", "dtype"), [(3, "uint8"), (4, "uint16"), (2, "float32")])
+def test_a_file_that_begins_like_a_stored_array_is_a_named_fault(behind, channels, dtype):
+    with pytest.raises(PairError) as raised:
+        prepare_image(TENSOR + behind, channels, "a.png", dtype=dtype)
+    assert raised.value.name in ("damaged_file", "too_many_pixels") and raised.value.where == "a.png"
