@@ -117,7 +117,7 @@ def transform(data, out, beam_options):
     from pipeline.settings.transform import Transform
 
     found = {"examples": out.with_name("example_gen"), "statistics": out.with_name("statistics_gen")}
-    transform(out, Transform(image_size=(48, 64)), **found, beam_options=beam_options)
+    transform(out, Transform(image_scale=0.5), **found, beam_options=beam_options)
 
 
 def bare_example_gen(data, out, beam_options):
@@ -141,17 +141,18 @@ def bare_example_gen(data, out, beam_options):
 def bare_transform(data, out, beam_options):
     """Fits every pair as transform does, one after another."""
     from kseg.pairs.image_files import decode_image, encode_image, encode_png
-    from kseg.pairs.resizing import resize_image, resize_label_map
+    from kseg.pairs.resizing import resize_image, resize_label_map, working_size
     from pipeline.examples import prepared
 
     def fitted():
         for paths in prepared.shard_paths(out.with_name("example_gen")).values():
             for path in paths:
-                for place in prepared.record_places(path):
-                    key, image, mask = prepared.from_record(prepared.read_record(path, *place))
-                    image = resize_image(decode_image(image), (48, 64))
-                    mask = resize_label_map(decode_image(mask)[..., 0], (48, 64))
-                    yield prepared.to_record(key, encode_image(image), encode_png(mask))
+                for record in prepared.read_records(path):
+                    key, image_bytes, label_map_bytes = prepared.from_record(record)
+                    label_map = decode_image(label_map_bytes)[..., 0]
+                    size = working_size(*label_map.shape, 0.5)
+                    image = resize_image(decode_image(image_bytes), size)
+                    yield prepared.to_record(key, encode_image(image), encode_png(resize_label_map(label_map, size)))
 
     prepared.write_records(out / "pairs", fitted())
 

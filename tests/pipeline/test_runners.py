@@ -41,10 +41,11 @@ def test_prism_leaves_the_same_by_loopback(expected, tmp_path):
 
 
 @pytest.mark.slow
-def test_workers_elsewhere_leave_the_same_below_a_relative_root(expected, tmp_path, monkeypatch):
+@pytest.mark.parametrize("service", [runners.job_service, runners.prism])
+def test_workers_elsewhere_leave_the_same_below_a_relative_root(expected, tmp_path, monkeypatch, service):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
-    with runners.job_service(tmp_path) as job, runners.worker_pool(tmp_path / "elsewhere", ROOT) as pool:
+    with service(tmp_path) as job, runners.worker_pool(tmp_path / "elsewhere", ROOT) as pool:
         assert runners.digests(pathlib.Path("line"), external(job, pool)) == expected
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["pool.txt"]
 
