@@ -21,7 +21,7 @@ def pipeline_options(argv: list[str] = ()) -> PipelineOptions:
     By default Beam runs in this process with one thread per core. Pillow and zlib release Python's lock, so threads help:
     ingesting the 468 CamVid pairs on 2 cores took 5.8 s with one thread and 3.8 s with two. Two processes
     (`--direct_running_mode=multi_processing`) took 7.7 s, since starting them and exchanging bytes costs more than it saves, and
-    Beam's `multi_threading`, which sends everything through gRPC, 7.6 s. Memory was 0.75 to 0.95 GiB, with gRPC 1.3 GiB.
+    Beam's `multi_threading`, which sends everything through gRPC, 7.6 s.
 
     Args:
         argv: what follows the bare `--`, for example ["--direct_num_workers=2"].
