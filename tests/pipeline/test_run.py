@@ -84,7 +84,7 @@ def test_wrong_arguments_are_refused_with_status_2(argv, message, capsys):
 
 def test_parameters_of_dense_crf_are_read_as_predict_reads_them(tmp_path):
     (tmp_path / "crf.json").write_text('{"model": "x", "settings": {"iterations": 7}, "trials": []}')
-    for component, more in (("trainer", []), ("evaluator", ["--set", "evaluator.refinements=crf"])):
+    for component, more in (("exporter", []), ("evaluator", ["--set", "evaluator.refinements=crf"])):
         for text, changed in (("auto", {}), ('{"iterations": 3}', {"iterations": 3})):
             config = run.parse([*more, "--set", f"{component}.crf={text}"]).config
             assert getattr(config, component).crf == crf_settings.AUTO | changed
