@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from kseg import streets
+from pipeline.validation import image_hashes
 from pipeline.validation.image_hashes import exact_duplicates, near_duplicates, perceptual_hash, pixel_digest
 
 BITS = 10  # the default of statistics_gen.near_duplicate_bits
@@ -121,3 +122,48 @@ def test_many_images_are_compared_in_parts_with_the_same_result(monkeypatch):
     whole = near_duplicates(images, 50)
     monkeypatch.setattr("pipeline.validation.image_hashes.COMPARISONS", 100)
     assert near_duplicates(images, 50) == whole and len(whole) > 5
+
+
+def compared_one_by_one(images, max_bits):
+    """What `near_duplicates` returns, by its definition."""
+    images = sorted(images, key=lambda image: (image_hashes.SPLITS.index(image["split"]), image["key"]))
+    rows = []
+    for split in image_hashes.SPLITS:
+        for number, image in enumerate(images):
+            earlier = [other for other in images[:number] if other["split"] == split]
+            if any(other["pixels"] == image["pixels"] for other in earlier):
+                continue
+            bits = [(int(other["hash"], 16) ^ int(image["hash"], 16)).bit_count() for other in earlier]
+            if bits and min(bits) <= max_bits:
+                name, of = (f"{one['split']}/{one['key']}" for one in (image, earlier[bits.index(min(bits))]))
+                rows.append({"image": name, "of": of, "bits": min(bits)})
+    return rows
+
+
+@pytest.mark.parametrize("max_bits", [0, 1, 3, 4, 7, 10, 15])
+def test_no_near_duplicate_is_missed_where_not_all_images_are_compared(monkeypatch, max_bits):
+    generator = np.random.default_rng(max_bits)
+    bases = [int.from_bytes(generator.bytes(16), "big") for _ in range(9)]
+    images = []
+    for number in range(150):
+        text = bases[generator.integers(9)]
+        for flip in generator.choice(128, generator.integers(0, 12), replace=False).tolist():
+            text ^= 1 << flip
+        split = image_hashes.SPLITS[generator.integers(3)]
+        pixels = f"{generator.integers(100)}"
+        images.append({"split": split, "key": f"{number:03}", "pixels": pixels, "labels": "m", "hash": f"{text:032x}"})
+    expected = compared_one_by_one(images, max_bits)
+    assert len(expected) > 3
+    assert near_duplicates(images, max_bits) == expected
+    monkeypatch.setattr(image_hashes, "EXHAUSTIVE", 10)
+    monkeypatch.setattr(image_hashes, "COMPARISONS", 50)
+    assert near_duplicates(images, max_bits) == expected
+
+
+def test_more_bits_than_bands_allow_are_refused_for_many_images():
+    image_hashes.check_near_duplicate_bits(20_000, 128)
+    image_hashes.check_near_duplicate_bits(10**6, 15)
+    with pytest.raises(
+        ValueError, match=r"must not exceed 15 where more than 20000 .*near_duplicate_bits=16, 20001 images"
+    ):
+        image_hashes.check_near_duplicate_bits(20_001, 16)
