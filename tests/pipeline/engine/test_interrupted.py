@@ -22,9 +22,9 @@ UNTIL = ("--until", "transform")
 
 
 def test_a_full_disk_is_one_error_and_finished_results_are_kept(tmp_path):
-    with mounted(tmp_path / "runs", "-t", "tmpfs", "-o", "size=600k", "tmpfs"):
-        (tmp_path / "runs" / "ballast").write_bytes(bytes(300_000))
-        output = finish(tmp_path, *UNTIL, "--set=example_gen.streets_train=200", status=2)
+    with mounted(tmp_path / "runs", "-t", "tmpfs", "-o", "size=1400k", "tmpfs"):
+        (tmp_path / "runs" / "ballast").write_bytes(bytes(700_000))
+        output = finish(tmp_path, *UNTIL, "--set=example_gen.streets_train=400", status=2)
         assert output.count("error: ") == 1 and "Traceback" not in output, output
         assert "error: There must be room on the disk. Received: No space left on device" in output
         assert "Then run the same command again: what is finished is kept." in output
