@@ -99,6 +99,17 @@ def test_xla_compiles_the_network(tmp_path, build):
     )
 
 
+def test_openvino_takes_the_network_from_the_saved_model(loaded):
+    openvino = pytest.importorskip("openvino")
+    signature = loaded["box"].signatures["network"]
+    compiled = openvino.Core().compile_model(
+        openvino.convert_model(signature), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    image = levels(2, 64, 96)
+    expected = signature(image=tf.constant(image))["probabilities"]
+    np.testing.assert_allclose(next(iter(compiled(image).values())), expected, atol=1e-5)
+
+
 def test_the_network_refuses_more_pixels_than_it_sees_at_once_and_what_is_no_number(loaded):
     ask_network = loaded["box"].signatures["network"]
     with pytest.raises(tf.errors.InvalidArgumentError, match="A batch must have at most 80,000 pixels"):
