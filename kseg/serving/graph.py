@@ -37,6 +37,7 @@ from kseg.serving.examples_in_graph import read_examples  # noqa: E402
 from kseg.serving.headers import is_png_of, read_header  # noqa: E402
 from kseg.serving.limits import Limits  # noqa: E402
 from kseg.serving.orientation import apply_orientation, orientation_of  # noqa: E402
+from kseg.serving.runtime_in_graph import RuntimeNetwork  # noqa: E402
 from kseg.serving.tiles_in_graph import predict_tiles_in_graph  # noqa: E402
 
 GROUP_PIXELS = 2**18
@@ -50,7 +51,8 @@ class ServedModel(tf.Module):
     """A network with all that lies between an image file and its label map.
 
     Args:
-        network: functional model in float32 from an image (B, H, W, C) to logits (B, H, W, K).
+        network: functional model in float32 from an image (B, H, W, C) to logits (B, H, W, K); or a `RuntimeNetwork`,
+            which has its views inside and cannot be saved.
         working_scale: (height, width) that images are fitted into, in pixels, or a factor on their own sides.
         flips: views of the image that are averaged, as in `kseg.export`.
         rotations: of these views, in degrees.
@@ -65,7 +67,7 @@ class ServedModel(tf.Module):
 
     def __init__(
         self,
-        network: keras.Model,
+        network: keras.Model | RuntimeNetwork,
         working_scale: tuple[int, int] | float,
         flips: Sequence[str] = (),
         rotations: Sequence[int] = (0,),
@@ -462,6 +464,8 @@ class ServedModel(tf.Module):
 
     def _mean_of_views(self, image):
         """Images (B, h, w, C), float32, to probabilities (B, h, w, K), float32."""
+        if isinstance(self._network, RuntimeNetwork):
+            return self._network.probabilities(image)
         total = self._predict_view(image, *self._views[0])
         for axes, quarter_turns in self._views[1:]:
             with tf.control_dependencies([total]):  # one view after the other: each needs the network's memory
