@@ -116,7 +116,7 @@ class Served(Subprocess):
     """
 
     def __init__(self, model: pathlib.Path):
-        options = ("--port", "0", "--grpc-port", "0", "--poll", "0.2", "--name", "model")
+        options = ("--port", "0", "--grpc-port", "0", "--poll", "0.2", "--name", "model", "--backend", "tensorflow")
         super().__init__("pipeline.serve", model, *options, stderr=subprocess.PIPE)
         for line in self.process.stderr:
             if found := re.search(r"over gRPC, (\S+)", line):

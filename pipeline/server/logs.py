@@ -12,6 +12,7 @@ import prometheus_client
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64)
 _TEXT = {
+    "backend": "the network of version {version} is computed by {summary}",
     "version_served": "version {version} is served",
     "version_replaced": "version {version} is replaced, and finishes its requests",
     "version_dropped": "version {version} is out of memory",

@@ -49,7 +49,8 @@ class Server:
         folder = pathlib.Path(options.model)
         with contextlib.ExitStack() as undo:
             listener = undo.enter_context(_listen(options.host, options.port))
-            self.versions = Versions(folder, load, number=options.versions, poll=options.poll, log=self._log)
+            start = functools.partial(load, backend=options.backend, log=self._log)
+            self.versions = Versions(folder, start, number=options.versions, poll=options.poll, log=self._log)
             self.versions.start()
             undo.callback(self.versions.stop)
             metrics = Metrics(lambda: len(self._batcher), self.versions.states)

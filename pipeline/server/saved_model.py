@@ -8,8 +8,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import pathlib
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -20,18 +19,14 @@ from tensorflow.core.protobuf import saved_model_pb2
 from kseg.labels import LabelMap
 from kseg.serving.manifest import FILE_NAME, read_manifest
 from pipeline.publishing.entries import GRAPHS
+from pipeline.server import runtimes
 from pipeline.server.additions import additional_signatures
-from pipeline.server.errors import Code, RequestError, invalid
+from pipeline.server.errors import RequestError, invalid
 from pipeline.server.signatures import STRING, Arrays, Signature, TensorSpec
+from pipeline.server.tensorflow_functions import computed_by, first_line
 
 UNKNOWN_SIZE = (64, 64)
 """(height, width) of the first request to a model that does not say the size of its images."""
-
-_CODES = {
-    tf.errors.INVALID_ARGUMENT: Code.INVALID,
-    tf.errors.OUT_OF_RANGE: Code.INVALID,
-    tf.errors.RESOURCE_EXHAUSTED: Code.UNAVAILABLE,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +38,14 @@ class LoadedModel:
         signatures: by name.
         definitions: `SignatureDef` of the signatures in the file, by name.
         labels: its classes; None where kseg did not export it.
+        backend: what computes the network.
     """
 
     number: int
     signatures: Mapping[str, Signature]
     definitions: Mapping
     labels: LabelMap | None
+    backend: runtimes.Backend
 
     def signature(self, name: str) -> Signature:
         """The signature of this name.
@@ -63,15 +60,23 @@ class LoadedModel:
         return self.signatures[name]
 
 
-def load(place: pathlib.Path, number: int) -> LoadedModel:
+def load(
+    place: pathlib.Path,
+    number: int,
+    *,
+    backend: str = runtimes.TENSORFLOW,
+    log: Callable = lambda event, **details: None,
+) -> LoadedModel:
     """Loads a version and sends each of its signatures one request, so that the first client does not wait for more.
 
     Args:
         place: folder of the version.
         number: of the version.
+        backend: what is to compute the network, or "auto": the fastest of those that the export holds.
+        log: function that is told what computes it, such as `log("backend", version=7, backend="openvino", ...)`.
 
     Raises:
-        ValueError: the SavedModel cannot be loaded, or a signature that kseg exported does not answer.
+        ValueError: the SavedModel cannot be loaded, a signature that kseg exported does not answer, or the backend does not.
     """
     exported = (place / "assets" / FILE_NAME).is_file()
     try:
@@ -80,9 +85,12 @@ def load(place: pathlib.Path, number: int) -> LoadedModel:
         labels = LabelMap.load(place / "assets") if (place / "assets" / "labels.json").is_file() else None
         manifest = read_manifest(place)
     except Exception as error:  # of any type: TensorFlow raises even IndexError for a file that was cut off
-        raise ValueError(f"it does not load: {_first_line(str(error))}") from error
+        raise ValueError(f"it does not load: {first_line(str(error))}") from error
     names = sorted(loaded.signatures, key=lambda name: (name != "serving_default", name != "serve_bytes", name))
     signatures = {name: _signature(loaded, name, batch=exported) for name in names}
+    signatures, chosen = runtimes.choose(place, backend, signatures, labels, manifest)
+    if backend != runtimes.TENSORFLOW:
+        log("backend", version=number, summary=str(chosen), backend=chosen.name, **chosen.figures())
     signatures |= additional_signatures(signatures, labels, manifest)
     if not signatures:
         raise ValueError("it has no signature")
@@ -93,7 +101,7 @@ def load(place: pathlib.Path, number: int) -> LoadedModel:
         except RequestError as error:
             if exported:
                 raise ValueError(f"its signature {name} does not answer: {error}") from error
-    return LoadedModel(number, signatures, definitions, labels)
+    return LoadedModel(number, signatures, definitions, labels, chosen)
 
 
 def find_devices():
@@ -122,16 +130,8 @@ def _signature(loaded, name: str, batch: bool) -> Signature:
     inputs = _specs(function.structured_input_signature[1])
     outputs = _specs(function.structured_outputs)
 
-    def compute(arrays: Arrays) -> Arrays:
-        tensors = {key: tf.constant(array, _tf_dtype(inputs[key])) for key, array in arrays.items()}
-        try:
-            return {key: _to_array(value) for key, value in function(**tensors).items()}
-        except tf.errors.OpError as error:
-            code = _CODES.get(error.error_code, Code.INTERNAL)
-            raise RequestError(code, _refusal(error.message)) from error
-
-    compute.owner = loaded  # functions of a SavedModel do not keep its variables
     open_first = all(spec.shape and spec.shape[0] is None for spec in (*inputs.values(), *outputs.values()))
+    compute = computed_by(function, inputs, loaded)
     return Signature(name, inputs, outputs, compute, batch=batch and open_first, base=name)
 
 
@@ -144,26 +144,6 @@ def _specs(tensors: Mapping) -> dict[str, TensorSpec]:
         )
         for name, tensor in sorted(tensors.items())
     }
-
-
-def _tf_dtype(spec: TensorSpec):
-    return tf.string if spec.dtype == STRING else tf.dtypes.as_dtype(spec.dtype)
-
-
-def _to_array(tensor) -> np.ndarray:
-    """The values of a tensor; strings in an array of objects also where there is one only."""
-    return np.array(tensor.numpy(), STRING) if tensor.dtype == tf.string else np.asarray(tensor.numpy())
-
-
-def _refusal(message: str) -> str:
-    """The message of a check in an exported graph; of other errors the first line."""
-    if found := re.search(r"assertion failed: ((?:\[.*?\] ?)+)", message, re.DOTALL):
-        return " ".join(re.findall(r"\[(.*?)\](?= \[| ?$)", found[1].strip(), re.DOTALL)) or found[1].strip()
-    return _first_line(message)
-
-
-def _first_line(message: str) -> str:
-    return (message.strip().splitlines() or ["no message"])[0][:400]
 
 
 def example_request(signature: Signature, size: tuple[int, int]) -> Arrays:

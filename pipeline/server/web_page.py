@@ -88,4 +88,5 @@ def _describe_version(model) -> dict:
         "dtype": image.dtype.name if image is not None else None,
         "takes_pictures": SOURCE in model.signatures and "localize" in model.signatures,
         "signatures": list(model.signatures),
+        "backend": {"name": model.backend.name, **model.backend.figures()},
     }

@@ -11,6 +11,9 @@ from pipeline.engine.arguments import Parser, add_option
 
 MEGABYTE = 2**20
 
+BACKENDS = ("auto", "tensorflow", "onnx", "openvino", "openvino_bfloat16")
+"""What may compute the network of a version; "auto" measures those in float32 that its export holds."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ServerOptions:
@@ -25,6 +28,7 @@ class ServerOptions:
         allow_host: further names in the Host header.
         versions: the newest so many are served.
         poll: seconds between two looks for new versions.
+        backend: of `BACKENDS`, what computes the network.
         threads: that compute requests.
         batch: images of small requests that are computed together.
         queue: requests that may wait.
@@ -43,6 +47,7 @@ class ServerOptions:
     allow_host: tuple[str, ...] = ()
     versions: int = 1
     poll: float = 2.0
+    backend: str = "auto"
     threads: int = 2
     batch: int = 8
     queue: int = 64
@@ -82,6 +87,12 @@ def build_parser(prog: str) -> Parser:
     add_option(group, "--name", "name by which clients ask for the model", shown="that of the folder", metavar="NAME")
     option(group, "--versions", "number of the newest versions that are served", type=_whole(1, 16), metavar="N")
     option(group, "--poll", "seconds between two looks for new versions", type=_seconds, metavar="SECONDS")
+    option(
+        group,
+        "--backend",
+        "what computes the network; auto: the fastest in float32 of those that the version holds (exporter.formats)",
+        choices=BACKENDS,
+    )
     group = parser.add_argument_group("network")
     option(group, "--host", "address to listen at; 0.0.0.0 lets other machines in", metavar="ADDRESS")
     option(group, "--port", "port for HTTP; 0: any that is free", type=_whole(0, 65535), metavar="N")
