@@ -5,12 +5,16 @@ Refused: training on several devices.
 
 from __future__ import annotations
 
-import keras
-import tensorflow as tf
-from keras import ops
+from kseg._backend import require_tensorflow
 
-from kseg.games.teacher import Teacher
-from kseg.labels import VOID
+require_tensorflow(__name__)
+
+import keras  # noqa: E402  (only after the backend is known)
+import tensorflow as tf  # noqa: E402
+from keras import ops  # noqa: E402
+
+from kseg.games.teacher import Teacher  # noqa: E402
+from kseg.labels import VOID  # noqa: E402
 
 
 @keras.saving.register_keras_serializable(package="kseg")

@@ -28,11 +28,14 @@ NEUTRAL = (
     "kseg.plots",
     "kseg._registration",
     "pipeline.engine.progress",
+    "pipeline.examples.probe",
+    "pipeline.examples.runner_options",
     "pipeline.training.record",
     "pipeline.training.tensorboard",
 )
 """Modules that change no number, so editing them recomputes nothing: those that only draw, print or log, since no component reads
-what they leave, and the one that finds classes for `load_model`, since whoever stored the model has their code in its recipe."""
+what they leave; those that say where Beam works, since its workers leave the same bytes anywhere; and the one that finds classes
+for `load_model`, since whoever stored the model has their code in its recipe."""
 
 
 def code(module: str, choices: dict[str, list[str]] | None = None) -> tuple[dict[str, str], dict[str, str]]:

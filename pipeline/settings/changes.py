@@ -7,10 +7,13 @@ import typing
 
 from kseg._suggestions import did_you_mean
 from pipeline.settings import values
-from pipeline.settings.exporter import MOVED
 
 FILLED_IN = {"filled_in": True}
 """Metadata of a field that nobody sets by name: the line fills it in."""
+
+_EXPORTERS = ("crf", "flips", "max_pixels", "rotations", "score_memory", "strict", "tiles")
+MOVED = {f"trainer.{name}": f"exporter.{name}" for name in _EXPORTERS}
+"""Where settings are now that were another component's."""
 
 
 def replace_setting(config, setting: str, value):

@@ -51,13 +51,6 @@ class Exporter(Checked):
         crf_settings.check_parameters(self.crf or {})
 
 
-MOVED = {
-    f"trainer.{name}": f"exporter.{name}"
-    for name in ("crf", "flips", "rotations", "tiles", "max_pixels", "score_memory", "strict")
-}
-"""Where settings are now that were the trainer's."""
-
-
 def check_formats(config: Exporter, model: str):
     """Refuses other runtimes whose packages are not installed, or for which the network cannot be converted.
 

@@ -175,7 +175,7 @@ def test_the_trainer_reaches_the_chosen_network_and_not_the_others(config, insid
 
 def test_no_component_reads_what_the_trainer_draws():
     for name in line.COMPONENTS:
-        assert ("overlays" in (ROOT / f"pipeline/components/{name}.py").read_text()) == (name == "trainer"), name
+        assert ('"overlays"' in (ROOT / f"pipeline/components/{name}.py").read_text()) == (name == "trainer"), name
 
 
 def test_each_component_reaches_its_own_settings_alone():

@@ -38,7 +38,7 @@ def test_settings_are_text_and_hyperparameters(tmp_path):
     content = written.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     values = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
     assert values["learning_rate"].number_value == 0.003 and values["model"].string_value == "segnet"
-    assert values["crf"].string_value == "none" and values["photometric"].bool_value is True
+    assert values["weights"].string_value == "none" and values["photometric"].bool_value is True
 
 
 @pytest.fixture
