@@ -71,13 +71,14 @@ def test_a_second_run_from_scratch_is_equal_bit_for_bit(undisturbed, tmp_path):
         pytest.param("transform", 0.6, marks=pytest.mark.slow),
         ("trainer", 0.8),
         pytest.param("evaluator", 0.5, marks=pytest.mark.slow),
-        ("pusher", 0.2),
+        pytest.param("pusher", 0.2, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_ends_like_an_undisturbed_one_when_run_again(component, share, undisturbed, tmp_path):
     check_killed_run(component, share, undisturbed, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_trained_model_is_exported_with_a_refinement_and_pushed_without_training_again(undisturbed, tmp_path):
     rewind("exporter", undisturbed[0], tmp_path / "run")
     crf = {"iterations": 2, "appearance_colour_sigma": 8}

@@ -418,7 +418,14 @@ KINDS = {"uint8": 250, "uint16": 10_000, "float32": 3.0}
 
 
 @pytest.mark.parametrize(
-    ("channels", "dtype"), [(2, "uint16"), (4, "uint8"), (4, "uint16"), (1, "float32"), (7, "float32")]
+    ("channels", "dtype"),
+    [
+        pytest.param(2, "uint16", marks=pytest.mark.slow),
+        pytest.param(4, "uint8", marks=pytest.mark.slow),
+        (4, "uint16"),
+        pytest.param(1, "float32", marks=pytest.mark.slow),
+        (7, "float32"),
+    ],
 )
 def test_images_of_any_channels_and_type_are_served_as_keras_predicts_them(tmp_path, channels, dtype):
     images = (KINDS[dtype] * np.random.default_rng(0).random((2, 37, 61, channels))).astype(dtype)

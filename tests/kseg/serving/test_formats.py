@@ -178,6 +178,7 @@ def test_16_bits_are_scaled_as_in_the_graph(tmp_path):
     np.testing.assert_array_equal(found[..., 0], expected)
 
 
+@pytest.mark.slow
 def test_a_network_for_images_of_unlike_sizes_and_other_numbers_goes_through_every_format(tmp_path):
     draw = np.random.default_rng(0)
     images = [np.cumsum(draw.normal(size=(h, w, 2)), axis=0).astype(np.float32) for h, w in ((50, 70), (33, 90))]
