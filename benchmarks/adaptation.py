@@ -11,11 +11,9 @@ are void in scoring. The streets are crude: no trees, people, poles or signs.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
 import pathlib
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -212,18 +210,8 @@ def table(rows: list[dict], steps: int = STEPS) -> str:
 
 def main() -> None:
     """Runs for the given time, and prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--hours", type=float, default=4, help="start no run after this time")
-    parser.add_argument(
-        "--file", type=pathlib.Path, default=pathlib.Path("docs/adaptation.jsonl"), help="finished runs"
-    )
-    arguments = parser.parse_args()
-    until = time.monotonic() + 3600 * arguments.hours
     keras.config.set_dtype_policy(resolve_auto(Config()).trainer.precision)
-    run_pending(arguments.file, lambda: time.monotonic() < until)
-    print(table(json_lines.read(arguments.file)))
+    json_lines.run_for_hours(__doc__, "docs/adaptation.jsonl", run_pending, table)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,9 @@ weights, on crops of 240 x 180. Arms that see unlabelled images take half of eac
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
 import pathlib
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -133,18 +131,8 @@ def table(rows: list[dict], steps: int = STEPS) -> str:
 
 def main() -> None:
     """Runs for the given time, and prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--hours", type=float, default=4, help="start no run after this time")
-    parser.add_argument(
-        "--file", type=pathlib.Path, default=pathlib.Path("docs/few_labels.jsonl"), help="finished runs"
-    )
-    arguments = parser.parse_args()
-    until = time.monotonic() + 3600 * arguments.hours
     keras.config.set_dtype_policy(resolve_auto(Config()).trainer.precision)
-    run_pending(arguments.file, lambda: time.monotonic() < until)
-    print(table(json_lines.read(arguments.file)))
+    json_lines.run_for_hours(__doc__, "docs/few_labels.jsonl", run_pending, table)
 
 
 if __name__ == "__main__":

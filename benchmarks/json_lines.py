@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pathlib
+import time
+from collections.abc import Callable
 
 
 def read(path: pathlib.Path) -> list[dict]:
@@ -20,3 +23,23 @@ def append(path: pathlib.Path, row: dict) -> None:
     with open(path, "a") as file:
         file.truncate(kept.rfind("\n") + 1)
         file.write(json.dumps(row) + "\n")
+
+
+def run_for_hours(description: str, file: str, run_pending: Callable, table: Callable[[list[dict]], str]) -> None:
+    """The command line of a benchmark: starts runs that are not in the file for the given time, and prints the table.
+
+    Args:
+        description: the docstring of the benchmark, whose first line `--help` shows.
+        file: of the finished runs, unless another one is given.
+        run_pending: from the path of the file and a function, which says whether another run may start, to rows in the file.
+        table: from rows to text.
+    """
+    parser = argparse.ArgumentParser(
+        description=description.partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--hours", type=float, default=4, help="start no run after this time")
+    parser.add_argument("--file", type=pathlib.Path, default=pathlib.Path(file), help="finished runs")
+    arguments = parser.parse_args()
+    until = time.monotonic() + 3600 * arguments.hours
+    run_pending(arguments.file, lambda: time.monotonic() < until)
+    print(table(read(arguments.file)))
