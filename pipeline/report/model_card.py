@@ -16,15 +16,10 @@ from pipeline.engine.ancestry import walk
 from pipeline.engine.contents import MANIFEST, file_digest
 from pipeline.engine.files import read_json
 from pipeline.report import text
+from pipeline.report.sections import scores as scores_section
 
-MEASURES = {
-    "mean_iou": "mean IoU",
-    "pixel_accuracy": "pixel accuracy",
-    "mean_accuracy": "mean accuracy",
-    "frequency_weighted_iou": "frequency-weighted IoU",
-    "boundary_f1": "boundary F1",
-    "foreground_rand": "Rand score of objects",
-}
+PARTS_OF_RAND = ("rand_split", "rand_merge")
+MEASURES = {key: name for key, name in scores_section.MEASURES.items() if key not in PARTS_OF_RAND}
 """Scores of all classes together, by their names in scores.json."""
 
 
