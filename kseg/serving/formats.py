@@ -32,6 +32,7 @@ import tensorflow as tf  # noqa: E402
 from kseg._extras import extra  # noqa: E402
 from kseg._suggestions import did_you_mean  # noqa: E402
 from kseg.serving import label  # noqa: E402
+from kseg.serving.manifest import LEAST_AGREEMENT  # noqa: E402
 
 FORMATS = {
     "onnx": ("onnx", "model.onnx", ("tf2onnx", "onnx", "onnxruntime")),
@@ -42,9 +43,6 @@ FORMATS = {
 """Runtime, file of the model, and packages that convert and run it, by the name of the format."""
 
 RECORD = "formats.json"
-LEAST_AGREEMENT = 0.995
-"""Share of pixels on which the label maps of a format must be those of the Keras model."""
-
 TOLD_ONLY = ("litert_int8",)
 """Formats that change predictions on purpose: their agreement is recorded, not required."""
 

@@ -21,6 +21,12 @@ import pathlib
 from collections.abc import Sequence
 
 FILE_NAME = "export.json"
+WARM_UP_REQUESTS = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
+"""Place in a SavedModel of the requests that TensorFlow Serving computes before it serves a version."""
+
+LEAST_AGREEMENT = 0.995
+"""Share of the pixels of real images on which the label maps of another runtime must be those of the model."""
+
 UNKNOWN = {
     "image_size": None,
     "image_scale": None,

@@ -18,12 +18,9 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from kseg.labels import LabelMap
 from kseg.pairs.channels import TENSOR, encode_as_png
 from kseg.pairs.image_files import decode_image, encode_image
-from kseg.serving.manifest import read_manifest
+from kseg.serving.manifest import WARM_UP_REQUESTS, read_manifest
 from kseg.serving.statuses import TILE, image_pixels, score_pixels
 from pipeline.examples import prepared
-
-FILE = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
-"""Place in a SavedModel."""
 
 SPLITS = ("validation", "train", "test")
 """Where the image is taken from: the first that exists."""
@@ -44,7 +41,7 @@ def write_requests(saved_model: pathlib.Path, pairs: pathlib.Path):
     """
     image_bytes = _within_limits(_first_image(pairs), saved_model)
     size = read_manifest(saved_model)["image_size"]
-    place = saved_model / FILE
+    place = saved_model / WARM_UP_REQUESTS
     place.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(place)) as file:
         for name, definition in sorted(read_signatures(saved_model).items()):

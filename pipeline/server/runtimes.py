@@ -21,17 +21,13 @@ from tensorflow_serving.apis import prediction_log_pb2
 from kseg._extras import extra
 from kseg.labels import LabelMap
 from kseg.serving import label
-from kseg.serving.manifest import working_scale
+from kseg.serving.manifest import LEAST_AGREEMENT, WARM_UP_REQUESTS, working_scale
 from pipeline.server.data_plane import DEFAULT_SIGNATURE
 from pipeline.server.signatures import Arrays, Signature
 from pipeline.server.tensorflow_functions import computed_by, first_line
 
 TENSORFLOW, AUTO = "tensorflow", "auto"
 NETWORK = "network"
-WARM_UP = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests")
-
-LEAST_AGREEMENT = 0.995
-"""Share of pixels of a real image on which the label map must be TensorFlow's."""
 
 ROUNDS, SECONDS = 7, 6.0
 """Requests by which each runtime is timed: at most so many, and no further ones after so long."""
@@ -196,9 +192,9 @@ def _tensor_spec(spec) -> tf.TensorSpec:
 
 def _real_image(place: pathlib.Path) -> np.ndarray | None:
     """The image (1, H, W, C) of the warm-up request for `serving_default`; None where there is none."""
-    if not (place / WARM_UP).is_file():
+    if not (place / WARM_UP_REQUESTS).is_file():
         return None
-    for record in tf.data.TFRecordDataset(str(place / WARM_UP)).as_numpy_iterator():
+    for record in tf.data.TFRecordDataset(str(place / WARM_UP_REQUESTS)).as_numpy_iterator():
         request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
         if request.model_spec.signature_name == DEFAULT_SIGNATURE and "image" in request.inputs:
             return tf.make_ndarray(request.inputs["image"])

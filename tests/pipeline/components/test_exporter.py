@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from kseg import inference
-from kseg.serving.manifest import read_manifest
+from kseg.serving.manifest import WARM_UP_REQUESTS, read_manifest
 from pipeline.components.exporter import exporter
-from pipeline.exporting import warm_up
 from pipeline.settings.exporter import Exporter
 
 
@@ -29,7 +28,7 @@ def test_the_export_is_the_trained_network_with_the_settings_and_the_plan_in_its
     image, label_map = finished.pairs["test"][0]
     found = inference.SavedModel(out / "saved_model").label_map(image)
     assert np.mean(found[1:] == label_map[1:]) > 0.95  # the first row is void
-    assert (out / "saved_model" / warm_up.FILE).is_file()
+    assert (out / "saved_model" / WARM_UP_REQUESTS).is_file()
 
 
 def test_images_that_keep_their_own_sizes_are_exported_at_their_factor(own_sizes, out):

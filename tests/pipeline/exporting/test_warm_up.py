@@ -11,6 +11,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from kseg.pairs.channels import encode_pixels
 from kseg.pairs.image_files import decode_image, encode_png
 from kseg.serving import exporting as serving
+from kseg.serving.manifest import WARM_UP_REQUESTS
 from pipeline.examples import prepared
 from pipeline.exporting import warm_up
 from tests.pipeline.conftest import IMAGE_SIZE, LABELS, nearest_colour
@@ -19,7 +20,7 @@ from tests.prepared_pairs import write_prepared
 
 def requests(saved_model):
     """The request of each signature, read as TensorFlow Serving reads them."""
-    records = list(tf.data.TFRecordDataset(str(saved_model / warm_up.FILE)).as_numpy_iterator())
+    records = list(tf.data.TFRecordDataset(str(saved_model / WARM_UP_REQUESTS)).as_numpy_iterator())
     logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
     assert all(log.WhichOneof("log_type") == "predict_log" for log in logs)
     found = [log.predict_log.request for log in logs]
@@ -104,5 +105,5 @@ def test_images_of_other_kinds_are_sent_as_png_where_the_export_takes_encoded_on
 
 
 def test_other_users_may_read_them(exported):
-    place = exported() / warm_up.FILE
+    place = exported() / WARM_UP_REQUESTS
     assert stat.S_IMODE(place.stat().st_mode) == 0o644 and stat.S_IMODE(place.parent.stat().st_mode) == 0o755
