@@ -3,10 +3,10 @@
     python -m benchmarks.adaptation --hours 4    # continues where it stopped; finished runs are appended to the file
     python -m benchmarks.adaptation --hours 0    # prints the table of finished runs
 
-Every rung trains a U-Net from the same seed for the same number of steps, on labelled streets and, from the third rung on, on
-CamVid's training images, whose labels it never sees. Scores are on CamVid's validation images, over the classes that both have:
-sky; building with its windows; road with lane markings (CamVid's Road and Pavement); car with wheels. All other pixels of CamVid
-are void in scoring. The streets are crude: no trees, people, poles or signs.
+Every rung trains a light FPN on EfficientNet-Lite0 with ImageNet weights, from the same seed for the same number of steps, on
+labelled streets and, from the third rung on, on CamVid's training images, whose labels it never sees. Scores are on CamVid's
+validation images, over the classes that both have: sky; building with its windows; road with lane markings (CamVid's Road and
+Pavement); car with wheels. All other pixels of CamVid are void in scoring. The streets are crude: no trees, people or signs.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import tensorflow as tf
 import kseg
 from benchmarks import json_lines
 from benchmarks.adversarial_gain import pictures, report, training
+from benchmarks.adversarial_gain.settings import Setting
 from kseg import losses, metrics
 from kseg.data.augment import Augment
 from kseg.labels import VOID
@@ -39,6 +40,7 @@ SIZE, STREETS_TRAIN = (96, 128), 512
 SEEDS = range(3)
 STEPS, BATCH = 1500, 8
 SCALE = (0.75, 1.5)
+NETWORK = "light_fpn"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Rung:
     """What a rung adds to the source alone."""
 
     augmented: bool = True
+    colours: bool = False  # streets take the colours of CamVid's images
     adversary: str = ""  # maps that the discriminator sees
     weight: float = 0.01
     teacher: bool = False
@@ -58,7 +61,8 @@ RUNGS = {
     "+ self-training": Rung(teacher=True),
     "+ both": Rung(adversary="entropy", teacher=True),
 }
-CHOICES = {  # of the adversary, with one seed
+CHOICES = {  # of the adversary and of colours, with one seed
+    "target's colours": Rung(colours=True),
     "softmax 0.001": Rung(adversary="softmax", weight=0.001),
     "softmax 0.01": Rung(adversary="softmax"),
     "entropy 0.001": Rung(adversary="entropy", weight=0.001),
@@ -103,6 +107,25 @@ def load() -> Domains:
     )
 
 
+def colours_of(images: np.ndarray) -> np.ndarray:
+    """Mean and deviation of each image's channels: uint8 (N, H, W, 3) -> float32 (N, 2, 3)."""
+    return np.stack([images.mean(axis=(1, 2)), images.std(axis=(1, 2))], axis=1).astype(np.float32)
+
+
+def recolour(image, colours):
+    """An image with other means and deviations of its channels.
+
+    Args:
+        image: float32 (H, W, 3), levels of 8 bits.
+        colours: float32 (2, 3), a row of `colours_of`.
+
+    Source: Reinhard et al. 2001, Color Transfer between Images, in RGB.
+    """
+    mean, variance = tf.nn.moments(image, axes=[0, 1])
+    scaled = (image - mean) * colours[1] / tf.maximum(tf.sqrt(variance), 1.0) + colours[0]
+    return tf.clip_by_value(scaled, 0.0, 255.0)
+
+
 def batches(domains: Domains, rung: Rung, seed: int) -> tf.data.Dataset:
     """Endless batches; half of each is of the target where the rung sees it. All draws are functions of `seed`."""
     size = domains.target.shape[1:3]
@@ -114,6 +137,11 @@ def batches(domains: Domains, rung: Rung, seed: int) -> tf.data.Dataset:
         return pairs.map(lambda step, pair: augment(*pair, seed=(seed + offset, step)), num_parallel_calls=2)
 
     source = endless(*domains.source, 0)
+    if rung.colours:
+        colours = tf.data.Dataset.from_tensor_slices(colours_of(domains.target))
+        colours = colours.shuffle(len(domains.target), seed=seed + 2000).repeat()
+        drawn = tf.data.Dataset.zip((source, colours))
+        source = drawn.map(lambda pair, colour: (recolour(pair[0], colour), pair[1]), num_parallel_calls=2)
     if not (rung.adversary or rung.teacher):
         return source.batch(BATCH).prefetch(2)
     void = np.full(domains.target.shape[:3], VOID, np.uint8)
@@ -124,18 +152,19 @@ def batches(domains: Domains, rung: Rung, seed: int) -> tf.data.Dataset:
 def build(rung: Rung, seed: int, steps: int) -> keras.Model:
     """The compiled model of a rung; the segmentor's initial weights depend on `seed` alone."""
     keras.utils.set_random_seed(seed)
-    segmentor = kseg.UNet(len(COMMON), filters=training.FILTERS, batch_normalization=True)
+    segmentor = training.make_segmentor(Setting(network=NETWORK), len(COMMON))
     teacher = kseg.Teacher(start=steps // 10) if rung.teacher else None
-    optimizer = keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(2e-3, steps), weight_decay=1e-4)
+    schedule = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=2e-3, warmup_steps=max(1, steps // 20))
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-4)
     arguments = {"loss": losses.CrossEntropy()}
     model = segmentor
     if rung.adversary:
         discriminator = kseg.discriminators.PatchGAN(
             len(COMMON), input_shape=None, layers_between=2, base_filters=16, batch_normalization=False
         )
-        schedule = kseg.Schedule(ramp=steps // 4)
+        ramp = kseg.Schedule(ramp=steps // 4)
         model = kseg.DomainGame(
-            segmentor, discriminator, weight=rung.weight, maps=rung.adversary, teacher=teacher, schedule=schedule
+            segmentor, discriminator, weight=rung.weight, maps=rung.adversary, teacher=teacher, schedule=ramp
         )
         arguments["discriminator_optimizer"] = keras.optimizers.Adam(2e-4, beta_1=0.5)
     elif teacher:
