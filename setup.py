@@ -53,13 +53,30 @@ EXTRAS = {
         "tensorflow-serving-api>=2.21,<2.22",
         "uvicorn>=0.34",
     ],
+    # data and pushed models in object stores; only the command that runs the line needs it, no worker does
+    "storage": ["fsspec>=2025.3", "gcsfs>=2025.3", "s3fs>=2025.3"],
 }
 PIPELINE = sorted(
-    {requirement for name, extra in EXTRAS.items() if name not in ("runtimes", "serve") for requirement in extra}
+    {
+        requirement
+        for name, extra in EXTRAS.items()
+        if name not in ("runtimes", "serve", "storage")
+        for requirement in extra
+    }
     | {"apache-beam>=2.77,<2.78", "google-crc32c>=1.5", "jinja2>=3.1", "rich>=13", "tensorboard>=2.20"}
     | {"tensorflow-serving-api>=2.21,<2.22"}
 )
-TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.12", "setuptools"]
+TEST = [
+    "flask>=3",
+    "flask-cors>=5",
+    "moto[s3]>=5.1",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
+    "hypothesis>=6",
+    "ruff>=0.12",
+    "setuptools",
+]
 
 
 class SourceDistribution(sdist):
