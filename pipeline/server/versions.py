@@ -82,9 +82,10 @@ class Versions:
 
     def states(self) -> dict[int, str]:
         """The state of each version in memory, by number: "LOADING", "AVAILABLE" or "UNLOADING"."""
+        served = self._served  # before the others: a version that is replaced meanwhile is among those by then
         unloading = {number: "UNLOADING" for number, old in self._unloading.copy().items() if old() is not None}
         loading = {} if self._loading is None else {self._loading: "LOADING"}
-        return unloading | loading | dict.fromkeys(self._served, "AVAILABLE")
+        return unloading | loading | dict.fromkeys(served, "AVAILABLE")
 
     def update(self):
         """Looks at the folder once: loads what is new, then switches, then drops what is gone."""
@@ -102,12 +103,13 @@ class Versions:
 
     def _switch(self, served: dict):
         """Serves these versions and no others."""
-        before, self._served = self._served, served
+        before = self._served
+        gone = before.keys() - served.keys()
+        self._unloading.update((number, weakref.ref(before[number])) for number in gone)  # first: see `states`
+        self._served = served
         for number in served.keys() - before.keys():
             self._log("version_served", version=number)
-        gone = before.keys() - served.keys()
         for number in gone:
-            self._unloading[number] = weakref.ref(before[number])
             self._log("version_replaced", version=number)
 
     def _drop(self):
