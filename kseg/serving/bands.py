@@ -40,9 +40,14 @@ def most_probable(probabilities: tf.Tensor, size: tf.Tensor, with_confidence: bo
     dtypes = (tf.uint8, tf.float32) if with_confidence else (tf.uint8,)
 
     def reduce_band(band):
-        resized = _resize(band, tf.stack([tf.shape(band)[0], size[1]]), tf.stack([1.0, scale[1]]))
-        label_map = tf.cast(tf.argmax(resized, axis=-1), tf.uint8)
-        return (label_map, tf.reduce_max(resized, axis=-1)) if with_confidence else (label_map,)
+        # Columns before rows, so that a column is one vector of n K scores: interpolating these takes a third of the time.
+        number, width, classes = tf.unstack(tf.shape(band))
+        columns = tf.reshape(tf.transpose(band, (1, 0, 2)), (1, width, number * classes))
+        resized = _resize(columns, tf.stack([1, size[1]]), tf.stack([1.0, scale[1]]))
+        resized = tf.reshape(resized, (size[1], number, classes))
+        best = tf.transpose(tf.argmax(resized, axis=-1, output_type=tf.int32))  # of uint8, oneDNN would print an error
+        label_map = tf.cast(best, tf.uint8)
+        return (label_map, tf.transpose(tf.reduce_max(resized, axis=-1))) if with_confidence else (label_map,)
 
     outputs = map_groups(reduce_band, [rows], tf.maximum(BAND_PIXELS // size[1], 1), dtypes)
     outputs = [tf.reshape(output, size) for output in outputs]
