@@ -10,8 +10,8 @@ def extra(name: str):
     """Names the extra to install where an import in the block fails because a package is missing.
 
     Args:
-        name: an extra of setup.py that has the package: "data", "encoders", "formats", "metrics", "plots", "postprocess" or
-            "runtimes".
+        name: an extra of setup.py that has the package: "data", "encoders", "formats", "metrics", "plots", "postprocess",
+            "runtimes" or "storage".
 
     Raises:
         ModuleNotFoundError: a package is missing; the message holds the command that installs it.

@@ -1,12 +1,14 @@
 """python -m pipeline.inspect: looks at data before any training, in seconds.
 
 Prints what was recognised, counts, sizes, classes and anomalies, and the command that trains; draws a contact sheet in which one
-sees whether masks fit their images. Nothing is written but the picture. No TensorFlow, unless the data are a TFDS data set.
+sees whether masks fit their images. Nothing is written but the picture, and below `--root` the copy of data in an object store.
+No TensorFlow, unless the data are a TFDS data set.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import json
@@ -20,8 +22,10 @@ import typing
 from pipeline.engine.arguments import Parser, add_option
 from pipeline.engine.console import imports, run_command, user_message
 from pipeline.engine.files import atomic, check_output_file
+from pipeline.engine.urls import check_url, is_url, redacted
 from pipeline.settings import config as settings
 from pipeline.settings import run_flags
+from pipeline.storage.copies import name_by_url, possible_copies, saying_urls, url_of
 
 if typing.TYPE_CHECKING:
     from pipeline.inspection.findings import Inspection
@@ -44,11 +48,16 @@ def main(argv: list[str] | None = None, prog: str = PROG) -> int:
 
 def _inspect(argv: list[str], prog: str) -> int:
     arguments, _ = build_parser(prog).parse(argv)
+    copies = {}
     try:
-        return _print_findings(arguments, prog)
+        if is_url(arguments.data):
+            arguments.data = check_url(arguments.data, "DATA")
+            copies = possible_copies(arguments.data, arguments.root)
+        with saying_urls(copies):
+            return _print_findings(arguments, prog)
     except Exception as error:
         if arguments.json and (message := user_message(error)):
-            print(json.dumps({"data": arguments.data, "status": UNREADABLE, "error": message}, indent=1))
+            print(json.dumps({"data": redacted(arguments.data), "status": UNREADABLE, "error": message}, indent=1))
         raise
 
 
@@ -71,6 +80,12 @@ def _print_findings(arguments: argparse.Namespace, prog: str) -> int:
     with imports():
         from pipeline.inspection import findings as inspection
         from pipeline.inspection import text
+    if is_url(config.data):
+        from pipeline.storage.fetching import bring_data
+
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is that of the findings
+            data = str(bring_data(config.data, arguments.root))
+        config = dataclasses.replace(config, data=data)
     source, proposal = _open(config, prog)
     found = inspection.inspect_source(
         source,
@@ -83,7 +98,9 @@ def _print_findings(arguments: argparse.Namespace, prog: str) -> int:
     if sys.stderr.isatty():
         _clear()
     void = proposal.void if proposal else None
-    findings = {"data": str(config.data), **found.findings, "contact_sheet": None, "shown": []}
+    findings = {"data": arguments.data, **name_by_url(found.findings, config.data), "contact_sheet": None, "shown": []}
+    if proposal and url_of(config.data):
+        arguments.classes = arguments.classes or str(_table_place(config))
     findings["command"] = _command(arguments, prog, void)
     if proposal:
         findings = _with_proposal(findings, proposal, config)
@@ -173,6 +190,8 @@ def _table_place(config: settings.Config) -> pathlib.Path:
     if config.classes:
         return pathlib.Path(config.classes)
     data = pathlib.Path(config.data)
+    if url_of(data):  # the next look would remove a table from the copy
+        return pathlib.Path("classes.csv")
     return (data if data.is_dir() else data.parent) / "classes.csv"
 
 
@@ -186,6 +205,8 @@ def _command(arguments: argparse.Namespace, prog: str, void: int | None) -> str:
             words += [name, str(value)]
     if void is not None and getattr(arguments, "example_gen.ignore_value") is None:
         words += ["--ignore-value", str(void)]
+    if is_url(arguments.data) and arguments.root != settings.Config.root:
+        words += ["--root", arguments.root]
     for assignment in arguments.set:
         words += ["--set", assignment]
     return shlex.join(words)
@@ -249,6 +270,7 @@ def build_parser(prog: str = PROG) -> Parser:
         usage="%(prog)s DATA [options]",
         epilog="exit status: 0 nothing stops a run, 1 an anomaly does, 2 the data cannot be read or an argument is wrong,\n"
         "130 interrupted",
+        urls=("data",),
     )
     data = parser.add_argument_group("data, as pipeline.run takes them")
     data.add_argument("data", metavar="DATA", help=run_flags.FLAGS["data"]["--data"].meaning)
@@ -262,6 +284,13 @@ def build_parser(prog: str = PROG) -> Parser:
         help="change any setting of pipeline.run, such as example_validator.max_skew; repeatable",
     )
     reading = parser.add_argument_group("reading")
+    add_option(
+        reading,
+        "--root",
+        "folder of the copy of data in an object store, which pipeline.run uses as well",
+        default=settings.Config.root,
+        metavar="FOLDER",
+    )
     add_option(
         reading,
         "--seconds",

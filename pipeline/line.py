@@ -20,6 +20,7 @@ from pipeline.engine.files import read_json
 from pipeline.engine.fingerprints import Artifact, Untracked, external
 from pipeline.engine.loading import component, list_devices
 from pipeline.engine.store import Store
+from pipeline.engine.urls import is_url
 from pipeline.evaluation import gate
 from pipeline.planning.choosing import planned_network
 from pipeline.planning.summary import summarize
@@ -103,7 +104,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     beam = Untracked(beam_options)
     c = config
     digests = FileDigests(config.root, anew=store.verify, write=not store.explain)
-    source = _source(config, digests)
+    source = _source(config, digests, anew=store.verify)
     if c.trainer.model != AUTO:
         pretrained, training_config = pretrained_weights(c.trainer)  # what does not fit is refused before data are read
     ingestion, table = take_classes(c.example_gen, config.classes)
@@ -260,13 +261,18 @@ def note(name: str, folder: pathlib.Path):
             progress.print_status("planner", text)
 
 
-def _source(config, digests: FileDigests) -> Artifact:
-    """The data as an input; nothing that reads files is imported for generated ones."""
+def _source(config, digests: FileDigests, *, anew: bool) -> Artifact:
+    """The data as an input, those in an object store as their copy; nothing that reads files is imported for generated ones."""
     if config.data == "streets":
         return Artifact(config.data, config.data)
     from pipeline.examples.sources.fingerprints import source_artifact
 
-    return source_artifact(config.data, config.example_gen, digests)
+    data = config.data
+    if is_url(data):
+        from pipeline.storage.fetching import bring_data
+
+        data = str(bring_data(data, config.root, anew=anew))
+    return source_artifact(data, config.example_gen, digests)
 
 
 def pretrained_weights(trainer) -> tuple[dict[str, Artifact], Trainer]:

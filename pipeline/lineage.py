@@ -122,6 +122,7 @@ def text(found: dict) -> str:
         pairs = ", ".join(f"{split} {count}" for split, count in data["pairs"].items())
         rows.append(("data", f"{pairs} pairs, {data['set_aside']} set aside; {len(data['classes'])} classes"))
         rows.append(("", f"source {data['source']}"))
+        rows += [("", f"read from {data['place']}")] if data.get("place") else []
     for component, config in found["settings"].items():
         rows += [("settings", f"{component}.{name} = {json.dumps(value)}") for name, value in config.items()]
     for component, modules in found["code"].items():

@@ -16,12 +16,14 @@ from pipeline import folds, line, machines
 from pipeline.engine.arguments import Parser
 from pipeline.engine.console import imports, run_command
 from pipeline.engine.files import check_output_folder, read_json
+from pipeline.engine.urls import is_url
 from pipeline.evaluation import gate
 from pipeline.planning.choosing import planned_network
 from pipeline.publishing import entries, versions
 from pipeline.settings import config as settings
 from pipeline.settings import encoders, run_flags
 from pipeline.settings.exporter import check_formats
+from pipeline.storage.copies import possible_copies, saying_urls
 
 PROG = "python -m pipeline.run"
 NOT_BLESSED = 3
@@ -54,11 +56,12 @@ def _run(argv: list[str], prog: str) -> int:
     config, stages = request.config, request.stages
     if request.rollback:
         return roll_back(config)
-    if (config.data == "streets" or config.data.startswith("tfds:")) and (
+    if (config.data == "streets" or config.data.startswith("tfds:") or is_url(config.data)) and (
         config.example_gen.data_root or config.example_gen.follow_links
     ):
         raise ValueError(
-            f"--data-root and --follow-links go with files. Received: --data {config.data}. Leave them out, or give a folder."
+            f"--data-root and --follow-links go with files on this disk. Received: --data {config.data}. Leave them out, or give "
+            "a folder."
         )
     if config.schema and not pathlib.Path(config.schema).is_file():
         raise ValueError(f"--schema must be a file. Received: --schema {config.schema}. Check the path.")
@@ -67,11 +70,13 @@ def _run(argv: list[str], prog: str) -> int:
         check_output_folder(config.root, "--root")
     if stages.whole and (config.trainer.strategy != "multiworker" or machines.this_machine().is_chief):
         _check_push_to(config)
-    if config.folds:
-        artifacts = folds.run(config, request.beam_options, stages)
-        return 0 if stages.explain else _conclude_folds(config, artifacts)
-    artifacts = line.run(config, request.beam_options, stages)
-    return _conclude(config, artifacts) if stages.whole and "pusher" in artifacts else 0
+    copies = possible_copies(config.data, config.root) if is_url(config.data) else {}
+    with saying_urls(copies):
+        if config.folds:
+            artifacts = folds.run(config, request.beam_options, stages)
+            return 0 if stages.explain else _conclude_folds(config, artifacts)
+        artifacts = line.run(config, request.beam_options, stages)
+        return _conclude(config, artifacts) if stages.whole and "pusher" in artifacts else 0
 
 
 def _check_push_to(config: settings.Config):

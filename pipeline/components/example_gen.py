@@ -2,8 +2,9 @@
 
 Writes the TFDS directory, `labels.json` (the classes) and `ingestion.json`: pairs per split, channels, images re-encoded as PNG
 by reason, masks without an image, other files, splits of unknown names, `conventions` (how files are read that leave it open),
-and the quarantined pairs with paths, fault and cure; `quarantine/` holds copies of them. A source that is wrong as a whole is
-refused before Beam starts, one without a usable pair after it. Beam; TensorFlow only for TFDS sources.
+`place` (the URL of data in an object store), and the quarantined pairs with paths, fault and cure; `quarantine/` holds copies of
+them. A source that is wrong as a whole is refused before Beam starts, one without a usable pair after it. Beam; TensorFlow only
+for TFDS sources.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipeline.examples.quarantine import copy_quarantined
 from pipeline.examples.sources.opening import open_source
 from pipeline.examples.sources.source import Source, describe_source, ingestion_record
 from pipeline.settings.example_gen import ExampleGen
+from pipeline.storage.copies import name_by_url, url_of
 from pipeline.validation.anomalies import describe_kinds, quarantined_pair
 
 
@@ -61,6 +63,8 @@ def example_gen(
     for split, count in opened.counts.items():
         prepared.check_complete(f"pairs of {split}, or the reasons against them", read[split], count, out)
     ingestion = ingestion_record(opened, dict(sorted(reencoded.items())), [*opened.faults, *quarantined])
+    if url := url_of(source):
+        ingestion = {"place": url} | name_by_url(ingestion, source)
     _write_metadata(out, opened, ingestion, usable, config.max_pixels)
 
 

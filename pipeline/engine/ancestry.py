@@ -64,16 +64,17 @@ def describe_data(artifact: pathlib.Path) -> dict | None:
         artifact: a folder of a store.
 
     Returns:
-        "pairs" (count of each split), "set_aside" (count), "classes" (names) and "source" (digest or name); None where the
-        examples were removed.
+        "pairs" (count of each split), "set_aside" (count), "classes" (names), "source" (digest or name), and of data in an object
+        store "place" (its URL); None where the examples were removed.
     """
     for folder, recipe in walk(artifact):
         if recipe["component"] == "example_gen":
             ingestion = read_json(folder / "ingestion.json")
-            return {
+            found = {
                 "pairs": ingestion["pairs"],
                 "set_aside": len(ingestion["quarantined"]),
                 "classes": read_json(folder / "labels.json")["names"],
                 "source": recipe["inputs"]["source"],
             }
+            return found | ({"place": ingestion["place"]} if "place" in ingestion else {})
     return None

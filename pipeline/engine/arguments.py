@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from kseg._suggestions import did_you_mean
+from pipeline.engine.urls import is_url, redacted, refuse_url
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,9 +18,19 @@ class Parser(argparse.ArgumentParser):
         usage: the command with its most important arguments; the default lists all.
         epilog: text after the arguments; lines stay as they are.
         beam: whether the arguments after a bare `--` are Beam's.
+        urls: names of the arguments that may be places in object stores; others that look like one are refused.
     """
 
-    def __init__(self, prog: str, description: str, *, usage: str | None = None, epilog: str = "", beam: bool = False):
+    def __init__(
+        self,
+        prog: str,
+        description: str,
+        *,
+        usage: str | None = None,
+        epilog: str = "",
+        beam: bool = False,
+        urls: tuple[str, ...] = (),
+    ):
         super().__init__(
             prog=prog,
             description=description,
@@ -27,17 +39,17 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        self._beam = beam
+        self._beam, self._urls = beam, urls
         self._received = ""
 
     def parse(self, argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         """Parses the command line; returns the arguments and Beam's options.
 
         Raises:
-            ValueError: an argument is unknown, missing or not allowed.
+            ValueError: an argument is unknown, missing or not allowed, or a place in an object store where none may be.
         """
         ours, beam_options = split_at_dashes(argv) if self._beam else (argv, [])
-        self._received = " ".join(ours) or "none"
+        self._received = redacted(" ".join(ours)) or "none"
         arguments, unknown = self.parse_known_args(self._fill_bare_flags(ours))
         if unknown:
             cure = did_you_mean(
@@ -45,8 +57,17 @@ class Parser(argparse.ArgumentParser):
                 self._option_string_actions,
                 "Beam's own options go after a bare `--`." if self._beam else "See --help.",
             )
-            raise ValueError(f"Unknown argument {unknown[0]!r}. Received: {self._received}.{cure}")
+            raise ValueError(f"Unknown argument {redacted(unknown[0])!r}. Received: {self._received}.{cure}")
+        self._refuse_urls(arguments)
         return arguments, beam_options
+
+    def _refuse_urls(self, arguments: argparse.Namespace):
+        """Refuses places in object stores where only those on this disk will do, before one is taken for a folder here."""
+        for action in self._actions:
+            value = getattr(arguments, action.dest, None)
+            for place in value if isinstance(value, list) else [value]:
+                if action.dest not in self._urls and isinstance(place, str | os.PathLike) and is_url(place):
+                    refuse_url(place, action.option_strings[-1] if action.option_strings else action.dest)
 
     def _fill_bare_flags(self, argv: list[str]) -> list[str]:
         """Writes out the value of each flag that may stand alone, unless the next word is one: what follows may be a place."""
@@ -61,7 +82,7 @@ class Parser(argparse.ArgumentParser):
         return filled
 
     def error(self, message: str):
-        raise ValueError(f"Arguments must be as --help says. Received: {self._received} [{message}].")
+        raise ValueError(f"Arguments must be as --help says. Received: {self._received} [{redacted(message)}].")
 
 
 def split_at_dashes(argv: list[str]) -> tuple[list[str], list[str]]:

@@ -14,6 +14,8 @@ import tempfile
 import uuid
 from collections.abc import Callable
 
+from pipeline.engine.urls import refuse_url
+
 MAX_NAME = 255
 """Bytes of a file name that file systems take."""
 
@@ -170,6 +172,7 @@ def check_output_folder(place: str | os.PathLike, flag: str):
     Raises:
         ValueError: a file lies there or above, or the nearest folder that exists cannot be written to.
     """
+    refuse_url(place, flag, "Choose a folder on this disk.")
     path = pathlib.Path(place)
     message = f"`{flag}` must be a folder that can be written. Received: {flag} {place}"
     _check_names(path, message)
@@ -187,6 +190,7 @@ def check_output_file(place: str | os.PathLike, flag: str, is_result: Callable[[
     Raises:
         ValueError: something else lies there, or the nearest folder that exists cannot be written to.
     """
+    refuse_url(place, flag, "Choose a file on this disk.")
     path = pathlib.Path(place)
     message = f"`{flag}` must be a file that can be written. Received: {flag} {place}"
     _check_names(path, message)

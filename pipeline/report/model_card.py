@@ -157,6 +157,8 @@ def _data(records: Records) -> str:
         if statistics.get(key):
             facts.append(f"{len(statistics[key])} {what} were found.")
     digest = f"Source: `{recipe['inputs'].get('source', 'unknown')}`."
+    if ingestion.get("place"):
+        digest += f" Read from {_cell(ingestion['place'])}."
     if (folder / MANIFEST).is_file():
         digest += f" SHA-256 of the list of the prepared files and their digests: `{file_digest(folder / MANIFEST)}`."
     anomalies = records.file("example_validator", "anomalies.json").get("anomalies", [])

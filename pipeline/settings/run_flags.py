@@ -10,6 +10,7 @@ import re
 import typing
 
 from pipeline.engine.arguments import Parser, add_option
+from pipeline.engine.urls import check_url, is_url, refuse_url
 from pipeline.settings import config as settings
 from pipeline.settings import crf as crf_settings
 from pipeline.settings import refinements as refinement_settings
@@ -29,7 +30,10 @@ class Flag(typing.NamedTuple):
 FLAGS = {  # by group of the help
     "data": {
         "--data": Flag(
-            "data", "folder or file of image and mask pairs, tfds:NAME, or streets (generated)", "PLACE", "streets"
+            "data",
+            "folder or file of image and mask pairs, also s3://BUCKET/FOLDER or gs://...; tfds:NAME; or streets (generated)",
+            "PLACE",
+            "streets",
         ),
         "--classes": Flag(
             "classes",
@@ -119,9 +123,12 @@ FLAGS = {  # by group of the help
     },
     "places": {
         "--root": Flag("root", "folder of intermediate results", "FOLDER"),
-        "--push-to": Flag("push_to", "folder of pushed models", "FOLDER"),
+        "--push-to": Flag("push_to", "folder of pushed models, also s3://BUCKET/FOLDER or gs://...", "FOLDER"),
     },
 }
+URLS = ("data", "push_to")
+"""Settings that may be places in object stores."""
+
 CRF_SETTINGS = ("exporter.crf", "evaluator.crf")
 """Settings that are written like `pipeline.predict --crf`: auto, a JSON object, or a file that holds one."""
 
@@ -140,6 +147,7 @@ def build_parser(prog: str, components: tuple[str, ...]) -> Parser:
         usage="%(prog)s [options] [-- Beam's options]",
         epilog=_epilog(streets, folder),
         beam=True,
+        urls=URLS,
     )
     for title, flags in FLAGS.items():
         group = parser.add_argument_group(title)
@@ -254,6 +262,9 @@ def read_config(arguments: argparse.Namespace) -> settings.Config:
     if arguments.config in (None, "folder") and not on_streets:
         given.setdefault("name", _name(given["data"]))
     changes = [*given.items(), *(_assignment(text) for text in arguments.set)]
+    changes = [
+        (name, check_url(value, _flag(name)) if name in URLS and is_url(value) else value) for name, value in changes
+    ]
     config = functools.reduce(lambda config, change: settings.replace_setting(config, *change), changes, config)
     if not settings.is_planned(config):
         return config
@@ -267,11 +278,18 @@ def _name(data: str) -> str:
     return name or "model"
 
 
+def _flag(setting: str) -> str:
+    """The flag of a setting."""
+    return next(name for flags in FLAGS.values() for name, flag in flags.items() if flag.setting == setting)
+
+
 def _assignment(text: str) -> tuple[str, object]:
     """Setting and value of "COMPONENT.FIELD=VALUE"."""
     setting, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"--set must be COMPONENT.FIELD=VALUE. Received: --set {values.shorten(text)}.")
+    if setting not in URLS:
+        refuse_url(value, f"--set {setting}")
     if setting in CRF_SETTINGS and value.lower() not in ("none", ""):
         return setting, crf_settings.read_parameters(value)  # the content of a file enters the recipe, not its place
     return setting, value

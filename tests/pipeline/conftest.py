@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import urllib.request
 
 import numpy as np
 import pytest
@@ -128,3 +130,45 @@ def void_examples(tmp_path) -> pathlib.Path:
     """A prepared data set in which no pixel has a class."""
     image, label_map = pair(0)
     return write_prepared(tmp_path / "void", {"test": [(image, np.full_like(label_map, VOID))]}, LABELS)
+
+
+@pytest.fixture
+def memory():
+    """fsspec's object store in the memory of this process, empty."""
+    store = pytest.importorskip("fsspec").filesystem("memory")
+    store.store.clear(), store.pseudo_dirs.clear()
+    yield store
+    store.store.clear(), store.pseudo_dirs.clear()
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """Address of a server that answers as S3 does, in a thread of this process."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch, tmp_path):
+    """s3fs on that server, with an empty bucket "bucket"; the environment is that of a user of it."""
+    import s3fs
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    settings = {
+        "ENDPOINT_URL": s3_server,
+        "ACCESS_KEY_ID": "key",
+        "SECRET_ACCESS_KEY": "secret",
+        "DEFAULT_REGION": "us-east-1",
+    }
+    for name, value in (
+        settings | {"CONFIG_FILE": str(tmp_path / "no-config"), "EC2_METADATA_DISABLED": "true"}
+    ).items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    urllib.request.urlopen(urllib.request.Request(f"{s3_server}/moto-api/reset", method="POST")).read()
+    s3fs.S3FileSystem.clear_instance_cache()  # of the environment of another test
+    store = s3fs.S3FileSystem(use_listings_cache=False)
+    store.mkdir("bucket")
+    return store

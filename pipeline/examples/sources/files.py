@@ -25,6 +25,7 @@ from kseg.pairs.other_formats import check_lossless
 from pipeline.examples.sources.classes import missing_table_error, read_classes, run_command
 from pipeline.examples.sources.source import Elements, Source, format_counts, quarantine_row, read_outputs
 from pipeline.settings.example_gen import ExampleGen
+from pipeline.storage.copies import url_of
 
 RANGES = "background=0-127,object=128-255"
 """Classes of a grey JPEG mask of two levels."""
@@ -134,20 +135,23 @@ def _read_classes(root, found: Recognised, config, classes, boundary, missing: i
         own = found.classes or find_classes(found.root if found.root.is_dir() else found.root.parent)
     if own:
         return own.label_map(config.ignore_value, void_is_class=config.void_is_class), own.source
+    url, place = url_of(root), str(tables[0])
+    if url:  # the next run would remove a table from the copy
+        place = "classes.csv"
     received, scan = f"no {tables[0]} and no --classes", _scan_masks(found.listing, config.max_pixels)
     if not scan.scanned and scan.errors and scan.errors[0].name == "lossy_mask":
         error = scan.errors[0]
         ranges = f"{_command(root, config)} --classes {shlex.quote(RANGES)}"
         raise PairError(error.name, error.what, error.where, f"{error.cure} That is: {ranges}")
     void = missing if config.ignore_value is None else config.ignore_value
-    raise missing_table_error(received, scan, str(tables[0]), _command(root, config), void)
+    raise missing_table_error(received, scan, place, _command(root, config, place if url else None), void)
 
 
 def _command(root, config, classes=None, options=()) -> str:
     """The command that runs the line on this reading."""
     given = {"--layout": config.layout, "--images": config.images, "--masks": config.masks}
     options = options or [text for flag, value in given.items() if value for text in (flag, value)]
-    command = run_command(root, classes or config.classes, config.data_root, config.follow_links)
+    command = run_command(url_of(root) or root, classes or config.classes, config.data_root, config.follow_links)
     return f"{command} {shlex.join(options)}" if options else command
 
 

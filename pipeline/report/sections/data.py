@@ -15,6 +15,7 @@ def contents(run: Run) -> dict:
     """The variables of `data.html.j2`."""
     names, colours = run.labels.names, run.labels.colours
     return {
+        "place": run.ingestion.get("place"),
         "splits": _splits(run.statistics, run.labels),
         "classes": [{"name": name, "colour": colour} for name, colour in zip(names, colours, strict=True)],
         "reencoded": run.ingestion["reencoded"],

@@ -1,0 +1,103 @@
+"""Places in object stores: how they are written, and which are refused. Standard library only.
+
+A place of the kind `s3://BUCKET/FOLDER` is written into records, logs and reports, so it must not hold a secret; what is refused
+is shown without what may be one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "memory": "fsspec"}
+"""The package that reads each kind of store; `memory` lives as long as the process and is for tests."""
+
+KNOWN = "s3://BUCKET/FOLDER or gs://BUCKET/FOLDER"
+MAX_NAME = 255
+"""Bytes of a name between slashes, since it becomes that of a file."""
+
+CREDENTIALS = (
+    "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for s3://; GOOGLE_APPLICATION_CREDENTIALS for gs://"
+)
+
+
+def is_url(place: str | os.PathLike) -> bool:
+    """Whether a place is written like one in an object store, known or not; a path object may have lost a slash.
+
+    Example:
+        >>> [is_url(place) for place in ("s3://bucket/folder", "ftp:/host", "photos", "tfds:voc", "C:/photos")]
+        [True, True, False, False, False]
+    """
+    text = os.fspath(place)
+    return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) or re.match(r"[A-Za-z0-9+.-]+::\S*:/", text))
+
+
+def redacted(text: str) -> str:
+    """A text without what may be a secret in its URLs: user and password, and what follows a question mark.
+
+    Example:
+        >>> redacted("s3://KEY:SECRET@bucket/a?token=1 is refused")
+        's3://...@bucket/a?... is refused'
+    """
+    text = re.sub(r"(?<=:/)(/?)[^\s/]*@", r"\1...@", text)
+    return re.sub(r"(:/\S*?)\?\S+", r"\1?...", text)
+
+
+def check_url(url: str, flag: str) -> str:
+    """The place without slashes at its end.
+
+    Args:
+        url: that `is_url`.
+        flag: that names it, for messages.
+
+    Raises:
+        ValueError: it holds a secret, or is in no object store that is known here.
+
+    Example:
+        >>> check_url("s3://bucket/folder/", "--data")
+        's3://bucket/folder'
+    """
+    shown = f"Received: {flag} {redacted(url)}"
+    scheme, separator, rest = url.partition("://")
+    if "@" in rest.split("/")[0] or "?" in rest:
+        raise ValueError(
+            f"`{flag}` must hold no credentials, since places are written into records and reports. {shown}. Write "
+            f"{KNOWN}, and give credentials in the environment: {CREDENTIALS}."
+        )
+    if scheme not in PACKAGES or not separator:
+        cure = "Copy the files to this disk, or into such a store."
+        raise ValueError(f"`{flag}` must be a place on this disk, {KNOWN}. {shown}. {cure}")
+    bucket, *names = rest.rstrip("/").split("/")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", bucket):
+        raise ValueError(f"A bucket must have a name of letters, digits, '.', '_' and '-'. {shown}. Write {KNOWN}.")
+    if fault := next(filter(None, map(name_fault, names)), None):
+        raise ValueError(
+            f"`{flag}` must be made of names that files can have. {shown} [{fault}]. Choose another place."
+        )
+    return "/".join([f"{scheme}://{bucket}", *names])
+
+
+def name_fault(name: str) -> str:
+    """Why a part between slashes cannot be the name of a file below a folder; empty where it can.
+
+    Example:
+        >>> [name_fault(name) for name in ("a.png", "..", "")]
+        ['', 'a name is ..', 'a name is empty']
+    """
+    if name in ("", ".", ".."):
+        return f"a name is {name or 'empty'}"
+    if "\\" in name or "\0" in name:
+        return "a name holds a backslash" if "\\" in name else "a name holds a null character"
+    return f"a name has more than {MAX_NAME} bytes" if len(os.fsencode(name)) > MAX_NAME else ""
+
+
+def refuse_url(place: str | os.PathLike, flag: str, cure: str = "Copy it to this disk first."):
+    """Refuses a place in an object store where only one on this disk will do.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if is_url(place):
+        raise ValueError(
+            f"`{flag}` must be a place on this disk. Received: {flag} {redacted(os.fspath(place))}. {cure}"
+        )
