@@ -109,7 +109,8 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
         pretrained, training_config = pretrained_weights(c.trainer)  # what does not fit is refused before data are read
     ingestion, table = take_classes(c.example_gen, config.classes)
     classes = {"classes": external(table)} if table else {}
-    examples = store.run(component("example_gen"), ingestion, source=source, **classes, beam_options=beam)
+    others = _without_masks(config, digests)
+    examples = store.run(component("example_gen"), ingestion, source=source, **others, **classes, beam_options=beam)
     yield "example_gen", examples
     if not store.explain:
         gate.check_thresholds(c.evaluator.thresholds, _class_names(examples.path))
@@ -273,6 +274,18 @@ def _source(config, digests: FileDigests, *, anew: bool) -> Artifact:
 
         data = str(bring_data(data, config.root, anew=anew))
     return source_artifact(data, config.example_gen, digests)
+
+
+def _without_masks(config, digests: FileDigests) -> dict[str, Artifact]:
+    """The folder of images without masks as an input; empty where there is none."""
+    given = settings.without_masks(config)
+    if given is None:
+        return {}
+    from pipeline.examples.sources.fingerprints import source_artifact
+
+    flag, folder = given
+    alone = dataclasses.replace(config.example_gen, layout=None, images=None, masks=None, data_root=None)
+    return {flag.removeprefix("--"): source_artifact(folder, alone, digests)}
 
 
 def pretrained_weights(trainer) -> tuple[dict[str, Artifact], Trainer]:

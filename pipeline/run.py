@@ -63,6 +63,9 @@ def _run(argv: list[str], prog: str) -> int:
             f"--data-root and --follow-links go with files on this disk. Received: --data {config.data}. Leave them out, or give "
             "a folder."
         )
+    given = settings.without_masks(config)
+    if given and not pathlib.Path(given[1]).is_dir():
+        raise ValueError(f"{given[0]} must be a folder of images. Received: {' '.join(given)}. Check the path.")
     if config.schema and not pathlib.Path(config.schema).is_file():
         raise ValueError(f"--schema must be a file. Received: --schema {config.schema}. Check the path.")
     _check_outside_data(config, "--root", config.root, pathlib.Path(config.root))
@@ -89,12 +92,14 @@ def _check_push_to(config: settings.Config):
 
 def _check_outside_data(config: settings.Config, flag: str, given: str, folder: pathlib.Path):
     """Refuses results inside the data folder: they would be taken for data, and change while they are read."""
-    data = pathlib.Path(config.data)
-    if config.data != "streets" and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
-        raise ValueError(
-            f"{flag} must lie outside the data, which would change with each run. Received: {flag} {given} "
-            f"[in --data {config.data}]. Choose a folder elsewhere, or move images and masks into a folder of their own."
-        )
+    places = {"--data": "" if config.data == "streets" else config.data, "--target": config.target}
+    for option, place in (places | {"--unlabelled": config.unlabelled}).items():
+        data = pathlib.Path(place or "")
+        if place and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+            raise ValueError(
+                f"{flag} must lie outside the data, which would change with each run. Received: {flag} {given} "
+                f"[in {option} {place}]. Choose a folder elsewhere, or move images and masks into a folder of their own."
+            )
 
 
 def roll_back(config: settings.Config) -> int:
@@ -157,6 +162,7 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
     if not config.data:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
     settings.check_sizes(config)
+    settings.check_without_masks(config)
     settings.check_refinements(config)
     encoders.check(planned_network(config.trainer))
     check_formats(config.exporter, config.trainer.model)

@@ -107,6 +107,25 @@ def training_set(
 
 
 @no_autograph
+def side_by_side(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset) -> tf.data.Dataset:
+    """Batches of pairs and of images without masks as one, the former first.
+
+    A `kseg.Teacher` and a `kseg.DomainGame` learn from such batches.
+
+    Args:
+        labelled: endless batches of `training_set`, (image (B, H, W, C), label_map (B, H, W)).
+        unlabelled: the same of images whose label maps are void everywhere, (B', H, W, C) and (B', H, W).
+
+    Returns:
+        Data set of (image (B + B', H, W, C), label_map (B + B', H, W)).
+    """
+    both = tf.data.Dataset.zip((labelled, unlabelled))
+    return _prefetch(
+        both.map(lambda *two: tuple(tf.concat(part, axis=0) for part in zip(*two, strict=True)), tf.data.AUTOTUNE)
+    )
+
+
+@no_autograph
 def evaluation_set(
     directory,
     *,

@@ -63,6 +63,11 @@ class SelfTraining(keras.Model):
         self.confident_share.update_state(seen.confident, sample_weight=seen.unlabelled)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
+    def test_step(self, data):
+        """As in Keras, without the log of what only training sees."""
+        logs = super().test_step(data)
+        return {name: value for name, value in logs.items() if name != self.confident_share.name}
+
     @property
     def losses(self):
         """Penalties of the segmentor."""

@@ -14,6 +14,9 @@ from collections.abc import Iterable
 SPLITS = ("train", "validation", "test")
 """Splits as stored."""
 
+UNLABELLED = "unlabelled"
+"""Where images without masks are stored, beside the splits; only training sees them."""
+
 SYNONYMS = {
     **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),

@@ -12,6 +12,7 @@ import functools
 import pathlib
 
 from kseg._weight_packages import WEIGHT_PACKAGES
+from kseg.pairs.split_names import UNLABELLED
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.engine.hardware import mixed_precision
@@ -44,11 +45,12 @@ def planner(out: pathlib.Path, config: Planner, *, statistics: pathlib.Path, mac
     train = found["splits"].get("train")
     if train is None:
         raise ValueError(f"There must be a split to train on. Received: none [{statistics}]. Name one 'train'.")
+    others = found.get(UNLABELLED, {}).get("images", 0)
     pairs = [text.split("=", 1) for text in config.given]
     settings = functools.reduce(lambda settings, pair: replace_setting(settings, *pair), pairs, Settings())
 
     def timed(candidate: Settings, working_size: tuple[int, int]):
-        cost = measure(candidate, working_size, train["channels"], len(found["classes"]))
+        cost = measure(candidate, working_size, train["channels"], len(found["classes"]), others)
         progress.advance()
         return cost
 

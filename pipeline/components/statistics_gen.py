@@ -9,6 +9,7 @@ import pathlib
 
 from kseg.labels import LabelMap
 from kseg.pairs.image_files import decode_image, encoding_of
+from kseg.pairs.split_names import UNLABELLED
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
@@ -27,6 +28,8 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
     It holds the names of the `classes`; `summarize` of each of the `splits` and of `all`; `unusable`, the number of quarantined
     pairs per fault; `image_range` of 16-bit images; `duplicates` and `near_duplicates` of `pipeline.validation.image_hashes`;
     and, as "split/key", the images with `empty_masks`, entirely void, and `tiny_images`, with a side below `config.tiny_side`.
+    Images without masks count in duplicates and tiny images alone; `unlabelled` holds `summarize` of them, and `held_out`, the
+    keys of those that are in validation or test, too.
 
     Args:
         out: folder to write to.
@@ -67,7 +70,7 @@ def _count(out, examples, num_classes, beam_options) -> tuple[dict, ImageTable]:
                 images.append(row)
             else:
                 split, found = row
-                for part in (split, TOTAL):
+                for part in (split,) if split == UNLABELLED else (split, TOTAL):
                     counts[part] = counts.get(part, empty_counts(num_classes)) + found
     return {part: summarize(found) for part, found in counts.items() if found.images}, images
 

@@ -8,6 +8,7 @@ left below `out`, bit for bit with `deterministic`. Several machines share `out`
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import pathlib
@@ -17,13 +18,14 @@ import numpy as np
 
 from kseg import data, games, metrics
 from kseg.labels import VOID, LabelMap
+from kseg.pairs.split_names import UNLABELLED
 from kseg.training import callbacks
 from kseg.training import distribution as distribute
 from pipeline import networks
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.encoders import FILE, describe_weights
-from pipeline.settings.trainer import Trainer
+from pipeline.settings.trainer import Trainer, labelled_images
 from pipeline.training import record, tensorboard
 from pipeline.training.callbacks import CheckEqualWeights, EpochProgress, check_equal
 from pipeline.training.compiling import compile_model, environment, whole_images
@@ -63,7 +65,8 @@ def trainer(
             )
 
         # Build, and train.
-        steps = config.steps_per_epoch or max(1, plan["examples"]["train"] // config.batch_size)
+        labelled = labelled_images(config.batch_size, bool(plan["examples"].get(UNLABELLED)))
+        steps = config.steps_per_epoch or max(1, plan["examples"]["train"] // labelled)
         with strategy.scope():
             start = weights if config.weights == FILE else None
             segmentor = networks.segmentor(config, labels.num_classes, plan["channels"], weights=start)
@@ -129,18 +132,23 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     if several:
         check_equal(distribute.gather_scalar(strategy, resume.step), "steps")
 
-    # Training data, from the step at which that session ended.
-    training = data.training_set(
+    # Training data, from the step at which that session ended; half of each batch are images without masks, if there are any.
+    draw = functools.partial(
+        data.training_set,
         transform,
         size=crop,
         **levels,
-        batch_size=batch_size,
-        seed=config.seed,
         working_scale=(config.crop_size and size) if size else 1.0,  # stored at their working size
         scale=config.scale,
         photometric=config.photometric,
         initial_step=resume.step,
     )
+    others = bool(plan["examples"].get(UNLABELLED))
+    labelled = labelled_images(batch_size, others)
+    training = draw(batch_size=labelled, seed=config.seed)
+    if others:
+        unlabelled = draw(split=UNLABELLED, batch_size=batch_size - labelled, seed=config.seed + 1)
+        training = data.side_by_side(training, unlabelled)
 
     # Callbacks, of which only the chief's write; `resume` comes last, so that it saves what the others did.
     writers = []

@@ -14,6 +14,7 @@ from kseg.pairs import class_balance
 from kseg.pairs.channels import PixelKind
 from kseg.pairs.image_files import decode_image, encode_image, encode_png
 from kseg.pairs.resizing import fitted_size, resize_image, resize_label_map, working_size
+from kseg.pairs.split_names import UNLABELLED
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
@@ -42,7 +43,8 @@ def transform(
     `plan.json` holds `image_size` (height, width) that images are fitted into or, where that is null, `image_scale`, the factor
     on their own sides, and `crop_size` (height, width), what training sees of these unless trainer.crop_size says otherwise;
     `channels`, `dtype`, `normalization` (None, or `mean` and `deviation` of each channel), `image_range` of 16-bit images,
-    `num_classes`, `class_weights` (K,) and `examples` (pairs per split). `labels.json` is copied from the examples;
+    `num_classes`, `class_weights` (K,) and `examples` (pairs per split; images without masks as `unlabelled`, those of validation
+    and test left out). `labels.json` is copied from the examples;
     `anomalies.json` holds warnings about the size, as that of example_validator.
 
     Args:
@@ -62,6 +64,11 @@ def transform(
     image_size = None if config.image_scale else _image_size(config.image_size, counts)
     scale = config.image_scale or image_size
     kind = PixelKind.recorded(counts)
+    examples_left = prepared.split_sizes(examples)
+    held_out = frozenset(found.get(UNLABELLED, {}).get("held_out", ()))
+    if UNLABELLED in examples_left:
+        examples_left[UNLABELLED] -= len(held_out)
+        _check_left(examples_left[UNLABELLED], len(held_out))
     plan = {
         "image_size": image_size,
         "image_scale": config.image_scale,
@@ -72,11 +79,11 @@ def transform(
         "image_range": found.get("image_range"),
         "num_classes": len(counts["class_pixels"]),
         "class_weights": class_weights(config.class_weights, counts),
-        "examples": prepared.split_sizes(examples),
+        "examples": examples_left,
     }
-    progress.set_total(sum(plan["examples"].values()))
+    progress.set_total(sum(prepared.split_sizes(examples).values()))
     shards = [(split, *row) for split, paths in prepared.shard_paths(examples).items() for row in _shards(paths)]
-    with worked_on(out, shards, FitShard(out, scale), beam_options, [examples]):
+    with worked_on(out, shards, FitShard(out, scale, held_out), beam_options, [examples]):
         pass  # the pairs are all that it leaves
     what = (
         f"fitted into {image_size[1]}x{image_size[0]}" if image_size else f"at {config.image_scale:g} of their own size"
@@ -86,6 +93,14 @@ def transform(
     write_json(out / "plan.json", plan, allow_nan=False)
     narrow = [dataclasses.asdict(anomaly) for anomaly in check_working_size(found["splits"], scale)]
     write_json(out / anomalies.FILE, {"anomalies": narrow})
+
+
+def _check_left(images: int, held_out: int):
+    if not images:
+        raise ValueError(
+            "An image without a mask must be none of validation and test. "
+            f"Received: {held_out} images, all of which are. Name a folder of others."
+        )
 
 
 def _image_size(given: tuple[int, int] | None, counts: dict) -> tuple[int, int]:
@@ -142,17 +157,23 @@ class FitShard:
     Args:
         out: folder to write to.
         working_scale: (height, width) that pairs are fitted into, or a factor on their sides.
+        held_out: keys of images without masks that are left out.
     """
 
-    def __init__(self, out: pathlib.Path, working_scale: tuple[int, int] | float):
-        self._out, self._working_scale = out.absolute(), working_scale
+    def __init__(
+        self, out: pathlib.Path, working_scale: tuple[int, int] | float, held_out: frozenset[str] = frozenset()
+    ):
+        self._out, self._working_scale, self._held_out = out.absolute(), working_scale, held_out
 
     def __call__(self, shard):
         """Writes the shard of the same number; there are no rows."""
         split, number, of, path = shard
-        records = (self.fit(record) for record in prepared.read_records(path))
+        records = (self.fit(record) for record in prepared.read_records(path) if self._is_kept(split, record))
         prepared.write_records(self._out / prepared.shard_name(split, number, of), records)
         return ()
+
+    def _is_kept(self, split: str, record: bytes) -> bool:
+        return split != UNLABELLED or not self._held_out or prepared.from_record(record)[0] not in self._held_out
 
     def fit(self, record: bytes) -> bytes:
         """A record at its working size; one that has it already keeps its bytes."""

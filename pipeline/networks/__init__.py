@@ -11,6 +11,7 @@ import importlib
 
 import keras
 
+import kseg
 from pipeline.settings.encoders import named_encoder
 from pipeline.settings.trainer import Trainer, resolve_game
 
@@ -51,3 +52,34 @@ def discriminator(config: Trainer, num_classes: int, channels: int) -> keras.Mod
     label_channels = num_classes * (channels if config.encoding == "product" else 1)
     options = {"input_shape": (None, None, channels), "spectral_normalization": config.spectral_normalization}
     return module.build(config, label_channels, **options)
+
+
+def domain_discriminator(config: Trainer, num_classes: int, segmentor: keras.Model) -> tuple[keras.Model, str | None]:
+    """The network that tells predictions, or features, of two domains apart, for `kseg.DomainGame`.
+
+    Args:
+        config: the trainer's settings.
+        num_classes: K.
+        segmentor: the network whose predictions or features it judges.
+
+    Returns:
+        Model from the maps (B, H, W, K) to logits, and None; or from features (B, h, w, F) to logits (B, h, w, 2 K), and the name
+        of the segmentor's layer whose output they are.
+    """
+    spectral = {"spectral_normalization": config.spectral_normalization}
+    if config.adaptation == "features":
+        layer = feature_layer(segmentor)
+        width = {"base_filters": config.discriminator_filters}
+        return kseg.discriminators.DomainClasses(num_classes, layer.output.shape[-1], **width, **spectral), layer.name
+    config = resolve_game(config)
+    module = importlib.import_module(f"pipeline.networks.discriminators.{config.discriminator}")
+    # Statistics of a batch would tell the domains apart that are mixed in it.
+    plain = {"batch_normalization": False} if config.discriminator == "patch_gan" else {}
+    return module.build(config, num_classes, input_shape=None, **plain, **spectral), None
+
+
+def feature_layer(segmentor: keras.Model) -> keras.layers.Layer:
+    """The layer whose output the segmentor's classifier sees: what comes before the last convolution to K channels."""
+    num_classes = segmentor.output_shape[-1]
+    scores = [layer for layer in segmentor.layers if hasattr(layer, "kernel") and layer.output.shape[-1] == num_classes]
+    return next(layer for layer in segmentor.layers if layer.output is scores[-1].input)

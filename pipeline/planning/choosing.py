@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from pipeline.settings.changes import flatten, replace_setting
-from pipeline.settings.trainer import AUTO, Trainer
+from pipeline.settings.trainer import AUTO, Trainer, labelled_images
 from pipeline.settings.transform import Transform
 from pipeline.settings.values import as_text
 
@@ -130,7 +130,7 @@ def choose(
     plan = Plan(settings, given)
     train = statistics["splits"]["train"]
     _choose_network(plan, cure_missing_weights)
-    _choose_learning(plan, train)
+    _choose_learning(plan, statistics)
     own = _own_size(train)
     _assume_size(plan, own)
     size = _working_size(plan, own)
@@ -162,9 +162,10 @@ def _choose_network(plan: Plan, cure_missing_weights):
     )
 
 
-def _choose_learning(plan: Plan, train: dict):
+def _choose_learning(plan: Plan, statistics: dict):
+    train = statistics["splits"]["train"]
     images = train["images"]
-    batch = min(BATCH_SIZE, images)
+    batch = min(BATCH_SIZE, images if "unlabelled" not in statistics else 2 * images)
     few = f"the {images} training pairs; {BATCH_SIZE} with more of them"
     plan.choose("batch", {"trainer.batch_size": batch}, few if batch < BATCH_SIZE else "enough for batch statistics")
     plan.choose(
@@ -263,7 +264,7 @@ def _choose_working_size(plan: Plan, statistics: dict, own, cost: Cost, minutes:
     train = statistics["splits"]["train"]
     height, width = plan.settings.trainer.crop_size
     budget = 60 * minutes * (1 - SPARE - VALIDATION_SHARE)
-    pixels = budget / cost.step * plan.settings.trainer.batch_size * height * width
+    pixels = budget / cost.step * _labelled_images(plan, statistics) * height * width
 
     def passes(size):
         return pixels / (train["images"] * size[0] * size[1])
@@ -311,7 +312,7 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
     validations = min(MOST_VALIDATIONS, max(FEWEST_VALIDATIONS, int(allowed / (images * cost.image))))
     pairs = max(1, min(images, int(allowed / (validations * cost.image))))
     area = math.prod(plan.settings.trainer.crop_size or size)
-    passes_a_step = plan.settings.trainer.batch_size * area / (train["images"] * math.prod(size))
+    passes_a_step = _labelled_images(plan, statistics) * area / (train["images"] * math.prod(size))
     most = math.ceil(MAX_PASSES / passes_a_step)
     steps = max(1, min(most, int((seconds - validations * pairs * cost.image) / cost.step)))
     validations = min(validations, steps)
@@ -326,7 +327,7 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
         f"{steps:,} steps of {cost.step:.2f} s, {validations} validations of {pairs * cost.image:.0f} s{limited}",
     )
     trainer = plan.settings.trainer
-    an_epoch = trainer.steps_per_epoch or max(1, train["images"] // trainer.batch_size)
+    an_epoch = trainer.steps_per_epoch or max(1, train["images"] // _labelled_images(plan, statistics))
     steps = an_epoch * trainer.epochs
     pairs = min(images, trainer.validation_pairs or images)
     plan.expected = {
@@ -337,6 +338,11 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
     }
     if steps < FEW_STEPS:
         plan.warnings.append(f"{steps:,} steps are few. Give more --minutes, or lower trainer.crop_size.")
+
+
+def _labelled_images(plan: Plan, statistics: dict) -> int:
+    """How many images of a batch have masks."""
+    return labelled_images(plan.settings.trainer.batch_size, "unlabelled" in statistics)
 
 
 def _text(size: tuple[int, int]) -> str:

@@ -19,6 +19,7 @@ import tensorflow as tf
 from kseg import metrics
 from kseg.data.augment import Augment
 from kseg.labels import VOID
+from kseg.pairs.split_names import UNLABELLED
 from pipeline import networks
 from pipeline.planning.choosing import Cost, Settings
 from pipeline.training.compiling import compile_model, environment, whole_images
@@ -28,7 +29,9 @@ WARM_UP, EPOCH = 2, 2  # steps that are not counted; steps after which the clock
 FEWEST_STEPS, SECONDS = 6, 5.0  # that are measured, at least
 
 
-def measure(settings: Settings, working_size: tuple[int, int], channels: int, num_classes: int) -> Cost:
+def measure(
+    settings: Settings, working_size: tuple[int, int], channels: int, num_classes: int, unlabelled: int = 0
+) -> Cost:
     """Times a training of these settings.
 
     Args:
@@ -36,6 +39,7 @@ def measure(settings: Settings, working_size: tuple[int, int], channels: int, nu
         working_size: (height, width) of images as the network sees them.
         channels: C of the images.
         num_classes: K.
+        unlabelled: number of images without masks, which the training sees beside the pairs.
     """
     trainer = settings.trainer
     if trainer.strategy == "multiworker":
@@ -45,9 +49,9 @@ def measure(settings: Settings, working_size: tuple[int, int], channels: int, nu
         with strategy.scope():
             segmentor = networks.segmentor(trainer, num_classes, channels)
             metric = metrics.ConfusionMatrix(num_classes, ignore_class=VOID)
-            plan = {"class_weights": [1.0] * num_classes, "channels": channels}
+            plan = {"class_weights": [1.0] * num_classes, "channels": channels, "examples": {UNLABELLED: unlabelled}}
             model = compile_model(segmentor, metric, trainer, plan, num_classes, 1000)
-        pairs = _noise(working_size, channels, num_classes)
+        pairs = _noise(working_size, channels, num_classes, bool(unlabelled))
         step = _time_steps(model, pairs, trainer, working_size, crop_size)
         image = _time_validation(model, pairs, trainer, working_size, crop_size)
     del model, segmentor
@@ -56,11 +60,13 @@ def measure(settings: Settings, working_size: tuple[int, int], channels: int, nu
     return Cost(step, image, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def _noise(size, channels, num_classes) -> tf.data.Dataset:
-    """Endless pairs of noise: images (H, W, C) and label maps (H, W), uint8."""
+def _noise(size, channels, num_classes, half_void: bool) -> tf.data.Dataset:
+    """Endless pairs of noise: images (H, W, C) and label maps (H, W), uint8; on request every second one is void."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (PAIRS, *size, channels), np.uint8)
     label_maps = generator.integers(0, num_classes, (PAIRS, *size), np.uint8)
+    if half_void:
+        label_maps[1::2] = VOID
     return tf.data.Dataset.from_tensor_slices((images, label_maps)).cache().repeat()
 
 

@@ -24,7 +24,7 @@ from pipeline.settings.planner import MINUTES, PLANNED, WITHOUT_INFLUENCE, Plann
 from pipeline.settings.pusher import Pusher
 from pipeline.settings.schema_gen import SchemaGen
 from pipeline.settings.statistics_gen import StatisticsGen
-from pipeline.settings.trainer import AUTO, Trainer, resolve_game
+from pipeline.settings.trainer import ADAPTATIONS, AUTO, Trainer, has_discriminator, resolve_game
 from pipeline.settings.transform import Transform
 from pipeline.settings.values import Number, Place, Text, as_text
 
@@ -37,7 +37,10 @@ MAX_NAME_BYTES = 100
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The settings of a whole run. Of the places `data`, `classes` and `schema` the contents enter recipes, never the paths."""
+    """The settings of a whole run.
+
+    Of the places `data`, `classes`, `target`, `unlabelled` and `schema` the contents enter recipes, never the paths.
+    """
 
     # of the model, pushed to savedmodels/<name>/<version>; files and TensorBoard's runs are named after it, too
     name: Annotated[str, Text("made of letters, digits, '_', '-' and '.'", MAX_NAME_BYTES, r"[^\W_][\w.-]*")] = (
@@ -45,6 +48,9 @@ class Config:
     )
     data: Annotated[str, Place(pattern=".*")] = "streets"  # folder or CSV of pairs, "tfds:<name>", or "streets"
     classes: Annotated[str, Place()] | None = None  # file or text; None: classes.csv in the data folder
+    # folder of images without masks: of another domain, for which the network is to be trained, or of that of the data
+    target: Annotated[str, Place()] | None = None
+    unlabelled: Annotated[str, Place()] | None = None
     schema: Annotated[str, Place()] | None = None  # a frozen schema.json; None: inferred
     root: Annotated[str, Place()] = "runs"
     push_to: Annotated[str, Place()] = "savedmodels"
@@ -103,7 +109,64 @@ def resolve_auto(config: Config) -> Config:
     """Returns `config` with "auto" replaced by what it means here, since recipes hold what was really done."""
     if config.trainer.precision == AUTO and not is_planned(config):
         config = replace_setting(config, "trainer.precision", mixed_precision() or "float32")
+    if config.trainer.adaptation == AUTO:
+        config = replace_setting(config, "trainer.adaptation", "none" if config.target is None else "entropy")
     return dataclasses.replace(config, trainer=resolve_game(config.trainer))
+
+
+def without_masks(config: Config) -> tuple[str, str] | None:
+    """The option that names a folder of images without masks, and the folder; None where there is none."""
+    if config.target:
+        return "--target", config.target
+    return ("--unlabelled", config.unlabelled) if config.unlabelled else None
+
+
+def resolve_adaptation(config: Config) -> Config:
+    """Returns `config` with what is compared between the domains of `target` in place of "auto"."""
+    if config.target and config.trainer.adaptation == AUTO:
+        return replace_setting(config, "trainer.adaptation", "entropy")
+    return config
+
+
+def check_without_masks(config: Config):
+    """Refuses what does not go with images without masks, and what goes with them alone.
+
+    Raises:
+        ValueError: the settings contradict each other.
+    """
+    trainer = config.trainer
+    if config.target and config.unlabelled:
+        raise ValueError(
+            "Images without masks must be of one domain. "
+            f"Received: --target {config.target} and --unlabelled {config.unlabelled}. Leave one out."
+        )
+    if trainer.adaptation in ADAPTATIONS and not config.target:
+        raise ValueError(
+            "`adaptation` must be given images of another domain, by --target. "
+            f"Received: trainer.adaptation={trainer.adaptation} without --target. Add it, or leave the setting out."
+        )
+    if (given := without_masks(config)) is None:
+        return
+    flag, folder = given
+    if not trainer.pseudo_label_weight and trainer.adaptation not in ADAPTATIONS and not trainer.adversarial_weight:
+        raise ValueError(
+            f"Something must learn from the images of {flag}. Received: {flag} {folder} with trainer.pseudo_label_weight=0 "
+            "and no discriminator. Raise it, or leave the images out."
+        )
+    if trainer.pseudo_label_weight and trainer.strategy in ("mirrored", "multiworker"):
+        raise ValueError(
+            f"The averaged teacher, which labels the images of {flag}, must train on one device. "
+            f"Received: {flag} {folder} with --strategy {trainer.strategy}. Choose --strategy one."
+        )
+    if config.folds:
+        raise ValueError(
+            f"A cross-validation trains on pairs alone. Received: {flag} {folder} with --folds {config.folds}. Leave one out."
+        )
+    if trainer.batch_size < 2:
+        raise ValueError(
+            f"`batch_size` must be at least 2 with {flag}: half of each batch are images without masks. "
+            f"Received: trainer.batch_size={trainer.batch_size}."
+        )
 
 
 def check_sizes(config: Config):
@@ -126,7 +189,7 @@ def check_sizes(config: Config):
                 f"{trained}={width}x{height}, trainer.{name}={value}, hence {height * width * times:,.0f}. "
                 "Lower one of them; `exporter.tiles` lets a model of small images label large ones."
             )
-    if config.trainer.adversarial_weight and config.trainer.label_stride > min(height, width):
+    if has_discriminator(config.trainer) and config.trainer.label_stride > min(height, width):
         raise ValueError(
             "`label_stride` must not exceed the shorter side of the training images. Received: "
             f"trainer.label_stride={config.trainer.label_stride}, {trained}={width}x{height}. Lower it."

@@ -41,6 +41,18 @@ FLAGS = {  # by group of the help
             "FILE",
             "classes.csv in the folder",
         ),
+        "--target": Flag(
+            "target",
+            "folder of images without masks of another domain, such as another camera: the network learns to label those, too",
+            "FOLDER",
+            "none",
+        ),
+        "--unlabelled": Flag(
+            "unlabelled",
+            "folder of images without masks of the same domain: an averaged copy of the network labels them for training",
+            "FOLDER",
+            "none",
+        ),
         "--images": Flag(
             "example_gen.images",
             "pattern of the images in --data, such as 'left/**/*_rgb.png'",
@@ -265,7 +277,10 @@ def read_config(arguments: argparse.Namespace) -> settings.Config:
     changes = [
         (name, check_url(value, _flag(name)) if name in URLS and is_url(value) else value) for name, value in changes
     ]
+    if "target" in dict(changes) and "trainer.adversarial_weight" not in dict(changes):
+        changes.insert(0, ("trainer.adversarial_weight", 0.0))  # the discriminator between domains takes its place
     config = functools.reduce(lambda config, change: settings.replace_setting(config, *change), changes, config)
+    config = settings.resolve_adaptation(config)
     if not settings.is_planned(config):
         return config
     return dataclasses.replace(config, planner=settings.prepare_planner(config, [name for name, _ in changes]))

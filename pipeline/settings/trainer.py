@@ -38,6 +38,20 @@ DISCRIMINATORS = _list_modules("discriminators")
 BET_PER_PIXEL = ("unet", "fully_convolutional")
 """Those whose output has the size of their input."""
 
+ADAPTATIONS = ("maps", "entropy", "features")
+"""Values of `trainer.adaptation` with a discriminator between domains."""
+
+MAPS_ALONE = (
+    "patch_gan",
+    "fully_convolutional",
+    "large_fov",
+    "large_fov_light",
+    "small_fov",
+    "small_fov_light",
+    "unet",
+)
+"""Discriminators that may judge label maps without the image."""
+
 Filters = Annotated[int, Number(minimum=1, maximum=4096, integer=True)]
 """Channels of a convolution."""
 Scale = Annotated[float, Number(minimum=0.05, maximum=16)]
@@ -90,6 +104,17 @@ class Trainer(Checked):
     alternate_every: Steps = 0
     ramp: Steps = 0  # steps in which the adversarial weight then grows from 0
     on_nonfinite: Literal["stop", "restore"] = "stop"  # restore: return to the last state with finite losses
+    # Images without masks, half of each batch: those of --target, of another domain, or of --unlabelled, of the same.
+    # what a discriminator compares between the domains: predictions, their entropy, or features class by class; auto: entropy
+    # with --target, otherwise none
+    adaptation: Literal[AUTO, "none", "maps", "entropy", "features"] = AUTO
+    domain_weight: Weight = 0.01  # of that discriminator in the segmentor's loss
+    pseudo_label_weight: Weight = 1.0  # of the loss on the averaged teacher's labels; 0: no teacher
+    # probability from which a pixel has a pseudo-label
+    pseudo_label_threshold: Annotated[float, Number(above=0, maximum=1)] = 0.9
+    teacher_decay: Annotated[float, Number(minimum=0, below=1)] = 0.99  # of its average of the segmentor's weights
+    teacher_start: Steps | None = None  # first step with pseudo-labels; none: after a tenth of all
+    cut_mix: bool = True  # whether a rectangle of the next image is pasted into images without masks
     # Training.
     # height, width of what a step sees of an image at its working size; None: all of it
     crop_size: tuple[Side, Side] | None = None
@@ -118,16 +143,43 @@ class Trainer(Checked):
                 f"trainer.objective={self.objective}, trainer.label_smoothing={self.label_smoothing:g} with "
                 f"trainer.game={self.game}."
             )
+        if self.adaptation in ADAPTATIONS:
+            self._check_adaptation()
         if self.game == "gambler" and self.discriminator not in (AUTO, *BET_PER_PIXEL):
             raise ValueError(
                 "`discriminator` must give a bet for each pixel that it sees, for trainer.game=gambler. "
                 f"Received: trainer.discriminator={self.discriminator}. Leave it out, or take {' or '.join(BET_PER_PIXEL)}."
             )
 
+    def _check_adaptation(self):
+        """Refuses what does not go with a discriminator between domains."""
+        received = f"with trainer.adaptation={self.adaptation}"
+        if self.adversarial_weight:
+            raise ValueError(
+                "There must be one discriminator: between label maps, or between domains. Received: "
+                f"trainer.adversarial_weight={self.adversarial_weight:g} {received}. Leave --adversarial-weight out, or take "
+                "trainer.adaptation=none."
+            )
+        if self.game != "adversarial" or self.encoding not in (AUTO, "basic"):
+            raise ValueError(
+                "`game` and `encoding` must be left out between domains, whose discriminator sees no true label map. Received: "
+                f"trainer.game={self.game}, trainer.encoding={self.encoding} {received}."
+            )
+        fitting = () if self.adaptation == "features" else MAPS_ALONE
+        if self.discriminator not in (AUTO, *fitting):
+            cure = f"Leave it out, or take one of {', '.join(fitting)}." if fitting else "Leave it out."
+            raise ValueError(
+                "`discriminator` must judge what is compared between the domains, without the image. Received: "
+                f"trainer.discriminator={self.discriminator} {received}. {cure}"
+            )
+
 
 def resolve_game(config: Trainer) -> Trainer:
     """The settings with the game's own discriminator, encoding and normalisation in place of `auto`."""
     found = {}
+    if config.adaptation in ADAPTATIONS:
+        chosen = config.discriminator == AUTO and config.adaptation != "features"  # whose discriminator has no name
+        return dataclasses.replace(config, encoding="basic", **({"discriminator": "patch_gan"} if chosen else {}))
     if config.discriminator == AUTO:
         found["discriminator"] = "unet" if config.game == "gambler" else "two_branch"
     if config.encoding == AUTO:
@@ -137,16 +189,26 @@ def resolve_game(config: Trainer) -> Trainer:
     return dataclasses.replace(config, **found)
 
 
+def has_discriminator(config: Trainer) -> bool:
+    """Whether a discriminator trains beside the network."""
+    return bool(config.adversarial_weight) or config.adaptation in ADAPTATIONS
+
+
+def labelled_images(batch_size: int, unlabelled: bool) -> int:
+    """How many images of a batch have masks: all, or half where there are images without masks."""
+    return batch_size - batch_size // 2 if unlabelled else batch_size
+
+
 def choices(config: Trainer) -> dict[str, list[str]]:
     """Which of several modules these settings use; the others enter no recipe.
 
     Returns:
         Package, or table of modules -> names in it that are used; see `pipeline.engine.code_digests.code`.
     """
-    encoder = encoders.named_encoder(config)
+    encoder, named = encoders.named_encoder(config), [resolve_game(config).discriminator]
     return {
         "kseg.encoders.names.ENCODERS": [encoder] if encoder else [],  # networks import their own
         "pipeline.networks.segmentors": [config.model],
-        "pipeline.networks.discriminators": [resolve_game(config).discriminator] if config.adversarial_weight else [],
+        "pipeline.networks.discriminators": [name for name in named if has_discriminator(config) and name != AUTO],
         "kseg.postprocess.densecrf": [],
     }

@@ -13,10 +13,11 @@ import tensorflow as tf
 from kseg import games, losses
 from kseg.encoders.names import trunk_weights
 from kseg.labels import VOID
+from kseg.pairs.split_names import UNLABELLED
 from kseg.training import distribution as distribute
 from kseg.training import optimizers
 from pipeline import networks
-from pipeline.settings.trainer import Trainer, resolve_game
+from pipeline.settings.trainer import ADAPTATIONS, Trainer, has_discriminator, resolve_game
 
 
 @contextlib.contextmanager
@@ -52,7 +53,7 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
         segmentor: network from images (B, H, W, C) to logits (B, H, W, K).
         metric: that `fit` reports.
         config: loss, game and schedule.
-        plan: `class_weights` (K,) and `channels` of the images.
+        plan: `class_weights` (K,) and `channels` of the images; `examples`, pairs of each split and images without masks.
         num_classes: K.
         steps: of an epoch.
     """
@@ -72,27 +73,47 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
     if distribute.is_replicated():
         model = distribute.Replicated(segmentor.input, segmentor.output, name=segmentor.name)
 
-    # The game.
-    if config.adversarial_weight:
+    # The averaged teacher of images without masks.
+    teacher = None
+    if plan.get("examples", {}).get(UNLABELLED) and config.pseudo_label_weight:
+        start = config.epochs * steps // 10 if config.teacher_start is None else config.teacher_start
+        teacher = games.Teacher(
+            decay=config.teacher_decay,
+            threshold=config.pseudo_label_threshold,
+            weight=config.pseudo_label_weight,
+            start=start,
+            cut_mix=config.cut_mix,
+            seed=config.seed,
+        )
+        model = games.SelfTraining(segmentor, teacher)
+
+    # The game: between label maps, or between domains.
+    if has_discriminator(config):
         config = resolve_game(config)
-        discriminator = networks.discriminator(config, num_classes, plan["channels"])
-        model = games.SegmentationGame(
-            segmentor,
-            discriminator,
-            weight=config.adversarial_weight,
-            objective=config.objective,
-            formulation=config.game,
-            label_smoothing=config.label_smoothing,
-            schedule=games.Schedule(
+        common = {
+            "objective": config.objective,
+            "label_smoothing": config.label_smoothing,
+            "schedule": games.Schedule(
                 pretrain_player=config.pretrain_segmentor,
                 pretrain_discriminator=config.pretrain_discriminator,
                 alternate_every=config.alternate_every,
                 ramp=config.ramp,
             ),
-            encoding=config.encoding,
-            ignore_class=VOID,
-            label_stride=config.label_stride,
-        )
+            "ignore_class": VOID,
+            "label_stride": config.label_stride,
+            "teacher": teacher,
+        }
+        if config.adaptation in ADAPTATIONS:
+            discriminator, layer = networks.domain_discriminator(config, num_classes, segmentor)
+            maps = "entropy" if config.adaptation == "entropy" else "softmax"
+            judged = {"maps": maps, "features": layer}
+            model = games.DomainGame(segmentor, discriminator, weight=config.domain_weight, **judged, **common)
+        else:
+            discriminator = networks.discriminator(config, num_classes, plan["channels"])
+            played = {"formulation": config.game, "encoding": config.encoding}
+            model = games.SegmentationGame(
+                segmentor, discriminator, weight=config.adversarial_weight, **played, **common
+            )
         arguments["discriminator_optimizer"] = keras.optimizers.Adam(config.discriminator_learning_rate, beta_1=0.5)
     model.compile(**arguments)
     return model

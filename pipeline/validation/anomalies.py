@@ -23,6 +23,7 @@ WARNINGS = (
     "class_missing_in_train",
     "class_missing",
     "conflicting_labels",
+    "unlabelled_held_out",
     "narrow_at_training_size",
     "exif_orientation",
     "dark_16_bit",

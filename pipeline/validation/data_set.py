@@ -10,6 +10,7 @@ import collections
 import numpy as np
 
 from kseg.labels import LabelMap
+from kseg.pairs.split_names import SPLITS, UNLABELLED
 from pipeline.validation import image_hashes
 from pipeline.validation.image_hashes import ImageTable
 from pipeline.validation.statistics import ExampleCounts, count_example
@@ -59,7 +60,7 @@ def data_set_statistics(
 
     Args:
         labels: the classes.
-        summaries: `summarize` of each split that has a pair.
+        summaries: `summarize` of each split that has a pair, and of the images without masks, if there are any.
         total: `summarize` of all pairs.
         images: rows of `count_pair`, or a table of them.
         quarantined: rows of pairs that cannot be used.
@@ -67,13 +68,17 @@ def data_set_statistics(
         tiny_side: pixels; images with a shorter side are listed.
     """
     columns = image_hashes.columns_of(images)
-    return {
+    unlabelled = columns.splits == image_hashes.SPLITS.index(UNLABELLED)
+    found = {
         "classes": list(labels.names),
-        "splits": {split: summaries[split] for split in image_hashes.SPLITS if split in summaries},
+        "splits": {split: summaries[split] for split in SPLITS if split in summaries},
         "all": total,
         "unusable": dict(sorted(collections.Counter(row["name"] for row in quarantined).items())),
         "duplicates": image_hashes.exact_duplicates(columns),
         "near_duplicates": image_hashes.near_duplicates(columns, near_duplicate_bits),
-        "empty_masks": columns.names(columns.void),
+        "empty_masks": columns.names(columns.void & ~unlabelled),
         "tiny_images": columns.names(columns.sides < tiny_side),
     }
+    if UNLABELLED in summaries:
+        found["unlabelled"] = summaries[UNLABELLED] | {"held_out": image_hashes.held_out_images(columns)}
+    return found

@@ -16,6 +16,8 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
+from kseg.pairs.split_names import SPLITS as LABELLED
+from kseg.pairs.split_names import UNLABELLED
 from kseg.pictures import pillow_picture
 
 GRID = 8
@@ -30,7 +32,7 @@ BANDED_BITS = 15
 DIFFERENCE, NOTHING = 2**40, 2**62
 """A score is DIFFERENCE for each bit plus the position of an image; NOTHING where there is no image."""
 
-SPLITS = ("train", "validation", "test")
+SPLITS = (*LABELLED, UNLABELLED)
 
 
 def pixel_digest(pixels: np.ndarray) -> str:
@@ -158,6 +160,14 @@ def exact_duplicates(images: Columns | ImageTable | Iterable[dict]) -> list[dict
     ]
 
 
+def held_out_images(images: Columns) -> list[str]:
+    """The keys of the images without masks whose pixels equal those of an image of validation or test."""
+    _, which = np.unique(images.pixels, return_inverse=True)
+    scored = np.isin(images.splits, [SPLITS.index("validation"), SPLITS.index("test")])
+    found = (images.splits == SPLITS.index(UNLABELLED)) & np.isin(which, which[scored])
+    return [images.keys[index] for index in np.flatnonzero(found)]
+
+
 def check_near_duplicate_bits(images: int, max_bits: int):
     """Whether so many images can be searched for near duplicates.
 
@@ -210,7 +220,7 @@ def near_duplicates(images: Columns | ImageTable | Iterable[dict], max_bits: int
 
 
 def _first_by_split(groups: np.ndarray, splits: np.ndarray) -> np.ndarray:
-    """(G, 3): the first of the images (N,) of each group in each split, or NOTHING."""
+    """(G, 4): the first of the images (N,) of each group in each split, or NOTHING."""
     first = np.full((groups.max() + 1, len(SPLITS)), NOTHING)
     np.minimum.at(first, (groups, splits), np.arange(len(groups)))
     return first
@@ -221,11 +231,11 @@ def _most_similar(hashes: np.ndarray, first: np.ndarray, max_bits: int) -> np.nd
 
     Args:
         hashes: (U, 2).
-        first: (U, 3), the first image of each hash in each split.
+        first: (U, 4), the first image of each hash in each split.
         max_bits: in which two may differ.
 
     Returns:
-        (U, 3, 3): DIFFERENCE times the differing bits plus the image, for the first image of hash and split; or NOTHING.
+        (U, 4, 4): DIFFERENCE times the differing bits plus the image, for the first image of hash and split; or NOTHING.
     """
     best = np.full((len(hashes), len(SPLITS), len(SPLITS)), NOTHING)
     pairs = _all_pairs(len(hashes)) if len(hashes) <= EXHAUSTIVE else _agreeing_pairs(hashes, max_bits)

@@ -63,8 +63,8 @@ def open_files(root: pathlib.Path, config: ExampleGen, classes: pathlib.Path | N
         labels=labels,
         channels=kind.channels,
         counts=dict(collections.Counter(pair.split for pair in listing.pairs)),
-        sizes=_sizes(listing.pairs),
-        elements=Elements(listing.pairs, _name, _shared_place if any(map(_shared_place, listing.pairs)) else None),
+        sizes=file_sizes(listing.pairs),
+        elements=Elements(listing.pairs, _name, shared_place if any(map(shared_place, listing.pairs)) else None),
         reader=_ReadFiles(labels, kind.channels, config.max_pixels, conventions),
         faults=tuple(_row(fault.pair, fault.error) for fault in listing.faults),
         sides={(pair.split, printable(pair.key)): (pair.image, pair.mask) for pair in every},
@@ -177,7 +177,7 @@ def _name(pair: Pair) -> tuple[str, str]:
     return pair.split, pair.key
 
 
-def _sizes(pairs: list[Pair]) -> dict[str, int]:
+def file_sizes(pairs: list[Pair]) -> dict[str, int]:
     """Bytes of the files of each split, those that several pairs share once."""
     files = collections.defaultdict(set)
     for pair in pairs:
@@ -192,7 +192,7 @@ def _size(file: pathlib.Path) -> int:
         return 0
 
 
-def _shared_place(pair: Pair):
+def shared_place(pair: Pair):
     """What a pair is read from together with others: a stack, a table's row group, or an array; None for a file of its own."""
     return None if pair.image.own_file else (pair.image.files, getattr(pair.image, "group", None))
 

@@ -65,9 +65,9 @@ class Source:
 
 
 def describe_source(source: Source) -> list[str]:
-    """What was recognised, a line each: layout, pairs and classes, then the notes; empty where there is no layout."""
+    """What was recognised, a line each: layout, pairs and classes, then the notes; without a layout the notes alone."""
     if not source.layout:
-        return []
+        return list(source.notes)
     number = source.labels.num_classes
     classes = f"{number} class{'es' if number > 1 else ''} from {source.classes_from}"
     return [f"{source.layout}: {format_counts(source.counts)}, {classes}", *source.notes]

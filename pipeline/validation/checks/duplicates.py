@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 
+from kseg.pairs.split_names import UNLABELLED
 from pipeline.validation.anomalies import anomaly_at
 
 
@@ -16,7 +17,11 @@ def check_duplicates(statistics: dict, max_leaked: float):
         statistics: statistics.json of statistics_gen.
         max_leaked: as a share of the images of the scored split.
     """
-    exact = statistics["duplicates"]
+    images = {split: found["images"] for split, found in statistics["splits"].items()}
+    if others := statistics.get(UNLABELLED):
+        images[UNLABELLED] = others["images"]
+        yield from _check_held_out(others)
+    exact = [row for row in statistics["duplicates"] if not _is_without_mask(row)]
     if conflicting := [row for row in exact if not row["same_labels"]]:
         yield anomaly_at(
             _describe_rows(conflicting),
@@ -26,9 +31,28 @@ def check_duplicates(statistics: dict, max_leaked: float):
             "Check which mask is right, and remove the other pair.",
         )
     for (split, other), rows in _group_by_splits(exact).items():
-        yield _duplicates(split, other, rows, statistics["splits"][split]["images"], max_leaked)
+        yield _duplicates(split, other, rows, images[split], max_leaked)
     for (split, other), rows in _group_by_splits(statistics["near_duplicates"]).items():
-        yield _near_duplicates(split, other, rows, statistics["splits"][split]["images"])
+        if split == UNLABELLED and other in ("train", UNLABELLED):  # as frames of a film, which training may see
+            continue
+        yield _near_duplicates(split, other, rows, images[split])
+
+
+def _is_without_mask(row) -> bool:
+    return row["image"].startswith(f"{UNLABELLED}/")
+
+
+def _check_held_out(unlabelled: dict):
+    """Yields a warning where images without masks are those of a scored split; transform leaves them out."""
+    if found := unlabelled["held_out"]:
+        yield anomaly_at(
+            found,
+            "warn",
+            "unlabelled_held_out",
+            "Training should not see the images of validation and test, not even without masks. "
+            f"Received: {len(found)} of {unlabelled['images']} images without masks that are such; they are left out",
+            "Nothing is to be done. Others that only look alike, such as neighbouring frames, are not found.",
+        )
 
 
 def _duplicates(split, other, rows, images, max_leaked):

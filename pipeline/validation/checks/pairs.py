@@ -17,7 +17,7 @@ def check_quarantined(ingestion: dict, max_quarantined: float):
         max_quarantined: as a share of all pairs.
     """
     rows = ingestion["quarantined"]
-    pairs = len(rows) + sum(ingestion["pairs"].values())
+    pairs = len(rows) + sum(ingestion["pairs"].values()) + ingestion.get("unlabelled", {}).get("images", 0)
     if len(rows) > max_quarantined * pairs:
         yield Anomaly(
             "stop",

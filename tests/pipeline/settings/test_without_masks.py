@@ -1,0 +1,96 @@
+"""Images without masks on the command line: what goes with --target and --unlabelled, and what is refused by name."""
+
+import pytest
+
+from pipeline import run
+from pipeline.settings import config as settings
+from pipeline.settings.trainer import ADAPTATIONS, Trainer, choices, labelled_images, resolve_game
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "others").mkdir()
+    return str(tmp_path / "others")
+
+
+def test_a_target_is_adapted_to_by_the_entropy_of_predictions_and_other_images_without_a_discriminator(folder):
+    plain = ["--data", "photos"]
+    assert run.parse([*plain, "--target", folder]).config.trainer.adaptation == "entropy"
+    assert run.parse([*plain, "--unlabelled", folder]).config.trainer.adaptation == "none"
+    assert run.parse(plain).config.trainer.adaptation == "none"
+    chosen = [*plain, "--target", folder, "--set", "trainer.adaptation=maps"]
+    assert run.parse(chosen).config.trainer.adaptation == "maps"
+
+
+def test_the_planner_is_told_what_trains_beside_the_network(folder):
+    given = run.parse(["--data", "photos", "--target", folder]).config.planner.given
+    assert "trainer.adaptation=entropy" in given
+    weights = ["--set", "trainer.pseudo_label_weight=0", "--set", "trainer.domain_weight=0.1"]
+    given = run.parse(["--data", "photos", "--target", folder, *weights]).config.planner.given
+    assert {"trainer.pseudo_label_weight=0.0", "trainer.domain_weight=0.1"} <= set(given)
+
+
+TARGET, UNLABELLED = ["--target", "{}"], ["--unlabelled", "{}"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([*TARGET, *UNLABELLED], r"must be of one domain\. Received: --target .* and --unlabelled"),
+        (["--set", "trainer.adaptation=maps"], r"by --target\. Received: trainer.adaptation=maps without --target"),
+        ([*UNLABELLED, "--set", "trainer.adaptation=features"], r"trainer.adaptation=features without --target"),
+        (
+            [*UNLABELLED, "--set", "trainer.pseudo_label_weight=0"],
+            r"Something must learn from the images of --unlabelled",
+        ),
+        (
+            [*TARGET, "--set", "trainer.adaptation=none", "--set", "trainer.pseudo_label_weight=0"],
+            r"Something must learn from the images of --target",
+        ),
+        ([*TARGET, "--strategy", "mirrored"], r"must train on one device\. Received: --target .* --strategy mirrored"),
+        ([*UNLABELLED, "--strategy", "mirrored"], r"must train on one device"),
+        ([*TARGET, "--folds", "3"], r"A cross-validation trains on pairs alone"),
+        ([*UNLABELLED, "--batch-size", "1"], r"`batch_size` must be at least 2 with --unlabelled"),
+        ([*TARGET, "--adversarial-weight", "0.1"], r"There must be one discriminator"),
+        ([*TARGET, "--set", "trainer.game=gambler"], r"`game` and `encoding` must be left out between domains"),
+        ([*TARGET, "--set", "trainer.encoding=product"], r"`game` and `encoding` must be left out between domains"),
+        ([*TARGET, "--set", "trainer.discriminator=two_branch"], r"without the image.*one of patch_gan"),
+        (
+            [*TARGET, "--set", "trainer.adaptation=features", "--set", "trainer.discriminator=patch_gan"],
+            r"trainer.discriminator=patch_gan with trainer.adaptation=features\. Leave it out\.$",
+        ),
+        ([*TARGET, "--set", "trainer.pseudo_label_threshold=0"], r"a number above 0 and of at most 1"),
+        ([*TARGET, "--set", "trainer.teacher_decay=1"], r"`teacher_decay` must be"),
+        ([*TARGET, "--set", "trainer.adaptation=entropie"], r"Did you mean 'entropy'"),
+    ],
+)
+def test_contradicting_settings_are_refused_before_anything_runs(argv, message, folder):
+    with pytest.raises(ValueError, match=message):
+        run.parse(["--data", "photos", *(text.format(folder) for text in argv)])
+
+
+def test_a_discriminator_between_domains_on_streets_takes_the_place_of_the_game(folder):
+    assert run.parse(["--unlabelled", folder]).config.trainer.adversarial_weight > 0
+    for settings_given in ([], ["--set", "trainer.adaptation=maps"], ["--adversarial-weight", "0"]):
+        trainer = run.parse(["--target", folder, *settings_given]).config.trainer
+        assert trainer.adversarial_weight == 0 and trainer.adaptation in ADAPTATIONS
+
+
+@pytest.mark.parametrize("flag", ["--target", "--unlabelled"])
+def test_a_folder_must_be_there_and_results_lie_outside_of_it(flag, folder, tmp_path, capsys):
+    missing = str(tmp_path / "nowhere")
+    assert run.main(["--data", str(tmp_path), flag, missing]) == 2
+    assert f"{flag} must be a folder of images. Received: {flag} {missing}" in capsys.readouterr().err
+    assert run.main(["--data", "tfds:x", flag, folder, "--root", f"{folder}/runs"]) == 2
+    assert "--root must lie outside the data" in capsys.readouterr().err
+
+
+def test_recipes_name_the_discriminator_that_is_used_and_half_of_a_batch_has_masks():
+    named = {
+        adaptation: choices(Trainer(adaptation=adaptation))["pipeline.networks.discriminators"]
+        for adaptation in ("none", *ADAPTATIONS)
+    }
+    assert named == {"none": [], "maps": ["patch_gan"], "entropy": ["patch_gan"], "features": []}
+    assert resolve_game(Trainer(adaptation="maps", discriminator="unet")).discriminator == "unet"
+    assert [labelled_images(size, True) for size in (2, 5, 8)] == [1, 3, 4] and labelled_images(8, False) == 8
+    assert settings.resolve_auto(settings.Config()).trainer.adaptation == "none"
