@@ -21,6 +21,7 @@ MARKER = "for_workers"
 
 REQUIRED = ["tensorflow>=2.21,<2.22", "keras>=3.15,<3.16", "numpy>=2", "pillow>=11"]
 EXTRAS = {
+    "dask": ["dask>=2024.4.2", "distributed>=2024.4.2"],  # the ranges of apache-beam[dask]
     # importlib-resources: TFDS needs it to prepare a data set, and does not require it
     "data": ["tensorflow-datasets>=4.9.10,<4.10", "importlib-resources>=6", "simplejpeg>=1.8"],
     "encoders": [
@@ -60,7 +61,7 @@ PIPELINE = sorted(
     {
         requirement
         for name, extra in EXTRAS.items()
-        if name not in ("runtimes", "serve", "storage")
+        if name not in ("dask", "runtimes", "serve", "storage")
         for requirement in extra
     }
     | {"apache-beam>=2.77,<2.78", "google-crc32c>=1.5", "jinja2>=3.1", "rich>=13", "tensorboard>=2.20"}

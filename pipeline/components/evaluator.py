@@ -83,13 +83,15 @@ def evaluator(
 
     # Count every pair: as served, at the training size, by the baseline, refined, by the oracles.
     size = (labels.num_classes, config.boundary_tolerance)
-    count = functools.partial(count_pairs, out, examples, split, beam_options=beam_options)
+    reads = [examples, transform, saved_model, *([baseline] if baseline and not incomparable else [])]
+    elsewhere = {"beam_options": beam_options, "reads": reads}
+    count = functools.partial(count_pairs, out, examples, split, **elsewhere)
     original = count(CountPairs(saved_model, "serve_bytes", *size, object_class=objects))
     # An export fits a pair into the size in which it is already. One that multiplies the sides of images would do so twice, so it
     # gets the original images, and its label maps are reduced as the masks were.
     factor = plan.get("image_scale")
     at_working_size = CountPairs(saved_model, "serving_default", *size, working_scale=factor)
-    fitted = count_pairs(out, examples if factor else transform, split, at_working_size, beam_options)
+    fitted = count_pairs(out, examples if factor else transform, split, at_working_size, **elsewhere)
     _check_labelled(original.matrix, split, examples)
     theirs = None if incomparable or not baseline else count(CountPairs(baseline, "serve_bytes", *size))
     refined = {
@@ -102,7 +104,7 @@ def evaluator(
     }
     original.images.save(out / "images.npz")
     ranked = rank_images(original.images)
-    save_ranked_images(out, ranked, saved_model, examples, split, beam_options)
+    save_ranked_images(out, ranked, saved_model, examples, split, **elsewhere)
 
     # Score all images and the slices, against the most common class and against the baseline.
     images = dataclasses.replace(original.images, counts=fitted.images.counts | original.images.counts)

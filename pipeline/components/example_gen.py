@@ -66,6 +66,7 @@ def example_gen(
     parts = (one.elements.deal({split: shards[split] for split in one.counts}) for one in sources)
     work = _WriteShard(out, shards, sources)
     reads = [place for place in (source, folder) if place and os.path.exists(place)]  # otherwise not on this disk
+    reads += opened.reads
     usable, reencoded, quarantined = collections.Counter(), collections.defaultdict(collections.Counter), []
     with worked_on(out, itertools.chain.from_iterable(parts), work, beam_options, reads) as rows:
         for split, pairs, reasons, faulty in rows:

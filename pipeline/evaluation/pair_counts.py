@@ -41,7 +41,7 @@ class PairCounts:
     images: ScoredImages
 
 
-def count_pairs(out: pathlib.Path, directory: pathlib.Path, split: str, count, beam_options) -> PairCounts:
+def count_pairs(out: pathlib.Path, directory: pathlib.Path, split: str, count, beam_options, reads=()) -> PairCounts:
     """Counts all pairs of a split.
 
     Args:
@@ -50,10 +50,11 @@ def count_pairs(out: pathlib.Path, directory: pathlib.Path, split: str, count, b
         split: of the data set.
         count: `CountPairs` or `OracleCounts`.
         beam_options: Beam's command line.
+        reads: as of `parts.worked_on`.
     """
     shards = [path.absolute() for path in shard_paths(directory)[split]]
     matrix, images = np.int64(0), []
-    with worked_on(out, shards, _CountShard(count), beam_options) as rows:
+    with worked_on(out, shards, _CountShard(count), beam_options, reads) as rows:
         for row in rows:
             if isinstance(row, dict):
                 images.append(row)

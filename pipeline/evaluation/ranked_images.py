@@ -62,7 +62,13 @@ def rank_images(images: ScoredImages) -> list[RankedImage]:
 
 
 def save_ranked_images(
-    out: pathlib.Path, ranked: list[RankedImage], model: pathlib.Path, examples: pathlib.Path, split: str, beam_options
+    out: pathlib.Path,
+    ranked: list[RankedImage],
+    model: pathlib.Path,
+    examples: pathlib.Path,
+    split: str,
+    beam_options,
+    reads=(),
 ):
     """Writes `image`, `truth.png` and `prediction.png` (class ids) of each image.
 
@@ -75,10 +81,11 @@ def save_ranked_images(
         examples: prepared data set.
         split: that was scored.
         beam_options: Beam's command line.
+        reads: as of `parts.worked_on`.
     """
     names = {image.key: image.name for image in ranked}
     shards = [path.absolute() for path in shard_paths(examples)[split]]
-    with worked_on(out, shards, _PredictFiles(model, set(names)), beam_options) as rows:
+    with worked_on(out, shards, _PredictFiles(model, set(names)), beam_options, reads) as rows:
         found = list(rows)
     check_complete("ranked images", len(found), len(names), out)
     for row in found:

@@ -22,8 +22,9 @@ import apache_beam as beam
 from pipeline.engine import progress
 from pipeline.engine.files import atomic
 from pipeline.examples.prepared import check_complete
-from pipeline.examples.probe import check_workers, is_elsewhere
+from pipeline.examples.probe import check_workers
 from pipeline.examples.runner_options import pipeline_options
+from pipeline.examples.running import is_elsewhere, started
 
 FOLDER = ".parts"
 _ORDERS = "orders"
@@ -67,7 +68,7 @@ def worked_on(
             | "Spread" >> beam.Reshuffle()
             | "Work" >> beam.ParDo(_Work(folder, work))
         )
-        with _progress_shown(pipeline.run(), options) as result:
+        with started(pipeline, options) as result, _progress_shown(result, options):
             result.wait_until_finish()
         check_complete(
             "parts of the work", sum(_rows_of(folder, start).is_file() for start in starts), len(starts), out
@@ -103,7 +104,7 @@ def _progress_shown(result, options):
     if is_elsewhere(options):
         thread.start()
     try:
-        yield result
+        yield
     finally:
         stop.set()
         if thread.is_alive():

@@ -9,33 +9,30 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import itertools
 import os
 import pathlib
 import platform
-import re
 import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.examples.runner_options import RUNNER
+from kseg.pairs.errors import printable
+from pipeline.examples.running import SENTENCE, is_elsewhere, started
 
 PROBES = 16
 """Workers that are looked at, if there are so many; which ones, the runner decides."""
 
+_ENTRIES, _DEPTH = 4, 3
+"""Of a folder that are looked for, and levels of folders below it."""
+
 _PACKAGES = ("apache-beam", "numpy", "Pillow")
-_MARK = "workers.check:"
 
 _seen = set()
 """What was found in order, as (options, folder, data)."""
-
-
-def is_elsewhere(options: PipelineOptions) -> bool:
-    """Whether workers are other processes than this one."""
-    threads = options.view_as(DirectOptions).direct_running_mode != "multi_processing"
-    return not (options.view_as(StandardOptions).runner == RUNNER and threads)
 
 
 def check_workers(folder: pathlib.Path, options: PipelineOptions, data: Iterable[pathlib.Path] = ()):
@@ -44,32 +41,33 @@ def check_workers(folder: pathlib.Path, options: PipelineOptions, data: Iterable
     Args:
         folder: absolute, on the disk that everything is shared by.
         options: of Beam.
-        data: paths that workers will read, relative ones from the working folder of this process.
+        data: files and folders that workers will read, relative ones from the working folder of this process. Of a folder some of
+            what is in it is looked for as well, since a disk that is not mounted leaves an empty folder.
 
     Raises:
         ValueError: a worker lacks the code or has another one, does not see the folder or the data, or writes elsewhere.
     """
-    data = {str(path): _size(path) for path in data}
-    if not all(map(os.path.isabs, data)):
-        data = {os.getcwd(): 0} | {os.path.abspath(path): size for path, size in data.items()}
-    key = (str(options.get_all_options(drop_default=True)), str(folder.parent), *data)
-    if key in _seen or not is_elsewhere(options):
+    if not is_elsewhere(options):
         return
+    data = sorted(set(map(str, data)))
+    key = (str(options.get_all_options(drop_default=True)), str(folder.parent), *data)
+    if key in _seen:
+        return
+    sights = {os.path.abspath(path): size for place in data for path, size in _sight(place)}
+    if not all(map(os.path.isabs, data)):
+        sights[os.getcwd()] = None
     token = uuid.uuid4().hex
     folder.mkdir(exist_ok=True)
     (folder / "token").write_text(token)
-    try:
-        with beam.Pipeline(options=options) as look:
-            _ = (
-                look
-                | "Probes" >> beam.Create(range(PROBES), reshuffle=False)
-                | "Spread" >> beam.Reshuffle()
-                | "Look" >> beam.ParDo(_Look(folder, token, versions(), data))
-            )
-    except Exception as error:
-        if sentence := _explain(str(error)):
-            raise ValueError(sentence) from error
-        raise
+    look = beam.Pipeline(options=options)
+    _ = (
+        look
+        | "Probes" >> beam.Create(range(PROBES), reshuffle=False)
+        | "Spread" >> beam.Reshuffle()
+        | "Look" >> beam.ParDo(_Look(folder, token, versions(), sights))
+    )
+    with started(look, options) as result:
+        result.wait_until_finish()
     if not any(folder.glob("answer-*")):
         raise ValueError(
             "Workers must write to the same disk as this process. Received: what they write does not arrive here "
@@ -89,9 +87,20 @@ def versions() -> dict[str, str]:
     return found | {"kseg": digest.hexdigest()[:12]}
 
 
-def _size(path) -> int:
-    """Of a file; 0 for a folder, whose size depends on the file system."""
-    return 0 if os.path.isdir(path) else os.stat(path).st_size
+def _sight(place: str, depth: int = _DEPTH) -> Iterator[tuple[str, int | None]]:
+    """(path, bytes) of what must be seen of a file or folder; None for bytes that need not agree."""
+    if os.path.isfile(place):
+        yield place, os.path.getsize(place)
+    elif os.path.isdir(place):
+        yield place, None
+        with os.scandir(place) as found:
+            visible = (entry for entry in found if not entry.name.startswith("."))  # such as unfinished files
+            chosen = list(itertools.islice(visible, _ENTRIES))
+        for entry in chosen:
+            if entry.is_dir() and depth:
+                yield from _sight(entry.path, depth - 1)
+            else:
+                yield entry.path, None
 
 
 class _Look(beam.DoFn):
@@ -102,7 +111,7 @@ class _Look(beam.DoFn):
 
     def process(self, number):
         if fault := self._fault(number):
-            raise RuntimeError(f"{_MARK} {fault}")
+            raise RuntimeError(f"{SENTENCE} {fault}")
         yield number
 
     def _fault(self, number) -> str | None:
@@ -125,10 +134,10 @@ class _Look(beam.DoFn):
                 "Let --root lie in a folder that all machines mount at the same path."
             )
         for path, size in self._data.items():
-            if not os.path.exists(path) or _size(path) != size:
+            if not os.path.exists(path) or size not in (None, os.path.getsize(path)):
                 return (
-                    f"Workers must see the data. Received: nothing or another file at {path} [{host}]. "
-                    "Let --data lie in a folder that all machines mount at the same path, and give it as an absolute path."
+                    f"Workers must see what they read. Received: nothing or another file at {printable(path)} [{host}]. "
+                    "Let it lie in a folder that all machines mount at the same path, and name it by its absolute path."
                 )
         try:
             (self._folder / f"answer-{number}-{uuid.uuid4().hex}").write_text(host)
@@ -138,15 +147,3 @@ class _Look(beam.DoFn):
                 "Let them run as a user who may."
             )
         return None
-
-
-def _explain(text: str) -> str | None:
-    """The sentence in the error of a runner about its workers; None if it has another cause."""
-    if found := re.search(rf"{re.escape(_MARK)} (.+?\.)(?=\s*(?:\\n|\n|\[while running|['\"]|$))", text):
-        return found.group(1)
-    if missing := re.search(r"No module named '?([\w.]+)", text):
-        return (
-            f"Workers must have kseg and its packages. Received: no module {missing.group(1)} in a worker. Where they run, "
-            "install this checkout's wheel (`pip wheel --no-deps .`) with the extra pipeline, or pass --setup_file=./setup.py."
-        )
-    return None

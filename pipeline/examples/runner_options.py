@@ -14,6 +14,9 @@ from kseg._suggestions import did_you_mean
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 """Named explicitly, since Beam's default tries Prism first, which it would download."""
 
+DASK_RUNNER = "apache_beam.runners.dask.dask_runner.DaskRunner"
+"""Which Beam knows by its full name only."""
+
 
 def pipeline_options(argv: list[str] = ()) -> PipelineOptions:
     """Parses Beam's command line on top of this project's defaults.
@@ -31,10 +34,21 @@ def pipeline_options(argv: list[str] = ()) -> PipelineOptions:
             installed.
     """
     argv = list(argv)
-    _import_runner(argv)
+    runner = _import_runner(argv)
     os.environ["KSEG_FOR_WORKERS"] = "1"  # setup.py: what --setup_file builds requires the pipeline's packages
     PipelineOptions(argv).get_all_options(add_extra_args_fn=lambda parser: _refuse_unknown(parser, argv))
+    if runner == DASK_RUNNER:
+        argv += _for_dask(argv)
     return PipelineOptions([f"--runner={RUNNER}", f"--direct_num_workers={os.cpu_count()}", *argv])
+
+
+def _for_dask(argv: list[str]) -> list[str]:
+    """Options of Dask's runner: its full name, and by default one part at a time.
+
+    Otherwise its Reshuffle, which moves nothing, leaves parts in groups of 128, so that one worker does all the work.
+    """
+    chosen = any(argument.startswith(("--dask_npartitions", "--dask_partition_size")) for argument in argv)
+    return [f"--runner={DASK_RUNNER}", *([] if chosen else ["--dask_partition_size=1"])]
 
 
 def _drop_advice(record: logging.LogRecord) -> bool:
@@ -47,14 +61,14 @@ logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").add
 logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
 
 
-def _import_runner(argv: list[str]):
-    """Imports the module of the runner that is named, since it may define options of its own."""
+def _import_runner(argv: list[str]) -> str:
+    """Imports the module of the runner that is named, since it may define options of its own; returns its full name."""
     name = PipelineOptions(argv).view_as(StandardOptions).runner or RUNNER
-    known = {path.rpartition(".")[2].lower(): path for path in StandardOptions.ALL_KNOWN_RUNNERS}
+    known = {path.rpartition(".")[2].lower(): path for path in (*StandardOptions.ALL_KNOWN_RUNNERS, DASK_RUNNER)}
     path = known.get(name.lower()) or known.get(f"{name.lower()}runner") or name
     module, _, _ = path.rpartition(".")
     if not module:
-        return  # Beam lists those that it knows
+        return path  # Beam lists those that it knows
     try:
         importlib.import_module(module)
     except ImportError as error:
@@ -62,6 +76,7 @@ def _import_runner(argv: list[str]):
             f"The runner must be installed. Received: --runner={name} [{error}]. "
             "Install the extra of apache-beam that it needs, such as apache-beam[gcp] or apache-beam[dask]."
         ) from error
+    return path
 
 
 def _refuse_unknown(parser: argparse.ArgumentParser, argv: list[str]):

@@ -62,7 +62,7 @@ def predict(
     # Label every picture.
     build = functools.partial(LabelPicture, output.absolute(), [model.absolute() for model in models], options)
     outcomes = each_picture.work_on_pictures(
-        pictures, output, models[0], build, max_pixels=options.max_pixels, beam_options=beam_options
+        pictures, output, models, build, max_pixels=options.max_pixels, beam_options=beam_options
     )
 
     # Write the tables.

@@ -34,7 +34,7 @@ MAX_PICTURES, LEAST_PARTS = 64, 64
 def work_on_pictures(
     pictures: list[PictureFile],
     output: pathlib.Path,
-    model: pathlib.Path,
+    models: list[pathlib.Path],
     build: Callable[[], Callable[[np.ndarray, pathlib.Path, dict], None]],
     *,
     max_pixels: int,
@@ -46,7 +46,7 @@ def work_on_pictures(
     Args:
         pictures: to work on.
         output: folder to write below.
-        model: folder of a SavedModel, which says what images it takes.
+        models: folders of the SavedModels that the work uses; the first says what images they take.
         build: makes the work, once per worker process whatever its number of threads; picklable. The work is called with an
             image (H, W, C), uint8, the picture's key, and the beginning of its record, and writes its files, the record last.
         max_pixels: size limit of a picture.
@@ -60,9 +60,11 @@ def work_on_pictures(
     progress.set_total(len(pictures))
     # Names as bytes: not all are text.
     names = [(os.fsencode(picture.source.absolute()), os.fsencode(picture.key)) for picture in pictures]
-    work = WorkOnPictures(output, model, build, max_pixels, made_by or {})
+    work = WorkOnPictures(output, models[0], build, max_pixels, made_by or {})
     few = max(1, min(MAX_PICTURES, len(names) // LEAST_PARTS))
-    with scratch_folder(output) as scratch, worked_on(scratch, batched(names, few), work, beam_options) as rows:
+    one_of_each_folder = {picture.source.parent: picture.source.absolute() for picture in pictures}.values()
+    reads = [*(model.absolute() for model in models), *one_of_each_folder]
+    with scratch_folder(output) as scratch, worked_on(scratch, batched(names, few), work, beam_options, reads) as rows:
         outcomes = list(rows)
     check_complete("outcomes of pictures", len(outcomes), len(names), output)
     return outcomes

@@ -90,7 +90,7 @@ def suggest(
     build = functools.partial(ScorePicture, output.absolute(), models, top_share)
     made_by = {"made_by": hashlib.sha256(json.dumps([*fingerprints, top_share]).encode()).hexdigest()}
     outcomes = each_picture.work_on_pictures(
-        pictures, output, models[0], build, max_pixels=max_pixels, made_by=made_by, beam_options=beam_options
+        pictures, output, models, build, max_pixels=max_pixels, made_by=made_by, beam_options=beam_options
     )
     tables.write_unreadable(output, outcomes)
     unreadable = {outcome["path"] for outcome in outcomes if outcome["outcome"] == "unreadable"}

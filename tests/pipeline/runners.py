@@ -1,7 +1,8 @@
-"""Beam's runners that can be started here, and what example_gen, statistics_gen and transform leave on each of them."""
+"""Beam's runners that can be started here, and what the components that work through Beam leave on each of them."""
 
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -10,11 +11,18 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
+from kseg.labels import LabelMap
+from kseg.pairs.image_files import decode_image
+from pipeline import predict
+from pipeline.components.evaluator import evaluator
 from pipeline.components.example_gen import example_gen
 from pipeline.components.statistics_gen import statistics_gen
 from pipeline.components.transform import transform
+from pipeline.examples.prepared import from_record, read_records, shard_paths
+from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.example_gen import ExampleGen
 from pipeline.settings.statistics_gen import StatisticsGen
 from pipeline.settings.transform import Transform
@@ -23,8 +31,28 @@ STREETS = ExampleGen(streets_train=160, streets_validation=20, streets_test=20, 
 PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0"
 
 
-def digests(folder: pathlib.Path, beam_options: list[str]) -> dict[str, str]:
-    """Runs the components on 200 small streets; returns the SHA-256 of every file that they leave."""
+def digests(folder: pathlib.Path, beam_options: list[str], model: pathlib.Path | None = None) -> dict[str, str]:
+    """Runs the components on 200 small streets; returns the SHA-256 of every file that they leave.
+
+    Args:
+        folder: to write to.
+        beam_options: Beam's command line.
+        model: what `train_model` left, for the evaluator and `pipeline.predict`; None: these do not run.
+    """
+    prepare(folder, beam_options)
+    if model:
+        (folder / "evaluator").mkdir()
+        artifacts = {"examples": folder / "example_gen", "statistics": folder / "statistics_gen"}
+        artifacts |= {"transform": folder / "transform", "export": model}
+        evaluator(folder / "evaluator", Evaluator(), **artifacts, beam_options=beam_options)
+        arguments = {"model": model / "saved_model", "input": model / "pictures", "output": folder / "predict"}
+        named = [text for name, place in arguments.items() for text in (f"--{name}", str(place))]
+        assert predict.main([*named, "--", *beam_options]) == 0
+    return file_digests(folder)
+
+
+def prepare(folder: pathlib.Path, beam_options: list[str]):
+    """Runs example_gen, statistics_gen and transform, each below `folder`."""
     examples, statistics, fitted = (folder / name for name in ("example_gen", "statistics_gen", "transform"))
     for path in (examples, statistics, fitted):
         path.mkdir(parents=True)
@@ -33,11 +61,38 @@ def digests(folder: pathlib.Path, beam_options: list[str]) -> dict[str, str]:
     transform(
         fitted, Transform(image_size=(16, 24)), examples=examples, statistics=statistics, beam_options=beam_options
     )
+
+
+def file_digests(folder: pathlib.Path) -> dict[str, str]:
+    """The SHA-256 of every file below a folder, by its relative path."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def train_model(prepared: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Trains a small network on what `prepare` left, and exports it; returns a folder like the exporter's, with pictures."""
+    import keras
+
+    import kseg
+
+    labels = LabelMap.load(prepared / "transform")
+    pairs = [
+        from_record(record) for path in shard_paths(prepared / "transform")["train"] for record in read_records(path)
+    ]
+    images, label_maps = (np.stack([decode_image(pair[side]) for pair in pairs]) for side in (1, 2))
+    keras.utils.set_random_seed(1)
+    model = kseg.UNet(labels.num_classes, filters=(4, 8))
+    model.compile("adam", loss=kseg.losses.CrossEntropy())
+    model.fit(images.astype(np.float32), label_maps[..., 0], epochs=3, batch_size=16, verbose=0)
+    kseg.export(model, folder / "saved_model", labels=labels, image_size=(16, 24))
+    for number, (_, image_bytes, _) in enumerate(pairs[:20]):
+        picture = folder / "pictures" / "ab"[number % 2] / f"{number}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_bytes(image_bytes)
+    return folder
 
 
 @contextlib.contextmanager
@@ -74,6 +129,29 @@ def worker_pool(folder: pathlib.Path, code: pathlib.Path | None):
     with _started(command, log, cwd=folder, env=environment):
         _wait_until_listening(port, log)
         yield f"localhost:{port}"
+
+
+@contextlib.contextmanager
+def dask(folder: pathlib.Path, code: pathlib.Path):
+    """Starts Dask's scheduler and two workers, processes that begin in `folder` and find kseg in `code`; yields the address."""
+    file, log = folder / "scheduler.json", folder / "dask.txt"
+    options = {"cwd": folder, "env": os.environ | {"PYTHONPATH": str(code)}}
+    dask = [sys.executable, "-m", "dask"]
+    with contextlib.ExitStack() as stack:
+        scheduler = [*dask, "scheduler", "--host=localhost", "--port=0", "--no-dashboard", f"--scheduler-file={file}"]
+        stack.enter_context(_started(scheduler, log, **options))
+        address = json.loads(_read_when_there(file))["address"]
+        for number in range(2):
+            worker = [
+                *dask,
+                "worker",
+                address,
+                "--no-dashboard",
+                "--nthreads=1",
+                f"--local-directory={folder / str(number)}",
+            ]
+            stack.enter_context(_started(worker, folder / f"worker-{number}.txt", **options))
+        yield address
 
 
 def prism_binary() -> pathlib.Path:

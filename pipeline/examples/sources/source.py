@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
+import pathlib
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -44,6 +45,7 @@ class Source:
         conventions: how files are read that leave it open.
         layout: name of the layout that was recognised, for people.
         classes_from: where the classes are from, for people.
+        reads: folders that are read although the source does not name them.
         notes: whole sentences for the log, such as which files were left out.
     """
 
@@ -61,6 +63,7 @@ class Source:
     conventions: Conventions = PLAIN
     layout: str = ""
     classes_from: str = ""
+    reads: tuple[pathlib.Path, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -71,6 +71,7 @@ def open_tfds(name: str, config: ExampleGen, classes: pathlib.Path | None) -> So
         elements=_TfdsElements(builder, {splits[split]: split for split in sizes}, names, thresholds),
         reader=_ReadTfds(name, labels, channels, names, splits, thresholds, config.max_pixels, conventions),
         conventions=conventions,
+        reads=(pathlib.Path(builder.data_dir),),
         unused_splits=tuple(f"tfds:{name} {split}" for split in builder.info.splits if split not in splits),
     )
 

@@ -29,7 +29,7 @@ def look(tmp_path):
 def test_nothing_is_wrong_with_a_worker_that_sees_what_this_process_sees(look, tmp_path):
     file = tmp_path / "data.npz"
     file.write_bytes(b"12345")
-    assert look(data={str(file): 5, str(tmp_path): 0}) is None
+    assert look(data={str(file): 5, str(tmp_path): None}) is None
     assert len(list((tmp_path / "shared" / "probe").glob("answer-0-*"))) == 1
 
 
@@ -52,31 +52,24 @@ def test_another_disk_at_the_same_path_is_found(look, tmp_path):
 
 def test_missing_and_other_data_are_found(look, tmp_path):
     (tmp_path / "data.npz").write_bytes(b"12345")
-    for data in ({str(tmp_path / "none"): 0}, {str(tmp_path / "data.npz"): 6}):
-        assert re.match(r"Workers must see the data\. Received: nothing or another file at ", look(data=data))
+    for data in ({str(tmp_path / "none"): None}, {str(tmp_path / "data.npz"): 6}):
+        assert re.match(r"Workers must see what they read\. Received: nothing or another file at ", look(data=data))
+
+
+def test_some_of_what_is_in_a_folder_is_looked_for_since_an_unmounted_disk_leaves_an_empty_one(photos):
+    sights = dict(probe._sight(str(photos)))
+    assert all(map(os.path.exists, sights)) and str(photos) in sights
+    assert sum(path.endswith(".png") for path in sights) >= 8 and len(sights) <= 1 + 4 + 4**2 + 4**3 + 4**4
+    (photos / ".scratch").mkdir()
+    (photos / "images" / "train" / "00.png").unlink()
+    assert not any(".scratch" in path or path.endswith("images/train/00.png") for path, _ in probe._sight(str(photos)))
+    assert dict(probe._sight(str(photos / "classes.csv"))) == {str(photos / "classes.csv"): 94}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written_is_found(look, tmp_path):
     (tmp_path / "shared" / "probe").chmod(0o500)
     assert "must be able to write below --root. Received: Permission denied" in look()
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("RuntimeError: workers.check: It must hold. Do this. [while running 'Look']", "It must hold. Do this."),
-        ('Pipeline failed: workers.check: Have numpy 2.1. Cure 3.\\n"\nmore. text.', "Have numpy 2.1. Cure 3."),
-        (
-            "ModuleNotFoundError: No module named 'pipeline'\n",
-            "no module pipeline in a worker. Where they run, install",
-        ),
-        ("ValueError: something else", None),
-    ],
-)
-def test_the_sentence_is_found_in_the_error_of_a_runner(text, sentence):
-    found = probe._explain(text)
-    assert found is None if sentence is None else sentence in found
 
 
 def test_workers_of_the_default_runner_are_not_looked_at(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipeline.examples.runner_options import RUNNER, pipeline_options
+from pipeline.examples.runner_options import DASK_RUNNER, RUNNER, pipeline_options
 
 
 def test_the_default_runner_works_in_this_process_and_downloads_nothing(monkeypatch):
@@ -72,6 +72,14 @@ def test_a_runner_may_have_options_of_its_own(tmp_path, monkeypatch):
         pipeline_options(["--runner=FlinkRunner", "--flink_master=here:2"]).get_all_options()["flink_master"]
         == "here:2"
     )
+
+
+def test_dask_is_known_by_its_short_name_and_gets_parts_one_by_one():
+    options = pipeline_options(["--runner=DaskRunner", "--dask_client_address=here:3"])
+    assert options.view_as(StandardOptions).runner == DASK_RUNNER
+    assert {"address": "here:3", "partition_size": 1}.items() <= options.get_all_options().items()
+    chosen = pipeline_options(["--runner=dask", "--dask_npartitions=7"]).get_all_options()
+    assert (chosen["npartitions"], chosen["partition_size"]) == (7, None)
 
 
 def test_a_runner_that_is_not_installed_is_named():
