@@ -1,10 +1,12 @@
 """Batches of a prepared data set, for training and for evaluation. TensorFlow only, because they are `tf.data` data sets.
 
-Order and augmentation depend on the seed alone: not on the number of threads, on `tf.random.set_seed`, or on the step at which a
-run starts. Refused: empty splits, and arguments out of range.
+Order and augmentation depend on the seed alone: not on the number of threads or machines, on `tf.random.set_seed`, or on the step
+at which a run starts. Refused: empty splits, and arguments out of range.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from kseg._backend import require_tensorflow
 
@@ -14,12 +16,13 @@ import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.data.augment import Augment  # noqa: E402
 from kseg.data.levels import check_normalization, to_levels  # noqa: E402
-from kseg.data.reading import no_autograph, read_pairs  # noqa: E402
+from kseg.data.reading import no_autograph, read_encoded_pairs  # noqa: E402
 from kseg.data.resizing_in_graph import fit_image_in_graph, pad_to_multiple  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
 
 CACHE_BYTES = 2**30
-"""Memory for decoded training pairs: a split that fits is decoded once, a larger one is shuffled within a buffer of this size."""
+"""Memory for decoded training pairs: a split that fits is decoded once, a larger one in every pass, and shuffled, encoded,
+within a buffer of as many pairs as would fit."""
 
 PIECE = 1024
 """Pixels of a side of the pieces into which large pairs are cut for evaluation."""
@@ -44,11 +47,16 @@ def training_set(
     photometric: bool = True,
     initial_step: int = 0,
     normalization: dict | None = None,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of shuffled and augmented pairs; `fit` needs `steps_per_epoch`.
 
     Pass n over the split is shuffled by (seed, n), and pair n of a run is augmented by (seed, n). So two runs with one seed see
     the same batches, and a run that starts at `initial_step` sees what an uninterrupted one sees from there on.
+
+    With an `input_context` the batches are those of one of several machines, for each of its devices in turn: those of all
+    devices, one machine after another, are the batches that a single machine sees. A machine reads the bytes of all pairs, since
+    the order mixes them, and decodes and augments its own; a split that fits into memory it decodes once as a whole.
 
     Args:
         directory: folder of a prepared data set.
@@ -64,46 +72,62 @@ def training_set(
         photometric: whether the augmentation changes brightness, contrast, saturation and hue too.
         initial_step: batches to skip, because an earlier run has trained on them.
         normalization: of images that are not uint8, as in `kseg.data.levels`.
+        input_context: which of several machines this is, as `tf.distribute` says it; None: there is one.
 
     Returns:
         Data set of (image (B, H, W, C), float32 in [0, 255], or levels around 128 where they are normalised, label_map (B, H, W),
-        uint8).
+        uint8); with an `input_context` B is that of one device.
 
     Raises:
         FileNotFoundError: `directory` does not hold a prepared data set.
-        ValueError: the split is missing or empty, or an argument is out of range.
+        ValueError: the split is missing or empty, an argument is out of range, or `batch_size` is no multiple of the devices.
 
     Example:
         >>> batches = training_set("prepared", size=(48, 64), batch_size=2)
         >>> [(images.shape, label_maps.shape) for images, label_maps in batches.take(1)]
         [(TensorShape([2, 48, 64, 3]), TensorShape([2, 48, 64]))]
         >>> crops = training_set("prepared", size=(48, 64), batch_size=2, working_scale=(180, 240))
+        >>> second = tf.distribute.InputContext(num_input_pipelines=2, input_pipeline_id=1, num_replicas_in_sync=2)
+        >>> half = training_set("prepared", size=(48, 64), batch_size=2, input_context=second)
+        >>> [(images.shape, label_maps.shape) for images, label_maps in half.take(1)]
+        [(TensorShape([1, 48, 64, 3]), TensorShape([1, 48, 64]))]
     """
     _check(size, batch_size)
+    replicas = input_context.num_replicas_in_sync if input_context else 1
+    if batch_size % replicas:
+        raise ValueError(
+            "`batch_size` must be a multiple of the number of devices, so that each gets the same number of images. "
+            f"Received: batch_size={batch_size} on {replicas} devices."
+        )
     if initial_step < 0:
         raise ValueError(f"`initial_step` must not be negative. Received: initial_step={initial_step}.")
-    stored = read_pairs(directory, split)
-    count = stored.cardinality().numpy()
+    encoded, decode = read_encoded_pairs(directory, split)
+    count = encoded.cardinality().numpy()
     if not count:
         raise ValueError(f"A split to train on must not be empty. Received: split={split!r} [{directory}].")
-    buffer = min(count, estimate_cacheable_pairs(stored))
-    if buffer == count:
-        stored = stored.cache()
+    decoded = encoded.map(decode, tf.data.AUTOTUNE)
+    check_normalization(normalization, decoded.element_spec[0].shape[-1], decoded.element_spec[0].dtype.name)
+    buffer = min(count, estimate_cacheable_pairs(decoded))
+    fits = buffer == count
     start = initial_step * batch_size
-    shuffled = _shuffled_passes(stored, buffer, seed, start // count).skip(start % count)
-    check_normalization(normalization, stored.element_spec[0].shape[-1], stored.element_spec[0].dtype.name)
+    passes = _shuffled_passes(decoded.cache() if fits else encoded, buffer, seed, start // count)
+    shuffled = passes.skip(start % count).enumerate(start)
+    if input_context:
+        sharing = _sharing(input_context, batch_size)
+        shuffled = shuffled.filter(lambda position, _: sharing.is_here(sharing.part(position)))
     bounded = normalization is None
     changes = {"scale": scale, "photometric": photometric} if augment else UNCHANGED
     change = Augment(size, working_scale=working_scale, bounded=bounded, **changes)
 
     def prepare(step, pair):
-        image, label_map = pair
+        image, label_map = pair if fits else decode(*pair)
         if working_scale is None and not augment:
             return fit_pair(image, label_map, size, normalization)
         return change(image if bounded else to_levels(image, normalization), label_map, seed=(seed, step))
 
-    prepared = shuffled.enumerate(start).map(prepare, tf.data.AUTOTUNE)
-    return _prefetch(prepared.batch(batch_size, drop_remainder=True))
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    prepared = shuffled.apply(endless).map(prepare, tf.data.AUTOTUNE)
+    return _prefetch(prepared.batch(batch_size // replicas, drop_remainder=True))
 
 
 @no_autograph
@@ -134,8 +158,13 @@ def evaluation_set(
     split: str = "validation",
     pairs: int | None = None,
     normalization: dict | None = None,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Batches with every pair of a split once, in stored order, fitted into `size` and padded at the bottom and on the right.
+
+    With an `input_context` the batches are those of one of several machines, for each of its devices in turn. The devices share
+    each batch, the smaller last one too, so that the numbers of their images differ by one at most. A machine decodes its own
+    pairs; where pairs keep their own sizes it decodes all, since they must be cut to be counted, and pads its own pieces.
 
     Args:
         directory: folder of a prepared data set.
@@ -145,27 +174,54 @@ def evaluation_set(
         split: one of "train", "validation", "test".
         pairs: number of pairs from the start of the split; None: all.
         normalization: of images that are not uint8, as in `kseg.data.levels`.
+        input_context: which of several machines this is, as `tf.distribute` says it; None: there is one.
 
     Returns:
         Data set of (image (B, H, W, C), float32 in [0, 255], or levels around 128 where they are normalised, label_map (B, H, W),
-        uint8), padded with 0 and void.
+        uint8), padded with 0 and void; with an `input_context` B is that of one device.
 
     Raises:
         FileNotFoundError: `directory` does not hold a prepared data set.
-        ValueError: the split is missing, or an argument is out of range.
+        ValueError: the split is missing, an argument is out of range, or there are more devices than images in a batch.
     """
     _check(size or (1, 1), batch_size)
-    stored = read_pairs(directory, split)
-    check_normalization(normalization, stored.element_spec[0].shape[-1], stored.element_spec[0].dtype.name)
-    stored = stored if pairs is None else stored.take(pairs)
+    if input_context and batch_size < input_context.num_replicas_in_sync:
+        raise ValueError(
+            "`batch_size` must be at least the number of devices, so that each gets an image. "
+            f"Received: batch_size={batch_size} on {input_context.num_replicas_in_sync} devices."
+        )
+    encoded, decode = read_encoded_pairs(directory, split)
+    encoded = encoded if pairs is None else encoded.take(pairs)
+    spec = encoded.map(decode).element_spec[0]
+    check_normalization(normalization, spec.shape[-1], spec.dtype.name)
     if size is None:
-        pieces = stored.flat_map(cut_pair).map(lambda *pair: _pad_pair(*pair, normalization), tf.data.AUTOTUNE)
-        batched = pieces.padded_batch(batch_size, padding_values=(0.0, tf.constant(VOID, tf.uint8)))
-        number = stored.map(lambda image, label_map: _pieces(label_map)[1], tf.data.AUTOTUNE)
-        number = number.reduce(tf.constant(0), tf.add).numpy()  # which tf.data does not know, and Keras wants to
-        return _prefetch(batched.apply(tf.data.experimental.assert_cardinality(-(-number // batch_size))))
-    fitted = stored.map(lambda image, label_map: fit_pair(image, label_map, size, normalization), tf.data.AUTOTUNE)
-    return _prefetch(fitted.batch(batch_size))
+        decoded = encoded.map(decode, tf.data.AUTOTUNE)
+        # Which tf.data does not know, and Keras wants to.
+        number = decoded.map(lambda image, label_map: _pieces(label_map)[1], tf.data.AUTOTUNE)
+        number = int(number.reduce(tf.constant(0), tf.add).numpy())
+        elements, prepare = decoded.flat_map(cut_pair), lambda *pair: _pad_pair(*pair, normalization)
+
+        def batch(prepared, size):
+            return prepared.padded_batch(size, padding_values=(0.0, tf.constant(VOID, tf.uint8)))
+    else:
+        number, elements, batch = int(encoded.cardinality().numpy()), encoded, tf.data.Dataset.batch
+
+        def prepare(*pair):
+            return fit_pair(*decode(*pair), size, normalization)
+
+    if input_context:
+        sharing = _sharing(input_context, batch_size, number)
+        of_parts = elements.enumerate().map(lambda position, element: (sharing.part(position), element))
+        here = of_parts.filter(lambda part, _: sharing.is_here(part))
+        prepared = here.map(lambda part, element: (part, prepare(*element)), tf.data.AUTOTUNE)
+        batches = prepared.group_by_window(
+            key_func=lambda part, _: part,
+            reduce_func=lambda _, window: batch(window.map(lambda _, element: element), batch_size),
+            window_size_func=sharing.elements_of,
+        )
+        return _prefetch(batches)
+    known = tf.data.experimental.assert_cardinality(-(-number // batch_size))
+    return _prefetch(batch(elements.map(prepare, tf.data.AUTOTUNE), batch_size).apply(known))
 
 
 def cut_pair(image, label_map) -> tf.data.Dataset:
@@ -228,6 +284,45 @@ def _check(size, batch_size) -> None:
         raise ValueError(f"`size` must be (height, width), each at least 1. Received: size={tuple(size)}.")
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
+
+
+class _Sharing(NamedTuple):
+    """How the devices of all machines share the batches: in order, and so evenly that their parts differ by one element at most.
+
+    A part is what one device takes of one batch. Parts are numbered through, those of the first batch first.
+    """
+
+    devices: int  # of all machines
+    here: int  # first of this machine
+    end: int  # behind the last of this machine
+    batch_size: int  # of all devices
+    elements: int  # in all batches, of which the last may be smaller
+
+    def part(self, position):
+        """The part that the element at a position, int64, of all batches belongs to."""
+        batch, slot = position // self.batch_size, position % self.batch_size
+        return batch * self.devices + ((slot + 1) * self.devices - 1) // self._size(batch)
+
+    def is_here(self, part):
+        """Whether a device of this machine takes a part."""
+        device = part % self.devices
+        return tf.logical_and(self.here <= device, device < self.end)
+
+    def elements_of(self, part):
+        """The number of elements of a part."""
+        batch, device = part // self.devices, part % self.devices
+        size = self._size(batch)
+        return (device + 1) * size // self.devices - device * size // self.devices
+
+    def _size(self, batch):
+        return tf.minimum(tf.cast(self.batch_size, tf.int64), self.elements - batch * self.batch_size)
+
+
+def _sharing(context, batch_size: int, elements: int = tf.int64.max) -> _Sharing:
+    devices = context.num_replicas_in_sync
+    of_each = devices // context.num_input_pipelines
+    here = context.input_pipeline_id * of_each
+    return _Sharing(devices, here, here + of_each, batch_size, elements)
 
 
 def _shuffled_passes(stored, buffer: int, seed: int, first: int) -> tf.data.Dataset:

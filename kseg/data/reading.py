@@ -39,6 +39,25 @@ def read_pairs(directory, split: str) -> tf.data.Dataset:
         FileNotFoundError: `directory` does not hold a prepared data set.
         ValueError: the split is missing, or a feature is missing or has another dtype or shape.
     """
+    encoded, decode = read_encoded_pairs(directory, split)
+    return encoded.map(decode, tf.data.AUTOTUNE)
+
+
+@no_autograph
+def read_encoded_pairs(directory, split: str):
+    """Reads the pairs of one split in stored order without decoding them, for those who need only some of them.
+
+    Args:
+        directory: folder of a prepared data set.
+        split: one of "train", "validation", "test".
+
+    Returns:
+        Data set of (image, label_map) as they are stored, and the function that decodes them: from the two to those of
+        `read_pairs`.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_pairs`.
+    """
     with extra("data"):
         import tensorflow_datasets as tfds
 
@@ -49,8 +68,14 @@ def read_pairs(directory, split: str) -> tf.data.Dataset:
         )
     # One file after another: the order of interleaved files would depend on their number.
     config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
-    stored = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
-    return stored.map(lambda example: (example["image"], example["label_map"][..., 0]), tf.data.AUTOTUNE)
+    as_stored = {name: tfds.decode.SkipDecoding() for name in DTYPES}
+    stored = builder.as_dataset(split=split, shuffle_files=False, read_config=config, decoders=as_stored)
+    features = builder.info.features
+
+    def decode(image, label_map):
+        return features["image"].decode_example(image), features["label_map"].decode_example(label_map)[..., 0]
+
+    return stored.map(lambda example: (example["image"], example["label_map"])), decode
 
 
 def open_dataset(directory):

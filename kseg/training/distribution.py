@@ -70,6 +70,22 @@ def several_machines(strategy: tf.distribute.Strategy | None = None) -> bool:
     return isinstance(strategy or tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
+def of_each_machine(strategy: tf.distribute.Strategy, open_batches):
+    """Data for `fit`, of which each of several machines computes its part alone.
+
+    Args:
+        strategy: in which the network was compiled.
+        open_batches: from a `tf.distribute.InputContext`, or None where there is one machine, to a data set, as with
+            `lambda context: kseg.data.training_set(..., input_context=context)`.
+
+    Returns:
+        The data set of the one machine, or a `tf.distribute.DistributedDataset`.
+    """
+    if not several_machines(strategy):
+        return open_batches(None)
+    return strategy.distribute_datasets_from_function(open_batches)
+
+
 def is_replicated() -> bool:
     """Whether the strategy in scope replicates networks over devices or machines."""
     return isinstance(

@@ -57,7 +57,8 @@ def trainer(
     labels = LabelMap.load(transform)
 
     with environment(config) as strategy:
-        _check_batch_size(config.batch_size, strategy.num_replicas_in_sync)
+        halves = distribute.several_machines(strategy) and bool(plan["examples"].get(UNLABELLED))
+        _check_batch_size(config.batch_size, strategy.num_replicas_in_sync, halves)
         if config.batch_size > plan["examples"]["train"]:
             progress.print_message(
                 f"warning: a batch of {config.batch_size} holds each of the {plan['examples']['train']} training pairs more than "
@@ -113,7 +114,10 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     elif replicas > 1:  # large images come in pieces
         pairs = data.evaluation_set(transform, batch_size=1, **evaluated).cardinality().numpy()
     validation_batch = _validation_batch_size(pairs, max(whole, replicas), replicas)
-    validation = data.evaluation_set(transform, batch_size=validation_batch, **evaluated)
+    evaluated |= {"batch_size": validation_batch}
+    validation = distribute.of_each_machine(
+        strategy, lambda machine: data.evaluation_set(transform, **evaluated, input_context=machine)
+    )
     images, label_maps = _overlay_pairs(transform, split, size, crop, plan["examples"][split], levels)
 
     # The state of an earlier session, if it was killed.
@@ -145,10 +149,15 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     )
     others = bool(plan["examples"].get(UNLABELLED))
     labelled = labelled_images(batch_size, others)
-    training = draw(batch_size=labelled, seed=config.seed)
-    if others:
-        unlabelled = draw(split=UNLABELLED, batch_size=batch_size - labelled, seed=config.seed + 1)
-        training = data.side_by_side(training, unlabelled)
+
+    def draw_part(machine):
+        pairs = draw(batch_size=labelled, seed=config.seed, input_context=machine)
+        if not others:
+            return pairs
+        more = {"split": UNLABELLED, "batch_size": batch_size - labelled, "seed": config.seed + 1}
+        return data.side_by_side(pairs, draw(**more, input_context=machine))
+
+    training = distribute.of_each_machine(strategy, draw_part)
 
     # Callbacks, of which only the chief's write; `resume` comes last, so that it saves what the others did.
     writers = []
@@ -192,10 +201,13 @@ def _write_record(out, config, segmentor, discriminator, plan, strategy, pretrai
     write_json(out / record.FILE, facts)
 
 
-def _check_batch_size(batch_size: int, replicas: int):
-    if batch_size % replicas:
+def _check_batch_size(batch_size: int, replicas: int, halves: bool = False):
+    """With `halves` each device takes as many images with masks as without, as on several machines."""
+    if batch_size % (replicas * (1 + halves)):
+        twice = "twice " if halves else ""
+        same = "the same number of images, with masks and without" if halves else "the same number of images"
         raise ValueError(
-            "`batch_size` must be a multiple of the number of devices, so that each gets the same number of images. "
+            f"`batch_size` must be a multiple of {twice}the number of devices, so that each gets {same}. "
             f"Received: trainer.batch_size={batch_size} on {replicas} devices."
         )
 

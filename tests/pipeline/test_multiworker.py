@@ -240,5 +240,10 @@ def test_uneven_batches_are_refused():
 
     with pytest.raises(ValueError, match=r"must be a multiple of the number of devices.*batch_size=8 on 3 devices"):
         _check_batch_size(8, 3)
+    _check_batch_size(6, 2)
+    with pytest.raises(
+        ValueError, match=r"a multiple of twice the number of devices.*and without.*batch_size=6 on 2 devices"
+    ):
+        _check_batch_size(6, 2, halves=True)
     with pytest.raises(ValueError, match=r"must have an image for each device. Received: 1 images on 2 devices"):
         _validation_batch_size(1, 4, 2)

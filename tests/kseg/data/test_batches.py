@@ -82,21 +82,125 @@ def test_a_data_set_can_be_iterated_twice(prepared):
     assert_equal(take(dataset, 4), take(dataset, 4))
 
 
-def test_a_split_that_fits_into_the_cache_is_read_once(prepared, monkeypatch):
-    read, pairs = [], data.read_pairs
+@pytest.fixture
+def decoded(monkeypatch):
+    """A list that grows by an entry with each pair that is decoded."""
+    seen, read = [], batches.read_encoded_pairs
 
-    def count_reads(directory, split):
-        def note(image, label_map):
-            seen = tf.numpy_function(lambda pixels: read.append(1) or pixels, [image], tf.uint8)
-            return tf.ensure_shape(seen, image.shape), label_map
+    def noted(directory, split):
+        encoded, decode = read(directory, split)
 
-        return pairs(directory, split).map(note)
+        def decode_and_note(*pair):
+            image, label_map = decode(*pair)
+            noted = tf.numpy_function(lambda pixels: seen.append(1) or pixels, [image], tf.uint8)
+            return tf.ensure_shape(noted, image.shape), label_map
 
-    monkeypatch.setattr(batches, "read_pairs", count_reads)
+        return encoded, decode_and_note
+
+    monkeypatch.setattr(batches, "read_encoded_pairs", noted)
+    return seen
+
+
+def test_a_split_that_fits_into_the_cache_is_decoded_once(prepared, decoded):
     dataset = data.training_set(prepared, size=SIZE, batch_size=7, augment=False)
-    for_the_estimate = len(read)
+    for_the_estimate = len(decoded)
     take(dataset, 5)
-    assert len(read) == for_the_estimate + 7
+    assert len(decoded) == for_the_estimate + 7
+
+
+def machines(number, devices=1):
+    """What `tf.distribute` tells each of several machines with so many devices each."""
+    counts = {"num_input_pipelines": number, "num_replicas_in_sync": number * devices}
+    return [tf.distribute.InputContext(input_pipeline_id=index, **counts) for index in range(number)]
+
+
+def joined(parts, devices=1):
+    """The batches of all machines put together; `parts` are the batches of each, one for each of its devices in turn."""
+    steps = zip(*(part[device::devices] for part in parts for device in range(devices)), strict=True)
+    return [tuple(np.concatenate(arrays) for arrays in zip(*step, strict=True)) for step in steps]
+
+
+@pytest.mark.parametrize("cache_bytes", [batches.CACHE_BYTES, 30_000], ids=["cached", "three pairs in memory"])
+@pytest.mark.parametrize(
+    ("arguments", "number", "devices"),
+    [
+        ({"batch_size": 4}, 2, 1),
+        ({"batch_size": 6}, 3, 1),
+        ({"batch_size": 12}, 2, 3),
+        ({"batch_size": 4, "initial_step": 5}, 2, 1),
+        ({"batch_size": 4, "size": (16, 24), "working_scale": (96, 128)}, 2, 2),
+        ({"batch_size": 4, "augment": False}, 2, 1),
+    ],
+    ids=["two", "three", "three devices", "resumed", "crops", "not augmented"],
+)
+def test_several_machines_together_see_the_batches_that_one_sees(
+    prepared, monkeypatch, arguments, number, devices, cache_bytes
+):
+    monkeypatch.setattr(batches, "CACHE_BYTES", cache_bytes)
+    settings = {"size": SIZE, "seed": 4} | arguments
+    one = take(data.training_set(prepared, **settings), 4)
+    parts = [
+        take(data.training_set(prepared, **settings, input_context=context), 4 * devices)
+        for context in machines(number, devices)
+    ]
+    assert {len(images) for part in parts for images, _ in part} == {settings["batch_size"] // number // devices}
+    assert_equal(joined(parts, devices), one)
+
+
+def test_a_machine_decodes_its_own_part_of_what_is_not_cached(prepared, decoded, monkeypatch):
+    monkeypatch.setattr(batches, "CACHE_BYTES", 30_000)  # three pairs
+    monkeypatch.setattr(tf.data, "AUTOTUNE", 1)  # nothing is decoded ahead
+    first, _ = machines(2)
+    dataset = data.training_set(prepared, size=SIZE, batch_size=2, augment=False, input_context=first)
+    assert (
+        dataset.cardinality().numpy() == -1
+    )  # infinite: otherwise `tf.distribute` asks at every step whether there is more
+    for_the_estimate = len(decoded)
+    take(dataset, 35)  # 70 pairs, ten passes
+    assert 35 <= len(decoded) - for_the_estimate <= 35 + 4  # those of four batches ahead
+
+
+@pytest.mark.parametrize(("number", "devices", "batch_size"), [(2, 1, 4), (2, 2, 7), (3, 1, 4), (2, 1, 5)])
+def test_several_machines_together_evaluate_every_pair_once_and_share_each_batch_evenly(
+    prepared, number, devices, batch_size
+):
+    settings = {"split": "train", "size": SIZE, "batch_size": batch_size, "pairs": 7}  # the last batch is smaller
+    parts = [
+        take(data.evaluation_set(prepared, **settings, input_context=context)) for context in machines(number, devices)
+    ]
+    assert_equal(joined(parts, devices), take(data.evaluation_set(prepared, **settings)))
+    for step in zip(*(part[device::devices] for part in parts for device in range(devices)), strict=True):
+        sizes = [len(images) for images, _ in step]
+        assert min(sizes) > 0 and max(sizes) - min(sizes) <= 1
+
+
+def test_several_machines_share_the_pieces_of_large_pairs(prepared, monkeypatch):
+    monkeypatch.setattr(batches, "PIECE", 40)
+    settings = {"split": "train", "size": None}
+    one = take(data.evaluation_set(prepared, **settings, batch_size=1))
+    first, second = [
+        take(data.evaluation_set(prepared, **settings, batch_size=2, input_context=context)) for context in machines(2)
+    ]
+    assert len(one) == len(first) + len(second) == 19  # of the last batch one has nothing
+    assert_equal([piece for pair in zip(first, second, strict=False) for piece in pair], one[:18])
+
+
+def test_a_machine_decodes_its_own_part_of_an_evaluation(prepared, decoded):
+    _, second = machines(2)
+    settings = {"split": "train", "size": SIZE, "batch_size": 4}
+    assert [len(images) for images, _ in take(data.evaluation_set(prepared, **settings, input_context=second))] == [
+        2,
+        2,
+    ]
+    assert len(decoded) == 4
+
+
+def test_batches_that_devices_cannot_share_are_refused(prepared):
+    _, second = machines(2)
+    with pytest.raises(ValueError, match=r"must be a multiple of the number of devices.*batch_size=3 on 2 devices"):
+        data.training_set(prepared, size=SIZE, batch_size=3, input_context=second)
+    with pytest.raises(ValueError, match=r"must be at least the number of devices.*batch_size=1 on 2 devices"):
+        data.evaluation_set(prepared, size=SIZE, batch_size=1, input_context=second)
 
 
 def test_training_is_endless_and_every_pass_is_shuffled_differently(prepared):
