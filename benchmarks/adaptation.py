@@ -38,7 +38,7 @@ COMMON = {  # classes of the ladder, by those of the streets and of CamVid
 }
 SIZE, STREETS_TRAIN = (96, 128), 512
 SEEDS = range(3)
-STEPS, BATCH = 1500, 8
+STEPS, BATCH = 750, 8
 SCALE = (0.75, 1.5)
 NETWORK = "light_fpn"
 
