@@ -102,7 +102,7 @@ setup(
     package_data={
         "pipeline.report": ["*.j2"],
         "pipeline.report.sections": ["*.j2"],
-        "pipeline.publishing": ["server_files/*"],
+        "pipeline.publishing": ["object_store_files/*", "server_files/*"],
         "pipeline.server": ["page/*"],
     },
     entry_points={"console_scripts": ["kseg = kseg.__main__:main"]},

@@ -20,8 +20,11 @@ from pipeline.engine.console import run_command
 from pipeline.engine.contents import MANIFEST, damage
 from pipeline.engine.files import read_json
 from pipeline.engine.store import IN_USE, SCRATCH
+from pipeline.engine.urls import check_url, is_url
+from pipeline.publishing import remote
 from pipeline.publishing.entries import LINEAGE
 from pipeline.settings.config import Config
+from pipeline.storage.copies import url_of
 
 PROG = "python -m pipeline.gc"
 
@@ -35,20 +38,26 @@ def main(argv: list[str] | None = None, prog: str = PROG) -> int:
 
 def _collect(argv: list[str], prog: str) -> int:
     arguments, _ = build_parser(prog).parse(argv)
-    root, push_to = pathlib.Path(arguments.root), pathlib.Path(arguments.push_to)
+    root = pathlib.Path(arguments.root)
     delete = arguments.delete >= 2
+    if is_url(arguments.push_to):
+        arguments.push_to = check_url(arguments.push_to, "--push-to")
+    push_to = remote.local_folder(arguments.push_to, root)
     if push_to.exists() and not push_to.is_dir():
         raise ValueError(
             f"--push-to must be a folder of pushed models. Received: --push-to {push_to}, which is not a folder."
         )
     with exclusive(root):
+        remote.refresh(arguments.push_to, root, None)
         folders = model_folders(root, push_to)
         sizes = {path: _size(path) for path in unneeded(root, folders)}
         for path, size in sizes.items():
             print(f"{size / 1e6:10.1f} MB  {path}")
             if delete:
                 shutil.rmtree(path)
-    places = ", ".join(dict.fromkeys(map(str, (push_to, *(folder.parent for folder in folders)))))
+    places = ", ".join(
+        dict.fromkeys(url_of(place) or str(place) for place in (push_to, *(one.parent for one in folders)))
+    )
     found = f"{len(sizes)} folders, {sum(sizes.values()) / 1e6:.1f} MB, that no model in {places} needs"
     print(f"Removed {found}." if delete else f"Found {found}. --delete --delete removes them.")
     return 0
@@ -56,7 +65,9 @@ def _collect(argv: list[str], prog: str) -> int:
 
 def build_parser(prog: str = PROG) -> Parser:
     """The parser of this command."""
-    parser = Parser(prog, "Lists what no pushed model needs of the intermediate results, or removes it.")
+    parser = Parser(
+        prog, "Lists what no pushed model needs of the intermediate results, or removes it.", urls=("push_to",)
+    )
     places = parser.add_argument_group("places")
     add_option(places, "--root", "folder of intermediate results", default=Config.root, metavar="FOLDER")
     add_option(
@@ -98,10 +109,13 @@ def model_folders(root: pathlib.Path, push_to: pathlib.Path) -> list[pathlib.Pat
     Raises:
         ValueError: a record of the pusher cannot be read.
     """
-    found = [path for path in push_to.glob("*") if path.is_dir()]
+    found, targets = [path for path in push_to.glob("*") if path.is_dir()], {}
     for file in sorted(root.glob("pusher/*/pushed.json")):
         record = _read(file, f"Remove {file.parent}: the same run makes it again.", "name", "target")
-        found.append(pathlib.Path(record["target"], record["name"]))
+        target = str(record["target"])
+        if target not in targets:
+            targets[target] = remote.refresh(target, root, None)
+        found.append(targets[target] / record["name"])
     return list({path.resolve(): path for path in found if path.is_dir()}.values())
 
 

@@ -24,13 +24,14 @@ from pipeline.engine.urls import is_url
 from pipeline.evaluation import gate
 from pipeline.planning.choosing import planned_network
 from pipeline.planning.summary import summarize
-from pipeline.publishing import entries, versions
+from pipeline.publishing import entries, remote, versions
 from pipeline.publishing.previous_statistics import previous_statistics
 from pipeline.settings import config as settings
 from pipeline.settings import encoders
 from pipeline.settings.example_gen import take_classes
 from pipeline.settings.exporter import Exporter, check_servable, check_working_size, crf_choice
 from pipeline.settings.trainer import AUTO, Trainer, choices
+from pipeline.storage.copies import name_by_url
 from pipeline.validation.anomalies import summarize_anomalies
 
 COMPONENTS = (
@@ -122,7 +123,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     frozen = {"frozen": external(config.schema)} if config.schema else {}
     schema = store.run(component("schema_gen"), c.schema_gen, statistics=statistics, examples=examples, **frozen)
     yield "schema_gen", schema
-    before = previous_statistics(pathlib.Path(config.push_to, config.name), store.root, statistics)
+    before = previous_statistics(remote.refresh(c.push_to, c.root, c.name) / c.name, store.root, statistics)
     previous = {"previous": before} if before else {}
     anomalies = store.run(
         component("example_validator"),
@@ -238,7 +239,9 @@ def push(
         validation: with the verdict on its export.
         anomalies: artifact of example_validator, for the model card.
     """
-    target = pathlib.Path(config.push_to)
+    target, copy = pathlib.Path(config.push_to), None
+    if is_url(config.push_to):
+        target, copy = config.push_to, remote.local_folder(config.push_to, config.root)
     return store.run(
         component("pusher"),
         config.pusher,
@@ -248,8 +251,9 @@ def push(
         validation=validation,
         anomalies=anomalies,
         name=Artifact(config.name, config.name),  # pusher writes to a place, so its recipe names it
-        target=Artifact(target, str(target.resolve())),
+        target=Artifact(target, str(target if copy else target.resolve())),
         fingerprint=Untracked(exported.fingerprint),
+        copy=Untracked(copy),
     )
 
 
@@ -325,15 +329,16 @@ def _image_sizes(statistics: pathlib.Path) -> list[tuple[int, int]]:
 
 def _note_faults(config):
     """Prints what lies among the pushed versions and is none, or is damaged."""
-    for text in entries.describe_faults(pathlib.Path(config.push_to, config.name)):
-        progress.print_status("versions", text)
+    folder = remote.local_folder(config.push_to, config.root) / config.name
+    for text in entries.describe_faults(folder):
+        progress.print_status("versions", name_by_url(text, folder))
 
 
 def pushed_baseline(config, exported: Artifact) -> dict[str, Artifact]:
     """The newest pushed version that is another model, to compare with; empty where there is none or no margin is set."""
     if config.evaluator.margin is None:
         return {}
-    folder = pathlib.Path(config.push_to, config.name)
+    folder = remote.refresh(config.push_to, config.root, config.name) / config.name
     version = entries.newest_other_version(folder, exported.fingerprint, exported.path / "saved_model")
     return {} if version is None else {"baseline": entries.identify(version)}
 

@@ -19,11 +19,11 @@ from pipeline.engine.files import check_output_folder, read_json
 from pipeline.engine.urls import is_url
 from pipeline.evaluation import gate
 from pipeline.planning.choosing import planned_network
-from pipeline.publishing import entries, versions
+from pipeline.publishing import entries, remote, versions
 from pipeline.settings import config as settings
 from pipeline.settings import encoders, run_flags
 from pipeline.settings.exporter import check_formats
-from pipeline.storage.copies import possible_copies, saying_urls
+from pipeline.storage.copies import name_by_url, possible_copies, saying_urls
 
 PROG = "python -m pipeline.run"
 NOT_BLESSED = 3
@@ -71,10 +71,9 @@ def _run(argv: list[str], prog: str) -> int:
     _check_outside_data(config, "--root", config.root, pathlib.Path(config.root))
     if not stages.explain:
         check_output_folder(config.root, "--root")
-    if stages.whole and (config.trainer.strategy != "multiworker" or machines.this_machine().is_chief):
-        _check_push_to(config)
-    copies = possible_copies(config.data, config.root) if is_url(config.data) else {}
-    with saying_urls(copies):
+    with saying_urls(_copies(config)):
+        if stages.whole and (config.trainer.strategy != "multiworker" or machines.this_machine().is_chief):
+            _check_push_to(config)
         if config.folds:
             artifacts = folds.run(config, request.beam_options, stages)
             return 0 if stages.explain else _conclude_folds(config, artifacts)
@@ -82,12 +81,33 @@ def _run(argv: list[str], prog: str) -> int:
         return _conclude(config, artifacts) if stages.whole and "pusher" in artifacts else 0
 
 
+def _copies(config: settings.Config) -> dict[str, pathlib.Path]:
+    """By URL, the copies of what the run reads from object stores and pushes to them."""
+    copies = possible_copies(config.data, config.root) if is_url(config.data) else {}
+    pushed = {config.push_to: remote.local_folder(config.push_to, config.root)} if is_url(config.push_to) else {}
+    return copies | pushed
+
+
 def _check_push_to(config: settings.Config):
     """Refuses a place where no version can be published, before any work."""
+    if is_url(config.push_to):
+        _check_pushed_beside(config)
+        remote.check_writable(config.push_to, config.name)
+        versions.next_number(remote.refresh(config.push_to, config.root, config.name) / config.name)
+        return
     folder = pathlib.Path(config.push_to, config.name)
     check_output_folder(folder, "--push-to")
     versions.next_number(folder)
     _check_outside_data(config, "--push-to", config.push_to, folder)
+
+
+def _check_pushed_beside(config: settings.Config):
+    """Refuses models among the data of an object store: they would be taken for data."""
+    if f"{config.push_to}/{config.name}/".startswith(f"{config.data}/"):
+        raise ValueError(
+            "--push-to must lie outside the data, which would change with each run. "
+            f"Received: --push-to {config.push_to} [in --data {config.data}]. Choose another place."
+        )
 
 
 def _check_outside_data(config: settings.Config, flag: str, given: str, folder: pathlib.Path):
@@ -104,11 +124,16 @@ def _check_outside_data(config: settings.Config, flag: str, given: str, folder: 
 
 def roll_back(config: settings.Config) -> int:
     """Moves the newest version of the model out of the server's sight; returns the exit status."""
-    folder = pathlib.Path(config.push_to, config.name)
-    place, newest = versions.roll_back(folder)
-    print(f"rolled back   {place}\nnewest        {place.with_name(str(newest))}")
-    for fault in entries.describe_faults(folder):
-        print(f"versions      {fault}")
+    folder = remote.local_folder(config.push_to, config.root) / config.name
+    with saying_urls(_copies(config)):
+        if is_url(config.push_to):
+            with remote.updating(config.push_to, folder.parent, config.name):
+                place, newest = versions.roll_back(folder)
+        else:
+            place, newest = versions.roll_back(folder)
+    texts = [f"rolled back   {place}", f"newest        {place.with_name(str(newest))}"]
+    texts += [f"versions      {fault}" for fault in entries.describe_faults(folder)]
+    print("\n".join(name_by_url(texts, folder)))
     return 0
 
 
@@ -118,7 +143,8 @@ def _conclude(config, artifacts) -> int:
     from pipeline.report.terminal import summarize
 
     page = pathlib.Path(config.root) / f"report-{config.name}.html"
-    faults = entries.describe_faults(pathlib.Path(config.push_to, config.name))
+    folder = remote.local_folder(config.push_to, config.root) / config.name
+    faults = name_by_url(entries.describe_faults(folder), folder)
     report.write(page, name=config.name, artifacts=artifacts, faults=faults)
     print(summarize(read_json(artifacts["evaluator"] / "scores.json")))
     print(f"{'TensorBoard':14}tensorboard --logdir {artifacts['trainer'] / 'logs'}")
@@ -132,7 +158,8 @@ def _print_pushed(config, pushed: dict) -> int:
         print("not blessed   " + "\n              ".join(pushed["reasons"]))
         print("              Nothing was pushed.")
         return NOT_BLESSED
-    print(f"{'SavedModel':14}{pathlib.Path(config.push_to) / config.name / str(pushed['version'])}")
+    place = config.push_to if is_url(config.push_to) else pathlib.Path(config.push_to)
+    print(f"{'SavedModel':14}{place}/{config.name}/{pushed['version']}")
     return 0
 
 

@@ -34,6 +34,7 @@ from pipeline.publishing.entries import (
     read_fingerprint,
     read_lineage,
 )
+from pipeline.storage.copies import name_by_url
 
 ANY_BASELINE = "any"
 """Of `publish`: the model need not have been compared with the newest other version."""
@@ -82,7 +83,7 @@ def publish(
                 return int(newest.name)
             damage = model_damage(newest)
             why = f"is damaged ({contents.shorten(damage)})" if damage else "has other files than the model has now"
-            progress.print_message(f"{newest} {why}: the model is pushed again.")
+            progress.print_message(f"{name_by_url(str(newest), folder)} {why}: the model is pushed again.")
         _refuse_other_baseline(folder, lineage["fingerprint"], saved_model, baseline)
         version = next_number(folder)
         incoming = folder / ".incoming"  # no integer, so servers ignore it; a killed pusher leaves it

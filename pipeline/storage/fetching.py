@@ -67,6 +67,7 @@ def bring(
     flag: str,
     *,
     wanted: Callable[[str], bool] = lambda name: True,
+    select: Callable[[dict], dict] = dict,
     anew: bool = False,
 ) -> dict[str, Object]:
     """Makes the files of a copy, whose lock the caller holds, equal to the objects below a URL.
@@ -76,7 +77,8 @@ def bring(
         url: of the folder.
         copy: of the folder.
         flag: that names it, for messages.
-        wanted: of a name, whether its object is copied; others are neither fetched nor removed.
+        wanted: of a name, whether it is looked at; other objects are not fetched, and other files are not removed.
+        select: the objects to copy of those that are listed.
         anew: compare the bytes of all files with what was fetched, too.
 
     Returns:
@@ -90,7 +92,7 @@ def bring(
     shutil.rmtree(copy.parent / PARTIAL, ignore_errors=True)  # of a killed run
     for _ in range(ROUNDS):
         listed = list_objects(store, url, flag)
-        expected = {name: about for name, about in listed.items() if wanted(name)}
+        expected = {name: about for name, about in select(listed).items() if wanted(name)}
         _remove_others(copy, expected, wanted)
         stale = [name for name, about in expected.items() if not _is_current(copy / name, about, known.get(name), anew)]
         kept = {name: entry for name, entry in known.items() if name in expected or not wanted(name)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import shlex
 
+from pipeline.engine.urls import is_url
 from pipeline.report.run_files import Run
 
 
@@ -19,8 +20,15 @@ def contents(run: Run) -> dict:
 
 def _serving(name: str, pushed: dict) -> list[tuple[str, str]]:
     """(purpose, command) of each way to use the pushed version."""
-    folder = pathlib.Path(pushed["target"]).resolve() / name
-    mount = shlex.quote(f"{folder}:/models/{name}:ro")
+    fetch = []
+    if is_url(pushed["target"]):  # it is on no disk
+        place = f"{pushed['target']}/{name}"
+        command = "aws s3 sync" if place.startswith("s3:") else "gcloud storage rsync --recursive"
+        fetch = [("To this disk", f"{command} {shlex.quote(place)} {shlex.quote(name)}")]
+        folder, mount = pathlib.Path(name), f'"$PWD"/{shlex.quote(name)}:/models/{name}:ro'
+    else:
+        folder = pathlib.Path(pushed["target"]).resolve() / name
+        mount = shlex.quote(f"{folder}:/models/{name}:ro")
     load = (
         "import tensorflow as tf\n\n"
         f"model = tf.saved_model.load({str(folder / str(pushed['version']))!r})\n"
@@ -38,4 +46,4 @@ def _serving(name: str, pushed: dict) -> list[tuple[str, str]]:
         """sys.exit(row.get("message") or print(row.get("label_map_bytes", row)["b64"]))' |\n"""
         """  base64 -d > label_map.png"""
     )
-    return [("In Python, without kseg", load), ("As a server", serve), ("A request over REST", request)]
+    return [*fetch, ("In Python, without kseg", load), ("As a server", serve), ("A request over REST", request)]
