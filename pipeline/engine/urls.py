@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 
-PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "memory": "fsspec"}
-"""The package that reads each kind of store; `memory` lives as long as the process and is for tests."""
+SCHEMES = ("s3", "gs", "memory")
+"""The kinds of object stores; `memory` lives as long as the process and is for tests."""
 
 KNOWN = "s3://BUCKET/FOLDER or gs://BUCKET/FOLDER"
 MAX_NAME = 255
@@ -64,7 +64,7 @@ def check_url(url: str, flag: str) -> str:
             f"`{flag}` must hold no credentials, since places are written into records and reports. {shown}. Write "
             f"{KNOWN}, and give credentials in the environment: {CREDENTIALS}."
         )
-    if scheme not in PACKAGES or not separator:
+    if scheme not in SCHEMES or not separator:
         cure = "Copy the files to this disk, or into such a store."
         raise ValueError(f"`{flag}` must be a place on this disk, {KNOWN}. {shown}. {cure}")
     bucket, *names = rest.rstrip("/").split("/")

@@ -251,7 +251,7 @@ def _claim(store, url: str, entry: str, token: bytes, put: list[str]):
     """
     claim = f"{entry}/{CLAIM}"
     key = key_of(f"{url}/{claim}")
-    taken = f"A version must get a number that is free. Received: {url}/{entry}, which another run pushes. Give the command again."
+    taken = f"The number of a version must be free. Received: {url}/{entry}, which another run pushes. Give the command again."
     with explained(f"{url}/{claim}", FLAG):
         try:
             store.pipe_file(key, token, mode="create")

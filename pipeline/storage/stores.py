@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import typing
 
 from kseg._extras import extra
-from pipeline.engine.urls import CREDENTIALS, PACKAGES, check_url, name_fault, redacted
+from pipeline.engine.urls import CREDENTIALS, check_url, name_fault, redacted
 
 TAGS = ("ETag", "etag", "generation", "LastModified", "updated", "mtime", "created")
 """What a listing says of an object that is another after each write, best first."""
@@ -38,7 +37,10 @@ def open_store(url: str, flag: str):
     with extra("storage"):
         import fsspec
 
-        importlib.import_module(PACKAGES[scheme])
+        if scheme == "s3":
+            import s3fs  # noqa: F401
+        if scheme == "gs":
+            import gcsfs  # noqa: F401
     with explained(url, flag):
         return fsspec.filesystem(scheme, use_listings_cache=False)
 
