@@ -121,6 +121,9 @@ def text(found: dict) -> str:
     if data:
         pairs = ", ".join(f"{split} {count}" for split, count in data["pairs"].items())
         rows.append(("data", f"{pairs} pairs, {data['set_aside']} set aside; {len(data['classes'])} classes"))
+        if others := data.get("unlabelled"):
+            domain = "of another domain" if others["domain"] == "target" else "of the same domain"
+            rows.append(("", f"{others['images']} images without masks, {domain}"))
         rows.append(("", f"source {data['source']}"))
         rows += [("", f"read from {data['place']}")] if data.get("place") else []
     for component, config in found["settings"].items():

@@ -144,9 +144,7 @@ def side_by_side(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset) -> tf.d
         Data set of (image (B + B', H, W, C), label_map (B + B', H, W)).
     """
     both = tf.data.Dataset.zip((labelled, unlabelled))
-    return _prefetch(
-        both.map(lambda *two: tuple(tf.concat(part, axis=0) for part in zip(*two, strict=True)), tf.data.AUTOTUNE)
-    )
+    return _prefetch(both.map(lambda *two: tuple(tf.concat(part, axis=0) for part in zip(*two, strict=True))))
 
 
 @no_autograph

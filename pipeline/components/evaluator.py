@@ -19,6 +19,7 @@ import numpy as np
 from kseg import metrics
 from kseg.labels import LabelMap
 from kseg.pairs.channels import PixelKind
+from kseg.pairs.split_names import UNLABELLED
 from kseg.serving.statuses import TILE
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
@@ -55,6 +56,8 @@ def evaluator(
     oracles, are empty unless `config.refinements` requests them. A score is null where it is undefined, such as the boundary F1
     of images that show one class each. `images.npz` holds the table of `ScoredImages` at original size, `ranked_images/` the
     worst, median and best images with their predictions.
+
+    "target" is the number of images without masks of another domain that training saw, if there are any: no score is of them.
 
     Args:
         out: folder to write below.
@@ -115,7 +118,8 @@ def evaluator(
 
     # Decide, and write everything.
     thresholds = gate.apply_thresholds(config.thresholds, images.scores(), slices, labels.names, num_images)
-    mean_iou, where = scores["original_size"]["mean_iou"], f"{split!r} ({num_images} images)"
+    target = _target_images(examples, plan)
+    mean_iou, where = scores["original_size"]["mean_iou"], gate.describe_split(split, num_images, target)
     reasons = gate.failures(config, mean_iou, constant, thresholds, comparison, where)
     result = {"split": split, "images": num_images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
     result |= {"refinements": refined, "unlabelled": unlabelled, "baseline": comparison}
@@ -126,6 +130,7 @@ def evaluator(
         "slices": slices,
         "boundary_tolerance": config.boundary_tolerance,
     }
+    result |= {"target": target} if target else {}
     result |= {"ranked_images": [dataclasses.asdict(image) for image in ranked]}
     write_json(out / "scores.json", result, allow_nan=False)
 
@@ -172,6 +177,12 @@ def _choose_split(setting: str, examples: pathlib.Path) -> tuple[str, int]:
             f"Received: evaluator.split={setting} [{examples}]."
         )
     return split, available[split]
+
+
+def _target_images(examples: pathlib.Path, plan: dict) -> int:
+    """The number of images without masks of another domain that training saw."""
+    domain = read_json(examples / "ingestion.json", {}).get("unlabelled", {}).get("domain")
+    return plan["examples"][UNLABELLED] if domain == "target" else 0
 
 
 def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...], plan: dict) -> str | None:

@@ -36,8 +36,8 @@ def example_gen(
     *,
     source: pathlib.Path | str,
     classes: pathlib.Path | None = None,
-    target: pathlib.Path | None = None,
-    unlabelled: pathlib.Path | None = None,
+    target: pathlib.Path | str | None = None,
+    unlabelled: pathlib.Path | str | None = None,
     beam_options: list[str] = (),
 ):
     """Reads every pair of the source, and every image without a mask, and stores it.
@@ -90,7 +90,9 @@ def example_gen(
 
 def _without_masks(target, unlabelled) -> tuple[pathlib.Path | None, str, str]:
     """The folder of images without masks, the option that names it, and of which domain they are."""
-    return (target, "--target", TARGET) if target else (unlabelled, "--unlabelled", SAME)
+    flag, domain = ("--target", TARGET) if target else ("--unlabelled", SAME)
+    place = target or unlabelled
+    return place and pathlib.Path(place), flag, domain
 
 
 def _merge(tables) -> dict:

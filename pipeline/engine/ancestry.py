@@ -64,8 +64,9 @@ def describe_data(artifact: pathlib.Path) -> dict | None:
         artifact: a folder of a store.
 
     Returns:
-        "pairs" (count of each split), "set_aside" (count), "classes" (names), "source" (digest or name), and of data in an object
-        store "place" (its URL); None where the examples were removed.
+        "pairs" (count of each split), "set_aside" (count), "classes" (names), "source" (digest or name); of data in an object
+        store "place" (its URL); of images without masks "unlabelled": their "domain" and number of "images". None where the
+        examples were removed.
     """
     for folder, recipe in walk(artifact):
         if recipe["component"] == "example_gen":
@@ -76,5 +77,7 @@ def describe_data(artifact: pathlib.Path) -> dict | None:
                 "classes": read_json(folder / "labels.json")["names"],
                 "source": recipe["inputs"]["source"],
             }
+            if others := ingestion.get("unlabelled"):
+                found["unlabelled"] = {name: others[name] for name in ("domain", "images")}
             return found | ({"place": ingestion["place"]} if "place" in ingestion else {})
     return None

@@ -215,6 +215,41 @@ def describe_difference(baseline: dict) -> str:
     )
 
 
+def describe_split(split: str, images: int, target: int) -> str:
+    """The scored images, for messages.
+
+    Args:
+        split: that is scored.
+        images: number of its images.
+        target: number of the images without labels, of another domain, for which the network was trained.
+
+    Example:
+        >>> describe_split("test", 96, 0)
+        "'test' (96 images)"
+        >>> describe_split("test", 96, 300)
+        "'test' of the labelled source (96 images), not of the target"
+    """
+    return (
+        f"{split!r} of the labelled source ({images} images), not of the target"
+        if target
+        else f"{split!r} ({images} images)"
+    )
+
+
+def describe_target(scores: dict) -> str:
+    """What the scores do not say about the images for which the network was trained; empty where these are the labelled ones.
+
+    Args:
+        scores: `scores.json`, with "target", the number of images without labels of another domain.
+    """
+    if not (images := scores.get("target")):
+        return ""
+    return (
+        "These scores, by which the gate judges, are of the labelled source. The network was trained for another domain as well, "
+        f"with {images} images that have no labels: how well it labels that domain was not measured."
+    )
+
+
 def is_error(name: str) -> bool:
     """Whether a threshold of this name is a maximum."""
     return name.partition("@")[0] in ERRORS

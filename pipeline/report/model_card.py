@@ -15,6 +15,7 @@ from kseg.serving.statuses import MAX_SIDE, takes_bytes
 from pipeline.engine.ancestry import walk
 from pipeline.engine.contents import MANIFEST, file_digest
 from pipeline.engine.files import read_json
+from pipeline.evaluation import gate
 from pipeline.report import text
 from pipeline.report.sections import scores as scores_section
 
@@ -152,7 +153,10 @@ def _data(records: Records) -> str:
         void = f"{100 * counts['void_pixels'] / counts['pixels']:.1f} %" if counts.get("pixels") else ""
         rows.append([split, pairs, *(sizes or ["", ""]), void])
     lines = ["## Data", _table(["split", "pairs", "width, pixels", "height, pixels", "void pixels"], rows)]
-    facts = [f"{len(ingestion['quarantined'])} pairs could not be used and were set aside."]
+    facts = [
+        *_without_masks(records, ingestion),
+        f"{len(ingestion['quarantined'])} pairs could not be used and were set aside.",
+    ]
     for key, what in (("duplicates", "groups of identical images"), ("near_duplicates", "groups of near-duplicates")):
         if statistics.get(key):
             facts.append(f"{len(statistics[key])} {what} were found.")
@@ -165,6 +169,18 @@ def _data(records: Records) -> str:
     warned = [f"- {_cell(anomaly['name'])}: {_cell(anomaly['what'])}" for anomaly in anomalies]
     noted = [f"The validator of data noted {len(warned)} kinds of anomalies:", "\n".join(warned)] if warned else []
     return "\n\n".join([*lines, " ".join(facts), digest, *noted])
+
+
+def _without_masks(records: Records, ingestion: dict) -> list[str]:
+    """Sentences on the images without masks; none where there are none."""
+    if not (found := ingestion.get("unlabelled")):
+        return []
+    of = "of another domain, the target," if found["domain"] == "target" else "of the same domain"
+    sentences = [f"Training saw {found['images']} images without masks {of} as well; no label of theirs was read."]
+    left = found["images"] - records.file("transform", "plan.json").get("examples", {}).get("unlabelled", 0)
+    return (
+        [*sentences, f"{left} of them, which are images of validation or test, were left out."] if left else sentences
+    )
 
 
 def _training(records: Records) -> str:
@@ -193,6 +209,7 @@ def _training(records: Records) -> str:
     ]
     if first.get("discriminator"):
         rows.append(["discriminator", f"{first['discriminator']['name']}, in training alone"])
+    rows += _learned_without_masks(records)
     if hardware:
         rows.append(["on", _machine(hardware)])
     rows.append(["with", ", ".join(f"{name} {version}" for name, version in versions.items())])
@@ -200,6 +217,22 @@ def _training(records: Records) -> str:
     kept = ("epochs", "steps_per_epoch", "batch_size", "learning_rate", "precision", "seed", "deterministic")
     rows.append(["settings", ", ".join(f"{name} {config[name]}" for name in kept if config.get(name) is not None)])
     return "\n\n".join(["## Training", _table(["", ""], rows)])
+
+
+def _learned_without_masks(records: Records) -> list[list[str]]:
+    """How the network learned from images without masks."""
+    config = records.found["trainer"][1]["config"]
+    if not records.file("transform", "plan.json").get("examples", {}).get("unlabelled"):
+        return []
+    ways = []
+    if config.get("adaptation") in ("maps", "entropy", "features"):
+        ways.append(f"adaptation by {config['adaptation']}, weight {config['domain_weight']:g}")
+    if config.get("pseudo_label_weight"):
+        threshold = config["pseudo_label_threshold"]
+        ways.append(
+            f"pseudo-labels of an averaged teacher from probability {threshold:g}, weight {config['pseudo_label_weight']:g}"
+        )
+    return [["images without masks", "; ".join(ways)]] if ways else []
 
 
 def _scores(records: Records) -> str:
@@ -223,7 +256,8 @@ def _scores(records: Records) -> str:
             "mean has seen every image, so no such score of it exists"
         )
     what += ". Intervals are of 95 %, by resampling images." if intervals else "."
-    lines = ["## Scores", what, _table(["score", "value", "interval"], rows)]
+    lines = ["## Scores", *filter(None, [gate.describe_target(scores)]), what]
+    lines.append(_table(["score", "value", "interval"], rows))
     if constant := scores.get("commonest_class"):
         lines.append(
             f"Predicting {_cell(constant['name'])} everywhere has a mean IoU of {_number(constant['mean_iou'])} on these images."
@@ -290,6 +324,8 @@ def _limits(records: Records) -> str:
     absent = [name for name, count in zip(names, training.get("class_pixels", ()), strict=False) if not count]
     if absent:
         lines.append(f"- Never seen in training: {', '.join(map(_cell, absent))}.")
+    if scores.get("target"):
+        lines.append("- No score is of the target, the images without masks for which the network was adapted.")
     lines.append(
         "- The scores hold for images like those scored. Of other cameras, places, seasons or resolutions they say nothing."
     )

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import gc, lineage
 from pipeline.components.pusher import pusher
-from pipeline.engine import code_digests
+from pipeline.engine import ancestry, code_digests
 from pipeline.engine.fingerprints import Artifact, Untracked, external
 from pipeline.engine.store import Store
 from pipeline.publishing import server_process
@@ -105,6 +105,17 @@ def push(tmp_path, monkeypatch):
         }
 
     return run
+
+
+def test_images_without_masks_are_part_of_the_lineage(push, tmp_path, capsys):
+    others = {"domain": "target", "images": 7, "reencoded": {}}
+    push()
+    (pushed,) = (tmp_path / "runs").glob("example_gen/*/ingestion.json")
+    pushed.write_text(json.dumps(json.loads(pushed.read_text()) | {"unlabelled": others}))
+    assert ancestry.describe_data(next(iter((tmp_path / "runs").glob("trainer/*"))))["unlabelled"] == {
+        "domain": "target",
+        "images": 7,
+    }
 
 
 def test_the_lineage_of_a_model_names_data_settings_code_versions_scores_and_parent(push, tmp_path, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kseg.labels import LabelMap
+from kseg.pairs.split_names import UNLABELLED
 from pipeline.report.quarantined import group_by_reason
 from pipeline.report.run_files import Run
 
@@ -16,6 +17,7 @@ def contents(run: Run) -> dict:
     names, colours = run.labels.names, run.labels.colours
     return {
         "place": run.ingestion.get("place"),
+        "others": _without_masks(run.ingestion, run.plan),
         "splits": _splits(run.statistics, run.labels),
         "classes": [{"name": name, "colour": colour} for name, colour in zip(names, colours, strict=True)],
         "reencoded": run.ingestion["reencoded"],
@@ -23,6 +25,15 @@ def contents(run: Run) -> dict:
         "reasons": group_by_reason(run.ingestion["quarantined"], run.artifacts["example_gen"] / "quarantine"),
         "anomalies": [row for row in run.anomalies["anomalies"] if row["severity"] != "quarantine"],
     }
+
+
+def _without_masks(ingestion: dict, plan: dict) -> dict | None:
+    """The images without masks: their number, of which domain, and what was left out; None where there are none."""
+    if not (found := ingestion.get("unlabelled")):
+        return None
+    of = "of another domain, the target" if found["domain"] == "target" else "of the same domain"
+    held_out = found["images"] - plan["examples"].get(UNLABELLED, 0)
+    return {"images": found["images"], "of": of, "held_out": held_out, "masks": len(found["unread_masks"])}
 
 
 def _splits(statistics: dict, labels: LabelMap) -> list[dict]:

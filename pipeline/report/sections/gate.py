@@ -13,6 +13,7 @@ def contents(run: Run) -> dict:
     """The variables of `gate.html.j2`."""
     return {
         "scores": run.scores,
+        "target": gate.describe_target(run.scores),
         "checks": requirements(run.scores),
         "interval": _interval(run.scores),
         "faults": run.faults,

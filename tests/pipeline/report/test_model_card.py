@@ -294,3 +294,27 @@ def test_it_names_no_place_on_this_machine_and_says_nothing_without_records(stor
         "How to call it",
         "Licences",
     }
+
+
+def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store):
+    assert "without masks" not in card(store) and "target" not in card(store)
+    others = {"domain": "target", "images": 9, "reencoded": {}, "unread_masks": [], "foreign_files": []}
+    change(store["example_gen"], "ingestion.json", unlabelled=others)
+    change(store["transform"], "plan.json", examples={"train": 41, "test": 17, "unlabelled": 7})
+    change(store["evaluator"], "scores.json", target=7)
+    learned = {"adaptation": "maps", "domain_weight": 0.02, "pseudo_label_weight": 0.5, "pseudo_label_threshold": 0.8}
+    change(store["trainer"], "recipe.json", config={"epochs": 33} | learned)
+    found = sections(card(store))
+    assert (
+        "Training saw 9 images without masks of another domain, the target, as well; no label of theirs was read."
+        in found["Data"]
+    )
+    assert "2 of them, which are images of validation or test, were left out." in found["Data"]
+    assert "of the labelled source" in found["Scores"] and "with 7 images that have no labels" in found["Scores"]
+    rows = dict(cells(found["Training"]))
+    assert rows["images without masks"] == (
+        "adaptation by maps, weight 0.02; pseudo-labels of an averaged teacher from probability 0.8, weight 0.5"
+    )
+    assert "No score is of the target" in found["Limits"]
+    change(store["example_gen"], "ingestion.json", unlabelled=others | {"domain": "same"})
+    assert "9 images without masks of the same domain as well" in sections(card(store))["Data"]

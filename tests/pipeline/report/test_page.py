@@ -578,3 +578,18 @@ def test_pretrained_weights_are_shown_with_their_source_licence_and_digest(tmp_p
         assert shown in page.text, shown
     change(artifacts["trainer"] / "training.json", pretrained=PRETRAINED | {"package": None, "licence": None})
     assert "not known to kseg" in written(tmp_path, artifacts)[1].text
+
+
+def test_images_without_masks_are_counted_and_the_gate_says_what_it_did_not_judge(tmp_path, artifacts):
+    page = written(tmp_path, artifacts)[1]
+    assert "without masks" not in page.text and "labelled source" not in page.text
+    others = {"domain": "target", "images": 9, "reencoded": {}, "unread_masks": ["a", "b"], "foreign_files": []}
+    change(artifacts["example_gen"] / "ingestion.json", unlabelled=others)
+    change(artifacts["transform"] / "plan.json", examples={"train": 5, "test": 2, "unlabelled": 8})
+    change(artifacts["evaluator"] / "scores.json", target=8)
+    text = written(tmp_path, artifacts)[1].text
+    assert "9 images without masks, of another domain, the target, for training alone; 1 of them are images" in text
+    assert "2 masks lay beside them and were not read." in text
+    assert "are of the labelled source" in text and "how well it labels that domain was not measured" in text
+    printed = summarize(json.loads((artifacts["evaluator"] / "scores.json").read_text()))
+    assert "These scores, by which the gate judges, are of the labelled source." in printed
