@@ -1,6 +1,7 @@
 """Max pooling that returns the index of each maximum, and its inverses: to those positions, or to a regular grid.
 
-Windows are reshaped to one axis and compared there, so that every backend counts positions alike. `keras.ops` only.
+Windows are reshaped to one axis and compared there, so that every backend counts positions alike; without `ops.argmax`, whose
+operations on bits other runtimes lack. `keras.ops` only.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class MaxPoolingWithIndices2D(keras.layers.Layer):
 
     def call(self, values):
         windows = self._windows(values)
-        indices = ops.argmax(windows, axis=3)
+        indices = _first_maximum(windows)
         # The sum over the one kept value: the gradient of a maximum would be shared among equal values.
         maxima = ops.sum(ops.where(_at(indices, self.pool_size), windows, ops.zeros_like(windows)), axis=3)
-        return maxima, ops.cast(indices, "int32")
+        return maxima, indices
 
     def _windows(self, values):
         """(B, H, W, C) as (B, h, w, rows * columns, C), padded with values that are never a first maximum."""
@@ -134,8 +135,11 @@ class BedOfNails2D(keras.layers.Layer):
     def call(self, values):
         rows, columns = self.factor
         _, height, width, channels = ops.shape(values)
-        values = ops.reshape(values, (-1, height, 1, width, 1, channels))
-        values = ops.pad(values, [[0, 0], [0, 0], [0, rows - 1], [0, 0], [0, columns - 1], [0, 0]])
+        # Side after side: LiteRT pads no maps of six axes.
+        values = ops.reshape(values, (-1, height, width, 1, channels))
+        values = ops.pad(values, [[0, 0], [0, 0], [0, 0], [0, columns - 1], [0, 0]])
+        values = ops.reshape(values, (-1, height, 1, width * columns, channels))
+        values = ops.pad(values, [[0, 0], [0, 0], [0, rows - 1], [0, 0], [0, 0]])
         return ops.reshape(values, (-1, height * rows, width * columns, channels))
 
     def compute_output_shape(self, input_shape):
@@ -143,6 +147,17 @@ class BedOfNails2D(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "factor": self.factor}
+
+
+def _first_maximum(windows):
+    """Windows (B, h, w, places, C) to the first place of the maximum in each, (B, h, w, C), int32."""
+    maxima = windows[:, :, :, 0]
+    indices = ops.zeros_like(maxima, dtype="int32")
+    for place in range(1, windows.shape[3]):
+        larger = windows[:, :, :, place] > maxima
+        maxima = ops.where(larger, windows[:, :, :, place], maxima)
+        indices = ops.where(larger, ops.cast(place, "int32"), indices)
+    return indices
 
 
 def _at(indices, pool_size):
