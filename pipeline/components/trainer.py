@@ -59,14 +59,14 @@ def trainer(
     with environment(config) as strategy:
         halves = distribute.several_machines(strategy) and bool(plan["examples"].get(UNLABELLED))
         _check_batch_size(config.batch_size, strategy.num_replicas_in_sync, halves)
-        if config.batch_size > plan["examples"]["train"]:
+        labelled = labelled_images(config.batch_size, bool(plan["examples"].get(UNLABELLED)))
+        if labelled > plan["examples"]["train"]:
             progress.print_message(
-                f"warning: a batch of {config.batch_size} holds each of the {plan['examples']['train']} training pairs more than "
+                f"warning: a batch of {labelled} pairs holds each of the {plan['examples']['train']} training pairs more than "
                 "once; lower trainer.batch_size for faster steps"
             )
 
         # Build, and train.
-        labelled = labelled_images(config.batch_size, bool(plan["examples"].get(UNLABELLED)))
         steps = config.steps_per_epoch or max(1, plan["examples"]["train"] // labelled)
         with strategy.scope():
             start = weights if config.weights == FILE else None

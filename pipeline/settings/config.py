@@ -148,10 +148,10 @@ def check_without_masks(config: Config):
     if (given := without_masks(config)) is None:
         return
     flag, folder = given
-    if not trainer.pseudo_label_weight and trainer.adaptation not in ADAPTATIONS and not trainer.adversarial_weight:
+    if not trainer.pseudo_label_weight and (trainer.adaptation not in ADAPTATIONS or not trainer.domain_weight):
         raise ValueError(
             f"Something must learn from the images of {flag}. Received: {flag} {folder} with trainer.pseudo_label_weight=0 "
-            "and no discriminator. Raise it, or leave the images out."
+            "and no discriminator between domains. Raise it, or leave the images out."
         )
     if trainer.pseudo_label_weight and trainer.strategy in ("mirrored", "multiworker"):
         raise ValueError(

@@ -47,6 +47,14 @@ TARGET, UNLABELLED = ["--target", "{}"], ["--unlabelled", "{}"]
             [*TARGET, "--set", "trainer.adaptation=none", "--set", "trainer.pseudo_label_weight=0"],
             r"Something must learn from the images of --target",
         ),
+        (
+            [*UNLABELLED, "--adversarial-weight", "0.1", "--set", "trainer.pseudo_label_weight=0"],
+            r"Something must learn from the images of --unlabelled",
+        ),
+        (
+            [*TARGET, "--set", "trainer.domain_weight=0", "--set", "trainer.pseudo_label_weight=0"],
+            r"Something must learn from the images of --target",
+        ),
         ([*TARGET, "--strategy", "mirrored"], r"must train on one device\. Received: --target .* --strategy mirrored"),
         ([*UNLABELLED, "--strategy", "mirrored"], r"must train on one device"),
         ([*TARGET, "--folds", "3"], r"A cross-validation trains on pairs alone"),
