@@ -96,6 +96,8 @@ def evaluator(
     at_working_size = CountPairs(saved_model, "serving_default", *size, working_scale=factor)
     fitted = count_pairs(out, examples if factor else transform, split, at_working_size, **elsewhere)
     _check_labelled(original.matrix, split, examples)
+    ranked = rank_images(original.images)
+    save_ranked_images(out, ranked, saved_model, examples, split, **elsewhere)  # before another model is loaded
     theirs = None if incomparable or not baseline else count(CountPairs(baseline, "serve_bytes", *size))
     refined = {
         name: refinement_scores(count(CountPairs(saved_model, "serve_bytes", *size, settings)), original, settings)
@@ -106,8 +108,6 @@ def evaluator(
         for name, merged in oracles.items()
     }
     original.images.save(out / "images.npz")
-    ranked = rank_images(original.images)
-    save_ranked_images(out, ranked, saved_model, examples, split, **elsewhere)
 
     # Score all images and the slices, against the most common class and against the baseline.
     images = dataclasses.replace(original.images, counts=fitted.images.counts | original.images.counts)

@@ -63,7 +63,7 @@ def damage(folder: pathlib.Path, *, digests: bool = True) -> list[str]:
         return [f"{MANIFEST}: cannot be read ({error.strerror})"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return [f"{MANIFEST}: not a list of files"]
-    states = _file_states(folder) if digests else {}
+    states = file_states(folder) if digests else {}
     digests = digests and _sound.get(os.path.abspath(folder)) != states
     found = ((name, _fault(folder / name, *entry, digests)) for name, entry in sorted(expected.items()))
     damaged = [f"{name}: {fault}" for name, fault in found if fault]
@@ -74,7 +74,7 @@ def damage(folder: pathlib.Path, *, digests: bool = True) -> list[str]:
 
 def trust(folder: pathlib.Path):
     """Notes that the files of a folder are those whose manifest this process wrote, before the folder got its name."""
-    _sound[os.path.abspath(folder)] = _file_states(folder)
+    _sound[os.path.abspath(folder)] = file_states(folder)
 
 
 def shorten(phrases: list[str]) -> str:
@@ -105,7 +105,7 @@ def file_digest(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _file_states(folder: pathlib.Path) -> dict[str, tuple[int, ...]]:
+def file_states(folder: pathlib.Path) -> dict[str, tuple[int, ...]]:
     """What the file system says of every file below `folder`: size, time of change and inode, by path.
 
     While it is the same, no file was changed by a program; a failing disk changes files without it. Empty while another process

@@ -22,6 +22,7 @@ from kseg.pairs.resizing import working_size
 from kseg.pictures import picture_of
 from kseg.postprocess.superpixels import merge_by_colour, oracle_labels, slic
 from pipeline.engine import progress
+from pipeline.engine.contents import file_states
 from pipeline.evaluation.image_scores import ScoredImages
 from pipeline.examples.parts import batched, worked_on
 from pipeline.examples.prepared import check_complete, from_record, read_records, shard_paths, split_sizes
@@ -29,6 +30,9 @@ from pipeline.prediction import labeller
 from pipeline.settings.prediction import PredictionOptions
 
 BATCH_SIZE = 4
+_HANDLE = shared.Shared()
+"""Of the loaded model, in each worker process."""
+
 MERGE_THRESHOLD = 20.0
 """Grey levels between the mean colours of neighbouring superpixels, below which they are merged: of 1000, 100 to 300 remain."""
 
@@ -92,7 +96,8 @@ class PredictPairs:
     """Base of what predicts batches of stored pairs (key, image_bytes, label_map_bytes).
 
     Args:
-        saved_model: folder of the export; loaded once per worker process, whatever its number of threads.
+        saved_model: folder of the export; loaded once per worker process, whatever its number of threads, and kept for the next
+            pass over the pairs until another model is asked for.
         signature: one of "serve_bytes", which receives the stored bytes, or "serving_default", which receives pixels; a model
             that takes no bytes receives pixels for both.
         refinement: settings of `pipeline.predict`, which then replace the signature; None: no refinement.
@@ -103,10 +108,10 @@ class PredictPairs:
     ):
         self._saved_model = str(pathlib.Path(saved_model).absolute())
         self._signature, self._refinement = signature, refinement
-        self._handle = shared.Shared()
 
     def setup(self):
-        self._model = self._handle.acquire(self._load, tag=f"{self._saved_model} {self._refinement}")
+        tag = self._saved_model, self._refinement, file_states(pathlib.Path(self._saved_model))
+        self._model = _HANDLE.acquire(self._load, tag)
 
     def _load(self):
         import tensorflow as tf  # only where predictions are made: a worker needs seconds to import it

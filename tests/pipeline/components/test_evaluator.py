@@ -8,6 +8,7 @@ import pytest
 from kseg import metrics
 from pipeline.components.evaluator import evaluator
 from pipeline.engine.console import user_message
+from pipeline.evaluation.pair_counts import PredictPairs
 from pipeline.settings.evaluator import Evaluator
 from tests.pipeline.conftest import IMAGE_SIZE, LABELS, nearest_colour
 
@@ -123,6 +124,23 @@ def test_the_counts_of_each_image_are_saved_and_add_up_to_the_matrix(evaluate, t
     with np.load(tmp_path / "images.npz") as images:
         assert images["key"].tolist() == [f"{number:03}" for number in range(5)]
         np.testing.assert_array_equal(images["classes_counts"].sum(axis=0), metrics.class_counts(matrix))
+
+
+def test_an_export_is_loaded_once_for_all_passes_and_anew_when_its_files_change(
+    evaluate, finished, tmp_path, monkeypatch
+):
+    import tensorflow as tf
+
+    load, loaded = tf.saved_model.load, []
+    monkeypatch.setattr(tf.saved_model, "load", lambda path: loaded.append(path) or load(path))
+    export = shutil.copytree(finished.exporter, tmp_path / "exporter")
+    evaluate(export=export)
+    assert loaded == [str(export / "saved_model")]
+    PredictPairs(export / "saved_model").setup()
+    assert len(loaded) == 1
+    (export / "saved_model" / "variables" / "variables.index").touch()
+    PredictPairs(export / "saved_model").setup()
+    assert len(loaded) == 2
 
 
 def test_ranked_images_are_stored_with_the_predictions_that_were_scored(evaluate, finished, tmp_path):
