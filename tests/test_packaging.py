@@ -8,30 +8,15 @@ import zipfile
 
 import pytest
 
+from tests.built_wheels import build_wheel, copy_checkout
 from tests.conftest import ROOT
 from tests.kseg.test_extras import FAILING, SCRIPT, distribution, extras
 
 
 @pytest.fixture
 def checkout(tmp_path) -> pathlib.Path:
-    """A copy of the files that git knows, so that building leaves nothing behind here."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
-    )
-    folder = tmp_path / "checkout"
-    for name in listed.stdout.decode().split("\0"):
-        if name.startswith(("kseg/", "pipeline/")) or name in ("setup.py", "pyproject.toml", "README.md"):
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
-    return folder
-
-
-def built_wheel(source, folder: pathlib.Path) -> pathlib.Path:
-    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
-    subprocess.run([*pip, str(source)], capture_output=True, check=True)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+    """A copy of this checkout."""
+    return copy_checkout(tmp_path / "checkout")
 
 
 def requirements(wheel: pathlib.Path) -> set[str]:
@@ -44,7 +29,7 @@ def requirements(wheel: pathlib.Path) -> set[str]:
 
 
 def test_the_wheel_has_the_report_templates_the_command_and_the_small_requirements(checkout, tmp_path):
-    wheel = built_wheel(checkout, tmp_path)
+    wheel = build_wheel(checkout, tmp_path)
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
@@ -71,7 +56,7 @@ def test_workers_that_get_the_package_by_setup_file_get_the_packages_of_the_pipe
     pipeline_options([f"--setup_file={checkout / 'setup.py'}"])
     built = Stager._build_setup_package(str(checkout / "setup.py"), str(tmp_path))
     monkeypatch.delenv("KSEG_FOR_WORKERS")  # a worker does not have it
-    wheel = built_wheel(built, tmp_path)
+    wheel = build_wheel(built, tmp_path)
     assert {"tensorflow", "apache-beam", "tensorflow-datasets", "simplejpeg", "scipy", "jinja2"} <= requirements(wheel)
 
 

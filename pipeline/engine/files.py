@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable
 
@@ -31,15 +32,34 @@ def atomic(path: pathlib.Path):
         path: file to write; its folder is made when missing.
 
     Yields:
-        A path in the same folder to write to, different in each call.
+        A path to write to, different in each call: in the same folder, or in that of `unfinished_in`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{uuid.uuid4().hex}")  # not the name with a suffix: that could be too long
+    folder = getattr(_thread, "unfinished", None) or path.parent
+    unfinished = folder / f".{uuid.uuid4().hex}"  # not the name with a suffix: that could be too long
     try:
         yield unfinished
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+_thread = threading.local()
+
+
+@contextlib.contextmanager
+def unfinished_in(folder: pathlib.Path):
+    """During the block this thread's unfinished files lie in a folder that somebody removes, also after this process is killed.
+
+    Args:
+        folder: on the disk of the files that are written.
+    """
+    before = getattr(_thread, "unfinished", None)
+    _thread.unfinished = folder
+    try:
+        yield
+    finally:
+        _thread.unfinished = before
 
 
 def write_bytes(path: pathlib.Path, data: bytes):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 import apache_beam as beam
 
 from pipeline.engine import progress
-from pipeline.engine.files import atomic
+from pipeline.engine.files import atomic, unfinished_in
 from pipeline.examples.prepared import check_complete
 from pipeline.examples.probe import check_workers
 from pipeline.examples.runner_options import pipeline_options
@@ -162,7 +162,9 @@ class _Work(beam.DoFn):
         with open(self._folder / _ORDERS, "rb") as file:
             file.seek(start)
             part = pickle.load(file)
-        counted = progress.counted_by(_DONE.inc)
-        with atomic(_rows_of(self._folder, start)) as unfinished, open(unfinished, "wb") as file, counted:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(unfinished_in(self._folder))  # a worker that is killed leaves nothing elsewhere
+            stack.enter_context(progress.counted_by(_DONE.inc))
+            file = stack.enter_context(open(stack.enter_context(atomic(_rows_of(self._folder, start))), "wb"))
             for row in self._work(part):
                 pickle.dump(row, file, pickle.HIGHEST_PROTOCOL)

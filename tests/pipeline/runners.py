@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pipeline import predict
 from pipeline.components.evaluator import evaluator
 from pipeline.components.example_gen import example_gen
 from pipeline.components.statistics_gen import statistics_gen
-from pipeline.components.transform import transform
+from pipeline.components.transform import FitShard, transform
 from pipeline.examples.prepared import from_record, read_records, shard_paths
 from pipeline.settings.evaluator import Evaluator
 from pipeline.settings.example_gen import ExampleGen
@@ -58,9 +59,14 @@ def prepare(folder: pathlib.Path, beam_options: list[str]):
         path.mkdir(parents=True)
     example_gen(examples, STREETS, source="streets", beam_options=beam_options)
     statistics_gen(statistics, StatisticsGen(), examples=examples, beam_options=beam_options)
-    transform(
-        fitted, Transform(image_size=(16, 24)), examples=examples, statistics=statistics, beam_options=beam_options
-    )
+    fit(folder, fitted, beam_options)
+
+
+def fit(prepared: pathlib.Path, out: pathlib.Path, beam_options: list[str]):
+    """Runs transform alone, on what `prepare` left."""
+    inputs = {name: prepared / f"{name}_gen" for name in ("example", "statistics")}
+    settings = Transform(image_size=(16, 24))
+    transform(out, settings, examples=inputs["example"], statistics=inputs["statistics"], beam_options=beam_options)
 
 
 def file_digests(folder: pathlib.Path) -> dict[str, str]:
@@ -95,6 +101,17 @@ def train_model(prepared: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
+class DyingFitShard(FitShard):
+    """Kills its process by SIGKILL at the second pair that it fits, unless one was killed before."""
+
+    def fit(self, record):
+        if getattr(self, "_fitted", 0) == 1 and not (killed := self._out.with_name("killed")).exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._fitted = getattr(self, "_fitted", 0) + 1
+        return super().fit(record)
+
+
 @contextlib.contextmanager
 def job_service(folder: pathlib.Path):
     """Starts Beam's own job service in Python; yields its address."""
@@ -117,14 +134,20 @@ def prism(folder: pathlib.Path):
 
 
 @contextlib.contextmanager
-def worker_pool(folder: pathlib.Path, code: pathlib.Path | None):
-    """Starts Beam's worker pool, whose workers begin in `folder` and find kseg in `code`, if at all; yields its address."""
+def worker_pool(folder: pathlib.Path, code: pathlib.Path | None, python: pathlib.Path = pathlib.Path(sys.executable)):
+    """Starts Beam's worker pool, whose workers begin in `folder`; yields its address.
+
+    Args:
+        folder: also of the log.
+        code: folder in which workers find kseg; None: there is none besides what is installed.
+        python: interpreter of the workers.
+    """
     port = _free_port()
-    paths = {"PATH": f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    paths = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | paths
     if code:
         environment["PYTHONPATH"] = str(code)
-    command = ["python", "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
+    command = [str(python), "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
     log = folder / "pool.txt"
     with _started(command, log, cwd=folder, env=environment):
         _wait_until_listening(port, log)

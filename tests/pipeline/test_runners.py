@@ -5,6 +5,7 @@ import pathlib
 
 import pytest
 
+from tests.built_wheels import build_wheel, copy_checkout, install_wheel, make_environment
 from tests.conftest import ROOT
 from tests.pipeline import runners
 
@@ -67,12 +68,11 @@ def test_workers_in_this_process_leave_the_same(trained, tmp_path, service):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("service", [runners.job_service, runners.prism])
-def test_workers_elsewhere_leave_the_same_below_a_relative_root(trained, tmp_path, monkeypatch, service):
+def test_workers_elsewhere_leave_the_same_below_a_relative_root(trained, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     model = pathlib.Path(os.path.relpath(trained[0]))
-    with service(tmp_path) as job, runners.worker_pool(tmp_path / "elsewhere", ROOT) as pool:
+    with runners.job_service(tmp_path) as job, runners.worker_pool(tmp_path / "elsewhere", ROOT) as pool:
         assert runners.digests(pathlib.Path("line"), external(job, pool), model) == trained[1]
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["pool.txt"]
 
@@ -82,6 +82,50 @@ def test_dask_leaves_the_same(trained, tmp_path):
     with runners.dask(tmp_path, ROOT) as address:
         options = ["--runner=DaskRunner", f"--dask_client_address={address}"]
         assert runners.digests(tmp_path / "line", options, trained[0]) == trained[1]
+
+
+@pytest.mark.slow
+def test_a_pool_that_has_only_the_wheel_leaves_the_same_and_one_with_another_wheel_is_refused(trained, tmp_path):
+    python, checkout = make_environment(tmp_path / "venv"), copy_checkout(tmp_path / "checkout")
+    changed = checkout / "kseg" / "labels.py"
+    code = changed.read_text()
+    with runners.prism(tmp_path) as job:
+        changed.write_text(f"{code}\n# another version\n")
+        install_wheel(build_wheel(checkout, tmp_path / "other"), python)
+        other = pytest.raises(
+            ValueError, match=r"^Workers must have the versions .* Received: kseg \w+ instead of \w+ \[.*wheel"
+        )
+        with runners.worker_pool(tmp_path, None, python) as pool, other:
+            runners.digests(tmp_path / "refused", external(job, pool))
+        assert not list((tmp_path / "refused" / "example_gen").iterdir())
+
+        changed.write_text(code)
+        install_wheel(build_wheel(checkout, tmp_path / "same"), python)
+        with runners.worker_pool(tmp_path, None, python) as pool:
+            assert runners.digests(tmp_path / "line", external(job, pool), trained[0]) == trained[1]
+
+
+@pytest.mark.slow
+def test_a_dask_worker_that_is_killed_in_the_middle_is_replaced_and_no_byte_changes(default, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.components.transform.FitShard", runners.DyingFitShard)
+    (tmp_path / "transform").mkdir()
+    with runners.dask(tmp_path, ROOT) as address:
+        runners.fit(default[0], tmp_path / "transform", ["--runner=DaskRunner", f"--dask_client_address={address}"])
+    assert (tmp_path / "killed").exists()
+    assert runners.file_digests(tmp_path / "transform") == runners.file_digests(default[0] / "transform")
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_pool_that_is_killed_ends_the_run_by_name_and_the_next_run_heals(default, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.components.transform.FitShard", runners.DyingFitShard)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir(), second.mkdir()
+    with runners.prism(tmp_path) as job, runners.worker_pool(tmp_path, ROOT) as pool:
+        with pytest.raises(ValueError, match=r"^Workers must stay alive until their work is done\."):
+            runners.fit(default[0], first, external(job, pool))
+        assert (tmp_path / "killed").exists()
+        runners.fit(default[0], second, external(job, pool))
+    assert runners.file_digests(second) == runners.file_digests(default[0] / "transform")
 
 
 @pytest.mark.slow

@@ -128,3 +128,14 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     for read in (files.read_json, external, LabelMap.from_csv):
         with pytest.raises(ValueError, match=r"must be .*file.*pipe"):
             read(tmp_path / "pipe")
+
+
+def test_unfinished_files_may_lie_in_another_folder_which_somebody_removes(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    with files.unfinished_in(tmp_path / "scratch"), files.atomic(tmp_path / "new" / "file") as unfinished:
+        assert unfinished.parent == tmp_path / "scratch"
+        unfinished.write_text("whole")
+    assert (tmp_path / "new" / "file").read_text() == "whole" and not list((tmp_path / "scratch").iterdir())
+    with files.atomic(tmp_path / "file") as unfinished:
+        assert unfinished.parent == tmp_path
+        unfinished.touch()

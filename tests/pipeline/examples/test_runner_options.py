@@ -1,5 +1,6 @@
 """Beam's options: a runner in this process that downloads nothing; unknown options are refused."""
 
+import re
 import urllib.request
 
 import apache_beam as beam
@@ -8,6 +9,7 @@ from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.examples.runner_options import DASK_RUNNER, RUNNER, pipeline_options
+from tests.conftest import ROOT
 
 
 def test_the_default_runner_works_in_this_process_and_downloads_nothing(monkeypatch):
@@ -80,6 +82,13 @@ def test_dask_is_known_by_its_short_name_and_gets_parts_one_by_one():
     assert {"address": "here:3", "partition_size": 1}.items() <= options.get_all_options().items()
     chosen = pipeline_options(["--runner=dask", "--dask_npartitions=7"]).get_all_options()
     assert (chosen["npartitions"], chosen["partition_size"]) == (7, None)
+
+
+def test_options_in_the_documentation_are_known():
+    listed = re.findall(r"`(--(?:runner|direct|environment)[^`]+)`", (ROOT / "docs" / "scale.md").read_text())
+    parsed = [pipeline_options(text.replace("=N", "=2").split()) for text in listed if "=" in text]
+    runners = {options.view_as(StandardOptions).runner.rpartition(".")[2] for options in parsed}
+    assert runners == {"FnApiRunner", "PortableRunner", "DaskRunner", "FlinkRunner", "SparkRunner", "DataflowRunner"}
 
 
 def test_a_runner_that_is_not_installed_is_named():

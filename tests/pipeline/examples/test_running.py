@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from pipeline.engine.files import atomic
 from pipeline.examples import parts, running
 from pipeline.examples.runner_options import pipeline_options
 from tests.conftest import ROOT
@@ -58,16 +59,18 @@ def test_a_service_that_does_not_answer_is_named(tmp_path, options, place):
 
 
 class DieOnce:
-    """Yields the part; the process that works on part 3 is killed in the middle, unless one was killed before."""
+    """Writes a file and yields the part; the process of part 3 is killed in the middle of it, unless one was killed before."""
 
-    def __init__(self, folder: pathlib.Path):
-        self._killed = folder / "killed"
+    def __init__(self, out: pathlib.Path):
+        self._out, self._killed = out, out.with_name("killed")
 
     def __call__(self, part):
         yield part
-        if part == 3 and not self._killed.exists():
-            self._killed.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        with atomic(self._out / f"{part}.txt") as unfinished:
+            unfinished.write_text(str(part))
+            if part == 3 and not self._killed.exists():
+                self._killed.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
         yield part
 
 
@@ -79,9 +82,10 @@ def test_a_worker_process_that_is_killed_ends_the_run_by_name_and_the_next_run_h
     out = tmp_path / "out"
     out.mkdir()
     died = pytest.raises(ValueError, match=r"^Workers must stay alive until their work is done\. .*Run again")
-    with died, parts.worked_on(out, range(8), DieOnce(tmp_path), options):
+    with died, parts.worked_on(out, range(8), DieOnce(out), options):
         pass
-    assert (tmp_path / "killed").exists() and list(out.iterdir()) == []
+    assert (tmp_path / "killed").exists() and {path.suffix for path in out.iterdir()} <= {".txt"}
     assert time.monotonic() - start < 120
-    with parts.worked_on(out, range(8), DieOnce(tmp_path), options) as rows:
+    with parts.worked_on(out, range(8), DieOnce(out), options) as rows:
         assert list(rows) == [part for part in range(8) for _ in range(2)]
+    assert sorted(path.name for path in out.iterdir()) == [f"{part}.txt" for part in range(8)]
