@@ -1,18 +1,16 @@
 """A push that is killed at any step, or meets a full disk at any write, leaves no half version, and the same push works later."""
 
-import errno
+import json
 import os
-import shutil
+import subprocess
 import sys
 
 import pytest
 
-from pipeline.engine import contents
 from pipeline.engine.console import disk_fault_message
 from pipeline.publishing import entries, versions
+from tests.conftest import ROOT
 from tests.pipeline.mounting import mounted
-
-KILLED = 77
 
 
 @pytest.fixture
@@ -23,114 +21,21 @@ def saved_model(tmp_path):
     return tmp_path / "saved_model"
 
 
-def in_child(work) -> int:
-    """Exit status of a process that does the work."""
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def at_step(number: int, act):
-    """Calls `act` before the `number`-th change that this process makes to files."""
-    done = 0
-
-    def count(event, arguments):
-        nonlocal done
-        writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if writes or event in ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.truncate"):
-            done += 1
-            if done == number:
-                act()
-
-    sys.addaudithook(count)
-
-
-def check(folder, *, some: bool = True):
-    """Every version is whole, with a number that was remembered; and there are some."""
-    numbers = entries.list_versions(folder)
-    assert not entries.describe_faults(folder)
-    assert numbers or not some
-    for number in numbers:
-        assert contents.damage(folder / str(number)) == []
-        assert (folder / str(number) / "saved_model.pb").read_bytes() == b"graph" * 2000
-    assert versions.next_number(folder) > max(numbers, default=0)
+def interrupted(kind, *arguments):
+    """Runs a function of `interrupted_pushes` in a process of its own."""
+    module = "tests.pipeline.publishing.interrupted_pushes"
+    command = [sys.executable, "-m", module, kind, json.dumps(arguments, default=str)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("earlier", "keep"), [((), 2), (("a", "c", "d"), 1)])
 def test_a_push_that_is_killed_at_any_step_is_finished_by_the_same_push(tmp_path, saved_model, earlier, keep):
-    step, first = 0, tmp_path / "first" / "streets"
-    for fingerprint in earlier:
-        versions.publish(saved_model, first, {"fingerprint": fingerprint})
-
-    def push(folder):
-        versions.publish(saved_model, folder, {"fingerprint": "b"}, check=lambda version: os.listdir(version))
-        versions.prune(folder, keep)
-
-    while True:
-        step += 1
-        folder = tmp_path / str(step) / "streets"
-        if earlier:
-            shutil.copytree(first, folder)
-
-        def killed(folder=folder, step=step):
-            at_step(step, lambda: os._exit(KILLED))
-            push(folder)
-
-        status = in_child(killed)
-        assert status in (0, KILLED)
-        check(folder, some=bool(earlier))
-        push(folder)
-        check(folder)
-        numbers = entries.list_versions(folder)
-        assert len(numbers) == min(keep, len(earlier) + 1)
-        assert [entries.read_fingerprint(folder / str(number)) for number in numbers].count("b") == 1
-        assert entries.read_fingerprint(folder / str(numbers[-1])) == "b"
-        assert not [path.name for path in folder.glob(".*") if path.name != versions.LAST_VERSION]
-        shutil.rmtree(tmp_path / str(step))
-        if status == 0:
-            break
-    assert step > 10
+    interrupted("killed", saved_model, tmp_path, earlier, keep)
 
 
 def test_a_push_that_fails_at_any_step_leaves_nothing_behind_and_works_later(tmp_path, saved_model):
-    step, first = 0, tmp_path / "first" / "streets"
-    versions.publish(saved_model, first, {"fingerprint": "a"})
-
-    def fail():
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    while True:
-        step += 1
-        folder = tmp_path / str(step) / "streets"
-        shutil.copytree(first, folder)
-
-        def failing(folder=folder, step=step):
-            at_step(step, fail)
-            try:
-                versions.publish(saved_model, folder, {"fingerprint": "b"}, check=lambda version: os.listdir(version))
-            except OSError as error:
-                assert disk_fault_message(error)
-                os._exit(KILLED)
-
-        status = in_child(failing)
-        assert status in (0, KILLED)
-        check(folder)
-        versions.publish(saved_model, folder, {"fingerprint": "b"})
-        check(folder)
-        assert [entries.read_fingerprint(folder / str(number)) for number in entries.list_versions(folder)] == [
-            "a",
-            "b",
-        ]
-        shutil.rmtree(tmp_path / str(step))
-        if status == 0:
-            break
-    assert step > 10
+    interrupted("failing", saved_model, tmp_path)
 
 
 def test_a_disk_that_is_full_at_any_write_is_one_error_and_gives_its_space_back(tmp_path, saved_model):
