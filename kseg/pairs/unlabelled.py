@@ -55,7 +55,7 @@ class NoMask:
     kind = None
 
     def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
-        raise PairError("no_mask", "There is no mask. Received: an image alone", self.name, "Draw one.")
+        raise PairError("no_mask", "A mask must have been drawn. Received: an image alone", self.name, "Draw one.")
 
     def has_colour(self) -> bool:
         return False
@@ -81,7 +81,12 @@ def list_unlabelled(folder: pathlib.Path, *, follow_links: bool = False) -> List
         listing = Listing([], [], [], [])
         keys = set()
         for side, key in sides:
-            listing.pairs.append(Pair(_unique(key, keys), UNLABELLED, side, NoMask()))
+            pair = Pair(_unique(key, keys), UNLABELLED, side, NoMask())
+            error = next(filter(None, map(boundary.find_error, side.files)), None)
+            if error is None:
+                listing.pairs.append(pair)
+            else:
+                listing.faults.append(Fault(pair, error))
         taken = {file for side, _ in sides for file in side.files}
         paths = [path for path in walk_files(folder) if path not in taken]
         if masks is None:
@@ -177,6 +182,8 @@ def _shows_masks(pairs: list[Pair]) -> bool:
         return np.mean([_has_few_colours(side) for side in sides])
 
     some = pairs[:LOOKED_AT]
+    if not some:
+        return False
     return share(pair.mask for pair in some) > 0.5 >= share(pair.image for pair in some)
 
 
@@ -225,8 +232,8 @@ def find_contents(sides: Iterable[Side], max_pixels: int = MAX_PIXELS) -> Conten
         try:
             data = side.read(max_pixels)
             if not data.startswith(TENSOR):
-                depths.add(16 if has_16_bits(data) else 8)
                 decode_image(data)
+                depths.add(16 if has_16_bits(data) else 8)
         except (PairError, *DECODE_ERRORS):
             continue
         readable.append(Pair("", UNLABELLED, side, NoMask()))

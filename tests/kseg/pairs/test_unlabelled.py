@@ -80,6 +80,19 @@ def test_a_link_out_of_the_folder_is_a_fault_unless_links_are_followed(tmp_path)
     assert keys(list_unlabelled(tmp_path / "photos", follow_links=True)) == ["0"]
 
 
+def test_a_table_in_the_folder_brings_in_no_image_from_elsewhere(tmp_path):
+    for number in range(2):
+        draw(tmp_path / "photos" / f"{number}.png", photo(number, (64, 64, 3)))
+        draw(tmp_path / "photos" / "masks" / f"{number}.png", mask(number))
+    draw(tmp_path / "elsewhere.png")
+    rows = ["image,mask", "0.png,masks/0.png", "../elsewhere.png,masks/1.png"]
+    (tmp_path / "photos" / "pairs.csv").write_text("\n".join(rows))
+    listing = list_unlabelled(tmp_path / "photos")
+    assert {path.name for pair in listing.pairs for path in pair.files} == {"0.png", "1.png"}
+    assert not any("elsewhere" in str(path) for pair in listing.pairs for path in pair.files)
+    assert {fault.error.name for fault in listing.faults} <= {"outside_folder"}
+
+
 def test_every_page_of_a_stack_is_an_image(tmp_path):
     tifffile.imwrite(tmp_path / "volume.tif", photo(shape=(3, 16, 20)), photometric="minisblack")
     listing = list_unlabelled(tmp_path)
