@@ -205,7 +205,8 @@ def _write_back(store, url: str, copy: pathlib.Path, name: str):
             _claim(store, url, entry, token, put)
         put += [one for one in (*rest, *graphs) if _entry(one) in new]
         last = [one for one in changed if one == f"{name}/{LAST_VERSION}"]  # a number may be skipped, never used twice
-        _upload(store, url, files, last + rest, claims, token)
+        _upload(store, url, files, last, claims, token)
+        _upload(store, url, files, rest, claims, token)
         _check_complete(store, url, files, rest)
         _upload(store, url, files, graphs, claims, token)
     except BaseException:

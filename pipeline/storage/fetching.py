@@ -150,7 +150,8 @@ def _megabytes(size: int) -> str:
 def _fetch(store, url, copy, flag, stale: dict[str, Object], known: dict[str, list]) -> dict[str, list]:
     """Fetches objects; returns what is known of the copy then, which is recorded also if it fails or is interrupted."""
     size = sum(about.size for about in stale.values())
-    progress.print_message(f"fetching {len(stale):,} files, {_megabytes(size)}, of {url}")
+    files = f"{len(stale):,} file{'s' if len(stale) > 1 else ''}"
+    progress.print_message(f"fetching {files}, {_megabytes(size)}, of {url}")
     progress.set_total(len(stale))
     partial, known, recorded = copy.parent / PARTIAL, dict(known), time.monotonic()
     partial.mkdir()

@@ -1,5 +1,7 @@
 """The files that TensorFlow Serving reads beside the models: what they say, and that what somebody edited stays."""
 
+import subprocess
+
 import pytest
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
@@ -146,3 +148,36 @@ def test_kubernetes_probes_the_ports_that_the_service_leads_to(target):
     (mount,) = container["volumeMounts"]
     assert mount["mountPath"] == "/models" and mount["readOnly"]
     assert mount["name"] in {volume["name"] for volume in template["spec"]["volumes"]}
+
+
+def test_beside_models_in_s3_lie_manifests_in_which_another_container_brings_them_to_the_server(target):
+    url = "s3://bucket/models"
+    write_configs(target, url=url, others=["elsewhere"])
+    assert "elsewhere" in [name for name, *_ in served(target)]
+    services = yaml.safe_load((target / "compose.yaml").read_text())
+    sync, server = services["services"]["sync"], services["services"]["tensorflow-serving"]
+    assert sync["volumes"] == ["models:/models"] and server["volumes"] == ["models:/models:ro"]
+    assert server["depends_on"] == {"sync": {"condition": "service_healthy"}} and list(services["volumes"]) == [
+        "models"
+    ]
+    account, deployment, service = yaml.safe_load_all((target / "kubernetes.yaml").read_text())
+    assert [one["kind"] for one in (account, deployment, service)] == ["ServiceAccount", "Deployment", "Service"]
+    pod = deployment["spec"]["template"]["spec"]
+    beside, container = pod["containers"]
+    assert pod["serviceAccountName"] == account["metadata"]["name"]
+    assert {mount["name"] for one in (*pod["initContainers"], beside, container) for mount in one["volumeMounts"]} == {
+        volume["name"] for volume in pod["volumes"]
+    }
+    # The same server as beside a folder, and in both manifests the same work: the graphs last, no empty folder.
+    (local,) = yaml.safe_load((FILES / "compose.yaml").read_text())["services"].values()
+    assert flags(container["args"]) == flags(server["command"]) == flags(local["command"])
+    for script in (sync["command"][0].replace("$$", "$"), beside["args"][0]):
+        assert subprocess.run(["bash", "-n", "-c", script], check=False).returncode == 0
+        first, second = (line.split() for line in script.splitlines() if "aws s3 sync" in line)
+        assert first[3:5] == second[3:5] == [url, "/models"] and '"*/saved_model.pb"' in first and "--delete" in second
+        assert '"*/saved_model.pb"' not in second and 'rmdir "$folder"' in script
+
+
+def test_beside_models_in_another_store_lie_no_manifests_that_could_not_read_it(target):
+    write_configs(target, url="gs://bucket/models")
+    assert not list(target.glob("*.yaml")) and (target / "monitoring.config").is_file() and len(served(target)) == 2

@@ -71,7 +71,7 @@ def test_changed_data_are_ingested_again(uploaded, photos, tmp_path, capsys):
     assert ingest(tmp_path) == 0
     rows = [json.loads(file.read_text()) for file in (tmp_path / "runs" / "example_gen").glob("*/ingestion.json")]
     assert sorted(len(row["quarantined"]) for row in rows) == [0, 1]
-    assert "fetching 1 files" in capsys.readouterr().out
+    assert "fetching 1 file, " in capsys.readouterr().out
 
 
 def test_a_proposed_table_is_to_be_saved_outside_the_copy_and_the_command_names_the_url(
