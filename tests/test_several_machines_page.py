@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "several_machines.md").read_text(encoding="utf-8")
 STAND_INS = {
     "scontrol": 'test "$*" = "show hostnames node[1-2]" && printf "node1\\nnode2\\n"',
     "srun": 'shift; for number in 0 1; do SLURM_PROCID=$number "$@" || status=$?; done; exit $status',
-    "python": 'printf "%s\\t%s\\n" "$TF_CONFIG" "$*"; exit $(cat status)',
+    "python": 'printf "%s\\t%s\\n" "$TF_CONFIG" "$*"; status=$(head -1 statuses); sed -i 1d statuses; exit $status',
 }
 """Of commands that the scripts call; each notes what it was given."""
 
@@ -23,16 +23,19 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-def shell(script, folder, status, **variables):
-    """Runs a script of the page beside the stand-ins; returns its status and the (TF_CONFIG, arguments) of each command."""
+def shell(script, folder, statuses, **variables):
+    """Runs a script of the page beside the stand-ins, of which `python` ends with one of the statuses after the other.
+
+    Returns:
+        The status, and (TF_CONFIG, arguments) of each command.
+    """
     for name, body in STAND_INS.items():
         (folder / name).write_text(f"#!/bin/bash\n{body}\n")
         (folder / name).chmod(0o755)
-    (folder / "status").write_text(str(status))
+    (folder / "statuses").write_text("".join(f"{status}\n" for status in statuses))
     environment = {"PATH": f"{folder}:{os.environ['PATH']}"} | variables
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    call = {"cwd": folder, "env": environment, "capture_output": True, "text": True, "timeout": 60, "check": False}
+    done = subprocess.run(["bash", "-c", script], **call)
     assert not done.stderr, done.stderr
     return done.returncode, [tuple(line.split("\t")) for line in done.stdout.splitlines()]
 
@@ -53,7 +56,7 @@ def understood(monkeypatch):
 
 def test_slurm_starts_every_machine_with_its_own_number(tmp_path, understood):
     (script,) = (block for block in blocks("bash") if "srun" in block)
-    status, commands = shell(script, tmp_path, 0, SLURM_JOB_NODELIST="node[1-2]")
+    status, commands = shell(script, tmp_path, [0, 0], SLURM_JOB_NODELIST="node[1-2]")
     found = [machines.this_machine(tf_config) for tf_config, _ in commands]
     assert status == 0 and [machine.name for machine in found] == ["worker 0", "worker 1"]
     assert {tuple(machine.addresses.values()) for machine in found} == {("node1:12345", "node2:12345")}
@@ -61,18 +64,20 @@ def test_slurm_starts_every_machine_with_its_own_number(tmp_path, understood):
     assert {understood(tf_config, arguments.split()) for tf_config, arguments in commands} == {"multiworker"}
 
 
-@pytest.mark.parametrize(("status", "attempts"), [(4, 5), (137, 5), (2, 1), (3, 1)])
-def test_slurm_starts_all_again_only_if_a_machine_was_lost(tmp_path, status, attempts):
+@pytest.mark.parametrize(("statuses", "ended"), [([4, 137, 4, 4, 0, 0], 0), ([4, 4, 2, 2], 2), (10 * [4], 4)])
+def test_slurm_starts_all_again_if_a_machine_was_lost_and_gives_up_otherwise(tmp_path, statuses, ended):
     (script,) = (block for block in blocks("bash") if "srun" in block)
-    ended, commands = shell(script, tmp_path, status, SLURM_JOB_NODELIST="node[1-2]")
-    assert ended == status and len(commands) == 2 * attempts
+    status, commands = shell(script, tmp_path, statuses, SLURM_JOB_NODELIST="node[1-2]")
+    assert status == ended and len(commands) == len(statuses)
 
 
 @pytest.mark.parametrize("index", ["0", "1"])
-def test_a_plain_cluster_names_each_machine(tmp_path, index, understood):
+def test_a_plain_cluster_starts_each_machine_again_until_it_ends_otherwise(tmp_path, index, understood):
     (script,) = (block for block in blocks("bash") if "srun" not in block)
-    status, ((tf_config, arguments),) = shell(script, tmp_path, 2, MACHINE=index)
-    assert status == 2 and machines.this_machine(tf_config).name == f"worker {index}"
+    status, commands = shell(script, tmp_path, [4, 137, 4, 3], MACHINE=index)
+    assert status == 3 and len(commands) == 4 and len(set(commands)) == 1
+    tf_config, arguments = commands[0]
+    assert machines.this_machine(tf_config).name == f"worker {index}"
     assert understood(tf_config, arguments.split()) == "multiworker"
 
 
