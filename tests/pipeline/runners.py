@@ -52,12 +52,12 @@ def digests(folder: pathlib.Path, beam_options: list[str], model: pathlib.Path |
     return file_digests(folder)
 
 
-def prepare(folder: pathlib.Path, beam_options: list[str]):
+def prepare(folder: pathlib.Path, beam_options: list[str], source="streets", settings: ExampleGen = STREETS):
     """Runs example_gen, statistics_gen and transform, each below `folder`."""
     examples, statistics, fitted = (folder / name for name in ("example_gen", "statistics_gen", "transform"))
     for path in (examples, statistics, fitted):
         path.mkdir(parents=True)
-    example_gen(examples, STREETS, source="streets", beam_options=beam_options)
+    example_gen(examples, settings, source=source, beam_options=beam_options)
     statistics_gen(statistics, StatisticsGen(), examples=examples, beam_options=beam_options)
     fit(folder, fitted, beam_options)
 
@@ -152,6 +152,14 @@ def worker_pool(folder: pathlib.Path, code: pathlib.Path | None, python: pathlib
     with _started(command, log, cwd=folder, env=environment):
         _wait_until_listening(port, log)
         yield f"localhost:{port}"
+
+
+def external(job: str, pool: str) -> list[str]:
+    """The options for a job service and a pool of workers at these addresses."""
+    return [
+        *("--runner=PortableRunner", f"--job_endpoint={job}"),
+        *("--environment_type=EXTERNAL", f"--environment_config={pool}"),
+    ]
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ from tests.built_wheels import build_wheel, copy_checkout, install_wheel, make_e
 from tests.conftest import ROOT
 from tests.pipeline import runners
 
+pytestmark = pytest.mark.timeout(1800)
+
 LOOPBACK = ["--runner=PortableRunner", "--environment_type=LOOPBACK"]
 
 
@@ -73,7 +75,7 @@ def test_workers_elsewhere_leave_the_same_below_a_relative_root(trained, tmp_pat
     monkeypatch.chdir(tmp_path)
     model = pathlib.Path(os.path.relpath(trained[0]))
     with runners.job_service(tmp_path) as job, runners.worker_pool(tmp_path / "elsewhere", ROOT) as pool:
-        assert runners.digests(pathlib.Path("line"), external(job, pool), model) == trained[1]
+        assert runners.digests(pathlib.Path("line"), runners.external(job, pool), model) == trained[1]
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["pool.txt"]
 
 
@@ -96,13 +98,13 @@ def test_a_pool_that_has_only_the_wheel_leaves_the_same_and_one_with_another_whe
             ValueError, match=r"^Workers must have the versions .* Received: kseg \w+ instead of \w+ \[.*wheel"
         )
         with runners.worker_pool(tmp_path, None, python) as pool, other:
-            runners.digests(tmp_path / "refused", external(job, pool))
+            runners.digests(tmp_path / "refused", runners.external(job, pool))
         assert not list((tmp_path / "refused" / "example_gen").iterdir())
 
         changed.write_text(code)
         install_wheel(build_wheel(checkout, tmp_path / "same"), python)
         with runners.worker_pool(tmp_path, None, python) as pool:
-            assert runners.digests(tmp_path / "line", external(job, pool), trained[0]) == trained[1]
+            assert runners.digests(tmp_path / "line", runners.external(job, pool), trained[0]) == trained[1]
 
 
 @pytest.mark.slow
@@ -122,9 +124,9 @@ def test_a_worker_of_a_pool_that_is_killed_ends_the_run_by_name_and_the_next_run
     first.mkdir(), second.mkdir()
     with runners.prism(tmp_path) as job, runners.worker_pool(tmp_path, ROOT) as pool:
         with pytest.raises(ValueError, match=r"^Workers must stay alive until their work is done\."):
-            runners.fit(default[0], first, external(job, pool))
+            runners.fit(default[0], first, runners.external(job, pool))
         assert (tmp_path / "killed").exists()
-        runners.fit(default[0], second, external(job, pool))
+        runners.fit(default[0], second, runners.external(job, pool))
     assert runners.file_digests(second) == runners.file_digests(default[0] / "transform")
 
 
@@ -134,13 +136,5 @@ def test_workers_without_kseg_are_refused_before_work_starts(tmp_path):
         ValueError, match=r"^Workers must have kseg .* no module pipeline in a worker\. .*pip wheel"
     )
     with runners.job_service(tmp_path) as job, runners.worker_pool(tmp_path, None) as pool, refused:
-        runners.digests(tmp_path / "line", external(job, pool))
+        runners.digests(tmp_path / "line", runners.external(job, pool))
     assert not list((tmp_path / "line" / "example_gen").iterdir())
-
-
-def external(job: str, pool: str) -> list[str]:
-    """The options for a job service and a pool of workers."""
-    return [
-        *("--runner=PortableRunner", f"--job_endpoint={job}"),
-        *("--environment_type=EXTERNAL", f"--environment_config={pool}"),
-    ]
