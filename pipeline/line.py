@@ -105,7 +105,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     beam = Untracked(beam_options)
     c = config
     digests = FileDigests(config.root, anew=store.verify, write=not store.explain)
-    source = _source(config, digests, anew=store.verify)
+    source = _source(config, digests)
     if c.trainer.model != AUTO:
         pretrained, training_config = pretrained_weights(c.trainer)  # what does not fit is refused before data are read
     ingestion, table = take_classes(c.example_gen, config.classes)
@@ -266,18 +266,22 @@ def note(name: str, folder: pathlib.Path):
             progress.print_status("planner", text)
 
 
-def _source(config, digests: FileDigests, *, anew: bool) -> Artifact:
-    """The data as an input, those in an object store as their copy; nothing that reads files is imported for generated ones."""
+def _source(config, digests: FileDigests) -> Artifact:
+    """The data as an input; nothing that reads files is imported for generated ones."""
     if config.data == "streets":
         return Artifact(config.data, config.data)
     from pipeline.examples.sources.fingerprints import source_artifact
 
-    data = config.data
-    if is_url(data):
-        from pipeline.storage.fetching import bring_data
+    return source_artifact(_on_disk("--data", config.data, config.root, digests), config.example_gen, digests)
 
-        data = str(bring_data(data, config.root, anew=anew))
-    return source_artifact(data, config.example_gen, digests)
+
+def _on_disk(flag: str, place: str, root: str, digests: FileDigests) -> str:
+    """A place of data; of one in an object store its copy, brought up to date."""
+    if not is_url(place):
+        return place
+    from pipeline.storage.fetching import bring_data
+
+    return str(bring_data(place, root, flag, anew=digests.anew))
 
 
 def _without_masks(config, digests: FileDigests) -> dict[str, Artifact]:
@@ -289,7 +293,7 @@ def _without_masks(config, digests: FileDigests) -> dict[str, Artifact]:
 
     flag, folder = given
     alone = dataclasses.replace(config.example_gen, layout=None, images=None, masks=None, data_root=None)
-    return {flag.removeprefix("--"): source_artifact(folder, alone, digests)}
+    return {flag.removeprefix("--"): source_artifact(_on_disk(flag, folder, config.root, digests), alone, digests)}
 
 
 def pretrained_weights(trainer) -> tuple[dict[str, Artifact], Trainer]:

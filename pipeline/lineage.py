@@ -123,7 +123,8 @@ def text(found: dict) -> str:
         rows.append(("data", f"{pairs} pairs, {data['set_aside']} set aside; {len(data['classes'])} classes"))
         if others := data.get("unlabelled"):
             domain = "of another domain" if others["domain"] == "target" else "of the same domain"
-            rows.append(("", f"{others['images']} images without masks, {domain}"))
+            place = f", read from {others['place']}" if others.get("place") else ""
+            rows.append(("", f"{others['images']} images without masks, {domain}{place}"))
         rows.append(("", f"source {data['source']}"))
         rows += [("", f"read from {data['place']}")] if data.get("place") else []
     for component, config in found["settings"].items():

@@ -64,7 +64,7 @@ def _run(argv: list[str], prog: str) -> int:
             "a folder."
         )
     given = settings.without_masks(config)
-    if given and not pathlib.Path(given[1]).is_dir():
+    if given and not is_url(given[1]) and not pathlib.Path(given[1]).is_dir():
         raise ValueError(f"{given[0]} must be a folder of images. Received: {' '.join(given)}. Check the path.")
     if config.schema and not pathlib.Path(config.schema).is_file():
         raise ValueError(f"--schema must be a file. Received: --schema {config.schema}. Check the path.")
@@ -83,7 +83,9 @@ def _run(argv: list[str], prog: str) -> int:
 
 def _copies(config: settings.Config) -> dict[str, pathlib.Path]:
     """By URL, the copies of what the run reads from object stores and pushes to them."""
-    copies = possible_copies(config.data, config.root) if is_url(config.data) else {}
+    copies = {}
+    for place in filter(is_url, _places_of_data(config).values()):
+        copies |= possible_copies(place, config.root)
     pushed = {config.push_to: remote.local_folder(config.push_to, config.root)} if is_url(config.push_to) else {}
     return copies | pushed
 
@@ -103,19 +105,25 @@ def _check_push_to(config: settings.Config):
 
 def _check_pushed_beside(config: settings.Config):
     """Refuses models among the data of an object store: they would be taken for data."""
-    if f"{config.push_to}/{config.name}/".startswith(f"{config.data}/"):
-        raise ValueError(
-            "--push-to must lie outside the data, which would change with each run. "
-            f"Received: --push-to {config.push_to} [in --data {config.data}]. Choose another place."
-        )
+    for option, place in _places_of_data(config).items():
+        if f"{config.push_to}/{config.name}/".startswith(f"{place}/"):
+            raise ValueError(
+                "--push-to must lie outside the data, which would change with each run. "
+                f"Received: --push-to {config.push_to} [in {option} {place}]. Choose another place."
+            )
+
+
+def _places_of_data(config: settings.Config) -> dict[str, str]:
+    """The places that the run reads data from, by their flags."""
+    places = {"--data": config.data, "--target": config.target, "--unlabelled": config.unlabelled}
+    return {flag: place for flag, place in places.items() if place and place != "streets"}
 
 
 def _check_outside_data(config: settings.Config, flag: str, given: str, folder: pathlib.Path):
     """Refuses results inside the data folder: they would be taken for data, and change while they are read."""
-    places = {"--data": "" if config.data == "streets" else config.data, "--target": config.target}
-    for option, place in (places | {"--unlabelled": config.unlabelled}).items():
-        data = pathlib.Path(place or "")
-        if place and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+    for option, place in _places_of_data(config).items():
+        data = pathlib.Path(place)
+        if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
             raise ValueError(
                 f"{flag} must lie outside the data, which would change with each run. Received: {flag} {given} "
                 f"[in {option} {place}]. Choose a folder elsewhere, or move images and masks into a folder of their own."

@@ -84,6 +84,9 @@ def example_gen(
         _check_usable(ingestion["quarantined"], flag, usable[UNLABELLED])
     if url := url_of(source):
         ingestion = {"place": url} | name_by_url(ingestion, source)
+    if folder and (url := url_of(folder)):
+        ingestion = name_by_url(ingestion, folder)
+        ingestion["unlabelled"]["place"] = url
     sides = _merge(one.sides for one in sources)
     _write_metadata(out, opened, ingestion, usable, sides, config.max_pixels)
 

@@ -65,8 +65,8 @@ def describe_data(artifact: pathlib.Path) -> dict | None:
 
     Returns:
         "pairs" (count of each split), "set_aside" (count), "classes" (names), "source" (digest or name); of data in an object
-        store "place" (its URL); of images without masks "unlabelled": their "domain" and number of "images". None where the
-        examples were removed.
+        store "place" (its URL); of images without masks "unlabelled": their "domain", number of "images", and "place". None where
+        the examples were removed.
     """
     for folder, recipe in walk(artifact):
         if recipe["component"] == "example_gen":
@@ -78,6 +78,6 @@ def describe_data(artifact: pathlib.Path) -> dict | None:
                 "source": recipe["inputs"]["source"],
             }
             if others := ingestion.get("unlabelled"):
-                found["unlabelled"] = {name: others[name] for name in ("domain", "images")}
+                found["unlabelled"] = {name: others[name] for name in ("domain", "images", "place") if name in others}
             return found | ({"place": ingestion["place"]} if "place" in ingestion else {})
     return None

@@ -39,7 +39,7 @@ class FileDigests:
     """
 
     def __init__(self, root, *, anew: bool = False, write: bool = True):
-        self._folder, self._anew, self._write = pathlib.Path(root) / FOLDER, anew, write
+        self._folder, self.anew, self._write = pathlib.Path(root) / FOLDER, anew, write
         self._known: dict[pathlib.Path, dict[str, list]] = {}
 
     def combined(
@@ -56,7 +56,7 @@ class FileDigests:
         names = {_name(file, base): file for file in opened}
         names |= dict.fromkeys((_name(file, base) for file in closed), None)
         memory = self._folder / f"{hashlib.sha256(os.fsencode(os.path.abspath(place))).hexdigest()[:16]}.json"
-        known = self._known.setdefault(memory, {} if self._anew else _remembered(memory))
+        known = self._known.setdefault(memory, {} if self.anew else _remembered(memory))
         found, combined, start, announced = {}, hashlib.sha256(), time.monotonic(), False
         for name in sorted(names):
             digest, entry = _digest(names[name], known.get(name)) if names[name] else ("not opened", None)

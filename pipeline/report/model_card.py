@@ -177,10 +177,10 @@ def _without_masks(records: Records, ingestion: dict) -> list[str]:
         return []
     of = "of another domain, the target," if found["domain"] == "target" else "of the same domain"
     sentences = [f"Training saw {found['images']} images without masks {of} as well; no label of theirs was read."]
+    sentences += [f"They were read from {_cell(found['place'])}."] if found.get("place") else []
     left = found["images"] - records.file("transform", "plan.json").get("examples", {}).get("unlabelled", 0)
-    return (
-        [*sentences, f"{left} of them, which are images of validation or test, were left out."] if left else sentences
-    )
+    left_out = f"{left} of them, which are images of validation or test, were left out."
+    return [*sentences, left_out] if left else sentences
 
 
 def _training(records: Records) -> str:

@@ -138,7 +138,7 @@ FLAGS = {  # by group of the help
         "--push-to": Flag("push_to", "folder of pushed models, also s3://BUCKET/FOLDER or gs://...", "FOLDER"),
     },
 }
-URLS = ("data", "push_to")
+URLS = ("data", "target", "unlabelled", "push_to")
 """Settings that may be places in object stores."""
 
 CRF_SETTINGS = ("exporter.crf", "evaluator.crf")

@@ -30,7 +30,7 @@ SPARE = 64 * 2**20
 """Bytes that stay free on the disk."""
 
 
-def bring_data(url: str, root: str | os.PathLike, *, anew: bool = False) -> pathlib.Path:
+def bring_data(url: str, root: str | os.PathLike, flag: str = "--data", *, anew: bool = False) -> pathlib.Path:
     """The local copy of data in an object store, brought up to date.
 
     Of a single object, such as a table of pairs, the folder that holds it is copied, since its files lie there.
@@ -38,6 +38,7 @@ def bring_data(url: str, root: str | os.PathLike, *, anew: bool = False) -> path
     Args:
         url: as `check_url` leaves it, of a folder or an object.
         root: of the store of results, in which the copy lies.
+        flag: that names it, for messages.
         anew: compare the bytes of all files with what was fetched, too.
 
     Returns:
@@ -47,16 +48,16 @@ def bring_data(url: str, root: str | os.PathLike, *, anew: bool = False) -> path
         ValueError: nothing lies there, a name cannot be that of a file, the disk is too small, or the object store refuses or
             fails.
     """
-    store = open_store(url, "--data")
-    listed = list_objects(store, url, "--data")
+    store = open_store(url, flag)
+    listed = list_objects(store, url, flag)
     if not listed:
         raise ValueError(
-            f"The data must exist. Received: --data {url}, below which there is no object. Check the name of the folder."
+            f"The data must exist. Received: {flag} {url}, below which there is no object. Check the name of the folder."
         )
     folder, name = url.rsplit("/", 1) if "" in listed else (url, "")
     copy = copy_of(folder, root)
     with locked(copy), progress.component("data"):
-        bring(store, folder, copy, "--data", anew=anew)
+        bring(store, folder, copy, flag, anew=anew)
     return copy / name
 
 

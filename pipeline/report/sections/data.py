@@ -33,7 +33,14 @@ def _without_masks(ingestion: dict, plan: dict) -> dict | None:
         return None
     of = "of another domain, the target" if found["domain"] == "target" else "of the same domain"
     held_out = found["images"] - plan["examples"].get(UNLABELLED, 0)
-    return {"images": found["images"], "of": of, "held_out": held_out, "masks": len(found["unread_masks"])}
+    place = found.get("place")
+    return {
+        "images": found["images"],
+        "of": of,
+        "held_out": held_out,
+        "masks": len(found["unread_masks"]),
+        "place": place,
+    }
 
 
 def _splits(statistics: dict, labels: LabelMap) -> list[dict]:

@@ -64,6 +64,20 @@ def test_data_in_s3_are_ingested_as_from_a_folder_and_the_records_say_the_url(up
     assert "example_gen         cached" in capsys.readouterr().out
 
 
+def test_images_without_masks_are_read_from_s3_as_well(uploaded, photos, tmp_path, capsys):
+    uploaded.put_file(str(photos / "images" / "0.png"), "bucket/more/first.png")
+    uploaded.pipe_file("bucket/more/second.png", b"no picture")
+    assert ingest(tmp_path, str(photos), "--unlabelled", "s3://bucket/none") == 2
+    assert "Received: --unlabelled s3://bucket/none, below which there is no object" in capsys.readouterr().err
+    assert ingest(tmp_path, str(photos), "--unlabelled", "s3://bucket/more") == 0
+    found = ingested(tmp_path)
+    assert found["unlabelled"]["place"] == "s3://bucket/more" and "place" not in found
+    assert [row["image"] for row in found["quarantined"] if row["split"] == "unlabelled"] == [
+        "s3://bucket/more/second.png"
+    ]
+    assert ".objects" not in json.dumps(found)
+
+
 def test_changed_data_are_ingested_again(uploaded, photos, tmp_path, capsys):
     assert ingest(tmp_path) == 0
     whole = photos / "masks" / "2.png"
