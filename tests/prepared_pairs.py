@@ -10,14 +10,20 @@ from kseg.labels import LabelMap
 def write_prepared(
     folder: pathlib.Path, splits: dict[str, list[tuple[np.ndarray, np.ndarray]]], labels: LabelMap
 ) -> pathlib.Path:
-    """Writes pairs of image (H, W, C) and label map (H, W), uint8, by split, with the keys 000, 001, ...; returns the folder."""
+    """Writes pairs of image (H, W, C) and label map (H, W), uint8, by split, with the keys 000, 001, ...; returns the folder.
+
+    Images of other types than uint8 are stored as tensors.
+    """
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     ((first, _), *_), *_ = splits.values()
+    shape = (None, None, first.shape[-1])
+    tensors = tfds.features.Tensor(shape=shape, dtype=first.dtype, encoding="zlib")
+    pictures = tfds.features.Image(shape=shape, encoding_format="png")
     features = tfds.features.FeaturesDict(
         {
-            "image": tfds.features.Image(shape=(None, None, first.shape[-1]), encoding_format="png"),
+            "image": pictures if first.dtype == np.uint8 else tensors,
             "label_map": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
             "key": tfds.features.Text(),
         }
@@ -27,7 +33,7 @@ def write_prepared(
         with tf.io.TFRecordWriter(str(folder / f"prepared-{split}.tfrecord-00000-of-00001")) as file:
             for number, (image, label_map) in enumerate(pairs):
                 example = {"image": image, "label_map": label_map[..., None], "key": f"{number:03}"}
-                file.write(features.serialize_example(features.encode_example(example)))
+                file.write(features.serialize_example(example))
     template = tfds.core.ShardedFileTemplate(folder, dataset_name="prepared", filetype_suffix="tfrecord")
     tfds.folder_dataset.write_metadata(
         data_dir=folder,

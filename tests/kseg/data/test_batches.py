@@ -10,7 +10,8 @@ from kseg import data
 from kseg.data import batches
 from kseg.labels import VOID
 from kseg.pairs import resizing
-from tests.kseg.conftest import make_pair
+from tests.kseg.conftest import LABELS, make_pair
+from tests.prepared_pairs import write_prepared
 
 SIZE = (48, 64)
 
@@ -145,6 +146,17 @@ def test_several_machines_together_see_the_batches_that_one_sees(
     ]
     assert {len(images) for part in parts for images, _ in part} == {settings["batch_size"] // number // devices}
     assert_equal(joined(parts, devices), one)
+
+
+@pytest.mark.parametrize("cache_bytes", [batches.CACHE_BYTES, 60_000], ids=["cached", "a few in memory"])
+def test_several_machines_share_images_of_more_than_8_bits(tmp_path, monkeypatch, cache_bytes):
+    monkeypatch.setattr(batches, "CACHE_BYTES", cache_bytes)
+    pairs = [(image.astype(np.uint16) * 200, label_map) for image, label_map in map(make_pair, range(5))]
+    folder = write_prepared(tmp_path / "deep", {"train": pairs}, LABELS)
+    settings = {"size": SIZE, "batch_size": 4, "normalization": {"mean": 3 * [25e3], "deviation": 3 * [9e3]}}
+    one = take(data.training_set(folder, **settings), 3)
+    parts = [take(data.training_set(folder, **settings, input_context=context), 3) for context in machines(2)]
+    assert_equal(joined(parts), one)
 
 
 def test_a_machine_decodes_its_own_part_of_what_is_not_cached(prepared, decoded, monkeypatch):
