@@ -91,7 +91,10 @@ def name_fault(name: str) -> str:
     return f"a name has more than {MAX_NAME} bytes" if len(os.fsencode(name)) > MAX_NAME else ""
 
 
-def refuse_url(place: str | os.PathLike, flag: str, cure: str = "Copy it to this disk first."):
+COPY = "Name one; `aws s3 sync` or `gcloud storage rsync` copies what lies there."
+
+
+def refuse_url(place: str | os.PathLike, flag: str, cure: str = COPY):
     """Refuses a place in an object store where only one on this disk will do.
 
     Raises:

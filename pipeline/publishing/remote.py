@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -254,15 +255,33 @@ def _claim(store, url: str, entry: str, token: bytes, put: list[str]):
     key = key_of(f"{url}/{claim}")
     taken = f"The number of a version must be free. Received: {url}/{entry}, which another run pushes. Give the command again."
     with explained(f"{url}/{claim}", FLAG):
-        try:
-            store.pipe_file(key, token, mode="create")
-        except FileExistsError:
-            raise NumberTaken(taken) from None
+        if not _create(store, key, token):
+            raise NumberTaken(taken)
         if _content(store, key) != token:  # a store that takes every write: the last one has it
             raise NumberTaken(taken)
         put.append(claim)
         if len(store.find(key_of(f"{url}/{entry}"))) > 1:  # it was finished meanwhile
             raise NumberTaken(taken)
+
+
+def _create(store, key: str, content: bytes) -> bool:
+    """Makes an object that is not there yet; whether that went well.
+
+    A store without conditional writes is asked beforehand, which two runs at the same moment may both survive.
+    """
+    try:
+        store.pipe_file(key, content, mode="create")
+    except FileExistsError:
+        return False
+    except (OSError, NotImplementedError) as error:
+        if "ConditionalRequestConflict" in str(error):
+            return False
+        if not isinstance(error, NotImplementedError) and error.errno != errno.ENOSYS:
+            raise
+        if _content(store, key) is not None:
+            return False
+        store.pipe_file(key, content)
+    return True
 
 
 def _content(store, key: str) -> bytes | None:

@@ -57,7 +57,7 @@ def bring_data(url: str, root: str | os.PathLike, flag: str = "--data", *, anew:
     folder, name = url.rsplit("/", 1) if "" in listed else (url, "")
     copy = copy_of(folder, root)
     with locked(copy), progress.component("data"):
-        bring(store, folder, copy, flag, anew=anew)
+        bring(store, folder, copy, flag, anew=anew, listed=None if name else listed)
     return copy / name
 
 
@@ -70,6 +70,7 @@ def bring(
     wanted: Callable[[str], bool] = lambda name: True,
     select: Callable[[dict], dict] = dict,
     anew: bool = False,
+    listed: dict[str, Object] | None = None,
 ) -> dict[str, Object]:
     """Makes the files of a copy, whose lock the caller holds, equal to the objects below a URL.
 
@@ -81,6 +82,7 @@ def bring(
         wanted: of a name, whether it is looked at; other objects are not fetched, and other files are not removed.
         select: the objects to copy of those that are listed.
         anew: compare the bytes of all files with what was fetched, too.
+        listed: the objects below the URL, where they have just been listed.
 
     Returns:
         The objects that were listed at last, by name, wanted or not.
@@ -92,7 +94,7 @@ def bring(
     known = record["objects"] if record.get("url") == url else {}
     shutil.rmtree(copy.parent / PARTIAL, ignore_errors=True)  # of a killed run
     for _ in range(ROUNDS):
-        listed = list_objects(store, url, flag)
+        listed = listed or list_objects(store, url, flag)
         expected = {name: about for name, about in select(listed).items() if wanted(name)}
         _remove_others(copy, expected, wanted)
         stale = [name for name, about in expected.items() if not _is_current(copy / name, about, known.get(name), anew)]
@@ -102,7 +104,7 @@ def bring(
                 write_record(copy, url, kept)
             return listed
         _check_disk(copy, sum(expected[name].size for name in stale), url, flag)
-        known = _fetch(store, url, copy, flag, {name: expected[name] for name in stale}, kept)
+        known, listed = _fetch(store, url, copy, flag, {name: expected[name] for name in stale}, kept), None
     raise ValueError(
         f"Data must not change while they are fetched. Received: {len(stale)} objects below {flag} {url} that were written "
         "meanwhile, again and again. Give the same command again when nobody writes there."

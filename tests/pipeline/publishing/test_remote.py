@@ -199,6 +199,28 @@ def test_a_number_that_another_run_claims_at_the_same_moment_is_not_used_twice(m
     assert push("a1") == 2
 
 
+@pytest.mark.parametrize(
+    "refusal", [OSError(38, "Function not implemented"), NotImplementedError("no conditional writes")]
+)
+def test_a_store_without_conditional_writes_is_pushed_to_and_a_number_that_is_claimed_is_taken(
+    memory, push, monkeypatch, saved_model, tmp_path, refusal
+):
+    pipe = type(memory).pipe_file
+
+    def refuse(self, key, content, mode="overwrite"):
+        if mode == "create":
+            raise refusal
+        pipe(self, key, content)
+
+    monkeypatch.setattr(type(memory), "pipe_file", refuse)
+    assert push() == 1
+    copy = local_folder(URL, tmp_path / "one")
+    with pytest.raises(NumberTaken), updating(URL, copy, "streets"):
+        publish(saved_model, copy / "streets", {"fingerprint": "b2"})
+        leave_unfinished(memory, "bucket/models/streets/2")
+    assert memory.cat_file("/bucket/models/streets/2/.pushing") == b"of another run"
+
+
 def test_of_many_runs_at_once_each_gets_a_version_of_its_own(memory, push, tmp_path, monkeypatch):
     one_at_a_time = threading.RLock()  # as in a real store, of two that make the same object one fails
 

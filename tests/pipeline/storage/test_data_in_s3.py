@@ -175,3 +175,17 @@ def test_secrets_on_the_command_line_are_not_repeated(tmp_path, capsys, monkeypa
     assert inspect.main([secret, "--json"]) == 2
     captured = capsys.readouterr()
     assert "HIDDEN" not in captured.out + captured.err
+
+
+@pytest.mark.parametrize("push_to", ["s3://bucket/photos", "s3://bucket/photos/models"])
+def test_models_among_the_data_are_refused_before_anything_is_asked(push_to, tmp_path, capsys):
+    assert run.main(["--data", "s3://bucket/photos/", "--push-to", push_to, "--root", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert f"Received: --push-to {push_to} [in --data s3://bucket/photos]" in error
+
+
+def test_a_bucket_in_which_nothing_can_be_written_is_named_before_any_work(s3, tmp_path, capsys):
+    argv = ["--push-to", "s3://nothing/models", "--root", str(tmp_path / "runs")]
+    assert run.main(argv) == 2
+    assert "The bucket must exist. Received: --push-to s3://nothing/models" in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "example_gen").exists()

@@ -113,3 +113,14 @@ def test_a_url_that_is_written_otherwise_is_refused_with_how_it_is_written(url, 
     with pytest.raises(ValueError, match=r"\. Received: --data ") as error:
         check_url(url, "--data")
     assert fault in str(error.value)
+
+
+def test_objects_that_stand_for_folders_are_left_out_and_keys_that_would_escape_are_refused(s3, tmp_path):
+    for key in ("photos/", "photos/images/"):  # as the console of S3 makes them
+        s3.call_s3("put_object", Bucket="bucket", Key=key, Body=b"")
+    s3.pipe_file("bucket/photos/images/a + b%20?#&=.png", b"a")
+    copy = bring_data("s3://bucket/photos", tmp_path)
+    assert [path.name for path in copy.rglob("*.png")] == ["a + b%20?#&=.png"]
+    s3.pipe_file("bucket/photos/images/../../../escape.png", b"e")
+    assert "[a name is ..]" in message("s3://bucket/photos", tmp_path)
+    assert not list(tmp_path.rglob("escape.png"))
