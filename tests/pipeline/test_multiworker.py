@@ -12,6 +12,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import kseg.games
 import kseg.layers  # noqa: F401  (Keras finds what is stored once it is imported)
@@ -115,6 +116,18 @@ def test_two_machines_play_the_game_that_one_plays_and_the_chief_pushes(tmp_path
     assert "SavedModel" in output[0] and "SavedModel" not in output[1]
     assert_it_keeps_nothing(own, output[1])
     assert (tmp_path / "models" / "small" / "1" / "saved_model.pb").is_file()
+    assert_one_trains_the_same(tmp_path, *arguments)
+
+
+@pytest.mark.slow
+def test_two_machines_adapt_to_images_without_masks_as_one_does(tmp_path):
+    target = tmp_path / "target"
+    target.mkdir()
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (6, 4, 6, 3), np.uint8)):
+        Image.fromarray(pixels).resize((48, 32)).save(target / f"{number}.png")
+    arguments = ("--target", str(target), "--set=trainer.pseudo_label_weight=0", UNEVEN, "--learning-rate", "1e-4")
+    status, output = ended(started(tmp_path, *arguments, "--until", "trainer"))
+    assert status == [0, 0], output
     assert_one_trains_the_same(tmp_path, *arguments)
 
 
