@@ -76,17 +76,20 @@ def adversarial_loss(formulation, d, names, logits, side):
 
 
 def written_out(again, case, weight, turn, side):
-    """One step of SGD with a tape for each half, of networks of their own; the weights of both, and the losses."""
+    """One step of SGD with a tape for each half, which begins at the first weights; the weights of both, and the losses."""
     formulation, _, names = CASES[case]
-    learning, judging, untouched = again(), again(), again()
-    s, d = judging.segmentor, judging.discriminator
+    game = again()
+    s, d = game.segmentor, game.discriminator
+    before = weights_of(s), weights_of(d)
     logits = s(PICTURES, training=True)
     with tf.GradientTape() as tape:
         _, d_loss = adversarial_loss(formulation, d, names, logits, side)
     for variable, gradient in zip(d.trainable_variables, tape.gradient(d_loss, d.trainable_variables), strict=True):
         variable.assign_sub(DISCRIMINATOR_RATE * (0.0 if gradient is None else gradient))
+    judge = weights_of(d)
 
-    s, d = learning.segmentor, learning.discriminator
+    s.set_weights(before[0])
+    d.set_weights(before[1])
     with tf.GradientTape() as tape:
         logits = s(PICTURES, training=True)
         task = tf.reduce_sum(pixels(logits) * VALID[..., 0], [1, 2]) / np.maximum(VALID.sum((1, 2, 3)), 1)
@@ -94,10 +97,10 @@ def written_out(again, case, weight, turn, side):
         loss = tf.reduce_mean(task) + weight * a
     for variable, gradient in zip(s.trainable_variables, tape.gradient(loss, s.trainable_variables), strict=True):
         variable.assign_sub(RATE * gradient)
-    player = untouched if turn == "discriminator" else learning
-    judge = judging if turn in ("both", "discriminator") else untouched
+    player = before[0] if turn == "discriminator" else weights_of(s)
+    judge = judge if turn in ("both", "discriminator") else before[1]
     logs = {"loss": tf.reduce_mean(task), "adversarial_loss": a, "discriminator_loss": d_loss}
-    return weights_of(player.segmentor), weights_of(judge.discriminator), {n: float(v) for n, v in logs.items()}
+    return player, judge, {n: float(v) for n, v in logs.items()}
 
 
 def game_of(case, **settings):
