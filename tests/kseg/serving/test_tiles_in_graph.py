@@ -85,11 +85,6 @@ def test_a_batch_equals_its_images_one_by_one(export):
         np.testing.assert_array_equal(signature(image=tf.constant(image[None]))["label_map"][0], label_map)
 
 
-def test_an_export_has_the_signature_only_with_tiles(network, tmp_path):
-    serving.export(network, tmp_path / "plain", labels=LABELS, image_size=TILE)
-    assert "tiles" not in tf.saved_model.load(tmp_path / "plain").signatures
-
-
 FRESH = """
 import sys
 import numpy as np
@@ -105,6 +100,7 @@ np.save(outputs, signature(image=tf.constant(np.load(image)))["label_map"].numpy
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_without_kseg_gives_the_same_label_map(export, tmp_path):
     images = scene(1, 70, 101)
     np.save(tmp_path / "image.npy", images)

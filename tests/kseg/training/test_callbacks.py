@@ -133,7 +133,7 @@ def trained(folder, inside_a_game, stop_after=10**6):
     return network_variables, resume.history, best.best, [weight.numpy() for weight in network.weights]
 
 
-@pytest.mark.parametrize("inside_a_game", [False, True])
+@pytest.mark.parametrize("inside_a_game", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_killed_training_resumes_bit_for_bit_from_its_last_step(inside_a_game, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "kseg.training.callbacks.resume.MIN_PAUSE", 0

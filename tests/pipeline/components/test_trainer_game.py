@@ -91,7 +91,7 @@ def test_an_epoch_has_the_steps_that_are_set_and_validates_on_the_pairs_that_are
     assert len(history["val_loss"]) == 2
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("precision", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_it_trains_in_half_precision(prepared, tmp_path, precision):
     game, history = trained(tmp_path / "out", prepared[0], precision=precision)
     assert np.isfinite(history["loss"]).all() and np.isfinite(history["discriminator_loss"]).all()
@@ -152,7 +152,7 @@ def assert_reaches_the_push(tmp_path_factory, name, *settings):
     assert (root / "models" / name / "1" / "saved_model.pb").exists()
 
 
-@pytest.mark.parametrize("adversarial_weight", [0.0, 0.1])
+@pytest.mark.parametrize("adversarial_weight", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 def test_training_sees_crops_while_validation_keeps_the_working_size(
     prepared, tmp_path, monkeypatch, adversarial_weight
 ):
