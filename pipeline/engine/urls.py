@@ -36,11 +36,24 @@ def redacted(text: str) -> str:
     """A text without what may be a secret in its URLs: user and password, and what follows a question mark.
 
     Example:
-        >>> redacted("s3://KEY:SECRET@bucket/a?token=1 is refused")
-        's3://...@bucket/a?... is refused'
+        >>> redacted("s3://KEY:SEC/RET@bucket/a?token=1 is refused, http://host:9000/user@home is not")
+        's3://...@bucket/a?... is refused, http://host:9000/user@home is not'
     """
-    text = re.sub(r"(?<=:/)(/?)[^\s/]*@", r"\1...@", text)
-    return re.sub(r"(:/\S*?)\?\S+", r"\1?...", text)
+    return re.sub(
+        r"([A-Za-z0-9+.-]*)(:/+)(\S+)", lambda found: found[1] + found[2] + _without_secret(found[1], found[3]), text
+    )
+
+
+def _without_secret(scheme: str, rest: str) -> str:
+    """What follows a URL's scheme and slashes, as `redacted` shows it."""
+    host = rest.split("/")[0]
+    port = r"\d+\W*$" if scheme.startswith("http") else "$"
+    secret = "@" in host or re.search(f":(?!{port})", host)  # a secret may hold slashes; what is no port may be one
+    if secret and "@" in rest:
+        rest = f"...{rest[rest.rindex('@') :]}"
+    elif secret:
+        rest = f"...{rest[len(host) :]}"
+    return f"{rest.partition('?')[0]}?..." if "?" in rest else rest
 
 
 def check_url(url: str, flag: str) -> str:
@@ -59,7 +72,7 @@ def check_url(url: str, flag: str) -> str:
     """
     shown = f"Received: {flag} {redacted(url)}"
     scheme, separator, rest = url.partition("://")
-    if "@" in rest.split("/")[0] or "?" in rest:
+    if redacted(url) != url:
         raise ValueError(
             f"`{flag}` must hold no credentials, since places are written into records and reports. {shown}. Write "
             f"{KNOWN}, and give credentials in the environment: {CREDENTIALS}."
