@@ -45,8 +45,10 @@ def most_probable(probabilities: tf.Tensor, size: tf.Tensor, with_confidence: bo
         columns = tf.reshape(tf.transpose(band, (1, 0, 2)), (1, width, number * classes))
         resized = _resize(columns, tf.stack([1, size[1]]), tf.stack([1.0, scale[1]]))
         resized = tf.reshape(resized, (size[1], number, classes))
-        best = tf.transpose(tf.argmax(resized, axis=-1, output_type=tf.int32))  # of uint8, oneDNN would print an error
-        label_map = tf.cast(best, tf.uint8)
+        best = tf.cast(
+            tf.argmax(resized, axis=-1), tf.float32
+        )  # where another type is transposed, oneDNN may print an error
+        label_map = tf.cast(tf.transpose(best), tf.uint8)
         return (label_map, tf.transpose(tf.reduce_max(resized, axis=-1))) if with_confidence else (label_map,)
 
     outputs = map_groups(reduce_band, [rows], tf.maximum(BAND_PIXELS // size[1], 1), dtypes)

@@ -1,23 +1,9 @@
-"""What `kseg serve` costs beyond the SavedModel that it serves, over gRPC with encoded pictures.
-
-    python -m benchmarks.serving [--model savedmodels/NAME]
-
-Three tables. "cpu": CPU seconds of the server's process a request, beside those of a bare loop that calls the signature
-`serve_bytes` of the same SavedModel in a process of its own; with 1, 4 and 16 clients that ask one picture after the other. Loop
-and clients take turns of `--turn` seconds until each had `--seconds`, so that what else the machine does meets all of them.
-"versions": requests while a new version is pushed and rolled back, each held against what its version answers itself. "memory":
-resident memory over requests with pictures of mixed sizes; the first tenth, in which pools grow, is not counted.
-
-Without `--model`, two narrow U-Nets of drawn weights at 240x176 are exported. The number of the machine's cores and its load
-before the start are printed, since times depend on both.
-"""
+"""`kseg serve` under load, over gRPC with encoded pictures: CPU, versions that are swapped, memory."""
 
 from __future__ import annotations
 
-import argparse
 import collections
 import contextlib
-import io
 import json
 import os
 import pathlib
@@ -25,26 +11,16 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 import numpy as np
-from PIL import Image
 
-from kseg import streets
+from benchmarks.serving.models import encode
 
-CLIENTS, TABLES = (1, 4, 16), ("cpu", "memory", "versions")
-SIZE, PICTURES = (360, 480), 8  # (height, width) of a picture, pixels; how many of them
-MIXED = (64, 1280)  # shortest and longest width of the third table, pixels
+CLIENTS = (1, 4, 16)
+MIXED = (64, 1280)  # shortest and longest width of the pictures of "memory", pixels
 TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def encode(image: np.ndarray, size: tuple[int, int]) -> bytes:
-    """A JPEG of an image (H, W, 3), uint8, resized to (height, width)."""
-    file = io.BytesIO()
-    Image.fromarray(image).resize(size[::-1]).save(file, "JPEG", quality=90)
-    return file.getvalue()
 
 
 def cpu_seconds(pid: int) -> float:
@@ -191,7 +167,7 @@ class Served(Subprocess):
 
 
 def compare_cpu(served: Served, bare: Bare, pictures: list[bytes], seconds: float, turn: float):
-    """Prints the first table."""
+    """Prints the table "cpu"."""
     turns = {"bare loop": bare.turn}
     for clients in CLIENTS:
         turns[f"{clients} client{'s' * (clients > 1)}"] = lambda length, n=clients: served.turn(n, pictures, length)
@@ -216,7 +192,7 @@ def compare_cpu(served: Served, bare: Bare, pictures: list[bytes], seconds: floa
 
 
 def swap_versions(versions: list[pathlib.Path], pictures: list[bytes], folder: pathlib.Path, seconds: float):
-    """Prints the second table: clients of a model whose newest version is pushed and rolled back again and again."""
+    """Prints the table "versions": clients of a model whose newest version is pushed and rolled back again and again."""
     import tensorflow as tf
 
     place = folder / "swapped"
@@ -267,7 +243,7 @@ def swap_versions(versions: list[pathlib.Path], pictures: list[bytes], folder: p
 
 
 def watch_memory(served: Served, image: np.ndarray, requests: int):
-    """Prints the third table: resident memory over requests of pictures of mixed sizes."""
+    """Prints the table "memory": resident memory over requests of pictures of mixed sizes."""
     rng = np.random.default_rng(0)
     widths = np.exp(rng.uniform(*np.log(MIXED), 64)).astype(int)
     pictures = [encode(image, (max(16, int(width * rng.uniform(0.5, 1.5))), int(width))) for width in widths]
@@ -289,62 +265,3 @@ def watch_memory(served: Served, image: np.ndarray, requests: int):
 def tell(lost: collections.Counter) -> str:
     """Requests that were lost, and why."""
     return f"{sum(lost.values())}" + "".join(f" [{count}: {reason}]" for reason, count in lost.most_common(3))
-
-
-def export_two(folder: pathlib.Path) -> pathlib.Path:
-    """A model of two versions, narrow U-Nets of drawn weights; returns its folder."""
-    import keras
-
-    import kseg
-
-    for seed in (1, 2):
-        keras.utils.set_random_seed(seed)
-        network = kseg.UNet(streets.LABELS.num_classes, filters=(16, 32, 64, 128))
-        kseg.export(network, folder / "model" / str(seed), labels=streets.LABELS, image_size=(176, 240))
-    return folder / "model"
-
-
-def main() -> None:
-    """Prints three tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--model", type=pathlib.Path, help="folder of a pushed model; its two newest versions are used")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each row of the first table, and of the second")
-    parser.add_argument("--turn", type=float, default=5.0, help="seconds of a turn")
-    parser.add_argument("--requests", type=int, default=10_000, help="of the third table")
-    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES)
-    parser.add_argument("--bare", help=argparse.SUPPRESS)
-    parser.add_argument("--pictures", type=pathlib.Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.bare:
-        return loop_bare(arguments.bare, arguments.pictures)
-
-    from pipeline.publishing.entries import list_versions
-
-    load = os.getloadavg()[0]
-    images = [streets.draw(index, split="test", size=SIZE)[0] for index in range(PICTURES)]
-    pictures = [encode(image, SIZE) for image in images]
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        for index, picture in enumerate(pictures):
-            (folder / f"{index}.jpg").write_bytes(picture)
-        model = arguments.model or export_two(folder)
-        versions = [model / str(number) for number in list_versions(model)[-2:]]
-        served_alone = folder / "alone"
-        shutil.copytree(versions[-1], served_alone / "1")
-        print(f"{os.cpu_count()} cores, load {load:.1f} before the start; {SIZE[1]}x{SIZE[0]} JPEG over gRPC\n")
-        if set(arguments.tables) & {"cpu", "memory"}:
-            with Served(served_alone) as served:
-                if "cpu" in arguments.tables:
-                    with Bare(served_alone / "1", folder) as bare:
-                        compare_cpu(served, bare, pictures, arguments.seconds, arguments.turn)
-                if "memory" in arguments.tables:
-                    watch_memory(served, images[0], arguments.requests)
-        if "versions" in arguments.tables:
-            swap_versions([versions[0], versions[-1]], pictures, folder, arguments.seconds)
-    return None
-
-
-if __name__ == "__main__":
-    main()
