@@ -145,6 +145,11 @@ def check_without_masks(config: Config):
             "`adaptation` must be given images of another domain, by --target. "
             f"Received: trainer.adaptation={trainer.adaptation} without --target. Add it, or leave the setting out."
         )
+    if config.evaluator.chosen_with_target_labels and not config.target:
+        raise ValueError(
+            "`chosen_with_target_labels` must go with --target. Received: evaluator.chosen_with_target_labels=true without it. "
+            "Leave it out."
+        )
     if (given := without_masks(config)) is None:
         return
     flag, folder = given

@@ -22,6 +22,8 @@ class Evaluator(Checked):
     thresholds: dict[str, Fraction] = dataclasses.field(
         default_factory=dict
     )  # by score, see pipeline/evaluation/gate.py
+    # for the record, with --target: settings were chosen by scores on labels of the target; report and model card say so
+    chosen_with_target_labels: bool = False
     # pixels between predicted and true boundary that still match
     boundary_tolerance: Annotated[float, Number(minimum=0, maximum=100)] = 2.0
     # class whose connected objects, such as cells, are compared by the foreground-restricted Rand score; none: not reported

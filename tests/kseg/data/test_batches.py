@@ -318,3 +318,23 @@ def test_large_pairs_are_evaluated_in_pieces_of_which_each_pixel_is_in_one(prepa
         kept = ids[ids != (0, VOID)[part]]
         expected = of_whole[of_whole != (0, VOID)[part]]
         np.testing.assert_array_equal(np.bincount(kept.astype(int)), np.bincount(expected))
+
+
+def test_images_without_masks_stand_beside_the_pairs_and_resume_where_a_run_ended(prepared):
+    def both(initial_step):
+        pairs, others = (
+            data.training_set(prepared, size=SIZE, batch_size=size, seed=seed, initial_step=initial_step)
+            for size, seed in ((3, 5), (2, 6))
+        )
+        void = others.map(
+            lambda images, label_maps: (images, tf.fill(tf.shape(label_maps), tf.constant(VOID, tf.uint8)))
+        )
+        return take(data.side_by_side(pairs, void), 4 - initial_step)
+
+    whole = both(0)
+    assert_equal(whole[2:], both(2))
+    (alone, _) = take(data.training_set(prepared, size=SIZE, batch_size=3, seed=5), 2)
+    for (images, label_maps), (pairs, masks) in zip(whole, (alone,), strict=False):
+        assert images.shape == (5, *SIZE, 3) and (label_maps[3:] == VOID).all()
+        np.testing.assert_array_equal(images[:3], pairs)
+        np.testing.assert_array_equal(label_maps[:3], masks)

@@ -301,7 +301,7 @@ def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store)
     others = {"domain": "target", "images": 9, "reencoded": {}, "unread_masks": [], "foreign_files": []}
     change(store["example_gen"], "ingestion.json", unlabelled=others)
     change(store["transform"], "plan.json", examples={"train": 41, "test": 17, "unlabelled": 7})
-    change(store["evaluator"], "scores.json", target=7)
+    change(store["evaluator"], "scores.json", target=7, gate={"chosen_with_target_labels": True})
     learned = {"adaptation": "maps", "domain_weight": 0.02, "pseudo_label_weight": 0.5, "pseudo_label_threshold": 0.8}
     change(store["trainer"], "recipe.json", config={"epochs": 33} | learned)
     found = sections(card(store))
@@ -310,6 +310,7 @@ def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store)
         in found["Data"]
     )
     assert "2 of them, which are images of validation or test, were left out." in found["Data"]
+    assert "Its settings were chosen with labels of that domain." in found["Scores"]
     assert "of the labelled source" in found["Scores"] and "with 7 images that have no labels" in found["Scores"]
     rows = dict(cells(found["Training"]))
     assert rows["images without masks"] == (

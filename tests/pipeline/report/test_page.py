@@ -591,5 +591,8 @@ def test_images_without_masks_are_counted_and_the_gate_says_what_it_did_not_judg
     assert "9 images without masks, of another domain, the target, for training alone; 1 of them are images" in text
     assert "2 masks lay beside them and were not read." in text
     assert "are of the labelled source" in text and "how well it labels that domain was not measured" in text
-    printed = summarize(json.loads((artifacts["evaluator"] / "scores.json").read_text()))
-    assert "These scores, by which the gate judges, are of the labelled source." in printed
+    scores = json.loads((artifacts["evaluator"] / "scores.json").read_text())
+    assert "These scores, by which the gate judges, are of the labelled source." in summarize(scores)
+    assert "settings were chosen with labels" not in summarize(scores)
+    scores["gate"]["chosen_with_target_labels"] = True
+    assert "Its settings were chosen with labels of that domain." in summarize(scores)

@@ -55,6 +55,10 @@ TARGET, UNLABELLED = ["--target", "{}"], ["--unlabelled", "{}"]
             [*TARGET, "--set", "trainer.domain_weight=0", "--set", "trainer.pseudo_label_weight=0"],
             r"Something must learn from the images of --target",
         ),
+        (
+            [*UNLABELLED, "--set", "evaluator.chosen_with_target_labels=true"],
+            r"`chosen_with_target_labels` must go with --target",
+        ),
         ([*TARGET, "--strategy", "mirrored"], r"must train on one device\. Received: --target .* --strategy mirrored"),
         ([*UNLABELLED, "--strategy", "mirrored"], r"must train on one device"),
         ([*TARGET, "--folds", "3"], r"A cross-validation trains on pairs alone"),
