@@ -236,23 +236,6 @@ def describe_split(split: str, images: int, target: int) -> str:
     )
 
 
-def describe_target(scores: dict) -> str:
-    """What the scores do not say about the images for which the network was trained; empty where these are the labelled ones.
-
-    Args:
-        scores: `scores.json`, with "target", the number of images without labels of another domain, and "gate", the settings.
-    """
-    if not (images := scores.get("target")):
-        return ""
-    chosen = " Its settings were chosen with labels of that domain." * scores["gate"].get(
-        "chosen_with_target_labels", False
-    )
-    return (
-        "These scores, by which the gate judges, are of the labelled source. The network was trained for another domain as well, "
-        f"with {images} images that have no labels: how well it labels that domain was not measured.{chosen}"
-    )
-
-
 def is_error(name: str) -> bool:
     """Whether a threshold of this name is a maximum."""
     return name.partition("@")[0] in ERRORS

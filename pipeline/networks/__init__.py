@@ -11,9 +11,8 @@ import importlib
 
 import keras
 
-import kseg
 from pipeline.settings.encoders import named_encoder
-from pipeline.settings.trainer import Trainer, resolve_game
+from pipeline.settings.trainer import Trainer, discriminator_module, resolve_game
 
 
 def segmentor(config: Trainer, num_classes: int, channels: int, *, weights=None) -> keras.Model:
@@ -67,14 +66,13 @@ def domain_discriminator(config: Trainer, num_classes: int, segmentor: keras.Mod
         of the segmentor's layer whose output they are.
     """
     spectral = {"spectral_normalization": config.spectral_normalization}
+    name = discriminator_module(config)
+    module = importlib.import_module(f"pipeline.networks.discriminators.{name}")
     if config.adaptation == "features":
         layer = feature_layer(segmentor)
-        width = {"base_filters": config.discriminator_filters}
-        return kseg.discriminators.DomainClasses(num_classes, layer.output.shape[-1], **width, **spectral), layer.name
-    config = resolve_game(config)
-    module = importlib.import_module(f"pipeline.networks.discriminators.{config.discriminator}")
+        return module.build(config, num_classes, channels=layer.output.shape[-1], **spectral), layer.name
     # Statistics of a batch would tell the domains apart that are mixed in it.
-    plain = {"batch_normalization": False} if config.discriminator == "patch_gan" else {}
+    plain = {"batch_normalization": False} if name == "patch_gan" else {}
     return module.build(config, num_classes, input_shape=None, **plain, **spectral), None
 
 

@@ -15,7 +15,6 @@ from kseg.serving.statuses import MAX_SIDE, takes_bytes
 from pipeline.engine.ancestry import walk
 from pipeline.engine.contents import MANIFEST, file_digest
 from pipeline.engine.files import read_json
-from pipeline.evaluation import gate
 from pipeline.report import text
 from pipeline.report.sections import scores as scores_section
 
@@ -256,7 +255,7 @@ def _scores(records: Records) -> str:
             "mean has seen every image, so no such score of it exists"
         )
     what += ". Intervals are of 95 %, by resampling images." if intervals else "."
-    lines = ["## Scores", *filter(None, [gate.describe_target(scores)]), what]
+    lines = ["## Scores", *filter(None, [text.describe_target(scores)]), what]
     lines.append(_table(["score", "value", "interval"], rows))
     if constant := scores.get("commonest_class"):
         lines.append(

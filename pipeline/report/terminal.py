@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kseg.labels import display_name
 from pipeline.evaluation import gate
+from pipeline.report import text
 
 MAX_CLASSES, NAMED_CLASSES = 40, 10  # listed at most, and the lowest of more
 NAME_LENGTH = 32  # characters of a class's name
@@ -77,7 +78,7 @@ def summarize(scores: dict) -> str:
         f"at training size mean_iou={scores['training_size']['mean_iou']:.3f}; "
         f"predicting '{constant}' everywhere: mean_iou={scores['commonest_class']['mean_iou']:.3f}"
     )
-    rows += filter(None, [gate.describe_target(scores)])
+    rows += filter(None, [text.describe_target(scores)])
     if baseline := scores["baseline"]:
         incomparable = f"not compared with version {baseline['version']}: {baseline.get('why')}"
         rows.append(f"mean_iou is {gate.describe_difference(baseline)}" if baseline["compared"] else incomparable)

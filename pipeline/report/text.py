@@ -1,4 +1,4 @@
-"""Numbers as people read them. Standard library only."""
+"""Numbers as people read them, and what scores do not say. Standard library only."""
 
 from __future__ import annotations
 
@@ -56,3 +56,20 @@ def percent(share: float) -> str:
         '12.3 %'
     """
     return f"{100 * share:.1f} %"
+
+
+def describe_target(scores: dict) -> str:
+    """What the scores do not say about the images for which the network was trained; empty where these are the labelled ones.
+
+    Args:
+        scores: `scores.json`, with "target", the number of images without labels of another domain, and "gate", the settings.
+    """
+    if not (images := scores.get("target")):
+        return ""
+    chosen = " Its settings were chosen with labels of that domain." * scores["gate"].get(
+        "chosen_with_target_labels", False
+    )
+    return (
+        "These scores, by which the gate judges, are of the labelled source. The network was trained for another domain as well, "
+        f"with {images} images that have no labels: how well it labels that domain was not measured.{chosen}"
+    )

@@ -38,6 +38,9 @@ DISCRIMINATORS = _list_modules("discriminators")
 BET_PER_PIXEL = ("unet", "fully_convolutional")
 """Those whose output has the size of their input."""
 
+DOMAIN_CLASSES = "_domain_classes"
+"""The discriminator of features, which `trainer.discriminator` does not name."""
+
 ADAPTATIONS = ("maps", "entropy", "features")
 """Values of `trainer.adaptation` with a discriminator between domains."""
 
@@ -178,8 +181,10 @@ def resolve_game(config: Trainer) -> Trainer:
     """The settings with the game's own discriminator, encoding and normalisation in place of `auto`."""
     found = {}
     if config.adaptation in ADAPTATIONS:
-        chosen = config.discriminator == AUTO and config.adaptation != "features"  # whose discriminator has no name
-        return dataclasses.replace(config, encoding="basic", **({"discriminator": "patch_gan"} if chosen else {}))
+        found["encoding"] = "basic"
+        if config.discriminator == AUTO and config.adaptation != "features":  # which have one of their own
+            found["discriminator"] = "patch_gan"
+        return dataclasses.replace(config, **found)
     if config.discriminator == AUTO:
         found["discriminator"] = "unet" if config.game == "gambler" else "two_branch"
     if config.encoding == AUTO:
@@ -187,6 +192,11 @@ def resolve_game(config: Trainer) -> Trainer:
     if config.game == "segan":
         found["spectral_normalization"] = True
     return dataclasses.replace(config, **found)
+
+
+def discriminator_module(config: Trainer) -> str:
+    """The module of `pipeline.networks.discriminators` whose network trains beside the segmentor, if one does."""
+    return DOMAIN_CLASSES if config.adaptation == "features" else resolve_game(config).discriminator
 
 
 def has_discriminator(config: Trainer) -> bool:
@@ -205,10 +215,10 @@ def choices(config: Trainer) -> dict[str, list[str]]:
     Returns:
         Package, or table of modules -> names in it that are used; see `pipeline.engine.code_digests.code`.
     """
-    encoder, named = encoders.named_encoder(config), [resolve_game(config).discriminator]
+    encoder = encoders.named_encoder(config)
     return {
         "kseg.encoders.names.ENCODERS": [encoder] if encoder else [],  # networks import their own
         "pipeline.networks.segmentors": [config.model],
-        "pipeline.networks.discriminators": [name for name in named if has_discriminator(config) and name != AUTO],
+        "pipeline.networks.discriminators": [discriminator_module(config)] if has_discriminator(config) else [],
         "kseg.postprocess.densecrf": [],
     }

@@ -23,7 +23,7 @@ from kseg.complexity import multiply_adds
 from pipeline.engine import hardware as machine
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.encoders import named_encoder
-from pipeline.settings.trainer import AUTO, Trainer, resolve_game
+from pipeline.settings.trainer import Trainer, discriminator_module
 
 FILE = "training.json"
 
@@ -78,9 +78,8 @@ def describe_training(
     size = tuple(image_size or crop_size)
     network |= {"multiply_adds": multiply_adds(segmentor, size), "image_size": list(size)}
     network |= {"image_scale": image_scale, "crop_size": list(crop_size)}
-    named = resolve_game(config).discriminator
     opponent = discriminator and {
-        "name": discriminator.name if named == AUTO else named,
+        "name": discriminator_module(config).removeprefix("_"),
         "parameters": discriminator.count_params(),
     }
     return {

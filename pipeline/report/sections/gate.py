@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kseg.labels import display_name
 from pipeline.evaluation import gate
+from pipeline.report import text
 from pipeline.report.run_files import Run
 
 NAME_LENGTH = 80  # characters of a requirement, in which the name of a class may stand
@@ -13,7 +14,7 @@ def contents(run: Run) -> dict:
     """The variables of `gate.html.j2`."""
     return {
         "scores": run.scores,
-        "target": gate.describe_target(run.scores),
+        "target": text.describe_target(run.scores),
         "checks": requirements(run.scores),
         "interval": _interval(run.scores),
         "faults": run.faults,

@@ -163,6 +163,7 @@ def test_the_exporter_reaches_dense_crf_where_it_refines_and_the_trainer_never_d
         (Trainer(encoder="vgg16"), "kseg.encoders.vgg", "kseg.encoders.resnet"),
         (Trainer(), "kseg.encoders.features", "kseg.encoders.vgg"),
         (GAME, "pipeline.networks.discriminators.two_branch", "pipeline.networks.discriminators.patch_gan"),
+        (Trainer(adaptation="features"), "kseg.models.discriminators", "pipeline.networks.discriminators.patch_gan"),
         (Trainer(), "kseg.losses.pixelwise", "kseg.postprocess.densecrf.layer"),
         (Trainer(), "pipeline.settings.trainer", "pipeline.settings.evaluator"),
         (Trainer(), "kseg.training.callbacks.overlays", "kseg.plots"),

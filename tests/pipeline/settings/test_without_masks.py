@@ -102,7 +102,7 @@ def test_recipes_name_the_discriminator_that_is_used_and_half_of_a_batch_has_mas
         adaptation: choices(Trainer(adaptation=adaptation))["pipeline.networks.discriminators"]
         for adaptation in ("none", *ADAPTATIONS)
     }
-    assert named == {"none": [], "maps": ["patch_gan"], "entropy": ["patch_gan"], "features": []}
+    assert named == {"none": [], "maps": ["patch_gan"], "entropy": ["patch_gan"], "features": ["_domain_classes"]}
     assert resolve_game(Trainer(adaptation="maps", discriminator="unet")).discriminator == "unet"
     assert [labelled_images(size, True) for size in (2, 5, 8)] == [1, 3, 4] and labelled_images(8, False) == 8
     assert settings.resolve_auto(settings.Config()).trainer.adaptation == "none"
