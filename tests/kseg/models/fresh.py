@@ -31,10 +31,10 @@ def answers_in_fresh_processes(paths, order="keras first") -> dict[str, dict]:
 
 
 def answers(model, path: pathlib.Path) -> dict[str, np.ndarray]:
-    """From `<path>.npz`: predictions of `given`, the logs of one epoch on `x` and `y`, and the predictions after it."""
+    """From `<path>.npz`: predictions of `given`; if there is `x`, the logs of one epoch on `x` and `y`, and predictions after."""
     arrays = np.load(path.with_suffix(".npz"))
     found = {"before": model.predict(arrays["given"], verbose=0)}
-    if model.compiled:
+    if model.compiled and "x" in arrays:
         examples = [arrays[name] for name in ("x", "y") if name in arrays]
         logs = model.fit(*examples, batch_size=len(examples[0]), shuffle=False, verbose=0).history
         found |= {name: np.array(values) for name, values in logs.items()}

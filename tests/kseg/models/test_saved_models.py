@@ -150,10 +150,13 @@ def test_files_of_an_earlier_version_load_and_give_its_answers_whatever_is_impor
     paths = [pathlib.Path(shutil.copy(path, tmp_path)) for path in SAVED.glob("*.keras")]
     outputs = dict(np.load(SAVED / "outputs.npz"))
     images, truths = outputs.pop("image"), outputs.pop("truth")
+    trained = order == "keras first"  # training after it was loaded takes longest, and the same classes as loading
     for path in paths:
-        np.savez(path.with_suffix(".npz"), given=images, x=images, y=truths)
+        np.savez(path.with_suffix(".npz"), given=images, **({"x": images, "y": truths} if trained else {}))
     found = answers_in_fresh_processes(paths, order)
     assert sorted(found) == ["every_layer", "game", "network"]
     for name, expected in outputs.items():
+        if name.endswith("_trained") and not trained:
+            continue
         answer = found[name.removesuffix("_trained")]["after" if name.endswith("_trained") else "before"]
         np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
