@@ -2,12 +2,12 @@
 
 A fresh `python -I` starts in an empty folder outside the checkout and runs `pipeline/publishing/fresh_process.py`, in which
 every import of kseg or pipeline fails: neither the working directory, nor PYTHONPATH, nor an installed kseg can help. It loads
-the SavedModel as TensorFlow Serving does, describes its signatures and sends stored images through `serve_bytes`, or where no
-PNG holds them through `serving_default`, at last one of the largest size that the export allows: the peak memory is that of the
-worst request. This process compares the signatures with the expected ones, the label maps with the sizes of their images, the
-classes and the predictions of `model.keras`, and time and memory with their limits. If the export's manifest names DenseCRF,
-the Keras model's predictions are refined with the same parameters first. A model that fails is not an error: the verdict gives
-the reasons. TensorFlow, since the Keras model predicts in this process.
+the SavedModel as TensorFlow Serving does, asks its warm-up requests, one for each signature, describes the signatures and sends
+stored images through `serve_bytes`, or where no PNG holds them through `serving_default`, at last one of the largest size that
+the export allows: the peak memory is that of the worst request. This process compares the signatures with the expected ones,
+the label maps with the sizes of their images, the classes and the predictions of `model.keras`, and time and memory with their
+limits. If the export's manifest names DenseCRF, the Keras model's predictions are refined with the same parameters first. A
+model that fails is not an error: the verdict gives the reasons. TensorFlow, since the Keras model predicts in this process.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import io
 import json
 import math
 import pathlib
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -32,6 +33,7 @@ from kseg.serving.statuses import MAX_PIXELS, MAX_SIDE, SCORE_MEMORY, image_pixe
 from pipeline.engine import hardware, progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.examples import prepared
+from pipeline.exporting.warm_up import read_requests
 from pipeline.publishing import fresh_process, server_process
 from pipeline.settings.infra_validator import InfraValidator
 
@@ -77,7 +79,10 @@ def infra_validator(
     result |= {"hardware": hardware.describe()}
     # Predict where kseg does not exist.
     try:
-        served, label_maps = predict_in_fresh_process(export / "saved_model", images, largest, kind)
+        warm_up = read_requests(export / "saved_model")
+        served, label_maps = predict_in_fresh_process(export / "saved_model", images, largest, kind, warm_up)
+    except ValueError as error:
+        result["reasons"] = [str(error)]
     except server_process.FAILURES as error:
         result["reasons"] = [
             "The SavedModel must load and answer in a fresh process without kseg. "
@@ -110,6 +115,7 @@ def infra_validator(
                 f"The SavedModel's label maps must agree with the Keras model's on {AGREEMENT:.1%} of the pixels. "
                 f"Received: agreement={agreement:.4f} ({len(images)} images)."
             )
+        reasons += _without_warm_up(served["signatures"], warm_up)
         result |= {"blessed": not reasons, "reasons": reasons, "agreement": agreement}
         result |= {name: served[name] for name in ("signatures", "seconds_per_image", "peak_bytes")}
     write_json(out / "infra.json", result)
@@ -232,8 +238,20 @@ def _stored_images(examples: pathlib.Path, count: int) -> list[bytes]:
     return [prepared.from_record(record.numpy())[1] for record in records]
 
 
+def _without_warm_up(signatures: dict, warm_up: list[tuple]) -> list[str]:
+    """A reason against an export of which a signature has no warm-up request."""
+    missing = sorted(set(signatures) - {name for name, _ in warm_up})
+    if not missing:
+        return []
+    return [f"Each signature must have a warm-up request. Received: none for {', '.join(missing)}. Export again."]
+
+
 def predict_in_fresh_process(
-    saved_model: pathlib.Path, images: list[bytes], largest: tuple[int, int], kind: PixelKind
+    saved_model: pathlib.Path,
+    images: list[bytes],
+    largest: tuple[int, int],
+    kind: PixelKind,
+    warm_up: Sequence[tuple[str, Mapping[str, bytes]]] = (),
 ) -> tuple[dict, list[np.ndarray]]:
     """Predicts in a process without kseg.
 
@@ -242,6 +260,7 @@ def predict_in_fresh_process(
         images: encoded, as stored.
         largest: (height, width) of the largest image that is allowed.
         kind: of the images.
+        warm_up: requests that are asked first, as `pipeline.exporting.warm_up.read_requests` returns them.
 
     Returns:
         What `fresh_process` reports (signatures, seconds per image, peak of memory, first-party modules), and the label maps
@@ -253,7 +272,7 @@ def predict_in_fresh_process(
     """
     black = _black_jpeg(*largest, kind.channels) if kind.is_plain else _black_png(*largest, kind)
     requests = [image_bytes.removeprefix(TENSOR) for image_bytes in images]
-    report, answers = server_process.serve(saved_model, requests, (black, (1, *largest, kind.channels)))
+    report, answers = server_process.serve(saved_model, requests, (black, (1, *largest, kind.channels)), warm_up)
     return report, [_decode_answer(answer) for answer in answers]
 
 

@@ -12,6 +12,7 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf import message
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -50,6 +51,27 @@ def write_requests(saved_model: pathlib.Path, pairs: pathlib.Path):
             file.write(log.SerializeToString(deterministic=True))
     for path in (place.parent, place):
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def read_requests(saved_model: pathlib.Path) -> list[tuple[str, dict[str, bytes]]]:
+    """The warm-up requests of a SavedModel: names of signatures and their inputs, serialized TensorProto by name.
+
+    Raises:
+        ValueError: a request cannot be read.
+    """
+    place, found = saved_model / WARM_UP_REQUESTS, []
+    if not place.is_file():
+        return []
+    try:
+        for record in tf.data.TFRecordDataset(str(place)).as_numpy_iterator():
+            request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+            inputs = {key: value.SerializeToString() for key, value in request.inputs.items()}
+            found.append((request.model_spec.signature_name, inputs))
+    except (tf.errors.DataLossError, message.DecodeError) as error:
+        raise ValueError(
+            f"Warm-up requests must be records of PredictionLog. Received: {str(error).splitlines()[0]} [{place}]. Export again."
+        ) from None
+    return found
 
 
 def read_signatures(saved_model: pathlib.Path) -> dict[str, meta_graph_pb2.SignatureDef]:

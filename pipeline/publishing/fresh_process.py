@@ -5,11 +5,14 @@ installed. It loads the SavedModel as TensorFlow Serving does, the graph with th
 objects, sends each file of the folder REQUESTS through `serve_bytes`, if it is an encoded image, or `serving_default`, if it is
 an array of numpy's (H, W, C), and writes to the folder ANSWERS one PNG or array per request and `answers.json`: the signatures,
 seconds per image (None without requests), the peak memory of the process in bytes, and the first-party modules that are
-imported at the end. The file LARGEST among the requests, if it is there, is the largest that the model allows; SHAPE, such as
-1x7071x7071x3 or nothing, is that of the largest image for `serving_default`. Neither counts for the seconds; both do for the
-memory. A request that is refused ends the process. TensorFlow, its numpy and the standard library only.
+imported at the end. First it asks what the file WARM_UP among the requests holds, a list in JSON of signatures and their inputs
+(TensorProto in base64), as TensorFlow Serving asks the warm-up requests of a version. The file LARGEST among the requests, if it
+is there, is the largest that the model allows; SHAPE, such as 1x7071x7071x3 or nothing, is that of the largest image for
+`serving_default`. None of these counts for the seconds; all do for the memory. A request that is refused ends the process.
+TensorFlow, its numpy and the standard library only.
 """
 
+import base64
 import gc
 import importlib.abc
 import io
@@ -20,6 +23,7 @@ import time
 
 FIRST_PARTY = ("kseg", "pipeline")
 LARGEST = "largest"
+WARM_UP = "warm_up.json"
 NUMPY = b"\x93NUMPY"  # first bytes of an array
 
 
@@ -50,8 +54,11 @@ def main(saved_model: str, requests: str, answers: str, shape: str):
     with tf.Session(graph=tf.Graph()) as session:
         signatures = tf.saved_model.load(session, [tf.saved_model.tag_constants.SERVING], saved_model).signature_def
         described = {name: describe(signatures[name]) for name in sorted(signatures) if not name.startswith("__")}
+        warm_up = pathlib.Path(requests, WARM_UP)
+        for name, inputs in json.loads(warm_up.read_text()) if warm_up.exists() else ():
+            answer(session, signatures[name], {key: tensor(encoded) for key, encoded in inputs.items()})
         seconds = []
-        for request in sorted(path for path in pathlib.Path(requests).iterdir() if path.name != LARGEST):
+        for request in sorted(path for path in pathlib.Path(requests).iterdir() if path.name not in (LARGEST, WARM_UP)):
             data, name, signature = request.read_bytes(), "label_map_bytes", signatures.get("serve_bytes")
             feed = {"image_bytes": [data]}
             if data.startswith(NUMPY):
@@ -93,6 +100,14 @@ def answer(session, signature, feed: dict) -> dict:
     if refused:
         raise ValueError(refused[0])
     return found
+
+
+def tensor(encoded: str):
+    """The array of a TensorProto in base64."""
+    import tensorflow as tf
+    from tensorflow.core.framework import tensor_pb2
+
+    return tf.make_ndarray(tensor_pb2.TensorProto.FromString(base64.b64decode(encoded)))
 
 
 def describe(signature) -> dict:

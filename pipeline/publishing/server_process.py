@@ -6,12 +6,15 @@ installed kseg can help. Standard library only; the process itself needs TensorF
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 
 from pipeline.engine.files import read_json
 from pipeline.publishing import fresh_process
@@ -24,7 +27,10 @@ FAILURES = (subprocess.CalledProcessError, subprocess.TimeoutExpired)
 
 
 def serve(
-    saved_model: pathlib.Path, requests: list[bytes], largest: tuple[bytes | None, tuple[int, ...]] | None = None
+    saved_model: pathlib.Path,
+    requests: list[bytes],
+    largest: tuple[bytes | None, tuple[int, ...]] | None = None,
+    warm_up: Sequence[tuple[str, Mapping[str, bytes]]] = (),
 ) -> tuple[dict, list[bytes]]:
     """Loads a model in a process without kseg, and sends it images.
 
@@ -34,6 +40,7 @@ def serve(
             asked nothing.
         largest: the largest image that the model allows, encoded, or None where no encoded image is sent, and as the shape of an
             array, sent last for the peak of memory; None: it is not sent.
+        warm_up: names of signatures and their inputs, serialized TensorProto by name, which are asked first.
 
     Returns:
         What `fresh_process` reports (signatures, seconds per image, peak of memory, first-party modules), and a PNG for each, or
@@ -55,6 +62,10 @@ def serve(
             if largest[0] is not None:
                 (folders["requests"] / fresh_process.LARGEST).write_bytes(largest[0])
             shape = "x".join(map(str, largest[1]))
+        encoded = [
+            (name, {key: base64.b64encode(value).decode() for key, value in inputs.items()}) for name, inputs in warm_up
+        ]
+        (folders["requests"] / fresh_process.WARM_UP).write_text(json.dumps(encoded))
         command = [sys.executable, "-I", script, saved_model.resolve(), folders["requests"], folders["answers"], shape]
         # Without GPUs: this process may already hold all their memory.
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}

@@ -61,6 +61,7 @@ def finished(tmp_path_factory) -> Line:
     """Three splits of pairs of different sizes, the same pairs fitted into IMAGE_SIZE, and the exported `nearest_colour`."""
     from kseg.pairs.resizing import fitted_size, resize_image, resize_label_map
     from kseg.serving import exporting as serving
+    from pipeline.exporting import warm_up
 
     folder = tmp_path_factory.mktemp("finished")
     splits = {"train": [pair(n) for n in range(3)], "validation": [pair(3)], "test": [pair(n) for n in range(4, 9)]}
@@ -89,6 +90,7 @@ def finished(tmp_path_factory) -> Line:
     model = nearest_colour()
     model.save(line.trainer / "model.keras")
     serving.export(model, line.exporter / "saved_model", labels=LABELS, image_size=IMAGE_SIZE, max_pixels=MAX_PIXELS)
+    warm_up.write_requests(line.exporter / "saved_model", line.transform)
     return line
 
 
@@ -97,6 +99,7 @@ def own_sizes(finished, tmp_path_factory) -> Line:
     """The line of `finished` where images keep their own sizes, times 0.5."""
     from kseg.pairs.resizing import resize_image, resize_label_map, working_size
     from kseg.serving import exporting as serving
+    from pipeline.exporting import warm_up
 
     folder, factor = tmp_path_factory.mktemp("own_sizes"), 0.5
 
@@ -110,6 +113,7 @@ def own_sizes(finished, tmp_path_factory) -> Line:
     (transform / "plan.json").write_text(json.dumps(plan))
     model, limited = nearest_colour(), {"labels": LABELS, "max_pixels": MAX_PIXELS}
     serving.export(model, exporter / "saved_model", image_scale=factor, **limited)
+    warm_up.write_requests(exporter / "saved_model", transform)
     return dataclasses.replace(finished, transform=transform, exporter=exporter, small_pairs=small)
 
 
@@ -117,11 +121,13 @@ def own_sizes(finished, tmp_path_factory) -> Line:
 def refining(finished, tmp_path_factory) -> pathlib.Path:
     """Artifact of the exporter that averages two views, has the signature "tiles", and refines by DenseCRF."""
     from kseg.serving import exporting as serving
+    from pipeline.exporting import warm_up
 
     folder = tmp_path_factory.mktemp("refining") / "exporter"
     options = {"flips": ("horizontal",), "tiles": True, "crf": CRF}
     limited = {"image_size": IMAGE_SIZE, "max_pixels": MAX_PIXELS}
     serving.export(nearest_colour(), folder / "saved_model", labels=LABELS, **limited, **options)
+    warm_up.write_requests(folder / "saved_model", finished.transform)
     return folder
 
 

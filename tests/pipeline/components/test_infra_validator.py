@@ -92,6 +92,46 @@ def test_a_damaged_export_is_not_blessed_and_the_reason_quotes_the_process(valid
     assert "saved_model.pb" in verdict["reasons"][0]
 
 
+def rewrite_warm_up(exporter, change):
+    """Replaces the records of warm-up requests, a list of bytes, by what `change` makes of them."""
+    import tensorflow as tf
+
+    place = str(exporter / "saved_model" / manifest.WARM_UP_REQUESTS)
+    records = list(tf.data.TFRecordDataset(place).as_numpy_iterator())
+    with tf.io.TFRecordWriter(place) as file:
+        for record in change(records):
+            file.write(record)
+
+
+def test_a_warm_up_request_that_the_model_refuses_is_told(validate, exporter):
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    def empty(record):
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        for tensor in log.predict_log.request.inputs.values():
+            tensor.string_val[:] = [b""] * len(tensor.string_val)
+        return log.SerializeToString()
+
+    rewrite_warm_up(exporter, lambda records: [empty(record) for record in records])
+    verdict = validate(samples=1, exporter=exporter)
+    assert not verdict["blessed"]
+    assert (
+        "must load and answer in a fresh process" in verdict["reasons"][0]
+        and "another content" in verdict["reasons"][0]
+    )
+
+
+def test_a_signature_without_a_warm_up_request_and_a_damaged_file_of_them_are_told(validate, exporter):
+    rewrite_warm_up(exporter, lambda records: records[1:])  # in the order of their names
+    assert validate(samples=1, exporter=exporter)["reasons"] == [
+        "Each signature must have a warm-up request. Received: none for from_examples. Export again."
+    ]
+    place = exporter / "saved_model" / manifest.WARM_UP_REQUESTS
+    place.write_bytes(place.read_bytes()[:-9])
+    (reason,) = validate(samples=1, exporter=exporter)["reasons"]
+    assert reason.startswith("Warm-up requests must be records of PredictionLog. Received: ")
+
+
 @pytest.fixture
 def narrow(exporter):
     """`narrow(height, width, class_id)` replaces the export by one that has only `serve_bytes` and predicts one class."""
@@ -124,7 +164,9 @@ def test_each_wrong_signature_and_label_map_is_reported(validate, narrow):
         "A label map must have its image's height and width. Received: (4, 4) for (20, 28) [image 1 of 2]."
     )
     assert "agreement=0.0000" in reasons[MISSING + 1]  # label maps of another size agree nowhere
-    assert len(reasons) == MISSING + 2
+    assert reasons[MISSING + 2 :] == [
+        "Each signature must have a warm-up request. Received: none for serve_bytes. Export again."
+    ]
 
 
 def test_an_id_that_is_no_class_is_reported_with_its_pixels(validate, narrow):
