@@ -66,7 +66,7 @@ def test_every_way_to_learn_from_them_reaches_the_push(folder, name, capsys):
     for change in changes:
         setting, _, value = change.partition("=")
         if setting.startswith("trainer."):
-            assert str(config[setting.removeprefix("trainer.")]).lower() == value
+            assert str(config[setting.removeprefix("trainer.")]).lower() in (value, f"{value}.0")
 
 
 @pytest.mark.slow
