@@ -15,14 +15,9 @@ QUICK = {"poll": 0.1, "timeout": 20.0, "max_bytes": 2**24}
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory) -> pathlib.Path:
+def exported(finished) -> pathlib.Path:
     """A SavedModel as kseg exports it."""
-    from kseg.serving import exporting
-    from tests.pipeline.conftest import IMAGE_SIZE, LABELS, MAX_PIXELS, nearest_colour
-
-    folder = tmp_path_factory.mktemp("exported") / "model"
-    exporting.export(nearest_colour(), folder, labels=LABELS, image_size=IMAGE_SIZE, max_pixels=MAX_PIXELS)
-    return folder
+    return finished.exporter / "saved_model"
 
 
 @pytest.fixture(scope="session")
