@@ -3,13 +3,18 @@
     python -m benchmarks.pipeline --folder pairs --pairs 2000 20000 --size 360x480
 
 The pairs are generated once, below `--folder`, and kept. Each measurement is a process of its own, whose workers count as well.
-docs/scale.md has the figures.
+With `--workers 2` two bare loops work side by side, each on half of the pairs. docs/scale.md has the figures.
+
+    python -m benchmarks.pipeline --folder pairs --pairs 1000 4000 --size 48x64 \\
+        --measured example_gen statistics_gen transform export evaluator predict
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import multiprocessing
 import pathlib
 import resource
 import subprocess
@@ -22,6 +27,7 @@ from PIL import Image
 
 CLASSES = "value,name,red,green,blue\n0,ground,90,90,90\n1,left,220,60,50\n2,right,50,90,220\n"
 MEASURED = ("bare example_gen", "example_gen", "statistics_gen", "example_validator", "bare transform", "transform")
+WITH_MODEL = ("export", "evaluator", "predict")
 
 
 def main(argv=None):
@@ -30,7 +36,7 @@ def main(argv=None):
     parser.add_argument("--pairs", type=int, nargs="+", default=[2000, 20000])
     parser.add_argument("--size", default="64x96", help="HEIGHTxWIDTH of the images")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--measured", nargs="+", default=MEASURED, choices=MEASURED)
+    parser.add_argument("--measured", nargs="+", default=MEASURED, choices=(*MEASURED, *WITH_MODEL))
     parser.add_argument("--one", nargs=3, metavar=("WHAT", "DATA", "RESULTS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.one:
@@ -73,10 +79,27 @@ def measure(what: str, data: str, results: str, workers: int):
     out.mkdir()
     action = globals()[what.replace(" ", "_")]
     start, used = time.monotonic(), _cpu_seconds()
-    action(pathlib.Path(data), out, [f"--direct_num_workers={workers}"])
+    if what.startswith("bare"):
+        _side_by_side(action, pathlib.Path(data), out, workers)
+    else:
+        action(pathlib.Path(data), out, [f"--direct_num_workers={workers}"])
     seconds, cpu = time.monotonic() - start, _cpu_seconds() - used
     peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(json.dumps({"cpu": cpu, "seconds": seconds, "peak": sum(peaks) * 1024}))
+
+
+def _side_by_side(loop, data, out, number):
+    """Runs a bare loop in as many processes, each on its part of the pairs."""
+    loops = [
+        multiprocessing.get_context("fork").Process(target=loop, args=(data, out, part, number))
+        for part in range(number)
+    ]
+    for process in loops:
+        process.start()
+    for process in loops:
+        process.join()
+        if process.exitcode:
+            raise RuntimeError(f"A bare loop failed with the exit code {process.exitcode}.")
 
 
 def _cpu_seconds() -> float:
@@ -120,8 +143,38 @@ def transform(data, out, beam_options):
     transform(out, Transform(image_scale=0.5), **found, beam_options=beam_options)
 
 
-def bare_example_gen(data, out, beam_options):
-    """Reads and writes every pair as example_gen does, one after another."""
+def export(data, out, beam_options):
+    """A network of one layer: what a model costs is not asked here."""
+    import keras
+
+    import kseg
+    from kseg.labels import LabelMap
+
+    labels, image = LabelMap.load(out.with_name("example_gen")), keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Conv2D(labels.num_classes, 3, padding="same")(image))
+    kseg.export(model, out / "saved_model", labels=labels, image_scale=0.5)
+
+
+def evaluator(data, out, beam_options):
+    from pipeline.components.evaluator import evaluator
+    from pipeline.settings.evaluator import Evaluator
+
+    names = {"examples": "example_gen", "statistics": "statistics_gen", "transform": "transform", "export": "export"}
+    found = {name: out.with_name(component) for name, component in names.items()}
+    evaluator(out, Evaluator(split="train"), **found, beam_options=beam_options)
+
+
+def predict(data, out, beam_options):
+    from pipeline import predict
+
+    places = {"model": out.with_name("export") / "saved_model", "input": data / "images", "output": out / "labelled"}
+    arguments = [text for name, place in places.items() for text in (f"--{name}", str(place))]
+    if predict.main([*arguments, "--", *beam_options]):
+        raise RuntimeError("pipeline.predict failed.")
+
+
+def bare_example_gen(data, out, part, of):
+    """Reads and writes every pair as example_gen does, one after another: of each `of` pairs that with the number `part`."""
     from kseg.pairs.image_folder import read_pair
     from pipeline.examples import prepared
     from pipeline.examples.sources.opening import open_source
@@ -130,23 +183,23 @@ def bare_example_gen(data, out, beam_options):
     config = ExampleGen()
     opened = open_source(data, config, None)
     prepared.write_records(
-        out / "pairs",
+        out / f"pairs-{part}",
         (
             prepared.to_record(pair.key, *read_pair(pair, opened.labels, 3, config.max_pixels, opened.conventions)[:2])
-            for pair in opened.elements.stream()
+            for pair in itertools.islice(opened.elements.stream(), part, None, of)
         ),
     )
 
 
-def bare_transform(data, out, beam_options):
-    """Fits every pair as transform does, one after another."""
+def bare_transform(data, out, part, of):
+    """Fits every pair as transform does, one after another: of each `of` shards that with the number `part`."""
     from kseg.pairs.image_files import decode_image, encode_image, encode_png
     from kseg.pairs.resizing import resize_image, resize_label_map, working_size
     from pipeline.examples import prepared
 
     def fitted():
         for paths in prepared.shard_paths(out.with_name("example_gen")).values():
-            for path in paths:
+            for path in paths[part::of]:
                 for record in prepared.read_records(path):
                     key, image_bytes, label_map_bytes = prepared.from_record(record)
                     label_map = decode_image(label_map_bytes)[..., 0]
@@ -154,7 +207,7 @@ def bare_transform(data, out, beam_options):
                     image = resize_image(decode_image(image_bytes), size)
                     yield prepared.to_record(key, encode_image(image), encode_png(resize_label_map(label_map, size)))
 
-    prepared.write_records(out / "pairs", fitted())
+    prepared.write_records(out / f"pairs-{part}", fitted())
 
 
 if __name__ == "__main__":

@@ -92,7 +92,8 @@ def _progress_shown(result, options):
     def look():
         while not stop.wait(_SECONDS_BETWEEN_LOOKS):
             try:
-                found = result.metrics().query(beam.metrics.MetricsFilter().with_metric(_DONE.metric_name))["counters"]
+                result._metrics = None  # otherwise Beam 2.77 repeats the first answer of a job service
+                found = result.metrics().query(beam.metrics.MetricsFilter().with_metric(_DONE))["counters"]
             except Exception as error:  # whatever a runner raises that has no metrics while it works
                 progress.print_message(
                     f"This runner does not report its progress ({type(error).__name__}); only time is shown."

@@ -60,9 +60,11 @@ def started(pipeline: beam.Pipeline, options: PipelineOptions):
 
 def _explain(error: BaseException, options: PipelineOptions) -> str | None:
     """The sentence in an error of a runner, or in what caused it; None if there is none."""
-    text = str(error)
+    text = f"{type(error).__name__}: {error}"
     if found := re.search(rf"{re.escape(SENTENCE)} (.+?\.)(?=\s*(?:\\n|\n|\[while running|['\"]|$))", text):
         return found.group(1)
+    if re.search(r"SDK worker disconnected|KilledWorker", text):  # Prism, Dask
+        return _DIED
     if missing := re.search(r"No module named '?([\w.]+)", text):
         return (
             f"Workers must have kseg and its packages. Received: no module {missing.group(1)} in a worker. Where they run, "

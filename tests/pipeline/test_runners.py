@@ -1,10 +1,13 @@
 """The same bytes from every runner of Beam's that can be started here."""
 
+import io
 import os
 import pathlib
 
 import pytest
 
+from pipeline.engine import progress
+from pipeline.examples.parts import worked_on
 from tests.built_wheels import build_wheel, copy_checkout, install_wheel, make_environment
 from tests.conftest import ROOT
 from tests.pipeline import runners
@@ -128,6 +131,16 @@ def test_a_worker_of_a_pool_that_is_killed_ends_the_run_by_name_and_the_next_run
         assert (tmp_path / "killed").exists()
         runners.fit(default[0], second, runners.external(job, pool))
     assert runners.file_digests(second) == runners.file_digests(default[0] / "transform")
+
+
+@pytest.mark.slow
+def test_prism_reports_how_far_a_pool_is(tmp_path):
+    with runners.prism(tmp_path) as job, runners.worker_pool(tmp_path, ROOT) as pool:
+        with progress.component("slow", io.StringIO()):
+            progress.set_total(16)
+            with worked_on(tmp_path, range(8), runners.slowly, runners.external(job, pool)) as rows:
+                assert list(rows) == list(range(8))
+            assert 0 < progress._task.done <= 16
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from tests.conftest import ROOT
             "ModuleNotFoundError: No module named 'pipeline'\n",
             "no module pipeline in a worker. Where they run, install",
         ),
+        ("bundle inst002 failed:SDK worker disconnected: worker[job-002], error: context canceled", "must stay alive"),
         ("ValueError: something else", None),
     ],
 )
