@@ -135,12 +135,12 @@ def test_a_worker_of_a_pool_that_is_killed_ends_the_run_by_name_and_the_next_run
 
 @pytest.mark.slow
 def test_prism_reports_how_far_a_pool_is(tmp_path):
-    with runners.prism(tmp_path) as job, runners.worker_pool(tmp_path, ROOT) as pool:
-        with progress.component("slow", io.StringIO()):
-            progress.set_total(16)
-            with worked_on(tmp_path, range(8), runners.slowly, runners.external(job, pool)) as rows:
-                assert list(rows) == list(range(8))
-            assert 0 < progress._task.done <= 16
+    shown = progress.component("slow", io.StringIO())
+    with shown, runners.prism(tmp_path) as job, runners.worker_pool(tmp_path, ROOT) as pool:
+        progress.set_total(16)
+        with worked_on(tmp_path, range(8), runners.slowly, runners.external(job, pool)) as rows:
+            assert list(rows) == list(range(8))
+        assert 0 < progress._task.done <= 16
 
 
 @pytest.mark.slow
