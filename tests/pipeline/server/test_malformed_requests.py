@@ -438,6 +438,35 @@ def test_infer_over_grpc(name, version, change, raw, status, channel):
     assert error.value.code().name == status and " must " in error.value.details()
 
 
+def framed(data: bytes) -> bytes:
+    """A string of the Open Inference Protocol, behind its length."""
+    return struct.pack("<I", len(data)) + data
+
+
+STRINGS = [
+    b"",
+    b"\1\0",
+    b"\x05\0\0\0abc",
+    b"\xff\xff\xff\xff",
+    framed(b""),
+    framed(b"") * 2,
+    framed(b"GIF89a"),
+    framed(bomb(65535, 65535)),
+    framed(bomb(600, 600)),
+]
+
+
+@pytest.mark.parametrize("raw", STRINGS, ids=lambda raw: f"{raw[:12]!r}-{len(raw)}")
+@pytest.mark.parametrize("signature", ["serve_bytes", "nothing"])
+def test_encoded_images_over_grpc_of_the_open_inference_protocol(raw, signature, channel):
+    request = protocol.ModelInferRequest(model_name="blocks", raw_input_contents=[raw])
+    request.inputs.add(name="image_bytes", datatype="BYTES", shape=[1])
+    request.parameters["signature"].string_param = signature
+    with pytest.raises(grpc.RpcError) as error:
+        service.GRPCInferenceServiceStub(channel).ModelInfer(request)
+    assert error.value.code().name == "INVALID_ARGUMENT" and " must " in error.value.details()
+
+
 @pytest.mark.parametrize(
     ("method", "data", "status"),
     [
