@@ -29,7 +29,7 @@ def main(argv=None):
     measured.add_argument("--folder", type=pathlib.Path, help="where generated pairs are kept")
     measured.add_argument("--size", default="360x480", help="HEIGHTxWIDTH of the images")
     measured.add_argument("--pairs", type=int, nargs="+", default=[200, 600, 1200])
-    measured.add_argument("--many", type=int, default=60_000, help="names to list, and hashes to compare")
+    measured.add_argument("--many", type=int, default=30_000, help="names to list, and hashes to compare")
     arguments = parser.parse_args(argv)
     if arguments.measure:
         if not arguments.folder or len(arguments.pairs) < 3:
