@@ -40,7 +40,7 @@ def test_strides_are_found_with_a_small_image_of_known_size_too(name, size, symb
     assert encoders.strides(x, getattr(encoders, name)(x)) == expected
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "resnet101")) for name in OWN])
 def test_sizes_of_features_are_rounded_up(name):
     settings = {"width": 1 / 32}
     for height, width in ((1, 1), (37, 51), (64, 33)):

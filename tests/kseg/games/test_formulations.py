@@ -243,7 +243,9 @@ def test_with_weight_0_the_segmentor_trains_bit_for_bit_as_alone(formulation):
     assert moved(weights_of(game.discriminator), before)  # it learned all the same
 
 
-@pytest.mark.parametrize("formulation", OTHERS)
+@pytest.mark.parametrize(
+    "formulation", [pytest.param(name, marks=[pytest.mark.slow] * (name != "embedding")) for name in OTHERS]
+)
 def test_training_resumes_from_a_file_as_if_never_stopped(formulation, tmp_path):
     game = make_game(
         True, USUAL[formulation], formulation=formulation, weight=0.5, schedule=Schedule(ramp=4), label_stride=2

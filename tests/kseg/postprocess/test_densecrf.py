@@ -260,6 +260,7 @@ def test_a_keras_file_keeps_arguments_and_weights(tmp_path):
     assert again.layers[-1].get_config() == model.layers[-1].get_config()
 
 
+@pytest.mark.slow
 def test_a_saved_model_predicts_batches_of_any_size_without_kseg(tmp_path):
     model = model_with_crf(**SMALL)
     tf.saved_model.save(model, str(tmp_path / "model"))

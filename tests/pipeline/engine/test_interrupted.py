@@ -134,6 +134,7 @@ def test_two_simultaneous_runs_of_one_configuration_end_with_one_result(tmp_path
         assert sum(f"{name:18}  cached" in output for output in outputs) == 1
 
 
+@pytest.mark.slow
 def test_simultaneous_runs_of_different_configurations_share_only_what_is_equal(tmp_path):
     other = (*UNTIL, "--set=transform.image_size=24x16")
     both = [start(tmp_path / "both", *UNTIL), start(tmp_path / "both", *other)]
