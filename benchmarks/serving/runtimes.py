@@ -40,9 +40,9 @@ def compare_runtimes(folder: pathlib.Path, rounds: int):
         same = np.mean(functions[name](0).argmax(-1) == expected.argmax(-1))
         print(f"| {name} | {cpu:.1f} ms | {cpu / least[0]:.2f} | {wall:.1f} ms | {wall / least[1]:.2f} | {same:.2%} |")
     backend = saved_model.load(place, 1, backend="auto").backend
-    ratio = times[backend.name][1] / least[1]
+    ratios = " and ".join(f"{time / best:.2f}" for time, best in zip(times[backend.name], least, strict=True))
     print(
-        f"\nThe least is that of {', '.join(FLOAT32)} in float32. `--backend auto` takes {backend}: {ratio:.2f} of it.\n"
+        f"\nThe least is that of {', '.join(FLOAT32)} in float32. `--backend auto` takes {backend}: {ratios} of it.\n"
     )
 
 
