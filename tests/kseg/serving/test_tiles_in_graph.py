@@ -30,56 +30,70 @@ def export(network, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def signature(export):
+    """Its signature "tiles"."""
+    loaded = tf.saved_model.load(export)
+    yield loaded.signatures["tiles"]
+
+
+@pytest.fixture(scope="module", params=[None, 1, 2, 3], ids="columns_at_once={}".format)
+def enlarge(request, network):
+    """A graph of an image (H, W, 3) and the size of the result to its label map, confidence and probabilities."""
+    arguments = {"tile": TILE, "num_classes": 3, "columns_at_once": request.param}
+    predict = tf.function(lambda tile: tf.nn.softmax(network(tile)), autograph=False)
+
+    @tf.function(autograph=False)
+    def enlarge(image, size):
+        label_map, confidence = predict_tiles_in_graph(predict, image, size=size, **arguments)
+        whole = {"reduce": lambda probabilities: (probabilities,), "dtypes": (tf.float32,)}
+        (values,) = predict_tiles_in_graph(predict, image, size=size, **arguments, **whole)
+        return label_map, confidence, tf.reshape(values, (*tf.unstack(size), 3))
+
+    return enlarge
+
+
 def scene(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
 
 
 @pytest.mark.parametrize("shape", [(24, 32), (60, 90), (59, 91), (25, 200), (131, 33)])
-def test_the_signature_equals_predict_tiles(network, export, shape):
+def test_the_signature_equals_predict_tiles(network, signature, shape):
     image = scene(*shape)
     expected = kseg.predict_tiles(
         network, image, tile=TILE, overlap=(6, 8), stride=1, margin=0, output_mode="probabilities"
     )
-    outputs = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(image[None]))
+    outputs = signature(image=tf.constant(image[None]))
     assert outputs["label_map"].shape == outputs["confidence"].shape == (1, *shape)
     np.testing.assert_allclose(outputs["confidence"][0], expected.max(-1), atol=1e-5)
     assert (outputs["label_map"][0].numpy() == expected.argmax(-1)).mean() > 0.999  # near ties may differ
     assert len(np.unique(expected.argmax(-1))) > 1
 
 
-@pytest.mark.parametrize("columns_at_once", [None, 1, 2, 3])
 @pytest.mark.parametrize("size", [(60, 170), (61, 171), (131, 333), (600, 1700)])
-def test_an_enlarged_result_equals_the_probabilities_resized_as_a_whole(network, size, columns_at_once):
+def test_an_enlarged_result_equals_the_probabilities_resized_as_a_whole(network, enlarge, size):
     image = scene(60, 170)
     probabilities = kseg.predict_tiles(
         network, image, tile=TILE, overlap=(6, 8), stride=1, margin=0, output_mode="probabilities"
     )
     expected = tf.image.resize(probabilities, size, antialias=True).numpy()
-    arguments = {"tile": TILE, "num_classes": 3, "size": tf.constant(size), "columns_at_once": columns_at_once}
-    predict = tf.function(lambda tile: tf.nn.softmax(network(tile)), autograph=False)
-
-    @tf.function(autograph=False)
-    def label(image):
-        return predict_tiles_in_graph(predict, image, **arguments)
-
-    label_map, confidence = label(tf.constant(image))
+    label_map, confidence, values = enlarge(tf.constant(image), tf.constant(size))
     assert label_map.shape == confidence.shape == size
     np.testing.assert_allclose(confidence, expected.max(-1), atol=2e-5)
     assert (label_map.numpy() == expected.argmax(-1)).mean() > 0.999
-    (values,) = predict_tiles_in_graph(predict, image, **arguments, reduce=lambda p: (p,), dtypes=(tf.float32,))
-    np.testing.assert_allclose(tf.reshape(values, (*size, 3)), expected, atol=2e-5)
+    np.testing.assert_allclose(values, expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (5, 7), (23, 31)])
-def test_an_image_smaller_than_a_tile_is_predicted_at_its_own_size(export, shape):
-    outputs = tf.saved_model.load(export).signatures["tiles"](image=tf.constant(scene(2, *shape)))
+def test_an_image_smaller_than_a_tile_is_predicted_at_its_own_size(signature, shape):
+    outputs = signature(image=tf.constant(scene(2, *shape)))
     assert outputs["label_map"].shape == (2, *shape) and outputs["label_map"].dtype == tf.uint8
     confidence = outputs["confidence"].numpy()
     assert ((confidence > 1 / 3 - 1e-6) & (confidence <= 1 + 1e-6)).all()
 
 
-def test_a_batch_equals_its_images_one_by_one(export):
-    signature, images = tf.saved_model.load(export).signatures["tiles"], scene(2, 40, 50)
+def test_a_batch_equals_its_images_one_by_one(signature):
+    images = scene(2, 40, 50)
     both = signature(image=tf.constant(images))["label_map"].numpy()
     for image, label_map in zip(images, both, strict=True):
         np.testing.assert_array_equal(signature(image=tf.constant(image[None]))["label_map"][0], label_map)
