@@ -1,5 +1,6 @@
 """The exported SavedModel: its signatures agree with Keras and with each other, and it needs neither kseg nor Keras."""
 
+import functools
 import inspect
 import io
 import os
@@ -73,6 +74,12 @@ def exported(models, tmp_path_factory):
     finally:
         os.umask(before)
     return {channels: folder / str(channels) for channels in models}
+
+
+@pytest.fixture(scope="module")
+def load():
+    """Loads an export, once."""
+    return functools.cache(tf.saved_model.load)
 
 
 @pytest.fixture(scope="module")
@@ -252,8 +259,8 @@ def refined(models, tmp_path_factory):
     return folder
 
 
-def test_an_export_with_a_crf_refines_the_probabilities_at_the_images_own_size(refined, signatures):
-    signature = tf.saved_model.load(refined).signatures["probabilities"]
+def test_an_export_with_a_crf_refines_the_probabilities_at_the_images_own_size(load, refined, signatures):
+    signature = load(refined).signatures["probabilities"]
     changed = 0
     for shape in (SIZE, (37, 61), (1, 1)):
         images = tf.constant(np.stack([scene(*shape, seed=seed) for seed in range(2)]))
@@ -285,13 +292,13 @@ np.savez(outputs, importable=importlib.util.find_spec("kseg") is not None, **fou
 """
 
 
-def test_a_fresh_process_without_kseg_gives_the_same_refined_label_maps(models, refined_by_default, tmp_path):
+def test_a_fresh_process_without_kseg_gives_the_same_refined_label_maps(load, models, refined_by_default, tmp_path):
     images = scene(50, 70, seed=3)[None]
     np.save(tmp_path / "images.npy", images)
     (tmp_path / "fresh.py").write_text(FRESH_TILES)
     command = [sys.executable, "-I", "fresh.py", str(refined_by_default), "images.npy", "outputs.npz"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
-    outputs, loaded = np.load(tmp_path / "outputs.npz"), tf.saved_model.load(refined_by_default)
+    outputs, loaded = np.load(tmp_path / "outputs.npz"), load(refined_by_default)
     assert not outputs["importable"]
     for name in ("serving_default", "tiles"):
         np.testing.assert_array_equal(outputs[name], loaded.signatures[name](image=tf.constant(images))["label_map"])
@@ -299,10 +306,10 @@ def test_a_fresh_process_without_kseg_gives_the_same_refined_label_maps(models, 
     assert len(np.unique(outputs["serving_default"])) > 1 and (outputs["serving_default"] != plain).any()
 
 
-def test_predict_label_maps_refines_like_the_export(models, refined):
+def test_predict_label_maps_refines_like_the_export(load, models, refined):
     images = scene(37, 61, seed=3)[None]
     expected, _ = serving.predict_label_maps(models[3], SIZE, images, crf=CRF)
-    seen = tf.saved_model.load(refined).signatures["serving_default"](image=tf.constant(images))["label_map"]
+    seen = load(refined).signatures["serving_default"](image=tf.constant(images))["label_map"]
     plain, _ = serving.predict_label_maps(models[3], SIZE, images)
     assert (seen == expected).numpy().mean() > 0.999  # see above: the border of two simplices
     assert (plain != expected).mean() > 0.01
@@ -319,27 +326,27 @@ def turned(models, tmp_path_factory):
     return folder
 
 
-def test_an_export_with_views_averages_the_probabilities_of_each(models, turned):
+def test_an_export_with_views_averages_the_probabilities_of_each(load, models, turned):
     images = np.stack([scene(*SIZE, seed=seed) for seed in range(2)])
     logits = inference.average_views(models[3], **VIEWS)(images.astype(np.float32))
-    signature = tf.saved_model.load(turned).signatures["probabilities"]
+    signature = load(turned).signatures["probabilities"]
     seen = signature(image=tf.constant(images))["probabilities"]
     np.testing.assert_allclose(seen, tf.nn.softmax(logits), atol=1e-5)
     plain = tf.nn.softmax(models[3](images.astype(np.float32)))
     assert np.abs(seen - plain).max() > 0.01
 
 
-def test_all_signatures_of_an_export_with_views_agree(models, turned):
+def test_all_signatures_of_an_export_with_views_agree(load, models, turned):
     image = scene(2 * SIZE[0], 2 * SIZE[1], seed=5)
-    loaded = tf.saved_model.load(turned).signatures
+    loaded = load(turned).signatures
     expected, _ = serving.predict_label_maps(models[3], SIZE, image[None], **VIEWS)
     np.testing.assert_array_equal(loaded["serving_default"](image=tf.constant(image[None]))["label_map"], expected)
     outputs = loaded["serve_bytes"](image_bytes=tf.constant([tf.io.encode_png(image).numpy()]))["label_map_bytes"]
     np.testing.assert_array_equal(tf.io.decode_png(outputs[0])[..., 0], expected[0])
 
 
-def test_tiles_of_an_export_with_flips_are_equivariant_to_flips(turned):
-    tiles = tf.saved_model.load(turned).signatures["tiles"]
+def test_tiles_of_an_export_with_flips_are_equivariant_to_flips(load, turned):
+    tiles = load(turned).signatures["tiles"]
     image = scene(36, 48, seed=6)[None]  # two steps of 18 and of 24: tiles lie alike from both ends
     straight, flipped = (tiles(image=tf.constant(seen)) for seen in (image, image[:, :, ::-1]))
     np.testing.assert_allclose(flipped["confidence"][:, :, ::-1], straight["confidence"], atol=1e-5)
