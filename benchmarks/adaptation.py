@@ -63,7 +63,9 @@ RUNGS = {
     "+ self-training": Rung(colours=True, teacher=True),
     "+ both": Rung(colours=True, adversary="entropy", teacher=True),
 }
-CHOICES = {  # of the adversary, with one seed
+CHOICES = {  # of the adversary, with one seed; with weight 0 the batches alone are those of an adversary
+    "no adversary": Rung(colours=True),
+    "softmax 0": Rung(colours=True, adversary="softmax", weight=0.0),
     "softmax 0.001": Rung(colours=True, adversary="softmax", weight=0.001),
     "softmax 0.01": Rung(colours=True, adversary="softmax"),
     "entropy 0.001": Rung(colours=True, adversary="entropy", weight=0.001),
