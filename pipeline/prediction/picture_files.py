@@ -54,7 +54,7 @@ def picture_files(inputs: list[str], output: pathlib.Path) -> list[PictureFile]:
     Raises:
         ValueError: an input matches no file, two files have the same key, or a file lies in `output`.
     """
-    found, bases = {}, []
+    found, bases, output = {}, [], pathlib.Path(_without_parents(output))
     for text in inputs:
         base, files = _match(text)
         files = [file for file in files if not _is_result(file, output)]
@@ -132,6 +132,7 @@ def claim(output: pathlib.Path, options: dict):
 
 def _match(text: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
     """The folder above the first wildcard of a pattern, and the files that it matches."""
+    text = _without_parents(text)
     path = pathlib.Path(text)
     if path.exists() and not path.is_dir():  # a pipe or device, too, which is listed as unreadable
         return path.parent, [path]
@@ -144,6 +145,15 @@ def _match(text: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
     ]
     files = [pathlib.Path(name) for name in glob.glob(text, recursive=True)]
     return pathlib.Path(*fixed), [file for file in files if file.exists() and not file.is_dir()]
+
+
+def _without_parents(place: str | os.PathLike) -> str:
+    """The same place without `..`, since keys are parts of paths and folders are compared by their names."""
+    parts = pathlib.Path(place).parts
+    if ".." not in parts:
+        return os.fspath(place)
+    behind = len(parts) - parts[::-1].index("..")
+    return os.path.join(os.path.realpath(os.path.join(*parts[:behind])), *parts[behind:])
 
 
 def _is_result(file, output) -> bool:
