@@ -120,11 +120,11 @@ def test_rollback_trains_nothing_and_prints_what_is_served_now(tmp_path, capsys)
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("data", ["streets", "tfds:x"])
+@pytest.mark.parametrize("data", ["streets", "tfds:x", "s3://bucket/photos"])
 @pytest.mark.parametrize("flags", [["--data-root", "."], ["--follow-links"]])
 def test_what_concerns_files_alone_is_refused_for_other_data(data, flags, capsys):
     assert run.main(["--data", data, *flags]) == 2
-    assert f"go with files. Received: --data {data}." in capsys.readouterr().err
+    assert f"go with files on this disk. Received: --data {data}." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["nowhere", "pipe", "folder"])
