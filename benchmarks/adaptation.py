@@ -199,17 +199,12 @@ def row_key(name: str, seed: int, steps: int) -> dict:
     return {"rung": name, **rung, "seed": seed, "steps": steps}
 
 
-def finished(rows: list[dict], key: dict) -> dict | None:
-    """The row of a run, if it is finished."""
-    return next((row for row in rows if key.items() <= row.items()), None)
-
-
 def run_pending(path: pathlib.Path, pending, domains: Domains | None = None, steps: int = STEPS) -> None:
     """Trains what is missing while `pending` says that there is time: choices of the adversary, then the ladder by seed."""
     wanted = [(name, CHOICE_SEED) for name in CHOICES] + [(name, seed) for seed in SEEDS for name in RUNGS]
     for name, seed in wanted:
         key = row_key(name, seed, steps)
-        if finished(json_lines.read(path), key):
+        if json_lines.find(json_lines.read(path), key):
             continue
         if not pending():
             return
@@ -224,7 +219,7 @@ def table(rows: list[dict], steps: int = STEPS) -> str:
         f"| rung | seeds | mean IoU | gain | {' | '.join(COMMON)} |",
         "| --- " + "| ---: " * (3 + len(COMMON)) + "|",
     ]
-    found = {(name, seed): finished(rows, row_key(name, seed, steps)) for name in RUNGS for seed in SEEDS}
+    found = {(name, seed): json_lines.find(rows, row_key(name, seed, steps)) for name in RUNGS for seed in SEEDS}
     seeds = [seed for seed in SEEDS if all(found[name, seed] for name in RUNGS)]
     for name in RUNGS if seeds else ():
         own = [found[name, seed] for seed in seeds]
@@ -233,7 +228,7 @@ def table(rows: list[dict], steps: int = STEPS) -> str:
         classes = " | ".join(f"{value:.3f}" for value in np.mean([row["iou"] for row in own], axis=0))
         lines.append(f"| {name} | {len(seeds)} | {np.mean(means):.4f} | {report.format_gain(gains)} | {classes} |")
     for name in CHOICES:
-        row = finished(rows, row_key(name, CHOICE_SEED, steps))
+        row = json_lines.find(rows, row_key(name, CHOICE_SEED, steps))
         if row:
             classes = " | ".join(f"{value:.3f}" for value in row["iou"])
             lines.append(f"| {name}, chosen with target labels | 1 | {row['mean_iou']:.4f} | | {classes} |")

@@ -99,7 +99,7 @@ def train_and_score(data: Data, arm: str, seed: int, steps: int) -> dict:
 def finished(rows: list[dict], arm: str, seed: int, steps: int) -> dict | None:
     """The row of a run, if it is finished."""
     key = {"arm": arm, "seed": seed, "steps": steps}
-    return next((row for row in rows if key.items() <= row.items()), None)
+    return json_lines.find(rows, key)
 
 
 def run_pending(path: pathlib.Path, pending, data: Data | None = None, steps: int = STEPS) -> None:

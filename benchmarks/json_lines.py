@@ -25,6 +25,11 @@ def append(path: pathlib.Path, row: dict) -> None:
         file.write(json.dumps(row) + "\n")
 
 
+def find(rows: list[dict], key: dict) -> dict | None:
+    """The first row that holds all of a key, such as what identifies a run; None if there is none."""
+    return next((row for row in rows if key.items() <= row.items()), None)
+
+
 def run_for_hours(description: str, file: str, run_pending: Callable, table: Callable[[list[dict]], str]) -> None:
     """The command line of a benchmark: starts runs that are not in the file for the given time, and prints the table.
 

@@ -109,8 +109,9 @@ def resolve_auto(config: Config) -> Config:
     """Returns `config` with "auto" replaced by what it means here, since recipes hold what was really done."""
     if config.trainer.precision == AUTO and not is_planned(config):
         config = replace_setting(config, "trainer.precision", mixed_precision() or "float32")
+    config = resolve_adaptation(config)
     if config.trainer.adaptation == AUTO:
-        config = replace_setting(config, "trainer.adaptation", "none" if config.target is None else "entropy")
+        config = replace_setting(config, "trainer.adaptation", "none")
     return dataclasses.replace(config, trainer=resolve_game(config.trainer))
 
 

@@ -13,15 +13,6 @@ from pipeline.publishing.entries import find_rolled_back
 
 
 @pytest.fixture
-def saved_model(tmp_path):
-    folder = tmp_path / "saved_model"
-    (folder / "variables").mkdir(parents=True)
-    (folder / "saved_model.pb").write_bytes(b"graph")
-    (folder / "variables" / "variables.index").write_bytes(b"index")
-    return folder
-
-
-@pytest.fixture
 def publish(saved_model, tmp_path):
     """`publish("a", "b")` publishes models with these fingerprints; returns the folder and the last one's number."""
 
