@@ -5,7 +5,7 @@
     python -m benchmarks.adversarial_gain --discriminators  # narrower and coarser ones on streets, and their cost
     python -m benchmarks.adversarial_gain --encodings       # basic, product and scaling, on both
     python -m benchmarks.adversarial_gain --changes         # other settings of the game on CamVid
-    python -m benchmarks.adversarial_gain --formulations --hours 12  # all formulations, from plain models of CamVid
+    python -m benchmarks.adversarial_gain --formulations --hours 4  # all formulations, from plain models of CamVid
 
 Both arms train a U-Net from the same seeds: the same initial weights, images, augmentations and steps. On streets the same
 number of settings is tried for each arm on the validation split with one seed; the best by mean IoU is then measured on the
