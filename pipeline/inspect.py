@@ -28,11 +28,13 @@ from pipeline.settings import run_flags
 from pipeline.storage.copies import name_by_url, possible_copies, saying_urls, url_of
 
 if typing.TYPE_CHECKING:
+    from pipeline.examples.sources.source import Source
     from pipeline.inspection.findings import Inspection
 
 PROG = "python -m pipeline.inspect"
 LEFT_OUT = ("--data", "--image-size", "--image-scale")  # of the data flags of pipeline.run
 STOPS, UNREADABLE = 1, 2
+PLACES = ("data", "target", "unlabelled")  # of the data, which may lie in object stores
 SHOW = ("auto", "never", "kitty", "iterm2", "sixel")
 
 
@@ -50,9 +52,11 @@ def _inspect(argv: list[str], prog: str) -> int:
     arguments, _ = build_parser(prog).parse(argv)
     copies = {}
     try:
-        if is_url(arguments.data):
-            arguments.data = check_url(arguments.data, "DATA")
-            copies = possible_copies(arguments.data, arguments.root)
+        for name in PLACES:
+            place = getattr(arguments, name)
+            if place and is_url(place):
+                setattr(arguments, name, check_url(place, _flag(name)))
+                copies |= possible_copies(getattr(arguments, name), arguments.root)
         with saying_urls(copies):
             return _print_findings(arguments, prog)
     except Exception as error:
@@ -80,13 +84,9 @@ def _print_findings(arguments: argparse.Namespace, prog: str) -> int:
     with imports():
         from pipeline.inspection import findings as inspection
         from pipeline.inspection import text
-    if is_url(config.data):
-        from pipeline.storage.fetching import bring_data
-
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is that of the findings
-            data = str(bring_data(config.data, arguments.root))
-        config = dataclasses.replace(config, data=data)
+    config = _with_copies(config, arguments.root)
     source, proposal = _open(config, prog)
+    unlabelled = _open_unlabelled(config, source)
     found = inspection.inspect_source(
         source,
         config,
@@ -99,6 +99,7 @@ def _print_findings(arguments: argparse.Namespace, prog: str) -> int:
         _clear()
     void = proposal.void if proposal else None
     findings = {"data": arguments.data, **name_by_url(found.findings, config.data), "contact_sheet": None, "shown": []}
+    findings = _with_unlabelled(findings, config, unlabelled)
     if proposal and url_of(config.data):
         arguments.classes = arguments.classes or str(_table_place(config))
     findings["command"] = _command(arguments, prog, void)
@@ -127,6 +128,57 @@ def _print_findings(arguments: argparse.Namespace, prog: str) -> int:
 def _read_config(arguments: argparse.Namespace) -> settings.Config:
     """The settings of the run that would follow."""
     return run_flags.read_config(argparse.Namespace(**vars(arguments) | {"config": None}))
+
+
+def _flag(name: str) -> str:
+    return "DATA" if name == "data" else f"--{name}"
+
+
+def _with_copies(config: settings.Config, root: str) -> settings.Config:
+    """The settings with the local copy, brought up to date, in place of each URL of the data."""
+    urls = {name: place for name in PLACES if is_url(place := getattr(config, name) or "")}
+    if not urls:
+        return config
+    from pipeline.storage.fetching import bring_data
+
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is that of the findings
+        copies = {name: str(bring_data(url, root, _flag(name))) for name, url in urls.items()}
+    return dataclasses.replace(config, **copies)
+
+
+def _open_unlabelled(config: settings.Config, source: Source) -> Source | None:
+    """The images without masks, whose pixels are not read here; None where none are given.
+
+    Raises:
+        ValueError: there is none, or they are of another kind than those of the pairs.
+    """
+    given = settings.without_masks(config)
+    if given is None:
+        return None
+    from pipeline.examples.sources.unlabelled import open_unlabelled
+    from pipeline.validation.anomalies import check_usable
+
+    flag, folder = given
+    unlabelled = open_unlabelled(pathlib.Path(folder), flag, config.example_gen, source)
+    check_usable(sum(unlabelled.counts.values()), unlabelled.faults, "image", f" of {flag}")
+    return unlabelled
+
+
+def _with_unlabelled(findings: dict, config: settings.Config, unlabelled: Source | None) -> dict:
+    """The findings with what was found of images without masks."""
+    if unlabelled is None:
+        return findings | {"unlabelled": None}
+    from pipeline.examples.sources.unlabelled import SAME, TARGET
+    from pipeline.validation.anomalies import quarantined_pair
+
+    domain = TARGET if config.target else SAME
+    unusable = (dataclasses.asdict(quarantined_pair(row)) for row in unlabelled.faults)
+    found = {
+        "notes": [*findings["notes"], *unlabelled.notes],
+        "unlabelled": {"domain": domain, "images": sum(unlabelled.counts.values())},
+        "anomalies": [*findings["anomalies"], *unusable],
+    }
+    return findings | name_by_url(found, config.target or config.unlabelled)
 
 
 def _open(config: settings.Config, prog: str):
@@ -205,7 +257,7 @@ def _command(arguments: argparse.Namespace, prog: str, void: int | None) -> str:
             words += [name, str(value)]
     if void is not None and getattr(arguments, "example_gen.ignore_value") is None:
         words += ["--ignore-value", str(void)]
-    if is_url(arguments.data) and arguments.root != settings.Config.root:
+    if any(is_url(getattr(arguments, name) or "") for name in PLACES) and arguments.root != settings.Config.root:
         words += ["--root", arguments.root]
     for assignment in arguments.set:
         words += ["--set", assignment]
@@ -270,7 +322,7 @@ def build_parser(prog: str = PROG) -> Parser:
         usage="%(prog)s DATA [options]",
         epilog="exit status: 0 nothing stops a run, 1 an anomaly does, 2 the data cannot be read or an argument is wrong,\n"
         "130 interrupted",
-        urls=("data",),
+        urls=PLACES,
     )
     data = parser.add_argument_group("data, as pipeline.run takes them")
     data.add_argument("data", metavar="DATA", help=run_flags.FLAGS["data"]["--data"].meaning)

@@ -27,7 +27,7 @@ from pipeline.examples.sources.source import Source, describe_source, ingestion_
 from pipeline.examples.sources.unlabelled import SAME, TARGET, open_unlabelled, unlabelled_record
 from pipeline.settings.example_gen import ExampleGen
 from pipeline.storage.copies import name_by_url, url_of
-from pipeline.validation.anomalies import describe_kinds, quarantined_pair
+from pipeline.validation.anomalies import check_usable
 
 
 def example_gen(
@@ -81,7 +81,8 @@ def example_gen(
     ingestion = ingestion_record(opened, of_pairs, [*faults, *quarantined])
     if others:
         ingestion["unlabelled"] = unlabelled_record(others, domain, usable[UNLABELLED], of_others)
-        _check_usable(ingestion["quarantined"], flag, usable[UNLABELLED])
+        faulty = [row for row in ingestion["quarantined"] if row["split"] == UNLABELLED]
+        check_usable(usable[UNLABELLED], faulty, "image", f" of {flag}")
     if url := url_of(source):
         ingestion = {"place": url} | name_by_url(ingestion, source)
     if folder and (url := url_of(folder)):
@@ -101,16 +102,6 @@ def _without_masks(target, unlabelled) -> tuple[pathlib.Path | None, str, str]:
 def _merge(tables) -> dict:
     """The rows of all tables."""
     return {name: value for table in tables for name, value in table.items()}
-
-
-def _check_usable(rows: list[dict], flag: str, images: int):
-    """Refuses a folder without a usable image."""
-    faulty = [row for row in rows if row["split"] == UNLABELLED]
-    if not images:
-        kinds = "\n  ".join(describe_kinds(map(quarantined_pair, faulty)))
-        raise ValueError(
-            f"At least one image of {flag} must be usable. Received: {len(faulty)} that are not:\n  {kinds}"
-        )
 
 
 class _WriteShard:
@@ -150,9 +141,7 @@ class _WriteShard:
 def _write_metadata(out, opened: Source, ingestion: dict, usable: dict[str, int], sides: dict, max_pixels: int):
     """Writes everything but the shards."""
     rows = ingestion["quarantined"]
-    if not any(number for split, number in usable.items() if split != UNLABELLED):
-        kinds = "\n  ".join(describe_kinds(map(quarantined_pair, rows)))
-        raise ValueError(f"At least one pair must be usable. Received: {len(rows)} pairs that are not:\n  {kinds}")
+    check_usable(sum(number for split, number in usable.items() if split != UNLABELLED), rows)
     kind = PixelKind(ingestion["channels"], opened.conventions.dtype)
     prepared.write_metadata(out, kind, "Image and mask pairs at their original size.", usable)
     (out / "labels.json").write_text(opened.labels.to_json(), encoding="utf-8")

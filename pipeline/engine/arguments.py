@@ -12,6 +12,8 @@ from pipeline.engine.urls import is_url, redacted, refuse_url
 class Parser(argparse.ArgumentParser):
     """A parser that raises where argparse would end the process, and that does not guess abbreviations.
 
+    An option of one value is given once: otherwise the last one would win without a word.
+
     Args:
         prog: the command as the user types it.
         description: what the command does.
@@ -39,15 +41,19 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        self.register("action", None, _StoreOnce)
         self._beam, self._urls = beam, urls
         self._received = ""
+        self.given = set()
 
     def parse(self, argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         """Parses the command line; returns the arguments and Beam's options.
 
         Raises:
-            ValueError: an argument is unknown, missing or not allowed, or a place in an object store where none may be.
+            ValueError: an argument is unknown, missing, repeated or not allowed, or a place in an object store where none may
+                be.
         """
+        self.given = set()
         ours, beam_options = split_at_dashes(argv) if self._beam else (argv, [])
         self._received = redacted(" ".join(ours)) or "none"
         arguments, unknown = self.parse_known_args(self._fill_bare_flags(ours))
@@ -83,6 +89,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         raise ValueError(f"Arguments must be as --help says. Received: {self._received} [{redacted(message)}].")
+
+
+class _StoreOnce(argparse._StoreAction):
+    """Stores the value of an argument, whose option must not be repeated."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if option_string and self in parser.given:
+            raise argparse.ArgumentError(self, "may be given only once")
+        parser.given.add(self)
+        super().__call__(parser, namespace, values, option_string)
 
 
 def split_at_dashes(argv: list[str]) -> tuple[list[str], list[str]]:

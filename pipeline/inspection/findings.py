@@ -14,7 +14,7 @@ from pipeline.inspection.headers import Headers, read_headers
 from pipeline.inspection.reading import TOTAL, Sample, elements_in_order, read_sample
 from pipeline.settings.config import Config
 from pipeline.validation import image_hashes
-from pipeline.validation.anomalies import Anomaly, describe_kinds, quarantined_pair, sort_anomalies
+from pipeline.validation.anomalies import Anomaly, check_usable, sort_anomalies
 from pipeline.validation.checks.all_checks import find_anomalies
 from pipeline.validation.checks.pairs import check_quarantined
 from pipeline.validation.data_set import data_set_statistics
@@ -68,8 +68,7 @@ def inspect_source(
     elements = elements_in_order(source)
     headers = read_headers(source.sides.values())
     sample = read_sample(source, elements, seconds, seed, report or (lambda read, total: None))
-    if not sample.rows:
-        _refuse(source, sample)
+    check_usable(len(sample.rows), [*source.faults, *sample.quarantined])
     fits = compare_fits(sample.outlines, seed)
     anomalies = sort_anomalies([*_check(source, sample, config, schema), *check_fits(fits)])
     stops = any(anomaly.severity == "stop" for anomaly in anomalies)
@@ -97,12 +96,6 @@ def inspect_source(
         "seconds": round(time.monotonic() - begin, 1),
     }
     return Inspection(findings, source, elements, sample)
-
-
-def _refuse(source, sample):
-    rows = [*source.faults, *sample.quarantined]
-    kinds = "\n  ".join(describe_kinds(map(quarantined_pair, rows)))
-    raise ValueError(f"At least one pair must be usable. Received: {len(rows)} pairs that are not:\n  {kinds}")
 
 
 def _check(source: Source, sample: Sample, config: Config, schema: pathlib.Path | None) -> list[Anomaly]:

@@ -193,7 +193,7 @@ def _add_configuration(group, names: tuple[str, ...]):
         action="append",
         default=[],
         metavar="COMPONENT.FIELD=VALUE",
-        help="change any of the settings listed below; repeatable, stronger than the flags above",
+        help="change any of the settings listed below; repeatable (the last of a setting counts), stronger than the flags above",
     ).completions = tuple(f"{name}=" for name in names if "." in name)
 
 

@@ -86,6 +86,25 @@ def quarantined_pair(row: dict[str, str]) -> Anomaly:
     return Anomaly("quarantine", row["name"], row["what"], row["where"], row["cure"], examples=(row["image"],))
 
 
+def check_usable(number: int, quarantined: list[dict], what: str = "pair", place: str = "") -> None:
+    """Refuses data of which nothing can be used.
+
+    Args:
+        number: of what can be used.
+        quarantined: rows of what cannot, as in ingestion.json.
+        what: "pair" or "image".
+        place: text that says where, such as " of --target".
+
+    Raises:
+        ValueError: the number is 0; the message lists the reasons.
+    """
+    if not number:
+        kinds = "\n  ".join(describe_kinds(map(quarantined_pair, quarantined)))
+        raise ValueError(
+            f"At least one {what}{place} must be usable. Received: {len(quarantined)} {what}s that are not:\n  {kinds}"
+        )
+
+
 def sort_anomalies(anomalies) -> list[Anomaly]:
     """Anomalies by severity, warnings by their order in WARNINGS."""
     return sorted(anomalies, key=_rank)

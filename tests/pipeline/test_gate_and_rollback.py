@@ -67,6 +67,6 @@ def test_a_worse_model_is_not_pushed_and_after_a_rollback_the_earlier_one_is_ser
 
 
 def test_a_threshold_for_a_class_that_the_data_do_not_have_is_refused_before_training(line, capsys, tmp_path):
-    assert line("--root", str(tmp_path), "--set", 'evaluator.thresholds={"iou/cart": 0.2}') == 2
+    assert line("--set", f"root={tmp_path}", "--set", 'evaluator.thresholds={"iou/cart": 0.2}') == 2
     assert "Received: evaluator.thresholds with 'iou/cart'. Did you mean 'car'?" in capsys.readouterr().err
     assert not (tmp_path / "trainer").exists()

@@ -76,6 +76,24 @@ def test_as_kseg_inspect_it_names_kseg_run_and_keeps_the_options_of_the_data(pho
     assert not list(tmp_path.glob("*.png"))
 
 
+@pytest.mark.parametrize(("flag", "domain"), [("--target", "target"), ("--unlabelled", "same")])
+def test_images_without_masks_are_counted_checked_and_in_the_command(flag, domain, inspect, photos, tmp_path):
+    others = shutil.copytree(photos / "images", tmp_path / "others")
+    (others / "train" / "00.png").rename(others / "photo.heic")
+    status, out, _ = inspect(photos, "--ignore-value", 9, "--limit", 0, flag, others)
+    assert status == 0 and f"{flag}: 9 images without masks" in out
+    config = run.parse(out.splitlines()[-1].split()[4:]).config
+    assert (config.target or config.unlabelled) == str(others) and bool(config.target) == (flag == "--target")
+    _, out, _ = inspect(photos, "--ignore-value", 9, "--limit", 0, flag, others, "--json")
+    found = json.loads(out)
+    assert found["unlabelled"] == {"domain": domain, "images": 9} and found["pairs"]["total"] == 10
+    assert [row["name"] for row in found["anomalies"] if row["severity"] == "quarantine"] == ["unsupported_format"]
+    for file in others.rglob("*.png"):
+        file.unlink()
+    status, _, err = inspect(photos, "--ignore-value", 9, flag, others)
+    assert status == 2 and f"At least one image of {flag} must be usable. Received: 1 images that are not" in err
+
+
 @pytest.mark.parametrize("columns", [72, 80, 120])
 def test_lines_fit_the_terminal(inspect, photos, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))

@@ -21,7 +21,7 @@ from pipeline.engine.store import SCRATCH
 from tests.pipeline.whole_line import COMPONENTS, finish, start
 
 UNEVEN = "--set=example_gen.streets_validation=7"  # two batches: 4 images, then 3, of which one machine gets 2 and the other 1
-GAME = ("--adversarial-weight", "0.1", "--set=trainer.discriminator_learning_rate=1e-4")
+GAME = ("--set=trainer.adversarial_weight=0.1", "--set=trainer.discriminator_learning_rate=1e-4")
 LONG = ("--set=trainer.epochs=40", "--adversarial-weight", "0", "--learning-rate", "1e-4", "--until", "trainer", UNEVEN)
 
 

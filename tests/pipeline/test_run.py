@@ -133,7 +133,8 @@ def test_an_input_that_is_no_file_is_refused_before_any_work(flag, name, photos,
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     places = ["--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "models"), "--until", "example_gen"]
-    assert run.main(["--data", str(photos), *places, flag, str(tmp_path / name)]) == 2
+    inputs = {"--data": str(photos)} | {flag: str(tmp_path / name)}
+    assert run.main([*places, *(word for given in inputs.items() for word in given)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and str(tmp_path / name) in error and error.count("\n") == 1
     assert not list((tmp_path / "runs").glob("[!.]*"))
@@ -240,7 +241,7 @@ def test_a_place_where_no_version_can_be_published_is_refused_before_any_work(
 @pytest.mark.parametrize("inside", ["models", "deep/models", "link"])
 def test_a_place_of_models_inside_the_data_is_refused_at_the_start(photos, tmp_path, capsys, inside):
     (photos / "link").symlink_to("images")
-    arguments = [*places(tmp_path), "--data", str(photos), "--push-to", str(photos / inside)]
+    arguments = ["--data", str(photos), "--root", str(tmp_path / "runs"), "--push-to", str(photos / inside)]
     assert run.main(arguments) == 2
     assert (
         f"Received: --push-to {photos / inside} [in --data {photos}]. Choose a folder elsewhere"

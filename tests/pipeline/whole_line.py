@@ -53,7 +53,8 @@ MEASURED_ROWS = ("| trained |", "| on |", "| time per image", "| peak memory", "
 
 def command(folder: pathlib.Path, *more: str) -> list[str]:
     """The command line of a small run below `folder`; with one thread of Beam, unless `more` ends with options of Beam."""
-    places = ["--name", "small", "--root", str(folder / "runs"), "--push-to", str(folder / "models"), "--seed", "7"]
+    places = ["--name", "small", "--push-to", str(folder / "models"), "--seed", "7"]
+    places += [] if "--root" in more else ["--root", str(folder / "runs")]
     beam = [] if "--" in more else ["--", "--direct_num_workers=1"]
     return [sys.executable, "-m", "pipeline.run", *places, *(f"--set={k}={v}" for k, v in SMALL.items()), *more, *beam]
 

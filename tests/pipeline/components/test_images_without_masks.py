@@ -171,7 +171,7 @@ def images_of_16_bits(folder):
 def damaged_images(folder):
     for path in folder.rglob("*.png"):
         path.write_bytes(b"\x89PNG\r\n\x1a\n")
-    return r"At least one image of --target must be usable\. Received: 5 that are not"
+    return r"At least one image of --target must be usable\. Received: 5 images that are not"
 
 
 @pytest.mark.parametrize("spoil", [nothing, other_files, grey_images, images_of_16_bits, damaged_images])

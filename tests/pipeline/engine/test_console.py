@@ -40,6 +40,24 @@ def test_every_command_refuses_an_unknown_argument_with_status_2_and_a_suggestio
     assert capsys.readouterr().err.endswith(f"Did you mean {known!r}?\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("run", ["--root", "a"], ["--root=b"]),
+        ("run", ["--follow-links"], ["--follow-links", "false"]),
+        ("inspect", ["photos", "--ignore-value", "1"], ["--ignore-value", "1"]),
+        ("predict", [], ["--output", "elsewhere"]),
+        ("serve", ["--port", "1"], ["--port", "2"]),
+        ("tune_crf", [], ["--data", "elsewhere"]),
+        ("gc", ["--root", "a"], ["--root", "a"]),
+    ],
+)
+def test_every_command_refuses_an_option_of_one_value_that_is_given_twice(name, first, second, capsys):
+    assert command(name).main([*REQUIRED.get(name, []), *first, *second]) == 2
+    flag = second[0].split("=")[0]
+    assert f"[argument {flag}: may be given only once]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ("predict", "serve", "tune_crf", "lineage"))
 def test_every_command_refuses_missing_arguments_with_status_2(name, capsys):
     assert command(name).main([]) == 2

@@ -107,12 +107,20 @@ def test_a_table_of_pairs_is_read_with_the_files_beside_it(uploaded, tmp_path, c
     assert ingested(tmp_path)["place"] == f"{URL}/pairs.csv" and ingested(tmp_path)["pairs"]["test"] == 1
 
 
-def test_inspect_looks_at_the_same_copy_and_prints_the_command_with_the_url(uploaded, tmp_path, capsys, monkeypatch):
+def test_inspect_looks_at_the_same_copy_and_prints_the_command_with_the_url(
+    uploaded, photos, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     assert inspect.main([f"{URL}/", "--root", "elsewhere", "--json", "--limit", "0"]) in (0, 1)
     found = json.loads(capsys.readouterr().out)
     assert found["data"] == URL and f"--data {URL}" in found["command"] and "--root elsewhere" in found["command"]
     assert copy_of(URL, "elsewhere").is_dir() and ".objects" not in json.dumps(found)
+    uploaded.put_file(str(photos / "images" / "0.png"), "bucket/more/first.png")
+    more = "s3://bucket/more"
+    assert inspect.main([URL, "--root", "elsewhere", "--json", "--limit", "0", "--target", f"{more}/"]) in (0, 1)
+    found = json.loads(capsys.readouterr().out)
+    assert f"--target {more}" in found["command"] and ".objects" not in json.dumps(found)
+    assert found["unlabelled"] == {"domain": "target", "images": 1}
 
 
 @pytest.mark.parametrize(
