@@ -171,7 +171,7 @@ def build(rung: Rung, seed: int, steps: int) -> keras.Model:
         )
         arguments["discriminator_optimizer"] = keras.optimizers.Adam(2e-4, beta_1=0.5)
     elif teacher:
-        model = kseg.SelfTraining(segmentor, teacher)
+        model = kseg.SelfTraining(segmentor, teacher, apart=True)
     model.compile(optimizer, **arguments)
     return model
 

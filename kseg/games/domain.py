@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from kseg.games.formulations import BY_CLASS, DOMAIN
+from kseg.games.halves import run_halves
 from kseg.games.segmentation import SegmentationGame
 from kseg.games.squares import average_squares
 from kseg.labels import VOID
@@ -23,10 +24,11 @@ MAPS = ("softmax", "entropy")
 class DomainGame(SegmentationGame):
     """A segmentor learns from a labelled source, and to predict on unlabelled target images what looks like a source prediction.
 
-    An image of the target is one whose whole label map is void. Batches hold both kinds side by side:
+    An image of the target is one whose whole label map is void. The first half of each batch is of the source, the second of the
+    target, and each is normalised by batch statistics of its own:
 
         target = images.map(lambda image: (image, tf.fill(tf.shape(image)[:2], tf.constant(255, tf.uint8))))
-        both = tf.data.Dataset.sample_from_datasets([source.repeat(), target.repeat()]).batch(8)
+        both = kseg.data.side_by_side(source.repeat().batch(4), target.repeat().batch(4))
 
     The discriminator learns to tell the segmentor's maps of source images (real) from those of target images (fake), and the
     segmentor wants the latter to be taken for the former. With p the softmax of K classes the maps are p ("softmax"), or
@@ -139,12 +141,13 @@ class DomainGame(SegmentationGame):
             y: ignored.
 
         Returns:
-            Logits (B, H, W, K); nothing; the maps of all images, float32 (B, h, w, K), or their features (B, h, w, F).
+            Logits (B, H, W, K); nothing; the maps of all images, float32 (B, h, w, K), or the features of each half,
+            (B / 2, h, w, F).
         """
         if self.judges_features:
-            logits, features = self._step_state.with_features(x, training=True)
-            return logits, [], features
-        logits = self.segmentor(x, training=True)
+            logits, features = zip(*run_halves(self._step_state.with_features, x), strict=True)
+            return ops.concatenate(logits), [], list(features)
+        logits = ops.concatenate(run_halves(self.segmentor, x))
         log_probabilities = ops.log_softmax(ops.cast(logits, "float32"))
         maps = ops.exp(log_probabilities)
         if self.maps == "entropy":

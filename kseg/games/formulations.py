@@ -174,7 +174,7 @@ def domain_by_class(game, shown: Shown) -> Verdict:
 
     Source: Wang et al. 2020 (arXiv:2007.09222), FADA, there with all of it at the resolution of the images.
     """
-    logits = ops.cast(game.discriminator(shown.fake, training=True), "float32")
+    logits = ops.cast(game.discriminator(ops.concatenate(shown.fake), training=True), "float32")
     source, target = shown.image_weights
     soft_labels = ops.softmax(ops.cast(ops.stop_gradient(shown.y_pred), "float32") / TEMPERATURE)
     soft_labels = average_squares(ops.minimum(soft_labels, MOST_CERTAIN), find_factor(soft_labels, logits))

@@ -13,6 +13,7 @@ import keras  # noqa: E402  (only after the backend is known)
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
+from kseg.games.halves import run_halves  # noqa: E402
 from kseg.games.teacher import Teacher  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
 
@@ -28,14 +29,16 @@ class SelfTraining(keras.Model):
         segmentor: model from `image` (B, H, W, C) to logits (B, H, W, K).
         teacher: a `kseg.Teacher`; None: its defaults.
         ignore_class: id of void.
+        apart: whether each half of a batch is normalised by batch statistics of its own. For images of two domains, side by side
+            as `kseg.data.side_by_side` puts them.
         **kwargs: of `keras.Model`.
 
     Example: see `kseg.Teacher`.
     """
 
-    def __init__(self, segmentor, teacher=None, ignore_class=VOID, **kwargs):
+    def __init__(self, segmentor, teacher=None, ignore_class=VOID, apart=False, **kwargs):
         super().__init__(**kwargs)
-        self.segmentor, self.ignore_class = segmentor, ignore_class
+        self.segmentor, self.ignore_class, self.apart = segmentor, ignore_class, apart
         self.teacher = Teacher() if teacher is None else teacher
         self.teacher_network = self.teacher.copy_of(segmentor)
         self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
@@ -52,7 +55,10 @@ class SelfTraining(keras.Model):
         seen = self.teacher.look(self.teacher_network, x, y, self.step, self.ignore_class)
         weights = seen.weights if sample_weight is None else seen.weights * sample_weight
         with tf.GradientTape() as tape:
-            y_pred = self.segmentor(seen.images, training=True)
+            if self.apart:
+                y_pred = ops.concatenate(run_halves(self.segmentor, seen.images))
+            else:
+                y_pred = self.segmentor(seen.images, training=True)
             loss = self.compute_loss(seen.images, seen.ids, y_pred, weights, training=True)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.segmentor.trainable_variables
@@ -79,6 +85,7 @@ class SelfTraining(keras.Model):
             "segmentor": keras.saving.serialize_keras_object(self.segmentor),
             "teacher": keras.saving.serialize_keras_object(self.teacher),
             "ignore_class": self.ignore_class,
+            "apart": self.apart,
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }

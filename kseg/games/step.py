@@ -140,16 +140,18 @@ def gradients(game, phase: Phase, passed: Forward, batch_share) -> Gradients:
         # Exactly 0 while the weight is 0: 0 * infinity would be NaN.
         weight = game.weight * game.schedule.ramp_factor(game.step)
         if game.judges_features:  # they come before the output, so the losses meet there
-            (features,), (grad,) = generated, grads
-            task_grad = tape.gradient(y_pred, features, output_grad)
-            adversarial_grad = tf.math.multiply_no_nan(grad, tf.cast(weight, grad.dtype))
-            targets, seeds = [y_pred, features], [output_grad, adversarial_grad]
+            task_grads = tape.gradient(y_pred, generated, output_grad)
+            adversarial_grads = [tf.math.multiply_no_nan(grad, tf.cast(weight, grad.dtype)) for grad in grads]
+            targets, seeds = [y_pred, *generated], [output_grad, *adversarial_grads]
         else:
-            task_grad = output_grad
+            task_grads = [output_grad]
             adversarial_grad = tape.gradient(generated, y_pred, grads, unconnected_gradients="zero")
-            adversarial_grad = tf.math.multiply_no_nan(adversarial_grad, weight)
-            seeds = [output_grad + adversarial_grad]
-        task_norm, adversarial_norm = (tf.norm(tf.cast(one, tf.float32)) for one in (task_grad, adversarial_grad))
+            adversarial_grads = [tf.math.multiply_no_nan(adversarial_grad, weight)]
+            seeds = [output_grad + adversarial_grads[0]]
+        task_norm, adversarial_norm = (
+            tf.linalg.global_norm([tf.cast(grad, tf.float32) for grad in each])
+            for each in (task_grads, adversarial_grads)
+        )
         adversarial_share = tf.math.divide_no_nan(adversarial_norm, task_norm + adversarial_norm)
     if game.player.losses:
         targets, seeds = [*targets, passed.penalties], [*seeds, seed]

@@ -85,7 +85,7 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
             cut_mix=config.cut_mix,
             seed=config.seed,
         )
-        model = games.SelfTraining(segmentor, teacher)
+        model = games.SelfTraining(segmentor, teacher, apart=True)
 
     # The game: between label maps, or between domains.
     if has_discriminator(config):

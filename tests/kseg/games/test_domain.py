@@ -192,3 +192,20 @@ def test_wrong_arguments_are_named():
         make_game(lambda: LargeFOV(K, width=1 / 32, logits=2))
     with pytest.raises(ValueError, match=r"must take the maps alone.*Received: 2 inputs"):
         make_game(discriminator)
+
+
+def test_each_domain_is_normalised_by_itself():
+    keras.utils.set_random_seed(3)
+    game = DomainGame(segmentor(batch_normalization=True), FullyConvolutional(K, base_filters=2))
+    alone = segmentor(batch_normalization=True)
+    alone.set_weights(game.segmentor.get_weights())
+    other = PICTURES + 90.0  # a brighter target
+    logits, _, _ = game.play(tf.concat([PICTURES, other], 0), None)
+    for half, images in zip(np.split(logits, 2), (PICTURES, other), strict=True):
+        np.testing.assert_allclose(half, alone(images, training=True), atol=1e-5)
+    assert_equal(weights_of(game.segmentor), weights_of(alone), atol=1e-5)  # moving statistics follow both
+
+
+def test_a_batch_of_one_image_is_refused():
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must hold images of both kinds"):
+        make_game().play(PICTURES[:1], None)

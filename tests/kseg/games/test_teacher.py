@@ -180,3 +180,15 @@ def test_wrong_arguments_are_named():
     coarse = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Conv2D(K, 1, strides=2)])
     with pytest.raises(ValueError, match=r"with a `teacher` must label every pixel.*\(8, 6, 6, 3\)"):
         Teacher().look(coarse, IMAGES, HALF, tf.constant(0, tf.int64))
+
+
+def test_apart_each_half_is_normalised_by_itself():
+    model = SelfTraining(segmentor(True), Teacher(), apart=True)
+    model.compile(keras.optimizers.SGD(0.0), CrossEntropy())
+    alone = segmentor(True)
+    alone.set_weights(model.segmentor.get_weights())
+    seen = model.teacher.look(model.teacher_network, IMAGES, HALF, model.step)
+    model.fit(IMAGES, HALF, batch_size=len(IMAGES), shuffle=False, verbose=0)
+    for half in np.split(seen.images, 2):
+        alone(half, training=True)
+    assert_equal(weights_of(model.segmentor), weights_of(alone), atol=1e-5)
