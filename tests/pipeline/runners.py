@@ -143,20 +143,26 @@ def prism(folder: pathlib.Path):
 
 
 @contextlib.contextmanager
-def worker_pool(folder: pathlib.Path, code: pathlib.Path | None, python: pathlib.Path = pathlib.Path(sys.executable)):
+def worker_pool(
+    folder: pathlib.Path,
+    code: pathlib.Path | None,
+    python: pathlib.Path = pathlib.Path(sys.executable),
+    prefix: tuple[str, ...] = (),
+):
     """Starts Beam's worker pool, whose workers begin in `folder`; yields its address.
 
     Args:
         folder: also of the log.
         code: folder in which workers find kseg; None: there is none besides what is installed.
         python: interpreter of the workers.
+        prefix: command that the pool's command is given to.
     """
     port = _free_port()
     paths = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | paths
     if code:
         environment["PYTHONPATH"] = str(code)
-    command = [str(python), "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
+    command = [*prefix, str(python), "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
     log = folder / "pool.txt"
     with _started(command, log, cwd=folder, env=environment):
         _wait_until_listening(port, log)

@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import subprocess
 
 import pytest
 
@@ -141,6 +142,19 @@ def test_prism_reports_how_far_a_pool_is(tmp_path):
         with worked_on(tmp_path, range(8), runners.slowly, runners.external(job, pool)) as rows:
             assert list(rows) == list(range(8))
         assert 0 < progress._task.done <= 16
+
+
+@pytest.mark.slow
+def test_workers_that_do_not_mount_the_folder_of_the_results_are_refused_before_work_starts(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    elsewhere = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(shared))
+    if subprocess.run([*elsewhere, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not permitted here")
+    refused = pytest.raises(ValueError, match=r"^Workers must see the folder of the results\. .*same path\.$")
+    with runners.job_service(tmp_path) as job, runners.worker_pool(tmp_path, ROOT, prefix=elsewhere) as pool, refused:
+        runners.digests(shared / "line", runners.external(job, pool))
+    assert not list((shared / "line" / "example_gen").iterdir())
 
 
 @pytest.mark.slow
