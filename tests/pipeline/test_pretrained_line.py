@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kseg._weight_packages import WEIGHT_PACKAGES
-from pipeline import lineage, predict, run
+from pipeline import line, lineage, predict, run
 
 PACKAGE = WEIGHT_PACKAGES["efficientnet_lite0"]
 SETTINGS = (
@@ -43,9 +43,9 @@ def test_a_pretrained_network_reaches_the_push_and_says_whose_weights_it_has(tmp
     capsys.readouterr()
     assert run.main(command) == 0  # again: nothing to do
     shown = capsys.readouterr().out
-    assert "done in" not in shown and shown.count("cached") == 9
+    assert all(f"{name:19} cached" in shown for name in line.COMPONENTS if name != "planner")
     assert run.main([*command, "--set", "trainer.encoder=efficientnet_lite1", "--explain"]) == 0
-    explained = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if " " in line)
+    explained = dict(row.split(maxsplit=1) for row in capsys.readouterr().out.splitlines() if " " in row)
     assert explained["transform"].startswith("cached") and explained["trainer"].startswith("will run")
 
     photos = tmp_path / "photos"
