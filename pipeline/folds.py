@@ -39,6 +39,11 @@ def check(config: settings.Config, stages: line.Stages):
         raise ValueError(
             f"--folds runs every component. Received: --folds {config.folds} with --from, --until or --only. Leave them out."
         )
+    if config.folds and config.trainer.train_on_validation:
+        raise ValueError(
+            "A cross-validation trains on the pairs of all splits but test. "
+            f"Received: --folds {config.folds} with trainer.train_on_validation=true. Leave one out."
+        )
     if config.folds and config.trainer.strategy == "multiworker":
         raise ValueError(
             f"--folds trains on one machine. Received: --folds {config.folds} --strategy multiworker. Choose another strategy."

@@ -6,6 +6,7 @@ at which a run starts. Refused: empty splits, and arguments out of range.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kseg._backend import require_tensorflow
@@ -40,7 +41,7 @@ def training_set(
     size: tuple[int, int],
     batch_size: int,
     seed: int = 0,
-    split: str = "train",
+    split: str | Sequence[str] = "train",
     augment: bool = True,
     working_scale: tuple[int, int] | float | None = None,
     scale: tuple[float, float] = (0.5, 2.0),
@@ -63,7 +64,7 @@ def training_set(
         size: (height, width) of the batches, in pixels: of the crops where pairs are larger.
         batch_size: B.
         seed: of order and augmentation.
-        split: one of "train", "validation", "test".
+        split: one of "train", "validation", "test", or several of them.
         augment: whether to change the pairs by `kseg.data.augment.Augment`; otherwise they are fitted and padded to `size`, or,
             with a `working_scale`, only cropped at random.
         working_scale: size of the pairs from which crops of `size` are taken, as in `kseg.data.augment.Augment`: (height, width)
@@ -101,7 +102,7 @@ def training_set(
         )
     if initial_step < 0:
         raise ValueError(f"`initial_step` must not be negative. Received: initial_step={initial_step}.")
-    encoded, decode = read_encoded_pairs(directory, split)
+    encoded, decode = _read_splits(directory, (split,) if isinstance(split, str) else split)
     count = encoded.cardinality().numpy()
     if not count:
         raise ValueError(f"A split to train on must not be empty. Received: split={split!r} [{directory}].")
@@ -128,6 +129,14 @@ def training_set(
     endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     prepared = shuffled.apply(endless).map(prepare, tf.data.AUTOTUNE)
     return _prefetch(prepared.batch(batch_size // replicas, drop_remainder=True))
+
+
+def _read_splits(directory, splits: Sequence[str]):
+    """As `read_encoded_pairs`, the pairs of several splits, one after another."""
+    (encoded, decode), *others = (read_encoded_pairs(directory, split) for split in splits)
+    for more, _ in others:
+        encoded = encoded.concatenate(more)
+    return encoded, decode
 
 
 @no_autograph

@@ -84,6 +84,7 @@ def export(
     score_memory: float = statuses.SCORE_MEMORY,
     strict: bool = False,
     pretrained: Mapping | None = None,
+    trained_on: Sequence[str] = manifest.TRAIN,
     formats: Sequence[str] = (),
     calibration: Sequence[np.ndarray] | None = None,
     validation: Sequence[np.ndarray] | None = None,
@@ -121,6 +122,7 @@ def export(
             otherwise it gets an empty string and a `status`.
         pretrained: JSON values to record about the weights that training began with, such as their licence; changes nothing
             else.
+        trained_on: names of the splits that the network learned from, to record as well.
         formats: of "onnx", "openvino", "litert" and "litert_int8": the network for these runtimes too, each in a folder of that
             name beside the SavedModel, with a module that labels pictures without TensorFlow; see `kseg.serving.formats`. They
             need the extra `runtimes`.
@@ -204,6 +206,7 @@ def export(
             crf=served.crf_parameters(),
             strict=bool(strict),
             pretrained=None if pretrained is None else dict(pretrained),
+            trained_on=trained_on,
             **limits,
         )
         served.labels = _asset(scratch, "labels.json", labels.to_json())

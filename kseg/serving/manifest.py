@@ -9,7 +9,7 @@
 `rotations` are the views that are averaged; `crf` holds the parameters of the DenseCRF that refines the probabilities, or null.
 `max_pixels` and `score_memory` (GiB) bound requests; with `strict` a bad image fails its batch. `pretrained` stands there where
 training began with weights of others: their "encoder", "weights" ("imagenet" or "file"), "sha256", "package", "licence" and
-"source".
+"source". `trained_on` stands there where the network learned from other splits than "train" alone: their names.
 
 Read `crf` before refining a model's predictions: a model that refines itself would be refined twice.
 """
@@ -26,6 +26,9 @@ WARM_UP_REQUESTS = pathlib.PurePath("assets.extra", "tf_serving_warmup_requests"
 
 LEAST_AGREEMENT = 0.995
 """Share of the pixels of real images on which the label maps of another runtime must be those of the model."""
+
+TRAIN = ("train",)
+"""The splits that a network learned from where its manifest names none."""
 
 UNKNOWN = {
     "image_size": None,
@@ -71,6 +74,20 @@ def read_manifest(path) -> dict:
         ) from None
 
 
+def has_seen(manifest: dict, split: str) -> bool:
+    """Whether the network learned from a split.
+
+    Args:
+        manifest: of `read_manifest`.
+        split: its name.
+
+    Example:
+        >>> has_seen(UNKNOWN, "validation"), has_seen(UNKNOWN | {"trained_on": ["train", "validation"]}, "validation")
+        (False, True)
+    """
+    return split in manifest.get("trained_on", TRAIN)
+
+
 def working_scale(fields: dict) -> tuple[int, int] | float:
     """At which scale a network sees images: (height, width) that they are fitted into, in pixels, or a factor on their own sides.
 
@@ -99,6 +116,7 @@ def manifest_json(
     score_memory: float,
     strict: bool,
     pretrained: dict | None = None,
+    trained_on: Sequence[str] = TRAIN,
 ) -> str:
     """The text of a manifest.
 
@@ -116,6 +134,7 @@ def manifest_json(
         score_memory: that class scores may take, GiB.
         strict: whether a bad image fails its whole batch.
         pretrained: the weights that training began with, or None.
+        trained_on: splits that the network learned from.
     """
     fields = {
         "image_size": image_size and list(image_size),
@@ -133,4 +152,6 @@ def manifest_json(
     }
     if pretrained is not None:
         fields["pretrained"] = pretrained
+    if tuple(trained_on) != TRAIN:
+        fields["trained_on"] = list(trained_on)
     return json.dumps(fields, indent=1)

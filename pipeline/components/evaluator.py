@@ -20,6 +20,7 @@ from kseg import metrics
 from kseg.labels import LabelMap
 from kseg.pairs.channels import PixelKind
 from kseg.pairs.split_names import UNLABELLED
+from kseg.serving.manifest import has_seen, read_manifest
 from kseg.serving.statuses import TILE
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
@@ -57,6 +58,9 @@ def evaluator(
     of images that show one class each. `images.npz` holds the table of `ScoredImages` at original size, `ranked_images/` the
     worst, median and best images with their predictions.
 
+    "held_out" is false where the network learned from the images of the split: none of its scores is of images that it does not
+    know, and no version is compared with it, nor is one that knows them.
+
     "target" is the number of images without masks of another domain that training saw, if there are any: no score is of them.
 
     Args:
@@ -79,7 +83,10 @@ def evaluator(
     objects = gate.object_id(config.object_class, labels.names)
     refinements = _refinements(config, export, plan)
     split, num_images = _choose_split(config.split, examples)
-    incomparable = _why_incomparable(baseline, labels.names, plan) if baseline else None
+    held_out = not has_seen(read_manifest(saved_model), split)
+    incomparable = baseline and (
+        _why_incomparable(baseline, labels.names, plan) or _why_unfair(held_out, baseline, split)
+    )
     oracles = ORACLES if "superpixels" in refinements else {}
     passes = 2 + len(refinements) + bool(baseline and not incomparable) + len(oracles)
     progress.set_total(passes * num_images)
@@ -120,8 +127,9 @@ def evaluator(
     thresholds = gate.apply_thresholds(config.thresholds, images.scores(), slices, labels.names, num_images)
     target = _target_images(examples, plan)
     mean_iou, where = scores["original_size"]["mean_iou"], gate.describe_split(split, num_images, target)
-    reasons = gate.failures(config, mean_iou, constant, thresholds, comparison, where)
+    reasons = gate.failures(config, mean_iou, constant, thresholds, comparison, where, held_out=held_out)
     result = {"split": split, "images": num_images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
+    result |= {"held_out": held_out}
     result |= {"refinements": refined, "unlabelled": unlabelled, "baseline": comparison}
     result |= {"gate": dataclasses.asdict(config), "thresholds": thresholds, **scores}
     result |= {
@@ -207,6 +215,14 @@ def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...], plan: dict
     if theirs != kind and not (theirs.is_plain and kind.is_plain):  # encoded grey and RGB become each other
         return f"Its images have {theirs}; the data have {kind}."
     return None
+
+
+def _why_unfair(held_out: bool, baseline: pathlib.Path, split: str) -> str | None:
+    """Why the scores of two models that can be compared do not say which is better; None if they do."""
+    if held_out and not has_seen(read_manifest(baseline), split):
+        return None
+    learned = "It" if held_out else "The new model"
+    return f"{learned} learned from the images of the split {split!r}, by which both would be judged."
 
 
 def _load(baseline: pathlib.Path):

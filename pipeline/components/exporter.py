@@ -15,6 +15,7 @@ import keras
 import kseg.layers  # noqa: F401  (`model.keras` is made of them, so their code belongs to the recipe)
 from kseg.labels import LabelMap
 from kseg.serving import exporting as serving
+from kseg.serving.manifest import TRAIN
 from pipeline.engine import progress
 from pipeline.engine.console import native_output_dropped
 from pipeline.engine.files import read_json
@@ -44,6 +45,7 @@ def exporter(
             agree on too few pixels.
     """
     progress.print_message("building the graphs of the signatures, which takes seconds")
+    record = read_json(model / "training.json", {})
     plan, network = read_json(transform / "plan.json"), keras.saving.load_model(model / "model.keras", compile=False)
     export = functools.partial(
         serving.export,
@@ -62,7 +64,8 @@ def exporter(
         max_pixels=config.max_pixels,
         score_memory=config.score_memory,
         strict=config.strict,
-        pretrained=read_json(model / "training.json", {}).get("pretrained"),
+        pretrained=record.get("pretrained"),
+        trained_on=record.get("trained_on", TRAIN),
     )
     if config.formats:
         _export_with_formats(export, out / "saved_model", config.formats, examples, plan)

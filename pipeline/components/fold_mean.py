@@ -11,9 +11,12 @@ from kseg.models.deep_ensemble import DeepEnsemble
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.fold import FoldMean
 
+SEEN = ("train", "validation")
+"""Splits of which every pair is learned from by some of the networks."""
+
 
 def fold_mean(out: pathlib.Path, config: FoldMean, **models: pathlib.Path):
-    """Writes `model.keras`, and `training.json` with the weights that training began with, for the exporter.
+    """Writes `model.keras`, and `training.json` with what the exporter records: where training began, and on what.
 
     Args:
         out: folder to write below.
@@ -23,4 +26,5 @@ def fold_mean(out: pathlib.Path, config: FoldMean, **models: pathlib.Path):
     folders = [folder for _, folder in sorted(models.items())]
     networks = [keras.saving.load_model(folder / "model.keras", compile=False) for folder in folders]
     DeepEnsemble(networks).save(out / "model.keras")
-    write_json(out / "training.json", {"pretrained": read_json(folders[0] / "training.json", {}).get("pretrained")})
+    pretrained = read_json(folders[0] / "training.json", {}).get("pretrained")
+    write_json(out / "training.json", {"pretrained": pretrained, "trained_on": list(SEEN)})

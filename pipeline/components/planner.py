@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import pathlib
 
-from kseg._weight_packages import WEIGHT_PACKAGES
 from kseg.pairs.split_names import UNLABELLED
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
@@ -19,6 +18,7 @@ from pipeline.engine.hardware import mixed_precision
 from pipeline.planning.choosing import Settings, choose
 from pipeline.planning.measuring import measure
 from pipeline.settings.changes import flatten, replace_setting
+from pipeline.settings.encoders import cure_missing_weights
 from pipeline.settings.planner import PLANNED, Planner
 from pipeline.settings.values import as_text
 
@@ -59,7 +59,7 @@ def planner(out: pathlib.Path, config: Planner, *, statistics: pathlib.Path, mac
         settings,
         frozenset(name for name, _ in pairs),
         config.minutes,
-        cure_missing_weights=_cure_missing_weights,
+        cure_missing_weights=cure_missing_weights,
         measure=timed,
         mixed_precision=mixed_precision(),
     )
@@ -68,14 +68,3 @@ def planner(out: pathlib.Path, config: Planner, *, statistics: pathlib.Path, mac
     del record["given"]
     record |= {"settings": {name: as_text(values[name]) for name in PLANNED}}
     write_json(out / FILE, record | {"minutes": config.minutes, "machine": machine}, allow_nan=False)
-
-
-def _cure_missing_weights(encoder: str) -> str:
-    """How to get the encoder's ImageNet weights; empty where they are installed."""
-    if encoder not in WEIGHT_PACKAGES:
-        return ""
-    try:
-        WEIGHT_PACKAGES[encoder].find()
-    except ModuleNotFoundError as error:
-        return str(error)
-    return ""

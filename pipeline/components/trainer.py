@@ -25,7 +25,7 @@ from pipeline import networks
 from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.encoders import FILE, describe_weights
-from pipeline.settings.trainer import Trainer, labelled_images
+from pipeline.settings.trainer import Trainer, labelled_images, learned_splits
 from pipeline.training import record, tensorboard
 from pipeline.training.callbacks import CheckEqualWeights, EpochProgress, check_equal
 from pipeline.training.compiling import compile_model, environment, whole_images
@@ -60,14 +60,15 @@ def trainer(
         halves = distribute.several_machines(strategy) and bool(plan["examples"].get(UNLABELLED))
         _check_batch_size(config.batch_size, strategy.num_replicas_in_sync, halves)
         labelled = labelled_images(config.batch_size, bool(plan["examples"].get(UNLABELLED)))
-        if labelled > plan["examples"]["train"]:
+        pairs = sum(plan["examples"][split] for split in learned_splits(config, plan["examples"]))
+        if labelled > pairs:
             progress.print_message(
-                f"warning: a batch of {labelled} pairs holds each of the {plan['examples']['train']} training pairs more than "
-                "once; lower trainer.batch_size for faster steps"
+                f"warning: a batch of {labelled} pairs holds each of the {pairs} training pairs more than once; "
+                "lower trainer.batch_size for faster steps"
             )
 
         # Build, and train.
-        steps = config.steps_per_epoch or max(1, plan["examples"]["train"] // labelled)
+        steps = config.steps_per_epoch or max(1, pairs // labelled)
         with strategy.scope():
             start = weights if config.weights == FILE else None
             segmentor = networks.segmentor(config, labels.num_classes, plan["channels"], weights=start)
@@ -147,11 +148,11 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
         photometric=config.photometric,
         initial_step=resume.step,
     )
-    others = bool(plan["examples"].get(UNLABELLED))
+    others, learned = bool(plan["examples"].get(UNLABELLED)), learned_splits(config, plan["examples"])
     labelled = labelled_images(batch_size, others)
 
     def draw_part(machine):
-        pairs = draw(batch_size=labelled, seed=config.seed, input_context=machine)
+        pairs = draw(split=learned, batch_size=labelled, seed=config.seed, input_context=machine)
         if not others:
             return pairs
         more = {"split": UNLABELLED, "batch_size": batch_size - labelled, "seed": config.seed + 1}
@@ -197,7 +198,7 @@ def _write_record(out, config, segmentor, discriminator, plan, strategy, pretrai
     facts = read_json(out / record.FILE)
     size = plan["image_size"], plan.get("image_scale"), _training_size(config, plan)
     facts |= record.describe_training(config, segmentor, discriminator, *size, replicas)
-    facts |= {"pretrained": pretrained}
+    facts |= {"pretrained": pretrained, "trained_on": learned_splits(config, plan["examples"])}
     write_json(out / record.FILE, facts)
 
 

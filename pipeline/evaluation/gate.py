@@ -165,7 +165,14 @@ def apply_thresholds(
 
 
 def failures(
-    config: Evaluator, mean_iou: float, constant: dict, thresholds: list[dict], baseline: dict | None, where: str
+    config: Evaluator,
+    mean_iou: float,
+    constant: dict,
+    thresholds: list[dict],
+    baseline: dict | None,
+    where: str,
+    *,
+    held_out: bool = True,
 ) -> list[str]:
     """The reasons not to push a model; empty if it passes the gate.
 
@@ -178,9 +185,15 @@ def failures(
             "difference" from it, and "low" and "high", the ends of the difference's 95 % interval; None: there is none. A
             version that could not be compared is ignored.
         where: the split and its number of images, for the message.
+        held_out: whether training did not see these images.
     """
     required = constant["mean_iou"] + config.min_gain
     reasons = []
+    if not held_out and not config.push_without_held_out:
+        reasons.append(
+            f"A model must be scored on images that training did not see. Received: scores on {where}, from which it learned. "
+            "Score it on a test split, or set evaluator.push_without_held_out=true."
+        )
     if mean_iou < config.min_mean_iou:
         reasons.append(
             f"mean_iou must reach {config.min_mean_iou:g} on {where}. Received: mean_iou={mean_iou:.3f}. "

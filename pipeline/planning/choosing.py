@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from pipeline.settings.changes import flatten, replace_setting
-from pipeline.settings.trainer import AUTO, Trainer, labelled_images
+from pipeline.settings.trainer import AUTO, Trainer, labelled_images, learned_splits
 from pipeline.settings.transform import Transform
 from pipeline.settings.values import as_text
 
@@ -129,7 +129,7 @@ def choose(
     """
     plan = Plan(settings, given)
     train = statistics["splits"]["train"]
-    _choose_network(plan, cure_missing_weights)
+    _choose_network(plan, train["channels"], cure_missing_weights)
     _choose_learning(plan, statistics)
     own = _own_size(train)
     _assume_size(plan, own)
@@ -146,25 +146,32 @@ def choose(
     return plan
 
 
-def _choose_network(plan: Plan, cure_missing_weights):
+def _choose_network(plan: Plan, channels: int, cure_missing_weights):
     if "trainer.model" in plan.given and plan.settings.trainer.model != NETWORK:
         plan.choose("network", {"trainer.model": plan.settings.trainer.model}, "given")
         return
     encoder = plan.settings.trainer.encoder if "trainer.encoder" in plan.given else ENCODER
-    cure = cure_missing_weights(encoder)
-    if cure and "trainer.weights" not in plan.given:
+    given = "trainer.weights" in plan.given
+    cure = "" if given else cure_missing_weights(encoder)
+    if cure:
         plan.warnings.append(f"The network starts from random weights, which costs many points of mean IoU. {cure}")
+    weights = plan.settings.trainer.weights if given else None if cure else "imagenet"
+    reasons, considered = ["a small pyramid"], ()
+    if weights and not given:
+        reasons.append("its trunk knows photographs of 1000 classes")
+        considered = ("random weights: 11 points of mean IoU less on CamVid after 1305 steps (docs/accuracy.md)",)
+    if weights and channels != 3:
+        reasons.append(f"its first kernel's mean over red, green and blue stands for each channel of {channels}")
     plan.choose(
         "network",
-        {"trainer.model": NETWORK, "trainer.encoder": encoder, "trainer.weights": None if cure else "imagenet"},
-        "a small pyramid; its trunk knows photographs of 1000 classes" if not cure else "a small pyramid",
-        ("random weights: 11 points of mean IoU less on CamVid after 1305 steps (docs/accuracy.md)",),
+        {"trainer.model": NETWORK, "trainer.encoder": encoder, "trainer.weights": weights},
+        "; ".join(reasons),
+        considered,
     )
 
 
 def _choose_learning(plan: Plan, statistics: dict):
-    train = statistics["splits"]["train"]
-    images = train["images"]
+    train, images = statistics["splits"]["train"], _training_images(plan, statistics)
     batch = min(BATCH_SIZE, images if "unlabelled" not in statistics else 2 * images)
     few = f"the {images} training pairs; {BATCH_SIZE} with more of them"
     plan.choose("batch", {"trainer.batch_size": batch}, few if batch < BATCH_SIZE else "enough for batch statistics")
@@ -261,13 +268,13 @@ def _choose_working_size(plan: Plan, statistics: dict, own, cost: Cost, minutes:
         plan.choose("working size", {"transform.image_scale": plan.settings.transform.image_scale}, "given")
         _warn_of_thin_classes(plan, statistics, plan.settings.transform.image_scale)
         return
-    train = statistics["splits"]["train"]
+    images = _training_images(plan, statistics)
     height, width = plan.settings.trainer.crop_size
     budget = 60 * minutes * (1 - SPARE - VALIDATION_SHARE)
     pixels = budget / cost.step * _labelled_images(plan, statistics) * height * width
 
     def passes(size):
-        return pixels / (train["images"] * size[0] * size[1])
+        return pixels / (images * size[0] * size[1])
 
     sizes = {scale: _scaled(own, scale) for scale in SCALES}
     scale = next(
@@ -307,12 +314,13 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
     """Steps that the minutes allow, and validation after equal parts of them."""
     train = statistics["splits"]["train"]
     images = statistics["splits"].get("validation", train)["images"]
+    training_images = _training_images(plan, statistics)
     seconds = 60 * minutes * (1 - SPARE)
     allowed = VALIDATION_SHARE * seconds
     validations = min(MOST_VALIDATIONS, max(FEWEST_VALIDATIONS, int(allowed / (images * cost.image))))
     pairs = max(1, min(images, int(allowed / (validations * cost.image))))
     area = math.prod(plan.settings.trainer.crop_size or size)
-    passes_a_step = _labelled_images(plan, statistics) * area / (train["images"] * math.prod(size))
+    passes_a_step = _labelled_images(plan, statistics) * area / (training_images * math.prod(size))
     most = math.ceil(MAX_PASSES / passes_a_step)
     steps = max(1, min(most, int((seconds - validations * pairs * cost.image) / cost.step)))
     validations = min(validations, steps)
@@ -327,7 +335,7 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
         f"{steps:,} steps of {cost.step:.2f} s, {validations} validations of {pairs * cost.image:.0f} s{limited}",
     )
     trainer = plan.settings.trainer
-    an_epoch = trainer.steps_per_epoch or max(1, train["images"] // _labelled_images(plan, statistics))
+    an_epoch = trainer.steps_per_epoch or max(1, training_images // _labelled_images(plan, statistics))
     steps = an_epoch * trainer.epochs
     pairs = min(images, trainer.validation_pairs or images)
     plan.expected = {
@@ -338,6 +346,12 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
     }
     if steps < FEW_STEPS:
         plan.warnings.append(f"{steps:,} steps are few. Give more --minutes, or lower trainer.crop_size.")
+
+
+def _training_images(plan: Plan, statistics: dict) -> int:
+    """How many pairs training learns from."""
+    images = {split: counts["images"] for split, counts in statistics["splits"].items()}
+    return sum(images[split] for split in learned_splits(plan.settings.trainer, images))
 
 
 def _labelled_images(plan: Plan, statistics: dict) -> int:

@@ -247,7 +247,8 @@ def _scores(records: Records) -> str:
     error = scores.get("training_size", {}).get("expected_calibration_error")
     if error is not None:
         rows.append(["expected calibration error of the confidence, at the working size", _number(error), ""])
-    seen = SEEN.get(scores["split"], "of which training knew nothing")
+    known = scores["split"] if scores.get("held_out", True) else "train"
+    seen = SEEN.get(known, "of which training knew nothing")
     what = f"On the {scores['images']} images of the split {_cell(scores['split'])}, {seen}, at their original size"
     if "folds" in scores:
         what = (
@@ -255,7 +256,7 @@ def _scores(records: Records) -> str:
             "mean has seen every image, so no such score of it exists"
         )
     what += ". Intervals are of 95 %, by resampling images." if intervals else "."
-    lines = ["## Scores", *filter(None, [text.describe_target(scores)]), what]
+    lines = ["## Scores", *filter(None, [text.describe_seen(scores), text.describe_target(scores)]), what]
     lines.append(_table(["score", "value", "interval"], rows))
     if constant := scores.get("commonest_class"):
         lines.append(

@@ -78,7 +78,7 @@ def summarize(scores: dict) -> str:
         f"at training size mean_iou={scores['training_size']['mean_iou']:.3f}; "
         f"predicting '{constant}' everywhere: mean_iou={scores['commonest_class']['mean_iou']:.3f}"
     )
-    rows += filter(None, [text.describe_target(scores)])
+    rows += filter(None, [text.describe_seen(scores), text.describe_target(scores)])
     if baseline := scores["baseline"]:
         incomparable = f"not compared with version {baseline['version']}: {baseline.get('why')}"
         rows.append(f"mean_iou is {gate.describe_difference(baseline)}" if baseline["compared"] else incomparable)

@@ -58,6 +58,20 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def describe_seen(scores: dict) -> str:
+    """That no held-out score exists; empty where there is one.
+
+    Args:
+        scores: `scores.json`, with "held_out", whether training did not see the images of the "split".
+    """
+    if scores.get("held_out", True):
+        return ""
+    return (
+        f"No held-out score exists: the network learned from the images of the split {scores['split']}, on which it is scored. "
+        "How well it labels other images was not measured."
+    )
+
+
 def describe_target(scores: dict) -> str:
     """What the scores do not say about the images for which the network was trained; empty where these are the labelled ones.
 

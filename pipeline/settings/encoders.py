@@ -185,6 +185,19 @@ def weights_file(encoder: str, weights: str) -> pathlib.Path | None:
     return package and package.find()
 
 
+def cure_missing_weights(encoder: str) -> str:
+    """How to get the encoder's ImageNet weights, as a sentence; empty where they are installed. Nothing is downloaded."""
+    if encoder in WITHOUT_IMAGENET:
+        return f"There are no ImageNet weights for {encoder}."
+    if encoder not in WEIGHT_PACKAGES:
+        return f"With a connection, trainer.weights=imagenet downloads those of {encoder}."
+    try:
+        WEIGHT_PACKAGES[encoder].find()
+    except ModuleNotFoundError as error:
+        return str(error)
+    return ""
+
+
 def describe_weights(trainer, file: pathlib.Path | None) -> dict | None:
     """What is known of the weights that a training began with, for its record; None where it began from random ones.
 

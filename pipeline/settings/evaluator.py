@@ -24,6 +24,8 @@ class Evaluator(Checked):
     )  # by score, see pipeline/evaluation/gate.py
     # for the record, with --target: settings were chosen by scores on labels of the target; report and model card say so
     chosen_with_target_labels: bool = False
+    # push a model that learned from the images by which it is scored: that no held-out score exists is only said then
+    push_without_held_out: bool = False
     # pixels between predicted and true boundary that still match
     boundary_tolerance: Annotated[float, Number(minimum=0, maximum=100)] = 2.0
     # class whose connected objects, such as cells, are compared by the foreground-restricted Rand score; none: not reported

@@ -82,6 +82,8 @@ class Trainer(Checked):
     # after so many batches validation follows; none: after each pass over the training pairs
     steps_per_epoch: Annotated[int, Number(minimum=1, maximum=1_000_000_000, integer=True)] | None = None
     validation_pairs: PositiveInt | None = None  # by which the best epoch is chosen; none: the whole split
+    # learn from the validation split, too, which then says no more how well the network labels other images
+    train_on_validation: bool = False
     batch_size: Annotated[int, Number(minimum=1, maximum=65_536, integer=True)] = 8
     learning_rate: Rate = 2e-3
     weight_decay: Fraction = 1e-4
@@ -202,6 +204,17 @@ def discriminator_module(config: Trainer) -> str:
 def has_discriminator(config: Trainer) -> bool:
     """Whether a discriminator trains beside the network."""
     return bool(config.adversarial_weight) or config.adaptation in ADAPTATIONS
+
+
+def learned_splits(config: Trainer, examples: dict[str, int]) -> list[str]:
+    """The splits with pairs that the network learns from.
+
+    Args:
+        config: settings of the trainer.
+        examples: number of pairs by split.
+    """
+    both = config.train_on_validation and examples.get("validation")
+    return ["train", "validation"] if both else ["train"]
 
 
 def labelled_images(batch_size: int, unlabelled: bool) -> int:

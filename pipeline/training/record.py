@@ -2,6 +2,7 @@
 
 network, discriminator   name, parameters; multiply-adds of the network at `image_size`
 pretrained               the weights that the encoder began with: their digest, licence and source (kseg/serving/manifest.py)
+trained_on               the splits that it learned from
 started, finished        UTC, ISO 8601
 seconds                  in `fit`, summed over the sessions of a training that was killed and resumed
 hardware, versions       of the last session

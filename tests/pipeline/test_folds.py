@@ -16,6 +16,10 @@ from tests.pipeline.whole_line import finish
         (["--folds", "1"], r"from 2 to 100.*Received: folds=1"),
         (["--folds", "3", "--until", "trainer"], r"--folds runs every component\. Received: --folds 3 with --from"),
         (["--folds", "3", "--only", "evaluator"], r"--folds runs every component"),
+        (
+            ["--folds", "3", "--set", "trainer.train_on_validation=true"],
+            r"A cross-validation trains on the pairs of all splits",
+        ),
         (["--folds", "3", "--strategy", "multiworker"], r"--folds trains on one machine"),
     ],
 )

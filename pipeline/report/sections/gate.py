@@ -14,6 +14,7 @@ def contents(run: Run) -> dict:
     """The variables of `gate.html.j2`."""
     return {
         "scores": run.scores,
+        "seen": text.describe_seen(run.scores),
         "target": text.describe_target(run.scores),
         "checks": requirements(run.scores),
         "interval": _interval(run.scores),

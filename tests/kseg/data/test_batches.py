@@ -78,6 +78,14 @@ def test_tensorflows_global_seed_does_not_matter(prepared, global_seed):
     assert_equal(take(data.training_set(prepared, **settings), 3), expected)
 
 
+def test_a_pass_over_two_splits_sees_every_pair_of_both_once(prepared):
+    splits, batches = ("train", "validation"), {"size": SIZE, "batch_size": 1}
+    stored = [image for split in splits for image, _ in take(data.evaluation_set(prepared, split=split, **batches))]
+    both = data.training_set(prepared, split=splits, augment=False, **batches)
+    seen = [image for image, _ in take(both, len(stored))]
+    assert sorted(image.tobytes() for image in seen) == sorted(image.tobytes() for image in stored)
+
+
 def test_a_data_set_can_be_iterated_twice(prepared):
     dataset = data.training_set(prepared, size=SIZE, batch_size=3, seed=4)
     assert_equal(take(dataset, 4), take(dataset, 4))

@@ -259,6 +259,34 @@ def test_a_version_with_other_classes_is_not_compared_and_the_scores_give_the_re
     assert scores["baseline"]["why"].startswith(why)
 
 
+def learned(saved_model, *splits):
+    """The export after a training on these splits."""
+    file = saved_model / "assets" / "export.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"trained_on": splits}))
+    return saved_model
+
+
+@pytest.mark.parametrize("split, held_out", [("validation", False), ("test", True)])
+def test_a_model_that_learned_from_validation_is_blessed_and_compared_on_other_images_alone(
+    evaluate, finished, tmp_path, split, held_out
+):
+    export = tmp_path / "exporter"
+    learned(shutil.copytree(finished.exporter / "saved_model", export / "saved_model"), "train", "validation")
+    baseline = shutil.copytree(finished.exporter / "saved_model", tmp_path / "models" / "3")
+    scores = evaluate(export=export, split=split, baseline=baseline)
+    assert scores["held_out"] == scores["blessed"] == scores["baseline"]["compared"] == held_out
+    if not held_out:
+        assert scores["reasons"] == [text for text in scores["reasons"] if "push_without_held_out" in text]
+        assert scores["baseline"]["why"].startswith("The new model learned from the images of the split 'validation'")
+
+
+def test_a_version_that_learned_from_the_scored_images_is_not_compared(evaluate, finished, tmp_path):
+    baseline = learned(shutil.copytree(finished.exporter / "saved_model", tmp_path / "models" / "3"), "train", "test")
+    scores = evaluate(baseline=baseline)
+    assert (scores["held_out"], scores["blessed"]) == (True, True)
+    assert scores["baseline"]["why"].startswith("It learned from the images of the split 'test'")
+
+
 def test_refinements_are_scored_on_the_same_images(evaluate, finished):
     from kseg import inference
     from kseg.postprocess.superpixels import majority_vote, slic

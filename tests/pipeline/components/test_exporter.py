@@ -37,11 +37,12 @@ def test_images_that_keep_their_own_sizes_are_exported_at_their_factor(own_sizes
     assert (manifest["image_size"], manifest["image_scale"]) == (None, 0.5)
 
 
-def test_what_is_known_of_pretrained_weights_goes_from_the_training_into_the_export(finished, out, tmp_path):
+def test_what_a_training_began_with_and_learned_from_goes_into_the_export(finished, out, tmp_path):
     pretrained = {"encoder": "resnet50", "weights": "file", "licence": None}
     model = tmp_path / "trainer"
     model.mkdir()
     (model / "model.keras").write_bytes((finished.trainer / "model.keras").read_bytes())
-    (model / "training.json").write_text(json.dumps({"pretrained": pretrained}))
+    (model / "training.json").write_text(json.dumps({"pretrained": pretrained, "trained_on": ["train", "validation"]}))
     exporter(out, Exporter(), model=model, transform=finished.transform)
-    assert read_manifest(out / "saved_model")["pretrained"] == pretrained
+    manifest = read_manifest(out / "saved_model")
+    assert (manifest["pretrained"], manifest["trained_on"]) == (pretrained, ["train", "validation"])

@@ -44,7 +44,7 @@ def test_its_export_answers_with_the_mean_and_agrees_with_the_keras_model(finish
     assert verdict["blessed"], verdict["reasons"]
 
 
-def test_it_keeps_what_is_known_of_the_weights_that_all_networks_began_with(finished, tmp_path):
+def test_it_keeps_where_all_networks_began_and_says_that_the_mean_has_seen_validation(finished, tmp_path):
     pretrained = {"encoder": "resnet50", "licence": "Apache-2.0"}
     for name in ("one", "two", "mean"):
         (tmp_path / name).mkdir()
@@ -52,4 +52,5 @@ def test_it_keeps_what_is_known_of_the_weights_that_all_networks_began_with(fini
         shutil.copy(finished.trainer / "model.keras", tmp_path / name)
         (tmp_path / name / "training.json").write_text(json.dumps({"pretrained": pretrained, "seconds": 7}))
     fold_mean(tmp_path / "mean", FoldMean(), model_00=tmp_path / "one", model_01=tmp_path / "two")
-    assert json.loads((tmp_path / "mean" / "training.json").read_text()) == {"pretrained": pretrained}
+    facts = json.loads((tmp_path / "mean" / "training.json").read_text())
+    assert facts == {"pretrained": pretrained, "trained_on": ["train", "validation"]}

@@ -91,6 +91,13 @@ def test_an_epoch_has_the_steps_that_are_set_and_validates_on_the_pairs_that_are
     assert len(history["val_loss"]) == 2
 
 
+def test_validation_is_learned_from_where_that_is_set_and_the_record_says_so(prepared, tmp_path):
+    transform, plan = prepared
+    game, _ = trained(tmp_path / "out", transform, batch_size=1, train_on_validation=True)
+    assert int(game.step) == plan["examples"]["train"] + plan["examples"]["validation"]
+    assert json.loads((tmp_path / "out" / "training.json").read_text())["trained_on"] == ["train", "validation"]
+
+
 @pytest.mark.parametrize("precision", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_it_trains_in_half_precision(prepared, tmp_path, precision):
     game, history = trained(tmp_path / "out", prepared[0], precision=precision)

@@ -128,6 +128,17 @@ def test_the_gate_requires_a_score_and_a_gain_over_the_most_common_class(mean_io
     assert all(message.startswith(start) for message, start in zip(found, reasons, strict=True))
 
 
+def test_a_model_without_a_held_out_score_passes_only_by_its_named_override():
+    config = Evaluator(min_mean_iou=0.4)
+    (reason,) = gate.failures(config, 0.412, CONSTANT, [], None, WHERE, held_out=False)
+    assert reason == (
+        "A model must be scored on images that training did not see. Received: scores on 'test' (15 images), from which it "
+        "learned. Score it on a test split, or set evaluator.push_without_held_out=true."
+    )
+    override = Evaluator(min_mean_iou=0.4, push_without_held_out=True)
+    assert not gate.failures(override, 0.412, CONSTANT, [], None, WHERE, held_out=False)
+
+
 BASELINE = {"version": "3", "compared": True, "mean_iou": 0.499, "difference": -0.087, "low": -0.101, "high": -0.071}
 
 

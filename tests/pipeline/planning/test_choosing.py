@@ -11,13 +11,14 @@ from pipeline.settings.planner import PLANNED
 CAMVID = {"sizes": {"480x360": 367}, "validation": 101}
 
 
-def statistics(sizes, validation=0, widths=(50.0, 9.0, 1.5)):
+def statistics(sizes, validation=0, widths=(50.0, 9.0, 1.5), channels=3):
     """Of a data set with images of these sizes ("WIDTHxHEIGHT" -> number) and three classes."""
     sides = [tuple(map(int, size.split("x"))) for size, number in sizes.items() for _ in range(number)]
     widths_of, heights = (sorted(part) for part in zip(*sides, strict=True))
     middle = (len(sides) - 1) // 2
     train = {
         "images": len(sides),
+        "channels": channels,
         "sizes": sizes,
         "height": {"median": heights[middle]},
         "width": {"median": widths_of[middle]},
@@ -134,6 +135,11 @@ def test_what_is_given_stays_and_the_rest_follows_from_it():
     assert plan.settings.trainer.crop_size == (180, 240)
 
 
+def test_validation_that_is_learned_from_counts_among_the_training_pairs():
+    passes, more = (planned(CAMVID, given=given)[0].expected for given in ({}, {"trainer.train_on_validation": True}))
+    assert more["passes"] == pytest.approx(passes["passes"] * 367 / (367 + 101))
+
+
 def test_a_factor_that_is_given_stays():
     plan, _ = planned(CAMVID, given={"transform.image_scale": 0.5})
     assert (plan.settings.transform.image_size, plan.settings.transform.image_scale) == (None, 0.5)
@@ -150,6 +156,20 @@ def test_missing_weights_warn_with_their_cure_and_training_starts_from_scratch()
     plan, _ = planned(CAMVID, cure="Install them: pip install weights.")
     assert plan.settings.trainer.weights is None
     assert "pip install weights" in plan.warnings[0]
+
+
+def test_a_start_that_is_given_is_no_reason_to_warn_and_photographs_are_none():
+    plan, _ = planned(CAMVID, cure="Install them.", given={"trainer.weights": None, "trainer.encoder": "resnet50"})
+    assert (plan.settings.trainer.encoder, plan.settings.trainer.weights) == ("resnet50", None)
+    assert plan.choices[0]["reason"] == "a small pyramid; trainer.encoder, trainer.weights given"
+    assert not [text for text in plan.warnings if "random" in text] and not plan.choices[0]["considered"]
+
+
+@pytest.mark.parametrize("channels, adapted", [(1, True), (3, False), (4, True)])
+def test_it_says_how_a_trunk_for_rgb_takes_other_channels(channels, adapted):
+    plan, _ = planned(CAMVID | {"channels": channels})
+    assert plan.settings.trainer.weights == "imagenet"
+    assert (f"stands for each channel of {channels}" in plan.choices[0]["reason"]) == adapted
 
 
 @pytest.mark.parametrize("factor, chosen", [(0.5, "mixed_bfloat16"), (0.95, "float32"), (2.0, "float32")])

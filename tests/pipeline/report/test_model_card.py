@@ -296,6 +296,14 @@ def test_it_names_no_place_on_this_machine_and_says_nothing_without_records(stor
     }
 
 
+def test_that_no_held_out_score_exists_is_said(store):
+    assert "held-out" not in card(store)
+    change(store["evaluator"], "scores.json", held_out=False, split="validation")
+    found = sections(card(store))["Scores"]
+    assert "No held-out score exists: the network learned from the images of the split validation" in found
+    assert "of the split validation, with which the network was trained, at their original size" in found
+
+
 def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store):
     assert "without masks" not in card(store) and "target" not in card(store)
     others = {"domain": "target", "images": 9, "reencoded": {}, "unread_masks": [], "foreign_files": []}

@@ -580,6 +580,14 @@ def test_pretrained_weights_are_shown_with_their_source_licence_and_digest(tmp_p
     assert "not known to kseg" in written(tmp_path, artifacts)[1].text
 
 
+def test_that_no_held_out_score_exists_is_said_beside_the_score_in_the_gate_and_on_the_terminal(tmp_path, artifacts):
+    assert "held-out" not in written(tmp_path, artifacts)[1].text
+    change(artifacts["evaluator"] / "scores.json", held_out=False)
+    text = written(tmp_path, artifacts)[1].text
+    assert "mean IoU on test, from which it learned" in text and "No held-out score exists: the network learned" in text
+    assert "No held-out score exists" in summarize(json.loads((artifacts["evaluator"] / "scores.json").read_text()))
+
+
 def test_images_without_masks_are_counted_and_the_gate_says_what_it_did_not_judge(tmp_path, artifacts):
     page = written(tmp_path, artifacts)[1]
     assert "without masks" not in page.text and "labelled source" not in page.text

