@@ -13,12 +13,13 @@ from kseg._backend import require_tensorflow
 
 require_tensorflow(__name__)
 
-import tensorflow as tf  # noqa: E402  (only after the backend is known)
+import numpy as np  # noqa: E402  (only after the backend is known)
+import tensorflow as tf  # noqa: E402
 
-from kseg.serving.headers import EXIF, Header, byte_length, is_one_of, part, read_header  # noqa: E402
+from kseg.serving.headers import Header, byte_length, is_one_of, part, read_bytes, read_header  # noqa: E402
 
 MAX_EXIF = 2**20  # bytes that are read: EXIF of a JPEG has at most 65,535
-MAX_REPEATS = 8  # of the name "Exif" in front of a TIFF header, which Pillow skips
+REPEATED_NAMES = r"^(?:Exif\x00\x00)+"  # in front of a TIFF header, which Pillow skips
 BYTE_ORDERS = (b"II*\0", b"II\0*", b"MM\0*", b"MM*\0", b"MM\0+")  # of TIFF headers that Pillow reads
 ORIENTATION_TAG = 0x0112
 UNIT_SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8)  # bytes, by type of a field; 0: unknown, is skipped
@@ -76,43 +77,40 @@ def orientation_of(header: Header) -> tf.Tensor:
 def _read_exif(exif):
     """Whether EXIF settles the orientation, and the orientation; unreadable EXIF settles that an image is upright."""
     # The TIFF header.
-    start = tf.constant(0, tf.int64)
-    for _ in range(MAX_REPEATS):
-        repeated = tf.equal(part(exif, start, len(EXIF)), EXIF)
-        start += len(EXIF) * tf.cast(repeated, tf.int64)
-    exif = part(exif, start, MAX_EXIF)
+    exif = part(tf.strings.regex_replace(exif, REPEATED_NAMES, "", replace_global=False), 0, MAX_EXIF)
     size = byte_length(exif)
     magic = part(exif, 0, 4)
     readable = tf.reduce_any(tf.equal(magic, tf.constant(BYTE_ORDERS))) & (size >= 8)
-    big_endian = tf.equal(part(exif, 0, 2), b"MM")
-    data = tf.io.decode_raw(exif, tf.uint8)
+    big_endian = tf.equal(tf.strings.substr(magic, 0, 2), b"MM")
 
-    def read(positions, width):
-        """Numbers of `width` bytes (N,), int64, at positions (N,); 0 beyond the end."""
-        places = positions[:, None] + tf.range(width, dtype=tf.int64)
-        inside = (places >= 0) & (places < size)
-        values = tf.cast(tf.gather(tf.concat([data, [0]], axis=0), tf.where(inside, places, size)), tf.int64)
-        shifts = 8 * tf.range(width, dtype=tf.int64)
-        return tf.reduce_sum(tf.bitwise.left_shift(values, tf.where(big_endian, shifts[::-1], shifts)), axis=1)
+    def numbers(values, places):
+        """The numbers, int64 (N, len(places)), that lie at places (start, stop) of bytes (N, W)."""
+        weights = np.zeros((2, values.shape[1], len(places)), np.int64)
+        for number, (start, stop) in enumerate(places):
+            weights[0, start:stop, number] = 256 ** np.arange(stop - start)
+            weights[1, start:stop, number] = weights[0, start:stop, number][::-1]
+        return tf.matmul(values, tf.gather(tf.constant(weights), tf.cast(big_endian, tf.int32)))
 
     # All fields of IFD0 together: 12 bytes each, behind a count of 2 bytes.
-    directory = read(tf.constant([4], tf.int64), 4)
-    fields = directory + 2 + 12 * tf.range(read(directory, 2)[0])
-    fields = tf.boolean_mask(fields, fields + 12 <= size)
-    tags, types, counts = read(fields, 2), read(fields + 2, 2), read(fields + 4, 4)
+    directory = numbers(read_bytes(exif, 4, 4)[None], [(0, 4)])[0, 0]
+    starts = directory + 2 + 12 * tf.range(numbers(read_bytes(exif, directory, 2)[None], [(0, 2)])[0, 0])
+    starts = tf.boolean_mask(starts, starts + 12 <= size)
+    fields = tf.gather(tf.io.decode_raw(exif, tf.uint8), starts[:, None] + tf.range(12, dtype=tf.int64))
+    tags, types, counts, values = tf.unstack(
+        numbers(tf.cast(fields, tf.int64), [(0, 2), (2, 4), (4, 8), (8, 12)]), axis=1
+    )
     unit_sizes = tf.gather(tf.constant(UNIT_SIZES, tf.int64), types * tf.cast(types < len(UNIT_SIZES), tf.int64))
     sizes = counts * unit_sizes
-    places = tf.where(sizes > 4, read(fields + 8, 4), fields + 8)
+    places = tf.where(sizes > 4, values, starts + 8)
     # Pillow stops at the first field whose values lie outside; the last field of a tag counts.
     broken = (sizes > 4) & (places + sizes > size)
     reached = tf.cumsum(tf.cast(broken, tf.int32)) == 0
     found = tf.where(reached & (tags == ORIENTATION_TAG) & (sizes > 0))[:, 0]
 
     def value():
-        at, kind = tf.gather(places, found[-1])[None], tf.gather(types, found[-1])
-        return _first_number(
-            *(read(at + offset, width)[0] for offset, width in ((0, 1), (0, 2), (0, 4), (4, 4), (0, 8))), kind
-        )
+        first = read_bytes(exif, tf.gather(places, found[-1]), 8)[None]
+        candidates = tf.unstack(numbers(first, [(0, 1), (0, 2), (0, 4), (4, 8), (0, 8)])[0])
+        return _first_number(*candidates, tf.gather(types, found[-1]))
 
     number = tf.cond(readable & (tf.size(found) > 0), value, lambda: tf.constant(1, tf.int32))
     return (size > 0) & (~readable | (tf.size(found) > 0)), number

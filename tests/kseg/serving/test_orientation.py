@@ -152,7 +152,7 @@ def field(value: int, kind: int = 3, count: int = 1) -> tuple:
         (tiff("<", [field(6)], mark=b"II\0*"), 6),
         (tiff("<", [field(6)], mark=b"II+\0"), 1),
         (tiff("<", [field(6)], mark=b"XX*\0"), 1),
-        (b"Exif\0\0" + tiff("<", [field(6)]), 6),  # the name twice
+        (10 * b"Exif\0\0" + tiff("<", [field(6)]), 6),  # the name 11 times
         (
             tiff("<", [(0x0100, 3, 1, bytes(4))], b"")[:-4]
             + struct.pack("<IH", 26, 1)
