@@ -100,9 +100,17 @@ class ServedModel(tf.Module):
         self._columns_at_once = max(1, strip // (3 * width // 4) - 1)
         weights = [*network.variables, *(self._crf.variables if self._crf else [])]
         self._variables = [variable.value for variable in weights]  # tracked here, they are saved with the module
-        image = tf.TensorSpec((None, None, None, self._channels), tf.float32)
+        # Traced once, although several signatures call them; the network for each size that it is to see.
+        any_size = [tf.TensorSpec((None, None, None, n), tf.float32) for n in (self._num_classes, self._channels)]
         self._traced = tf.function(
-            lambda image: network(image, training=False), input_signature=[image], autograph=False
+            lambda image: network(image, training=False),
+            input_signature=any_size[1:] if self._scale else None,
+            autograph=False,
+        )
+        self._traced_crf = self._crf and tf.function(
+            lambda probabilities, levels: self._crf([probabilities, levels]),
+            input_signature=any_size,
+            autograph=False,
         )
 
     def signatures(self, tiles: bool = False, palette: np.ndarray | None = None) -> dict:
@@ -385,7 +393,7 @@ class ServedModel(tf.Module):
         """A tile (1, h, w, C), float32, to probabilities (1, h, w, K), refined if there is a DenseCRF."""
         tile = to_levels(tile, self._normalization)
         probabilities = self._predict(tile)
-        return self._crf([probabilities, tile]) if self._crf else probabilities
+        return self._refine_levels(probabilities, tile) if self._crf else probabilities
 
     def _prepare(self, encoded, status, scan, orientation):
         """An encoded image as the network sees it; of one that is refused or damaged nothing but the last output counts.
@@ -431,9 +439,15 @@ class ServedModel(tf.Module):
 
     def _refine(self, probabilities, images):
         """Probabilities (B, H, W, K), refined by DenseCRF, whose colours are the levels of the images (B, H, W, C)."""
-        return self._crf(
-            [probabilities, images if self._normalization is None else to_levels(images, self._normalization)]
+        return self._refine_levels(
+            probabilities, images if self._normalization is None else to_levels(images, self._normalization)
         )
+
+    def _refine_levels(self, probabilities, levels):
+        """Probabilities (B, H, W, K), refined by DenseCRF, whose colours are levels (B, H, W, C)."""
+        if tf.executing_eagerly():
+            return self._crf([probabilities, levels])
+        return self._traced_crf(probabilities, tf.cast(levels, tf.float32))
 
     def _refuse_any(self, values, status, max_side=statuses.MAX_SIDE):
         """`values`, unless an image is refused: then the message of the first one is raised."""
@@ -476,7 +490,8 @@ class ServedModel(tf.Module):
     def _predict_view(self, image, axes, quarter_turns):
         """Probabilities of one view: the image is flipped, then rotated; the probabilities are rotated and flipped back."""
         view = _rotate(_flip(image, axes), quarter_turns)
-        logits = self._traced(view) if self._scale else self._network(view, training=False)
+        eager = tf.executing_eagerly() and not self._scale
+        logits = self._network(view, training=False) if eager else self._traced(view)
         return _flip(_rotate(tf.nn.softmax(logits), -quarter_turns), axes)
 
 

@@ -182,14 +182,18 @@ class DenseCRF(keras.layers.Layer):
         lattices = [smoothness, normalize(build_lattice(tf.concat(features, axis=-1)))]
         shape = tf.shape(logits)
         unary = tf.reshape(logits, [-1, logits.shape[-1]])
-        refined = unary
-        for _ in range(self.iterations):
+        weights = [tf.convert_to_tensor(weight) for weight in self._kernel_weights]
+
+        def iterate(refined):
             probabilities = tf.nn.softmax(refined)
             messages = [
                 gaussian_filter(lattice, probabilities, weight)
-                for weight, lattice in zip(self._kernel_weights, lattices, strict=True)
+                for weight, lattice in zip(weights, lattices, strict=True)
             ]
-            refined = tf.add_n([unary, *self._pairwise_logits(messages)])
+            return (tf.add_n([unary, *self._pairwise_logits(messages)]),)
+
+        # In a graph a loop: written out, its operations would be most of those of an export.
+        (refined,) = tf.while_loop(lambda _: True, iterate, (unary,), maximum_iterations=self.iterations)
         return tf.reshape(refined, shape)
 
     def _pairwise_logits(self, messages):
