@@ -194,7 +194,9 @@ def working_size(height, width, settings):
 
 
 def resize(values, size):
-    """Resizes by an antialiased triangle filter, rows first, as TensorFlow's ScaleAndTranslate does.
+    """Resizes by an antialiased triangle filter, rows first, as TensorFlow's ScaleAndTranslate does, to the same bits.
+
+    A grey level that rounding changes would move the maxima that SegNet pools, and with them its label map.
 
     Args:
         values: (H, W, C), any real type.
@@ -222,9 +224,10 @@ def taps(available, size):
     centres = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * step
     first = np.ceil(centres - reach - np.float32(0.5)).astype(np.int64)
     indices = first + np.arange(2 * math.ceil(reach) + 1)[:, np.newaxis]
-    weights = np.maximum(1 - np.abs((indices + np.float32(0.5) - centres) / reach), 0).astype(np.float32)
+    distances = np.abs(indices.astype(np.float32) + np.float32(0.5) - centres)
+    weights = np.maximum(1 - distances * (1 / reach), 0)
     weights[(indices < 0) | (indices >= available)] = 0
-    return np.clip(indices, 0, available - 1), weights / weights.sum(axis=0)
+    return np.clip(indices, 0, available - 1), weights * (1 / sum(weights))
 
 
 def filtered(values, of_axis, axis):
