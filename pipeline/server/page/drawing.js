@@ -4,6 +4,9 @@ const MOST = 2 ** 24; // pixels of a canvas, which some browsers limit
 
 const STOPS = [[0, 32, 76], [49, 68, 107], [102, 105, 112], [149, 143, 120], [203, 186, 105], [255, 233, 69]];
 
+const GREY = 40; // least difference between the parts of a colour, 0 to 255, that is not grey
+const STANDING_OUT = [[0, 90, 200], [255, 200, 0], [220, 0, 110], [0, 170, 110], [150, 60, 230], [240, 90, 20], [0, 200, 240], [140, 200, 30]];
+
 /** Draws samples {width, height, data} on a canvas by a table of 256 colours, see `colour`; of huge maps every n-th pixel. */
 export function draw(canvas, { width, height, data }, table) {
   const step = Math.ceil(Math.sqrt((width * height) / MOST));
@@ -27,6 +30,20 @@ export function classTable(classes, shown) {
   const table = new Uint32Array(256);
   classes.forEach((entry, id) => { if (shown(id)) table[id] = colour(entry.colour); });
   return table;
+}
+
+/** Classes in colours that stand out from a photograph: where most are black, grey or white, these get others, dark ones first. */
+export function standingOut(classes) {
+  const grey = classes.filter(({ colour }) => Math.max(...colour) - Math.min(...colour) < GREY);
+  if (grey.length < 2 || 2 * grey.length < classes.length || grey.length > STANDING_OUT.length) return classes;
+  const used = classes.filter((entry) => !grey.includes(entry)).map(({ colour }) => colour), chosen = new Map();
+  for (const entry of grey.sort((a, b) => a.colour[0] - b.colour[0])) {
+    const least = (drawn) => Math.min(...used.map((other) => Math.hypot(...drawn.map((part, index) => part - other[index]))));
+    const drawn = STANDING_OUT.reduce((best, next) => (least(next) > least(best) ? next : best));
+    used.push(drawn);
+    chosen.set(entry, drawn);
+  }
+  return classes.map((entry) => (chosen.has(entry) ? { ...entry, colour: chosen.get(entry), recoloured: true } : entry));
 }
 
 /** A table of confidence, 0 to 255. */

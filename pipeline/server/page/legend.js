@@ -41,6 +41,7 @@ export class Legend {
     document.querySelector("#classes-title").textContent = shares
       ? `${present.length} of ${classes.length} classes`
       : `${classes.length} classes`;
+    document.querySelector("#recoloured").hidden = !classes.some(({ recoloured }) => recoloured);
     this.filter.hidden = classes.length <= MANY;
     this.all.hidden = !shares;
     this.tellAll();

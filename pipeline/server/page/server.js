@@ -1,5 +1,7 @@
 // Asks the server: what it serves, and by the Open Inference Protocol with its binary extension what a picture shows.
 
+import { standingOut } from "./drawing.js";
+
 const ARRAYS = { FP32: Float32Array, INT32: Int32Array, UINT8: Uint8Array };
 
 /** Why there is no answer, in sentences for people: `message`, `detail` of the server, and whether trying again may help. */
@@ -10,9 +12,10 @@ export class Refusal extends Error {
   }
 }
 
-/** What is served: model, versions with their classes, limits. */
+/** What is served: model, versions with their classes in the colours in which they are drawn, limits. */
 export async function about() {
-  return (await ask("about", { cache: "no-store" })).json();
+  const told = await (await ask("about", { cache: "no-store" })).json();
+  return { ...told, versions: told.versions.map((entry) => ({ ...entry, classes: standingOut(entry.classes) })) };
 }
 
 /** Asks a signature of a version about one encoded picture.

@@ -213,6 +213,32 @@ def test_downloads_are_the_servers_label_map_and_the_overlay(open_page, photo, a
     assert np.abs(overlay - mixed).max() < 3
 
 
+@pytest.mark.parametrize(
+    ("colours", "drawn"),
+    [
+        ([(0, 0, 0), (255, 255, 255)], [(0, 90, 200), (255, 200, 0)]),
+        ([(255, 255, 255), (0, 0, 0)], [(255, 200, 0), (0, 90, 200)]),
+        ([(250, 240, 230), (0, 0, 0), (0, 90, 210)], [(220, 0, 110), (255, 200, 0), (0, 90, 210)]),
+        ([(0, 0, 0), (220, 60, 50)], None),  # only one that a photograph has as well
+        ([(0, 0, 0), (90, 90, 90), (220, 60, 50), (50, 90, 220), (50, 220, 90)], None),
+        ([(level, level, level) for level in range(0, 250, 10)], None),
+    ],
+)
+def test_classes_that_are_all_grey_are_drawn_in_colours_that_stand_out_from_a_photograph(open_page, colours, drawn):
+    tab = open_page()
+    classes = json.dumps([{"name": str(number), "colour": colour} for number, colour in enumerate(colours)])
+    tab.run(
+        "Promise.all([import('/drawing.js'), import('/legend.js')]).then(([drawing, { Legend }]) => "
+        f"new Legend(() => {{}}).fill(drawing.standingOut({classes})))"
+    )
+    found = tab.run(
+        "[...document.querySelectorAll('#legend input')]"
+        ".map((e) => e.style.getPropertyValue('--colour').match(/\\d+/g).map(Number))"
+    )
+    assert list(map(tuple, found)) == (drawn or colours)
+    assert tab.run("document.querySelector('#recoloured').checkVisibility()") == (drawn is not None)
+
+
 @pytest.mark.parametrize("way", ["paste", "drop"])
 def test_a_picture_is_pasted_or_dropped(way, open_page, png, answers):
     tab = open_page()
