@@ -19,6 +19,7 @@ from kseg.data.resizing_in_graph import (  # noqa: E402
     round_to,
     working_size_in_graph,
 )
+from kseg.serving import borders  # noqa: E402
 
 BAND_PIXELS = 2**18
 """Pixels of a band, or of one row if it has more: 22 MB of scores of 21 classes."""
@@ -35,23 +36,46 @@ def most_probable(probabilities: tf.Tensor, size: tf.Tensor, with_confidence: bo
     Returns:
         Label map (H, W), uint8, and confidence (H, W), float32, or None.
     """
-    scale = tf.cast(size, tf.float32) / tf.cast(tf.shape(probabilities)[:2], tf.float32)
-    rows = _resize(probabilities, tf.stack([size[0], tf.shape(probabilities)[1]]), tf.stack([scale[0], 1.0]))
-    dtypes = (tf.uint8, tf.float32) if with_confidence else (tf.uint8,)
+    height, width, classes = tf.shape(probabilities)[0], tf.shape(probabilities)[1], probabilities.shape[-1]
+    scale = tf.cast(size, tf.float32) / tf.cast(tf.stack([height, width]), tf.float32)
 
-    def reduce_band(band):
-        # Columns before rows, so that a column is one vector of n K scores: interpolating these takes a third of the time.
-        number, width, classes = tf.unstack(tf.shape(band))
-        columns = tf.reshape(tf.transpose(band, (1, 0, 2)), (1, width, number * classes))
+    # A row, and then a column, is one vector of all its scores: interpolating these takes a third of the time.
+    rows = tf.reshape(probabilities, (height, 1, width * classes))
+    rows = _resize(rows, tf.stack([size[0], 1]), tf.stack([scale[0], 1.0]))
+    rows = tf.reshape(rows, (size[0], width, classes))
+
+    def resize_band(band):
+        """(n, w, K) to (W, n, K)."""
+        columns = tf.reshape(tf.transpose(band, (1, 0, 2)), (1, width, tf.shape(band)[0] * classes))
         resized = _resize(columns, tf.stack([1, size[1]]), tf.stack([1.0, scale[1]]))
-        resized = tf.reshape(resized, (size[1], number, classes))
-        best = tf.cast(
-            tf.argmax(resized, axis=-1), tf.float32
-        )  # where another type is transposed, oneDNN may print an error
-        label_map = tf.cast(tf.transpose(best), tf.uint8)
-        return (label_map, tf.transpose(tf.reduce_max(resized, axis=-1))) if with_confidence else (label_map,)
+        return tf.reshape(resized, (size[1], tf.shape(band)[0], classes))
 
-    outputs = map_groups(reduce_band, [rows], tf.maximum(BAND_PIXELS // size[1], 1), dtypes)
+    def label(resized):
+        best = tf.cast(tf.argmax(resized, axis=-1), tf.float32)  # oneDNN may print an error where others are transposed
+        return tf.cast(tf.transpose(best), tf.uint8)
+
+    def label_with_confidence(band):
+        resized = resize_band(band)
+        return label(resized), tf.transpose(tf.reduce_max(resized, axis=-1))
+
+    def label_by_borders():
+        found = borders.Borders(probabilities, size, scale)
+
+        def label_band(band, rows):
+            return (found.label(band, rows, lambda: label(resize_band(band))),)
+
+        return map_groups(label_band, [rows, found.rows], band_rows, (tf.uint8,))
+
+    band_rows = tf.maximum(BAND_PIXELS // size[1], 1)
+    if with_confidence:
+        outputs = map_groups(label_with_confidence, [rows], band_rows, (tf.uint8, tf.float32))
+    else:
+        enlarged = tf.reduce_all(scale >= borders.LEAST_SCALE) & (tf.minimum(height, width) > 1)
+        outputs = tf.cond(
+            enlarged,
+            label_by_borders,
+            lambda: map_groups(lambda band: (label(resize_band(band)),), [rows], band_rows, (tf.uint8,)),
+        )
     outputs = [tf.reshape(output, size) for output in outputs]
     return outputs[0], outputs[1] if with_confidence else None
 
