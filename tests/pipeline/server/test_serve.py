@@ -1,6 +1,7 @@
 """The command: its help needs no TensorFlow, wrong arguments are told, and a signal ends it after what it accepted."""
 
 import json
+import resource
 import signal
 import socket
 import subprocess
@@ -63,7 +64,7 @@ def begin(address: str, body: bytes) -> socket.socket:
     return connection
 
 
-def test_a_signal_ends_it_after_what_it_accepted_and_the_log_has_a_line_for_each_request(models, png):
+def test_it_answers_without_a_file_and_a_signal_ends_it_after_what_it_accepted_each_with_a_line_of_the_log(models, png):
     command = [sys.executable, "-m", "pipeline.serve", str(models), "--port", "0", "--grpc-port", "0", "--log", "json"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     lines = []
@@ -78,6 +79,7 @@ def test_a_signal_ends_it_after_what_it_accepted_and_the_log_has_a_line_for_each
 
     try:
         address = event("listening")["rest"]
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))  # from now on it cannot write to a file
         body = json.dumps({"signature_name": "localize", "instances": [b64(png)] * 20}).encode()
         connections = [begin(address, body) for _ in range(4)]
         process.send_signal(signal.SIGTERM)

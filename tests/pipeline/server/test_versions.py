@@ -10,6 +10,7 @@ import grpc
 import pytest
 from open_inference.grpc import protocol, service
 
+from pipeline.publishing.versions import roll_back
 from pipeline.server.errors import RequestError
 from pipeline.server.logs import Log
 from pipeline.server.saved_model import LoadedModel
@@ -92,7 +93,7 @@ def test_new_versions_and_a_rollback_lose_no_request(place, swapped, events, num
             thread.start()
         push(numbered[2], place, 2)
         wait_for(is_alone(2))
-        (place / "2").rename(place / "rolled_back-2")
+        assert roll_back(place) == (place / "rolled_back-2", 1)  # as `kseg run --rollback` does
         wait_for(is_alone(1))
         push(numbered[3], place, 3)
         wait_for(is_alone(3))
