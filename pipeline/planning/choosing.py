@@ -323,16 +323,16 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
     passes_a_step = _labelled_images(plan, statistics) * area / (training_images * math.prod(size))
     most = math.ceil(MAX_PASSES / passes_a_step)
     steps = max(1, min(most, int((seconds - validations * pairs * cost.image) / cost.step)))
-    validations = min(validations, steps)
+    an_epoch, epochs = _divide(steps, validations)
     limited = f"; more than {MAX_PASSES:g} passes are not worth their time" if steps == most else ""
     plan.choose(
         "length",
         {
-            "trainer.steps_per_epoch": steps // validations,
-            "trainer.epochs": validations,
+            "trainer.steps_per_epoch": an_epoch,
+            "trainer.epochs": epochs,
             "trainer.validation_pairs": None if pairs >= images else pairs,
         },
-        f"{steps:,} steps of {cost.step:.2f} s, {validations} validations of {pairs * cost.image:.0f} s{limited}",
+        f"{an_epoch * epochs:,} steps of {cost.step:.2f} s, {epochs} validations of {pairs * cost.image:.1f} s{limited}",
     )
     trainer = plan.settings.trainer
     an_epoch = trainer.steps_per_epoch or max(1, training_images // _labelled_images(plan, statistics))
@@ -346,6 +346,17 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
     }
     if steps < FEW_STEPS:
         plan.warnings.append(f"{steps:,} steps are few. Give more --minutes, or lower trainer.crop_size.")
+
+
+def _divide(steps: int, parts: int) -> tuple[int, int]:
+    """Steps of each part, and their number, at most `parts`, so that little of `steps` is left over.
+
+    Example:
+        >>> _divide(54, 15), _divide(4003, 34), _divide(3, 5)
+        ((4, 13), (117, 34), (1, 3))
+    """
+    each = max((steps // parts or 1, -(-steps // parts)), key=lambda each: each * min(parts, steps // each))
+    return each, min(parts, steps // each)
 
 
 def _training_images(plan: Plan, statistics: dict) -> int:

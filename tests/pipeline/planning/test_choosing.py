@@ -100,6 +100,12 @@ def test_many_images_are_shown_smaller_so_that_all_of_each_is_seen():
     assert sizes[0][1] >= sizes[1][1] > sizes[2][1]
 
 
+@pytest.mark.parametrize("minutes", [0.5, 0.7, 1, 1.3, 2, 30])
+def test_few_steps_are_not_lost_where_they_are_divided_by_validations(minutes):
+    plan, _ = planned({"sizes": {"512x512": 20}, "validation": 4}, minutes, 2.4e-6)
+    assert plan.expected["seconds"] > 0.88 * 60 * minutes
+
+
 def test_more_minutes_never_choose_a_smaller_size():
     sides = [
         max(planned({"sizes": {"2048x1024": 3000}}, minutes)[0].settings.transform.image_size)
