@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -79,7 +79,7 @@ def measure_peak(path: pathlib.Path, size: tuple[int, int]) -> str:
     label, peaks = open_export(path), []
     for work in (lambda: None, lambda: label(SIZE), lambda: label(size)):
         work()
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        peaks.append(int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1]) // 1024)
     return " | ".join(map(str, peaks))
 
 
