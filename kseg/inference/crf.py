@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -38,12 +40,24 @@ def refine_with_crf(model, **crf_parameters) -> Callable[[np.ndarray], np.ndarra
     from kseg.postprocess.densecrf import DenseCRF
 
     check_model(model)
-    refine = tf.function(DenseCRF(**crf_parameters, activation=None), reduce_retracing=True)  # one trace for all sizes
+    layer, one_thread = DenseCRF(**crf_parameters, activation=None), threading.Lock()
+
+    @functools.cache
+    def refine(*depths):
+        """The layer as one graph for all sizes, of logits and images of these depths."""
+        shapes = [(None, None, None, depth) for depth in depths]
+        if not layer.built:  # a trace that made its weights would be thrown away
+            layer.build(shapes)
+        specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+        return tf.function(lambda logits, images: layer([logits, images]), input_signature=specs, autograph=False)
 
     def predict(images):
         check_images(images, "images", "refine_with_crf", channels=num_channels(model))
         with values_checked():
             logits = predict_logits(model, images)
-        return refine([tf.constant(array, tf.float32) for array in (logits, images)]).numpy()
+        inputs = [tf.constant(array, tf.float32) for array in (logits, images)]
+        with one_thread:
+            refined = refine(*(tensor.shape[-1] for tensor in inputs))
+        return refined(*inputs).numpy()
 
     return predict
