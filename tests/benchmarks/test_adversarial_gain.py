@@ -75,6 +75,7 @@ def test_each_finished_run_is_in_the_file_when_the_next_one_begins(tmp_path, mon
     assert path.read_text().startswith(before) and plan.unfinished_runs(runs, plan.read(path)) == []
 
 
+@pytest.mark.slow
 def test_what_the_game_costs_is_timed_in_turns_and_the_first_is_not_counted(monkeypatch):
     order, data = [], small_data()
     monkeypatch.setattr(training, "COST_STEPS", 2)

@@ -131,6 +131,29 @@ def refining(finished, tmp_path_factory) -> pathlib.Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def equal_exports():
+    """SavedModels that tests of a module have loaded, by the files of their folders."""
+    return {}
+
+
+@pytest.fixture
+def loaded_once(equal_exports, monkeypatch):
+    """Folders of SavedModels with equal files are loaded once, which takes longer than to label with them."""
+    import tensorflow as tf
+
+    load = tf.saved_model.load
+
+    def load_once(path):
+        files = sorted(file for file in pathlib.Path(path).rglob("*") if file.is_file())
+        key = tuple((str(file.relative_to(path)), file.read_bytes()) for file in files)
+        if key not in equal_exports:
+            equal_exports[key] = load(path)
+        return equal_exports[key]
+
+    monkeypatch.setattr(tf.saved_model, "load", load_once)
+
+
 @pytest.fixture
 def void_examples(tmp_path) -> pathlib.Path:
     """A prepared data set in which no pixel has a class."""

@@ -15,6 +15,8 @@ from PIL import Image
 from kseg.labels import LabelMap
 from pipeline import predict
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 @pytest.fixture
 def model(finished, tmp_path):

@@ -15,6 +15,8 @@ from PIL import Image
 from pipeline import predict, suggest
 from tests.pipeline.conftest import LABELS
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 SURE = LABELS.colours  # of which `nearest_colour` is sure
 UNSURE = [tuple(int(v) for v in np.mean([LABELS.colours[a], LABELS.colours[b]], axis=0)) for a, b in ((0, 1), (0, 2))]
 

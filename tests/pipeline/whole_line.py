@@ -81,9 +81,9 @@ def finish(folder: pathlib.Path, *more: str, status: int = 0) -> str:
     return output
 
 
-def kill(folder: pathlib.Path, component: str, seconds: float) -> bool:
+def kill(folder: pathlib.Path, component: str, seconds: float, *more: str) -> bool:
     """Starts a run and sends SIGKILL to its group `seconds` after `component` began; whether it was still running."""
-    process = start(folder)
+    process = start(folder, *more)
     scratch = folder / "runs" / ".scratch" / component
     while process.poll() is None and not any(path.is_dir() for path in scratch.glob("*")):
         time.sleep(0.01)

@@ -129,18 +129,21 @@ def joined(parts, devices=1):
     return [tuple(np.concatenate(arrays) for arrays in zip(*step, strict=True)) for step in steps]
 
 
-@pytest.mark.parametrize("cache_bytes", [batches.CACHE_BYTES, 30_000], ids=["cached", "three pairs in memory"])
+THREE_PAIRS = 30_000  # bytes
+
+
 @pytest.mark.parametrize(
-    ("arguments", "number", "devices"),
+    ("arguments", "number", "devices", "cache_bytes"),
     [
-        ({"batch_size": 4}, 2, 1),
-        ({"batch_size": 6}, 3, 1),
-        ({"batch_size": 12}, 2, 3),
-        ({"batch_size": 4, "initial_step": 5}, 2, 1),
-        ({"batch_size": 4, "size": (16, 24), "working_scale": (96, 128)}, 2, 2),
-        ({"batch_size": 4, "augment": False}, 2, 1),
+        ({"batch_size": 4}, 2, 1, THREE_PAIRS),
+        ({"batch_size": 6}, 3, 1, batches.CACHE_BYTES),
+        ({"batch_size": 12}, 2, 3, THREE_PAIRS),
+        ({"batch_size": 4, "initial_step": 5}, 2, 1, batches.CACHE_BYTES),
+        ({"batch_size": 4, "initial_step": 5}, 2, 1, THREE_PAIRS),
+        ({"batch_size": 4, "size": (16, 24), "working_scale": (96, 128)}, 2, 2, batches.CACHE_BYTES),
+        ({"batch_size": 4, "augment": False}, 2, 1, batches.CACHE_BYTES),
     ],
-    ids=["two", "three", "three devices", "resumed", "crops", "not augmented"],
+    ids=["two", "three", "three devices", "resumed", "resumed from disk", "crops", "not augmented"],
 )
 def test_several_machines_together_see_the_batches_that_one_sees(
     prepared, monkeypatch, arguments, number, devices, cache_bytes

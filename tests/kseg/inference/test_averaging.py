@@ -101,9 +101,10 @@ def test_an_ensemble_of_exports_equals_that_of_their_networks(tmp_path):
         networks.append(kseg.UNet(2, filters=(4, 4)))
         kseg.export(networks[-1], tmp_path / str(seed), labels=labels, image_size=(16, 24))
     images = np.random.default_rng(0).integers(0, 255, (1, 16, 24, 3), np.uint8)
-    exported = ensemble([SavedModel(tmp_path / str(seed)) for seed in (1, 2)])(images)
+    together = ensemble([SavedModel(tmp_path / str(seed)) for seed in (1, 2)])
+    exported = together(images)
     np.testing.assert_allclose(softmax(exported), softmax(ensemble(networks)(images)), atol=1e-5)
-    np.testing.assert_allclose(exported, ensemble([SavedModel(tmp_path / s) for s in "12"])(images + 0.3), atol=1e-6)
+    np.testing.assert_allclose(exported, together(images + 0.3), atol=1e-6)
 
 
 @pytest.mark.parametrize(

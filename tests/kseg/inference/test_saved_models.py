@@ -1,5 +1,7 @@
 """Exports as models: what is refused when one is loaded and when it predicts."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -16,8 +18,8 @@ def pushed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("savedmodels") / "streets"
     keras.utils.set_random_seed(1)
     labels, network = LabelMap(("a", "b"), ((0, 0, 0), (9, 9, 9)), (0, 1)), kseg.UNet(2, filters=(4, 4))
-    for version in (2, 10):
-        kseg.export(network, folder / str(version), labels=labels, image_size=(16, 24))
+    kseg.export(network, folder / "2", labels=labels, image_size=(16, 24))
+    shutil.copytree(folder / "2", folder / "10")
     return folder
 
 

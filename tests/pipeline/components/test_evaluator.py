@@ -195,23 +195,20 @@ def test_a_model_below_the_gate_is_scored_and_not_blessed(evaluate):
     assert scores["reasons"][0].startswith("mean_iou must reach 1 on 'test' (5 images). Received: mean_iou=0.9")
 
 
-@pytest.fixture
-def pushed(tmp_path):
-    """`pushed(change, labels)` exports the nearest colour with its kernel changed, as version 3; returns its folder."""
+@pytest.fixture(scope="module")
+def confused(tmp_path_factory):
+    """An export of the nearest colour that confuses left and right, as version 3."""
     from kseg.serving import exporting as serving
 
-    def export(change, labels=LABELS):
-        model = nearest_colour()
-        kernel, bias = model.get_layer("score").get_weights()
-        model.get_layer("score").set_weights([change(kernel), change(bias)])
-        serving.export(model, tmp_path / "models" / "3", labels=labels, image_size=IMAGE_SIZE)
-        return tmp_path / "models" / "3"
-
-    return export
+    model, folder = nearest_colour(), tmp_path_factory.mktemp("models") / "3"
+    score = model.get_layer("score")
+    score.set_weights([values[..., [0, 2, 1]] for values in score.get_weights()])
+    serving.export(model, folder, labels=LABELS, image_size=IMAGE_SIZE)
+    return folder
 
 
-def test_the_pushed_model_is_scored_on_the_same_images_and_a_better_one_is_blessed(evaluate, pushed):
-    scores = evaluate(baseline=pushed(lambda values: values[..., [0, 2, 1]]))  # confuses left and right
+def test_the_pushed_model_is_scored_on_the_same_images_and_a_better_one_is_blessed(evaluate, confused):
+    scores = evaluate(baseline=confused)
     baseline = scores["baseline"]
     assert (baseline["version"], baseline["compared"], scores["blessed"]) == ("3", True, True)
     assert baseline["difference"] == pytest.approx(scores["original_size"]["mean_iou"] - baseline["mean_iou"])
@@ -220,16 +217,15 @@ def test_the_pushed_model_is_scored_on_the_same_images_and_a_better_one_is_bless
     assert baseline["iou"][1:] == [0.0, 0.0]
 
 
-def test_equal_predictions_have_no_difference_and_pass_a_margin_of_0(evaluate, pushed):
-    scores = evaluate(baseline=pushed(lambda values: values), margin=0.0)
+def test_equal_predictions_have_no_difference_and_pass_a_margin_of_0(evaluate, finished):
+    scores = evaluate(baseline=finished.exporter / "saved_model", margin=0.0)
     assert [scores["baseline"][name] for name in ("difference", "low", "high")] == [0, 0, 0]
     assert scores["blessed"]
 
 
-def test_a_model_that_is_worse_than_the_pushed_one_is_not_blessed(evaluate, pushed, finished, tmp_path):
+def test_a_model_that_is_worse_than_the_pushed_one_is_not_blessed(evaluate, confused, finished, tmp_path):
     better = shutil.copytree(finished.exporter / "saved_model", tmp_path / "models" / "12")
-    worse = pushed(lambda values: values[..., [0, 2, 1]])
-    shutil.copytree(worse, tmp_path / "exporter" / "saved_model")
+    shutil.copytree(confused, tmp_path / "exporter" / "saved_model")
     scores = evaluate(export=tmp_path / "exporter", baseline=better, min_gain=-1.0)
     assert len(scores["reasons"]) == 1
     assert "below version 12 (95 % interval -0." in scores["reasons"][0]

@@ -69,17 +69,24 @@ def test_an_export_that_refines_but_does_not_declare_it_is_not_blessed(validate,
     assert verdict["reasons"][0].startswith("The SavedModel's label maps must agree with the Keras model's on 99.9%")
 
 
-def test_an_export_with_other_weights_than_the_keras_model_is_not_blessed(validate, trainer):
+def test_other_weights_than_the_keras_models_exceeded_limits_and_a_missing_warm_up_request_are_told(
+    validate, trainer, exporter
+):
     import keras
 
+    rewrite_warm_up(exporter, lambda records: records[1:])  # in the order of their names
     model = keras.saving.load_model(trainer / "model.keras")
     kernel, bias = model.get_layer("score").get_weights()
     model.get_layer("score").set_weights([kernel[..., ::-1], bias[::-1]])
     model.save(trainer / "model.keras")
-    verdict = validate(trainer=trainer)
+    verdict = validate(trainer=trainer, exporter=exporter, max_latency=0.001, max_memory=0.1)
     assert not verdict["blessed"]
     assert verdict["agreement"] < 0.9
-    assert verdict["reasons"][0].startswith("The SavedModel's label maps must agree with the Keras model's on 99.9%")
+    latency, memory, weights, warm_up = verdict["reasons"]
+    assert latency.startswith("An image must be answered within 0.001 s. Received: 0.")
+    assert memory.startswith("Serving must stay within 0.1 GiB. Received: a peak of 0.")
+    assert weights.startswith("The SavedModel's label maps must agree with the Keras model's on 99.9%")
+    assert warm_up == "Each signature must have a warm-up request. Received: none for from_examples. Export again."
 
 
 def test_a_damaged_export_is_not_blessed_and_the_reason_quotes_the_process(validate, exporter):
@@ -121,11 +128,7 @@ def test_a_warm_up_request_that_the_model_refuses_is_told(validate, exporter):
     )
 
 
-def test_a_signature_without_a_warm_up_request_and_a_damaged_file_of_them_are_told(validate, exporter):
-    rewrite_warm_up(exporter, lambda records: records[1:])  # in the order of their names
-    assert validate(samples=1, exporter=exporter)["reasons"] == [
-        "Each signature must have a warm-up request. Received: none for from_examples. Export again."
-    ]
+def test_a_damaged_file_of_warm_up_requests_is_told(validate, exporter):
     place = exporter / "saved_model" / manifest.WARM_UP_REQUESTS
     place.write_bytes(place.read_bytes()[:-9])
     (reason,) = validate(samples=1, exporter=exporter)["reasons"]
@@ -156,30 +159,20 @@ MISSING = 5
 """Signatures that the narrow model lacks."""
 
 
-def test_each_wrong_signature_and_label_map_is_reported(validate, narrow):
-    reasons = validate(exporter=narrow(4, 4, 0))["reasons"]
+def test_each_wrong_signature_size_and_id_of_a_label_map_is_reported(validate, narrow):
+    reasons = validate(exporter=narrow(20, 28, 7))["reasons"]
     named = [reason.split(" must be ")[0].removeprefix("Signature ") for reason in reasons[:MISSING]]
     assert named == ["'from_examples'", "'overlay'", "'serving_default'", "'probabilities'", "'network'"]
     assert reasons[MISSING] == (
-        "A label map must have its image's height and width. Received: (4, 4) for (20, 28) [image 1 of 2]."
+        "A label map must have its image's height and width. Received: (20, 28) for (40, 56) [image 2 of 2]."
     )
-    assert "agreement=0.0000" in reasons[MISSING + 1]  # label maps of another size agree nowhere
-    assert reasons[MISSING + 2 :] == [
+    assert reasons[MISSING + 1] == (
+        "Ids of a label map must lie in 0..2. Received: ids [7] at 560 pixels [image 1 of 2]."
+    )
+    assert "agreement=0.0000" in reasons[MISSING + 2]  # label maps of another size agree nowhere
+    assert reasons[MISSING + 3 :] == [
         "Each signature must have a warm-up request. Received: none for serve_bytes. Export again."
     ]
-
-
-def test_an_id_that_is_no_class_is_reported_with_its_pixels(validate, narrow):
-    reasons = validate(samples=1, exporter=narrow(20, 28, 7))["reasons"]
-    assert reasons[MISSING] == "Ids of a label map must lie in 0..2. Received: ids [7] at 560 pixels [image 1 of 1]."
-
-
-def test_time_and_memory_are_compared_with_their_limits(validate):
-    verdict = validate(samples=1, max_latency=0.001, max_memory=0.1)
-    assert not verdict["blessed"]
-    latency, memory = verdict["reasons"]
-    assert latency.startswith("An image must be answered within 0.001 s. Received: 0.")
-    assert memory.startswith("Serving must stay within 0.1 GiB. Received: a peak of 0.")
 
 
 def test_a_limit_may_be_reached_and_none_is_unlimited():

@@ -109,6 +109,7 @@ def test_it_trains_in_half_precision(prepared, tmp_path, precision):
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.slow
 def test_jit_compiles_the_whole_step(prepared, tmp_path, monkeypatch):
     config.disable_op_determinism()  # which other tests of this process enable, and which Keras does not compile
     build, made = training.compile_model, []

@@ -115,7 +115,8 @@ def test_two_devices_equal_one_and_resume_after_being_killed(strategy, weight, t
         np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("weight", [0.0, pytest.param(0.1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("weight", [0.0, 0.1])
 def test_two_devices_may_share_a_validation_batch_unevenly(weight, transform, tmp_path):
     finish(start(transform(3), tmp_path / "out", strategy="mirrored", adversarial_weight=weight, epochs=1))
     assert (tmp_path / "out" / "model.keras").exists()

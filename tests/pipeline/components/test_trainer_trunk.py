@@ -49,7 +49,10 @@ def train(folder, transform, monkeypatch, killed_after=None, **settings):
     return ends[0]
 
 
-@pytest.mark.parametrize(("adversarial_weight", "steps"), [(0.0, 2), (0.1, 4)])  # the trunk is frozen; it has thawed
+@pytest.mark.parametrize(
+    ("adversarial_weight", "steps"),
+    [pytest.param(0.0, 2, marks=pytest.mark.slow), (0.1, 4)],  # the trunk is frozen; it has thawed
+)
 def test_a_killed_training_ends_like_an_undisturbed_one(prepared, tmp_path, monkeypatch, adversarial_weight, steps):
     game = {"adversarial_weight": adversarial_weight}
     expected = train(tmp_path / "whole", prepared[0], monkeypatch, **game)

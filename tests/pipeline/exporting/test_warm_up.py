@@ -77,7 +77,9 @@ def test_an_export_with_more_signatures_has_a_request_for_each(exported, refinin
 @pytest.mark.parametrize(
     ("limits", "side"),
     [
-        ({"score_memory": 0.001}, 31),  # 31 columns of tiles 512 high with 3 classes
+        pytest.param(
+            {"score_memory": 0.001}, 31, marks=pytest.mark.slow
+        ),  # 31 columns of tiles 512 high with 3 classes
         ({"max_pixels": 20_000}, 128),  # 141 squared, in multiples of 32
     ],
 )

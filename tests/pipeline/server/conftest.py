@@ -1,5 +1,6 @@
 """Real exported models, the folder of one with its versions, and a server of it in this process."""
 
+import contextlib
 import io
 import pathlib
 import shutil
@@ -49,8 +50,8 @@ def numbered(tmp_path_factory):
     return {number: folder / str(number) for number in (1, 2, 3)}
 
 
-@pytest.fixture(scope="session")
-def start():
+@contextlib.contextmanager
+def starting():
     """A function that starts a server of a folder on free ports; all are stopped at the end."""
     from pipeline.server.running import Server
 
@@ -66,10 +67,18 @@ def start():
         server.stop()
 
 
+@pytest.fixture(scope="module")
+def start():
+    """Starts servers, which run while a module's tests do: each looks at its folder ten times a second."""
+    with starting() as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
-def server(models, start):
-    """A server of the model "blocks"."""
-    return start(models)
+def server(models):
+    """A server of the model "blocks", to which no version is added."""
+    with starting() as start:
+        yield start(models, poll=60.0)
 
 
 @pytest.fixture(scope="session")
