@@ -15,10 +15,10 @@ import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.data.resizing_in_graph import resample_in_graph  # noqa: E402
 
-LEAST_SCALE = 2
-"""On each side, from which on borders are few enough to look for."""
+LEAST_SCALE = 3
+"""On each side, from which on runs are long enough for looking for borders to pay."""
 
-SHARE = 1 / 8
+SHARE = 1 / 5
 """Of the pixels of a band: interpolating more of them by runs takes longer than interpolating all of them at once."""
 
 LEAD = 1e-5
