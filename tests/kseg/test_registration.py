@@ -70,6 +70,7 @@ def test_a_module_of_kseg_may_be_what_imports_keras_first():
     assert in_fresh_process(code) == "True <class kseg.losses.overlap.Dice, not yet imported>"
 
 
+@pytest.mark.slow
 def test_kseg_may_be_imported_twice_before_keras():
     code = (
         "import sys, kseg\nfor name in [n for n in sys.modules if n.startswith('kseg')]: del sys.modules[name]\n"
@@ -80,6 +81,7 @@ def test_kseg_may_be_imported_twice_before_keras():
     assert in_fresh_process(code) == "<class kseg.losses.overlap.Dice, not yet imported> []"
 
 
+@pytest.mark.slow
 def test_an_import_of_keras_that_fails_can_be_repeated():
     code = (
         "import os, kseg\nos.environ['KERAS_BACKEND'] = 'none'\n"

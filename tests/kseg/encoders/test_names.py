@@ -95,9 +95,14 @@ TRUNKS = {
 
 @pytest.mark.parametrize(
     ("network", "encoder"),
-    [("unet", "vgg16"), ("deeplab", "resnet50"), ("fcn", "mobilenet_v3_small"), ("light_fpn", "efficientnet_lite0"),
-     ("fpn", "resnet18_v2")],
-)  # fmt: skip
+    [
+        ("unet", "vgg16"),
+        pytest.param("deeplab", "resnet50", marks=pytest.mark.slow),
+        ("fcn", "mobilenet_v3_small"),
+        pytest.param("light_fpn", "efficientnet_lite0", marks=pytest.mark.slow),
+        ("fpn", "resnet18_v2"),
+    ],
+)
 def test_the_weights_of_the_trunk_are_the_encoders_and_no_others(network, encoder, tmp_path):
     model = TRUNKS[network](encoder=encoder)
     image = keras.Input((None, None, 3))

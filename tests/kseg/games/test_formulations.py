@@ -231,7 +231,9 @@ def test_what_lies_under_void_pixels_changes_nothing(formulation):
     np.testing.assert_array_equal(found(np.where(void, np.uint8(77), IDS), logits), expected)
 
 
-@pytest.mark.parametrize("formulation", OTHERS)
+@pytest.mark.parametrize(
+    "formulation", [pytest.param(name, marks=[pytest.mark.slow] * (name != "gambler")) for name in OTHERS]
+)
 def test_with_weight_0_the_segmentor_trains_bit_for_bit_as_alone(formulation):
     game = compile_game(make_game(True, USUAL[formulation], formulation=formulation, weight=0.0))
     before = weights_of(game.discriminator)

@@ -65,7 +65,7 @@ def test_fit_logs_the_game_and_evaluate_and_predict_the_segmentor():
     np.testing.assert_allclose(evaluated["loss"], CrossEntropy(ignore_class=255)(IDS, expected), rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["game.keras", "game.weights.h5"])
+@pytest.mark.parametrize("kind", ["game.keras", pytest.param("game.weights.h5", marks=pytest.mark.slow)])
 def test_training_resumes_from_a_file_as_if_never_stopped(kind, tmp_path):
     def adam():
         settings = {"objective": "hinge", "label_stride": 2, "encoding": "scaling"}

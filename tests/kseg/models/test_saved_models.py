@@ -10,7 +10,7 @@ import pytest
 
 import kseg
 from kseg import discriminators, losses, optimizers
-from tests.kseg.models.fresh import ORDERS, answers, answers_in_fresh_processes
+from tests.kseg.models.fresh import answers, answers_in_fresh_processes
 from tests.kseg.models.test_networks import NETWORKS, K
 
 SAVED = pathlib.Path(__file__).parent / "saved"
@@ -123,13 +123,9 @@ def assert_training_resumes(models, folder: pathlib.Path):
     assert_equal(answers_in_fresh_processes([folder / f"{name}.keras" for name in models]), expected)
 
 
-def test_a_network_of_each_family_resumes_its_training_in_a_fresh_process(tmp_path):
+def test_a_network_of_each_family_and_each_game_resume_their_training_in_a_fresh_process(tmp_path):
     models = {name: lambda name=name, how=how: segmentor(name, *how) for name, how in FAMILIES.items()}
-    assert_training_resumes(models, tmp_path)
-
-
-def test_each_game_resumes_in_a_fresh_process(tmp_path):
-    assert_training_resumes(GAMES, tmp_path)
+    assert_training_resumes(models | GAMES, tmp_path)
 
 
 @pytest.mark.slow
@@ -145,7 +141,7 @@ def test_every_network_with_every_loss_resumes_in_a_fresh_process(tmp_path):
     assert_training_resumes(models, tmp_path)
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", ["keras first", "kseg first", pytest.param("tf.keras", marks=pytest.mark.slow)])
 def test_files_of_an_earlier_version_load_and_give_its_answers_whatever_is_imported_first(order, tmp_path):
     paths = [pathlib.Path(shutil.copy(path, tmp_path)) for path in SAVED.glob("*.keras")]
     outputs = dict(np.load(SAVED / "outputs.npz"))

@@ -387,8 +387,7 @@ def test_sizes_that_differ_are_refused_when_a_model_is_built_and_when_a_graph_ru
         refine(logits, tf.concat([image, image], axis=0))
 
 
-@pytest.mark.parametrize("part", [0, 1], ids=["logits", "image"])
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(("part", "value"), [(0, np.nan), (1, np.inf)], ids=["logits", "image"])
 def test_in_a_graph_a_pixel_that_is_not_finite_spoils_no_other(part, value):
     pair = list(scene(9, 11, 3))
     refine = tf.function(kseg.DenseCRF(2))

@@ -4,6 +4,7 @@ import functools
 import inspect
 import io
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -213,41 +214,6 @@ def test_other_users_can_read_the_export_under_any_umask(exported):
     assert modes == {True: 0o755, False: 0o644}
 
 
-FRESH = """
-import sys
-import numpy as np
-import tensorflow as tf
-try:
-    import kseg
-    raise SystemExit("kseg can be imported here, so this shows nothing")
-except ImportError:
-    pass
-path, jpeg, outputs = sys.argv[1:]
-data = open(jpeg, "rb").read()
-png = tf.saved_model.load(path).signatures["serve_bytes"](image_bytes=tf.constant([data]))["label_map_bytes"][0]
-with tf.compat.v1.Session(graph=tf.Graph()) as session:
-    meta = tf.compat.v1.saved_model.load(session, ["serve"], path)
-    signature = meta.signature_def["serve_bytes"]
-    fed, fetched = signature.inputs["image_bytes"].name, signature.outputs["label_map_bytes"].name
-    again = session.run(fetched, {fed: [data]})[0]
-np.savez(outputs, loaded=tf.io.decode_png(png).numpy()[..., 0], session=tf.io.decode_png(again).numpy()[..., 0])
-"""
-
-
-def test_a_fresh_process_without_kseg_gives_the_same_label_map_also_in_a_session_of_tensorflow_1(
-    models, exported, tmp_path
-):
-    jpeg = encoded(scene(75, 100), "JPEG")
-    (tmp_path / "scene.jpg").write_bytes(jpeg)
-    (tmp_path / "fresh.py").write_text(FRESH)
-    command = [sys.executable, "-I", "fresh.py", str(exported[3]), "scene.jpg", "outputs.npz"]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
-    expected, _ = serving.predict_label_maps(models[3], SIZE, decoded(jpeg, "RGB")[None])
-    outputs = np.load(tmp_path / "outputs.npz")
-    np.testing.assert_array_equal(outputs["loaded"], expected[0])
-    np.testing.assert_array_equal(outputs["session"], expected[0])
-
-
 CRF = {"iterations": 3, "smoothness_weight": 1.0, "appearance_colour_sigma": 40.0, "appearance_weight": 2.0}
 
 
@@ -281,27 +247,59 @@ def refined_by_default(models, tmp_path_factory):
     return folder
 
 
-FRESH_TILES = """
-import importlib.util, sys
+FRESH = """
+import sys
 import numpy as np
 import tensorflow as tf
-path, image, outputs = sys.argv[1:]
-loaded = tf.saved_model.load(path)
+try:
+    import kseg
+    raise SystemExit("kseg can be imported here, so this shows nothing")
+except ImportError:
+    pass
+path, refined, jpeg, image, outputs = sys.argv[1:]
+data = open(jpeg, "rb").read()
+png = tf.saved_model.load(path).signatures["serve_bytes"](image_bytes=tf.constant([data]))["label_map_bytes"][0]
+with tf.compat.v1.Session(graph=tf.Graph()) as session:
+    meta = tf.compat.v1.saved_model.load(session, ["serve"], path)
+    signature = meta.signature_def["serve_bytes"]
+    fed, fetched = signature.inputs["image_bytes"].name, signature.outputs["label_map_bytes"].name
+    again = session.run(fetched, {fed: [data]})[0]
+loaded = tf.saved_model.load(refined)
 found = {name: loaded.signatures[name](image=tf.constant(np.load(image)))["label_map"] for name in ("serving_default", "tiles")}
-np.savez(outputs, importable=importlib.util.find_spec("kseg") is not None, **found)
+found |= {"loaded": tf.io.decode_png(png)[..., 0], "session": tf.io.decode_png(again)[..., 0]}
+np.savez(outputs, **found)
 """
 
 
-def test_a_fresh_process_without_kseg_gives_the_same_refined_label_maps(load, models, refined_by_default, tmp_path):
-    images = scene(50, 70, seed=3)[None]
-    np.save(tmp_path / "images.npy", images)
-    (tmp_path / "fresh.py").write_text(FRESH_TILES)
-    command = [sys.executable, "-I", "fresh.py", str(refined_by_default), "images.npy", "outputs.npz"]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
-    outputs, loaded = np.load(tmp_path / "outputs.npz"), load(refined_by_default)
-    assert not outputs["importable"]
+@pytest.fixture(scope="module")
+def fresh(exported, refined_by_default, tmp_path_factory):
+    """Label maps from a process that cannot import kseg; the photograph and the image that they are of."""
+    folder, jpeg, images = (
+        tmp_path_factory.mktemp("fresh"),
+        encoded(scene(75, 100), "JPEG"),
+        scene(50, 70, seed=3)[None],
+    )
+    (folder / "scene.jpg").write_bytes(jpeg)
+    np.save(folder / "images.npy", images)
+    (folder / "fresh.py").write_text(FRESH)
+    exports = [str(exported[3]), str(refined_by_default)]
+    command = [sys.executable, "-I", "fresh.py", *exports, "scene.jpg", "images.npy", "outputs.npz"]
+    subprocess.run(command, cwd=folder, check=True, timeout=300)
+    return np.load(folder / "outputs.npz"), jpeg, images
+
+
+def test_a_fresh_process_without_kseg_gives_the_same_label_map_also_in_a_session_of_tensorflow_1(models, fresh):
+    outputs, jpeg, _ = fresh
+    expected, _ = serving.predict_label_maps(models[3], SIZE, decoded(jpeg, "RGB")[None])
+    np.testing.assert_array_equal(outputs["loaded"], expected[0])
+    np.testing.assert_array_equal(outputs["session"], expected[0])
+
+
+def test_a_fresh_process_without_kseg_gives_the_same_refined_label_maps(load, models, refined_by_default, fresh):
+    outputs, _, images = fresh
     for name in ("serving_default", "tiles"):
-        np.testing.assert_array_equal(outputs[name], loaded.signatures[name](image=tf.constant(images))["label_map"])
+        served = load(refined_by_default).signatures[name](image=tf.constant(images))["label_map"]
+        np.testing.assert_array_equal(outputs[name], served)
     plain, _ = serving.predict_label_maps(models[3], SIZE, images)
     assert len(np.unique(outputs["serving_default"])) > 1 and (outputs["serving_default"] != plain).any()
 
@@ -569,10 +567,11 @@ def test_a_file_or_a_folder_with_other_contents_is_not_overwritten(models, tmp_p
 
 
 def test_an_earlier_export_and_what_a_killed_one_left_are_overwritten(models, exported, tmp_path):
-    (tmp_path / "export" / "variables").mkdir(parents=True)
+    shutil.copytree(exported[1], tmp_path / "export")
     (tmp_path / "export" / "saved_model.pb.tmp0123abcd").touch()
-    for _ in range(2):
-        kseg.export(models[3], tmp_path / "export", labels=LABELS, image_size=np.array(SIZE), rotations=np.array([0]))
+    kseg.export(models[3], tmp_path / "export", labels=LABELS, image_size=np.array(SIZE), rotations=np.array([0]))
+    graphs = [(folder / "saved_model.pb").read_bytes() for folder in (tmp_path / "export", exported[1])]
+    assert graphs[0] != graphs[1]
     assert manifest.read_manifest(tmp_path / "export") == manifest.read_manifest(exported[3])
 
 

@@ -349,9 +349,13 @@ def test_an_unknown_refinement_is_refused_before_anything_is_predicted(evaluate,
 
 
 @pytest.mark.parametrize(
-    "damaged", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"]
+    ("damaged", "content"),
+    [
+        *[("saved_model.pb", content) for content in (b"", b"junk", None)],
+        ("variables/variables.index", b"junk"),
+        *[("variables/variables.data-00000-of-00001", content) for content in (b"", None)],
+    ],
 )
-@pytest.mark.parametrize("content", [b"", b"junk", None])
 def test_a_baseline_that_does_not_load_is_refused_rather_than_passed_over(
     evaluate, finished, tmp_path, damaged, content
 ):

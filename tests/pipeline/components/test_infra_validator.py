@@ -60,6 +60,7 @@ def test_an_export_that_refines_and_tiles_agrees_with_keras_refined_by_the_same_
     assert verdict["signatures"] == expected_signatures(channels=3, num_classes=3, tiles=True)
 
 
+@pytest.mark.slow
 def test_an_export_that_refines_but_does_not_declare_it_is_not_blessed(validate, refining, tmp_path):
     exporter = shutil.copytree(refining, tmp_path / "exporter")
     made_with = exporter / "saved_model" / "assets" / manifest.FILE_NAME
@@ -213,6 +214,7 @@ for name in ("kseg", "pipeline", "kseg.layers"):
     assert process.stdout.splitlines() == ["kseg", f"kseg {refused}", f"pipeline {refused}", f"kseg {refused}"]
 
 
+@pytest.mark.slow
 def test_an_export_for_images_of_unlike_sizes_agrees_with_keras_at_their_working_sizes(validate, own_sizes):
     verdict = validate(exporter=own_sizes.exporter, transform=own_sizes.transform)
     assert (verdict["blessed"], verdict["reasons"], verdict["agreement"]) == (True, [], 1.0)

@@ -46,7 +46,7 @@ def stepped(count: int, **settings):
     return moved, model
 
 
-@pytest.mark.parametrize("game", [0.0, 0.1])
+@pytest.mark.parametrize("game", [0.0, pytest.param(0.1, marks=pytest.mark.slow)])
 def test_the_trunk_moves_by_the_stated_fraction_and_the_head_as_ever(game):
     # the warm-up starts at 0, so the second step is the first that moves
     whole, _ = stepped(2, adversarial_weight=game)
@@ -58,7 +58,7 @@ def test_the_trunk_moves_by_the_stated_fraction_and_the_head_as_ever(game):
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("game", [0.0, 0.1])
+@pytest.mark.parametrize("game", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 def test_a_frozen_trunk_keeps_its_bits_but_not_its_batch_statistics(game):
     moved, _ = stepped(3, adversarial_weight=game, freeze_steps=3)
     assert not any(change.any() for change in moved["trunk"])
