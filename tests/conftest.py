@@ -8,16 +8,29 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    import tensorflow
+
+    # Beside others this process has one core, of which a second thread would take a quarter by waiting. Its children have all.
+    tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+gc.disable()  # until all modules are imported, which takes half as long without it
 
 
 FIRST = ("test_whole_line.py", "test_predict.py", "test_multiworker.py", "test_docstrings.py")
-"""Files that take 40 CPU seconds or more and would be among the last."""
+"""Files that take 25 CPU seconds or more and would be among the last."""
 
 
 def pytest_collection_modifyitems(items):
     """Starts with long files, so that of several processes none is left with one alone at the end."""
     items.sort(key=lambda item: item.path.name not in FIRST)
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
