@@ -55,6 +55,7 @@ def test_a_line_that_a_kill_cut_off_is_done_again_in_its_place(tmp_path):
     assert [row["scores"]["mean_iou"] for row in plan.read(path)] == [0.5, 0.25]
 
 
+@pytest.mark.slow
 def test_each_finished_run_is_in_the_file_when_the_next_one_begins(tmp_path, monkeypatch):
     data = dataclasses.replace(small_data(), name=pictures.STREETS)
     runs = [dataclasses.replace(run, steps=1) for run in plan.search_runs()[:2]]

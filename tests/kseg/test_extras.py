@@ -108,6 +108,7 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_training_games_callbacks_and_export_need_no_extra(tmp_path):
     done = run(SCRIPT, str(tmp_path))
     assert done.stdout.endswith("done\n"), done.stderr

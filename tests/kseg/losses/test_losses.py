@@ -372,7 +372,7 @@ def test_known_ids_outside_the_classes_are_refused_with_their_number(loss):
             loss(truth, logits)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["graph", "xla"])
 @every_loss
 def test_in_a_graph_ids_outside_the_classes_are_void(loss, jit_compile):
     ids, logits = drawn()

@@ -60,7 +60,14 @@ OUTPUT_SHAPES = {  # (height, width) of the image -> shape of the output
 }
 
 
-@pytest.fixture(scope="module", params=NETWORKS | OTHERS)
+VARIANTS = {"fcn32s", "fcn16s", "fcn8s_caffe", "segnet_nails", "dilated_margin", "deeplab_v3_cascade"}
+"""Networks of which others have every part."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name in VARIANTS)) for name in NETWORKS | OTHERS],
+)
 def name(request):
     return request.param
 
