@@ -2,7 +2,10 @@
 
 import base64
 import contextlib
+import io
 import json
+import os
+import pickle
 import socket
 import struct
 import time
@@ -166,6 +169,30 @@ VALUES = [
 def test_bodies_that_are_no_json_object_of_a_request(path, body, rest):
     status, _, answer = rest("POST", path, body)
     assert status == 400 and json.loads(answer)["error"]
+
+
+class Code:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_code_in_a_request_does_not_run(tmp_path, rest):
+    folder = tmp_path / "made"
+    pickled, array = pickle.dumps(Code(folder)), io.BytesIO()
+    np.save(array, np.array([Code(folder)], object), allow_pickle=True)
+    for data in (pickled, array.getvalue()):
+        for path in (PREDICT, INFER):
+            assert rest("POST", path, data, {"Content-Type": "application/x-python-pickle"}.items())[0] == 400
+        asked = {"signature_name": "serve_bytes", "instances": [b64(data)]}
+        assert rest.predict(asked)[0] == 400
+    assert not folder.exists()
+    pickle.loads(pickled)
+    assert folder.exists()
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: json.dumps(value)[:70])
