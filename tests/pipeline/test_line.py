@@ -13,9 +13,9 @@ BEFORE_TRAINER = COMPONENTS[: COMPONENTS.index("trainer")]
 def ran(photos, tmp_path, capsys):
     """A function of further arguments: exit status, and what was shown of each component."""
 
-    def command(*more):
+    def command(*more, model="unet"):
         places = ["--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "models")]
-        status = run.main(["--data", str(photos), "--ignore-value", "9", "--model", "unet", *places, *more])
+        status = run.main(["--data", str(photos), "--ignore-value", "9", "--model", model, *places, *more])
         printed = capsys.readouterr()
         shown = {}
         for text in printed.out.splitlines():
@@ -94,7 +94,7 @@ def test_a_forced_component_runs_again_and_what_follows_stays_cached(ran):
 
 
 def test_with_a_plan_what_follows_is_not_known_before_the_planner_has_run(ran, capsys):
-    status, shown, _ = ran("--explain", "--model", "auto")
+    status, shown, _ = ran("--explain", model="auto")
     assert (status, set(shown)) == (0, set(line.COMPONENTS[: line.COMPONENTS.index("planner") + 1]))
     assert shown["planner"] == "will run: there is no earlier result"
 
