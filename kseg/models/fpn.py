@@ -168,9 +168,9 @@ def _branch(x, finest, stride, channels):
 
 def _top(x, channels):
     """The coarsest level: a 1x1 convolution plus the mean over the image, then a 3x3 convolution."""
-    mean = conv_norm(ImagePooling2D(1, name="top_image_mean")(x), channels, name="top_image")
-    x = layers.Add(name="top_add")([conv_norm(x, channels, name="top_lateral"), mean])
-    return conv_norm(x, channels, 3, name="top")
+    mean = conv_norm(ImagePooling2D(1, name="coarsest_image_mean")(x), channels, name="coarsest_image")
+    x = layers.Add(name="coarsest_add")([conv_norm(x, channels, name="coarsest_lateral"), mean])
+    return conv_norm(x, channels, 3, name="coarsest")
 
 
 def _add_finer(x, feature, channels, *, name):
