@@ -27,6 +27,7 @@ from benchmarks import json_lines
 from benchmarks.adversarial_gain import pictures, report, training
 from benchmarks.adversarial_gain.settings import Setting
 from kseg import losses, metrics
+from kseg.data import side_by_side
 from kseg.data.augment import Augment
 from kseg.labels import VOID
 from pipeline.settings.config import Config, resolve_auto
@@ -148,8 +149,7 @@ def batches(domains: Domains, rung: Rung, seed: int) -> tf.data.Dataset:
     if not (rung.adversary or rung.teacher):
         return source.batch(BATCH).prefetch(2)
     void = np.full(domains.target.shape[:3], VOID, np.uint8)
-    halves = tf.data.Dataset.zip((source.batch(BATCH // 2), endless(domains.target, void, 1000).batch(BATCH // 2)))
-    return halves.map(lambda *two: tuple(tf.concat(part, axis=0) for part in zip(*two, strict=True))).prefetch(2)
+    return side_by_side(source.batch(BATCH // 2), endless(domains.target, void, 1000).batch(BATCH // 2))
 
 
 def build(rung: Rung, seed: int, steps: int) -> keras.Model:

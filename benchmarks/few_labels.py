@@ -24,6 +24,7 @@ from benchmarks import json_lines
 from benchmarks.adversarial_gain import continued, pictures, report, training
 from benchmarks.adversarial_gain.pictures import Data, Pictures
 from kseg import losses
+from kseg.data import side_by_side
 from kseg.data.augment import Augment
 from kseg.labels import VOID
 from kseg.pairs.class_balance import class_weights
@@ -60,8 +61,7 @@ def batches(data: Data, arm: str, seed: int) -> tf.data.Dataset:
     if arm in (ALL, ARMS[0]):
         return source.batch(BATCH).prefetch(2)
     unlabelled = endless(others.images, np.full_like(others.label_maps, VOID), 1000)
-    halves = tf.data.Dataset.zip((source.batch(BATCH // 2), unlabelled.batch(BATCH // 2)))
-    return halves.map(lambda *two: tuple(tf.concat(part, axis=0) for part in zip(*two, strict=True))).prefetch(2)
+    return side_by_side(source.batch(BATCH // 2), unlabelled.batch(BATCH // 2))
 
 
 def build(data: Data, arm: str, seed: int, steps: int) -> keras.Model:

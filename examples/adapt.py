@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 import kseg
-from kseg import losses, metrics, streets
+from kseg import data, losses, metrics, streets
 
 
 def draw(split, first, count):
@@ -25,9 +25,7 @@ scored, truth = draw("validation", 0, 16)
 source = tf.data.Dataset.from_tensor_slices((images, label_maps)).shuffle(96, seed=0).repeat().batch(4)
 void = np.full(target.shape[:3], kseg.VOID, np.uint8)  # an image that is void everywhere has no label map
 unlabelled = tf.data.Dataset.from_tensor_slices((by_another_camera(target), void)).shuffle(96, seed=1).repeat().batch(4)
-both = tf.data.Dataset.zip(source, unlabelled).map(
-    lambda one, other: tuple(map(lambda *x: tf.concat(x, 0), one, other))
-)
+both = data.side_by_side(source, unlabelled)
 
 segmentor = kseg.UNet(classes, filters=(16, 32, 64, 128), batch_normalization=True)
 discriminator = kseg.discriminators.PatchGAN(classes, input_shape=None, layers_between=2, base_filters=16)

@@ -146,7 +146,7 @@ def side_by_side(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset) -> tf.d
     A `kseg.Teacher` and a `kseg.DomainGame` learn from such batches.
 
     Args:
-        labelled: endless batches of `training_set`, (image (B, H, W, C), label_map (B, H, W)).
+        labelled: endless batches, such as those of `training_set`, (image (B, H, W, C), label_map (B, H, W)).
         unlabelled: the same of images whose label maps are void everywhere, (B', H, W, C) and (B', H, W).
 
     Returns:
