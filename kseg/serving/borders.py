@@ -42,7 +42,7 @@ class Borders:
         self._cells = _common_classes(probabilities)
         self.rows, _ = _neighbours(tf.shape(probabilities)[0], size[0], scale[0])
         columns, weights = _neighbours(self._width, size[1], scale[1])
-        self._label_maps = tf.transpose(tf.gather(tf.transpose(self._cells), columns))  # (h - 1, W)
+        self._label_maps = tf.gather(self._cells, columns, axis=1)  # (h - 1, W)
         starts = tf.searchsorted(columns, tf.range(self._width))
         self._longest = tf.reduce_max(starts[1:] - starts[:-1])
         self._runs = tf.minimum(starts[:-1, None] + tf.range(self._longest), starts[1:, None] - 1)  # (w - 1, longest)
