@@ -51,8 +51,9 @@ def most_probable(probabilities: tf.Tensor, size: tf.Tensor, with_confidence: bo
         return tf.reshape(resized, (size[1], tf.shape(band)[0], classes))
 
     def label(resized):
-        best = tf.cast(tf.argmax(resized, axis=-1), tf.float32)  # oneDNN may print an error where others are transposed
-        return tf.cast(tf.transpose(best), tf.uint8)
+        # oneDNN prints an error where uint8 is transposed; clipping keeps TensorFlow from casting before it transposes.
+        best = tf.cast(tf.argmax(resized, axis=-1), tf.float32)
+        return tf.saturate_cast(tf.transpose(best), tf.uint8)
 
     def label_with_confidence(band):
         resized = resize_band(band)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from kseg.data.resizing_in_graph import resize_in_graph
 from kseg.serving import bands, borders
@@ -107,3 +108,15 @@ def test_groups_hold_no_more_than_their_size_and_are_joined_in_order(number):
     twice, texts = doubled(values)
     np.testing.assert_array_equal(twice, 2 * values.ravel())
     assert [text.decode() for text in texts.numpy()] == [str(value) for value in values[:, 0]]
+
+
+@pytest.mark.parametrize("size", [(48, 64), (12, 16), (6, 8)])
+def test_nothing_of_8_bits_is_transposed_when_the_graph_has_been_optimized(size):
+    """oneDNN prints "supports DT_UINT8 only on platforms with AVX-512" about such a transpose, in the middle of a run."""
+    label = tf.function(lambda probabilities: bands.most_probable(probabilities, tf.constant(size))[0], autograph=False)
+    with context.collect_graphs(optimized=True) as graphs:
+        label(tf.random.stateless_uniform((12, 16, 3), (0, 1)))
+    nodes = [node for graph in graphs for function in graph.library.function for node in function.node_def]
+    nodes += [node for graph in graphs for node in graph.node]
+    transposed = [node.attr["T"].type for node in nodes if "Transpose" in node.op]
+    assert tf.float32.as_datatype_enum in transposed and tf.uint8.as_datatype_enum not in transposed
