@@ -140,7 +140,7 @@ def _read_splits(directory, splits: Sequence[str]):
 
 
 @no_autograph
-def side_by_side(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset) -> tf.data.Dataset:
+def side_by_side(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset, parts: int = 1) -> tf.data.Dataset:
     """Batches of pairs and of images without masks as one, the former first.
 
     A `kseg.Teacher` and a `kseg.DomainGame` learn from such batches.
@@ -148,12 +148,19 @@ def side_by_side(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset) -> tf.d
     Args:
         labelled: endless batches, such as those of `training_set`, (image (B, H, W, C), label_map (B, H, W)).
         unlabelled: the same of images whose label maps are void everywhere, (B', H, W, C) and (B', H, W).
+        parts: number of equal parts into which `tf.distribute` splits a batch, one for each device of this machine. Each part
+            holds images of both kinds, pairs first; B and B' must be multiples of it.
 
     Returns:
         Data set of (image (B + B', H, W, C), label_map (B + B', H, W)).
     """
+
+    def join(*kinds):
+        pieces = zip(*(tf.split(kind, parts) for kind in kinds), strict=True)
+        return tf.concat([one for piece in pieces for one in piece], axis=0)
+
     both = tf.data.Dataset.zip((labelled, unlabelled))
-    return _prefetch(both.map(lambda *two: tuple(tf.concat(part, axis=0) for part in zip(*two, strict=True))))
+    return _prefetch(both.map(lambda *two: tuple(join(*kinds) for kinds in zip(*two, strict=True))))
 
 
 @no_autograph

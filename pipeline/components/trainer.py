@@ -57,9 +57,9 @@ def trainer(
     labels = LabelMap.load(transform)
 
     with environment(config) as strategy:
-        halves = distribute.several_machines(strategy) and bool(plan["examples"].get(UNLABELLED))
-        _check_batch_size(config.batch_size, strategy.num_replicas_in_sync, halves)
-        labelled = labelled_images(config.batch_size, bool(plan["examples"].get(UNLABELLED)))
+        replicas, halves = strategy.num_replicas_in_sync, bool(plan["examples"].get(UNLABELLED))
+        _check_batch_size(config.batch_size, replicas, halves and replicas > 1)
+        labelled = labelled_images(config.batch_size, halves)
         pairs = sum(plan["examples"][split] for split in learned_splits(config, plan["examples"]))
         if labelled > pairs:
             progress.print_message(
@@ -156,7 +156,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
         if not others:
             return pairs
         more = {"split": UNLABELLED, "batch_size": batch_size - labelled, "seed": config.seed + 1}
-        return data.side_by_side(pairs, draw(**more, input_context=machine))
+        return data.side_by_side(pairs, draw(**more, input_context=machine), 1 if several else replicas)
 
     training = distribute.of_each_machine(strategy, draw_part)
 
@@ -203,7 +203,7 @@ def _write_record(out, config, segmentor, discriminator, plan, strategy, pretrai
 
 
 def _check_batch_size(batch_size: int, replicas: int, halves: bool = False):
-    """With `halves` each device takes as many images with masks as without, as on several machines."""
+    """With `halves` each device takes as many images with masks as without."""
     if batch_size % (replicas * (1 + halves)):
         twice = "twice " if halves else ""
         same = "the same number of images, with masks and without" if halves else "the same number of images"

@@ -349,3 +349,13 @@ def test_images_without_masks_stand_beside_the_pairs_and_resume_where_a_run_ende
         assert images.shape == (5, *SIZE, 3) and (label_maps[3:] == VOID).all()
         np.testing.assert_array_equal(images[:3], pairs)
         np.testing.assert_array_equal(label_maps[:3], masks)
+
+
+def test_each_device_of_a_machine_gets_images_of_both_kinds():
+    pairs, others = (
+        tf.data.Dataset.from_tensors((tf.range(first, last), tf.range(10 * first, 10 * last, 10)))
+        for first, last in ((0, 4), (4, 10))
+    )
+    ((images, label_maps),) = data.side_by_side(pairs, others, parts=2)
+    assert images.numpy().tolist() == [0, 1, 4, 5, 6, 2, 3, 7, 8, 9]
+    assert label_maps.numpy().tolist() == [10 * image for image in images.numpy()]

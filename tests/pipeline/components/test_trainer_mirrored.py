@@ -12,6 +12,7 @@ import pytest
 import kseg.games
 import kseg.layers  # noqa: F401  (Keras finds what is stored once it is imported)
 from kseg.labels import VOID
+from kseg.pairs.split_names import UNLABELLED
 from tests.conftest import ROOT
 from tests.pipeline.conftest import IMAGE_SIZE, LABELS
 from tests.prepared_pairs import write_prepared
@@ -61,10 +62,14 @@ def transform(tmp_path):
     for number, (_, label_map) in enumerate(pairs):
         label_map[: 2 * number] = VOID  # unevenly spread
 
-    def written(validation):
-        folder = write_prepared(tmp_path / "transform", {"train": pairs, "validation": pairs[:validation]}, LABELS)
+    def written(validation, unlabelled=0):
+        splits = {"train": pairs, "validation": pairs[:validation]}
+        if unlabelled:
+            splits[UNLABELLED] = [(255 - image, np.full_like(ids, VOID)) for image, ids in pairs[:unlabelled]]
+        folder = write_prepared(tmp_path / "transform", splits, LABELS)
         plan = {"image_size": IMAGE_SIZE, "channels": 3, "class_weights": [1.0, 2.0, 3.0]}
-        (folder / "plan.json").write_text(json.dumps(plan | {"examples": {"train": 8, "validation": validation}}))
+        examples = {split: len(members) for split, members in splits.items()}
+        (folder / "plan.json").write_text(json.dumps(plan | {"examples": examples}))
         return folder
 
     return written
@@ -111,6 +116,18 @@ def test_two_devices_equal_one_and_resume_after_being_killed(strategy, weight, t
         if not name.endswith(("norm", "share")):  # means over replicas, each of its own images
             np.testing.assert_allclose(history[name], expected[name], rtol=1e-4, err_msg=name)
     assert two.keys() == one.keys() and ("segmentation_game segmentation_game/step" in two) == (weight > 0)
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.slow
+def test_two_devices_adapt_to_images_without_masks_as_one_does(transform, tmp_path):
+    folder = transform(7, unlabelled=6)
+    settings = {"adaptation": "entropy", "pseudo_label_weight": 0.0, "adversarial_weight": 0.0}
+    for strategy in ("one", "mirrored"):
+        finish(start(folder, tmp_path / strategy, **settings, strategy=strategy))
+    (one, *_), (two, *_) = (results(tmp_path / strategy) for strategy in ("one", "mirrored"))
+    assert two.keys() == one.keys() and "domain_game domain_game/step" in two
     for name in one:
         np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-5, err_msg=name)
 
