@@ -30,6 +30,7 @@ from kseg import losses, metrics
 from kseg.data import side_by_side
 from kseg.data.augment import Augment
 from kseg.labels import VOID
+from pipeline.networks import feature_layer
 from pipeline.settings.config import Config, resolve_auto
 
 COMMON = {  # classes of the ladder, by those of the streets and of CamVid
@@ -51,7 +52,7 @@ class Rung:
 
     augmented: bool = True
     colours: bool = False  # streets take the colours of CamVid's images
-    adversary: str = ""  # maps that the discriminator sees
+    adversary: str = ""  # maps that the discriminator sees, or features
     weight: float = 0.01
     teacher: bool = False
 
@@ -71,6 +72,7 @@ CHOICES = {  # of the adversary, with one seed; with weight 0 the batches alone 
     "softmax 0.01": Rung(colours=True, adversary="softmax"),
     "entropy 0.001": Rung(colours=True, adversary="entropy", weight=0.001),
     "entropy 0.01": Rung(colours=True, adversary="entropy"),
+    "features 0.001": Rung(colours=True, adversary="features", weight=0.001),
 }
 CHOICE_SEED = 100
 
@@ -162,13 +164,17 @@ def build(rung: Rung, seed: int, steps: int) -> keras.Model:
     arguments = {"loss": losses.CrossEntropy()}
     model = segmentor
     if rung.adversary:
-        discriminator = kseg.discriminators.PatchGAN(
-            len(COMMON), input_shape=None, layers_between=2, base_filters=16, batch_normalization=False
-        )
+        if rung.adversary == "features":  # FADA
+            layer = feature_layer(segmentor)
+            discriminator = kseg.discriminators.DomainClasses(len(COMMON), layer.output.shape[-1], base_filters=16)
+            judged = {"features": layer.name}
+        else:  # AdaptSegNet, ADVENT
+            discriminator = kseg.discriminators.PatchGAN(
+                len(COMMON), input_shape=None, layers_between=2, base_filters=16, batch_normalization=False
+            )
+            judged = {"maps": rung.adversary}
         ramp = kseg.Schedule(ramp=steps // 4)
-        model = kseg.DomainGame(
-            segmentor, discriminator, weight=rung.weight, maps=rung.adversary, teacher=teacher, schedule=ramp
-        )
+        model = kseg.DomainGame(segmentor, discriminator, weight=rung.weight, teacher=teacher, schedule=ramp, **judged)
         arguments["discriminator_optimizer"] = keras.optimizers.Adam(2e-4, beta_1=0.5)
     elif teacher:
         model = kseg.SelfTraining(segmentor, teacher, apart=True)

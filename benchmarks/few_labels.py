@@ -4,7 +4,8 @@
     python -m benchmarks.few_labels --hours 0    # prints the table of finished runs
 
 All arms train the recipe of docs/accuracy.md for the same number of steps: a light FPN on EfficientNet-Lite0 with ImageNet
-weights, on crops of 240 x 180. Arms that see unlabelled images take half of each batch from them. Scores are on validation.
+weights, on crops of 240 x 180. Arms that see unlabelled images take half of each batch from them; "apart" normalises each half
+by itself. Scores are on validation.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ SEEDS = range(3)
 STEPS, BATCH = 1200, 8
 """7.4 minutes of plain steps at 0.37 s; arms with unlabelled images take longer."""
 ALL = "all labels"
-ARMS = ("few labels", "Hung's step", "teacher", "both", ALL)
+TEACHERS = ("teacher", "teacher, apart", "both")
+ARMS = ("few labels", *TEACHERS[:2], ALL, "Hung's step", TEACHERS[-1])
 NETWORK = "light_fpn"
 
 
@@ -74,7 +76,7 @@ def build(data: Data, arm: str, seed: int, steps: int) -> keras.Model:
     schedule = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=2e-3, warmup_steps=max(1, steps // 20))
     arguments = {"optimizer": keras.optimizers.AdamW(schedule, weight_decay=1e-4)}
     arguments["loss"] = losses.CrossEntropy(class_weights=weights)
-    teacher = kseg.Teacher(start=steps // 10) if arm in ("teacher", "both") else None
+    teacher = kseg.Teacher(start=steps // 10) if arm in TEACHERS else None
     model = segmentor
     if arm in ("Hung's step", "both"):
         discriminator = kseg.discriminators.FullyConvolutional(classes, base_filters=16)
@@ -83,7 +85,7 @@ def build(data: Data, arm: str, seed: int, steps: int) -> keras.Model:
         )
         arguments["discriminator_optimizer"] = keras.optimizers.Adam(1e-4)
     elif teacher:
-        model = kseg.SelfTraining(segmentor, teacher)
+        model = kseg.SelfTraining(segmentor, teacher, apart="apart" in arm)
     model.compile(**arguments)
     return model
 

@@ -26,12 +26,12 @@ CAMVID = (
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch):
-    """Networks that train in a moment, one seed, few pictures."""
+    """Networks that train in a moment, one seed, one choice of the adversary."""
     monkeypatch.setattr(training, "FILTERS", (4, 8))
     for module in (adaptation, few_labels):
         monkeypatch.setattr(module, "SEEDS", range(1))
         monkeypatch.setattr(module, "NETWORK", "unet")
-    monkeypatch.setattr(adaptation, "CHOICES", {})
+    monkeypatch.setattr(adaptation, "CHOICES", {"features 0.001": adaptation.CHOICES["features 0.001"]})
 
 
 def domains():
@@ -71,11 +71,11 @@ def test_the_ladder_trains_scores_and_goes_on_where_it_stopped(tmp_path):
     path, turns = tmp_path / "runs.jsonl", itertools.count()
     adaptation.run_pending(path, lambda: next(turns) < 2, domains(), steps=2)
     first = json_lines.read(path)
-    assert [row["rung"] for row in first] == ["source", "+ augmentation"]
+    assert [row["rung"] for row in first] == [*adaptation.CHOICES, "source"]
     adaptation.run_pending(path, lambda: True, domains(), steps=2)
     rows = json_lines.read(path)
-    assert rows[:2] == first and [row["rung"] for row in rows] == list(adaptation.RUNGS)
-    assert len(adaptation.table(rows, steps=2).splitlines()) == 2 + len(adaptation.RUNGS)
+    assert rows[:2] == first and [row["rung"] for row in rows] == [*adaptation.CHOICES, *adaptation.RUNGS]
+    assert len(adaptation.table(rows, steps=2).splitlines()) == 3 + len(adaptation.RUNGS)
 
 
 def small_data():
