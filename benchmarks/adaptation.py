@@ -27,7 +27,7 @@ from benchmarks import json_lines
 from benchmarks.adversarial_gain import pictures, report, training
 from benchmarks.adversarial_gain.settings import Setting
 from kseg import losses, metrics
-from kseg.data import side_by_side
+from kseg.data import in_colours_of, side_by_side
 from kseg.data.augment import Augment
 from kseg.labels import VOID
 from pipeline.networks import feature_layer
@@ -113,25 +113,6 @@ def load() -> Domains:
     )
 
 
-def colours_of(images: np.ndarray) -> np.ndarray:
-    """Mean and deviation of each image's channels: uint8 (N, H, W, 3) -> float32 (N, 2, 3)."""
-    return np.stack([images.mean(axis=(1, 2)), images.std(axis=(1, 2))], axis=1).astype(np.float32)
-
-
-def recolour(image, colours):
-    """An image with other means and deviations of its channels.
-
-    Args:
-        image: float32 (H, W, 3), levels of 8 bits.
-        colours: float32 (2, 3), a row of `colours_of`.
-
-    Source: Reinhard et al. 2001, Color Transfer between Images, in RGB.
-    """
-    mean, variance = tf.nn.moments(image, axes=[0, 1])
-    scaled = (image - mean) * colours[1] / tf.maximum(tf.sqrt(variance), 1.0) + colours[0]
-    return tf.clip_by_value(scaled, 0.0, 255.0)
-
-
 def batches(domains: Domains, rung: Rung, seed: int) -> tf.data.Dataset:
     """Endless batches; half of each is of the target where the rung sees it. All draws are functions of `seed`."""
     size = domains.target.shape[1:3]
@@ -143,15 +124,13 @@ def batches(domains: Domains, rung: Rung, seed: int) -> tf.data.Dataset:
         return pairs.map(lambda step, pair: augment(*pair, seed=(seed + offset, step)), num_parallel_calls=2)
 
     source = endless(*domains.source, 0)
-    if rung.colours:
-        colours = tf.data.Dataset.from_tensor_slices(colours_of(domains.target))
-        colours = colours.shuffle(len(domains.target), seed=seed + 2000).repeat()
-        drawn = tf.data.Dataset.zip((source, colours))
-        source = drawn.map(lambda pair, colour: (recolour(pair[0], colour), pair[1]), num_parallel_calls=2)
-    if not (rung.adversary or rung.teacher):
-        return source.batch(BATCH).prefetch(2)
     void = np.full(domains.target.shape[:3], VOID, np.uint8)
-    return side_by_side(source.batch(BATCH // 2), endless(domains.target, void, 1000).batch(BATCH // 2))
+    target = endless(domains.target, void, 1000)
+    if rung.adversary or rung.teacher:
+        return side_by_side(source.batch(BATCH // 2), target.batch(BATCH // 2), colours=rung.colours)
+    if not rung.colours:
+        return source.batch(BATCH).prefetch(2)
+    return in_colours_of(target.batch(BATCH), source.batch(BATCH))
 
 
 def build(rung: Rung, seed: int, steps: int) -> keras.Model:

@@ -16,6 +16,7 @@ require_tensorflow(__name__)
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.data.augment import Augment  # noqa: E402
+from kseg.data.colours import take_colours  # noqa: E402
 from kseg.data.levels import check_normalization, to_levels  # noqa: E402
 from kseg.data.reading import no_autograph, read_encoded_pairs  # noqa: E402
 from kseg.data.resizing_in_graph import fit_image_in_graph, pad_to_multiple  # noqa: E402
@@ -140,7 +141,9 @@ def _read_splits(directory, splits: Sequence[str]):
 
 
 @no_autograph
-def side_by_side(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset, parts: int = 1) -> tf.data.Dataset:
+def side_by_side(
+    labelled: tf.data.Dataset, unlabelled: tf.data.Dataset, *, parts: int = 1, colours: bool = False
+) -> tf.data.Dataset:
     """Batches of pairs and of images without masks as one, the former first.
 
     A `kseg.Teacher` and a `kseg.DomainGame` learn from such batches.
@@ -150,6 +153,8 @@ def side_by_side(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset, parts: 
         unlabelled: the same of images whose label maps are void everywhere, (B', H, W, C) and (B', H, W).
         parts: number of equal parts into which `tf.distribute` splits a batch, one for each device of this machine. Each part
             holds images of both kinds, pairs first; B and B' must be multiples of it.
+        colours: whether images of pairs take mean and deviation of the channels of an image without a mask, as in
+            `kseg.data.take_colours`: for images of another domain.
 
     Returns:
         Data set of (image (B + B', H, W, C), label_map (B + B', H, W)).
@@ -159,8 +164,26 @@ def side_by_side(labelled: tf.data.Dataset, unlabelled: tf.data.Dataset, parts: 
         pieces = zip(*(tf.split(kind, parts) for kind in kinds), strict=True)
         return tf.concat([one for piece in pieces for one in piece], axis=0)
 
-    both = tf.data.Dataset.zip((labelled, unlabelled))
-    return _prefetch(both.map(lambda *two: tuple(join(*kinds) for kinds in zip(*two, strict=True))))
+    def put(pairs, others):
+        if colours:
+            pairs = take_colours(pairs[0], others[0]), pairs[1]
+        return tuple(join(*kinds) for kinds in zip(pairs, others, strict=True))
+
+    return _prefetch(tf.data.Dataset.zip((labelled, unlabelled)).map(put))
+
+
+def in_colours_of(others: tf.data.Dataset, pairs: tf.data.Dataset) -> tf.data.Dataset:
+    """Batches of pairs whose images take the colours of other images: see `kseg.data.take_colours`.
+
+    Args:
+        others: endless batches, (image (B', H', W', C), label_map), of which only the images count.
+        pairs: endless batches, (image (B, H, W, C), label_map (B, H, W)).
+
+    Returns:
+        Data set of (image (B, H, W, C), label_map (B, H, W)).
+    """
+    both = tf.data.Dataset.zip((others, pairs))
+    return _prefetch(both.map(lambda others, pairs: (take_colours(pairs[0], others[0]), pairs[1])))
 
 
 @no_autograph

@@ -57,9 +57,9 @@ def trainer(
     labels = LabelMap.load(transform)
 
     with environment(config) as strategy:
-        replicas, halves = strategy.num_replicas_in_sync, bool(plan["examples"].get(UNLABELLED))
-        _check_batch_size(config.batch_size, replicas, halves and replicas > 1)
-        labelled = labelled_images(config.batch_size, halves)
+        replicas = strategy.num_replicas_in_sync
+        labelled = labelled_images(config, bool(plan["examples"].get(UNLABELLED)))
+        _check_batch_size(config.batch_size, replicas, halves=labelled < config.batch_size and replicas > 1)
         pairs = sum(plan["examples"][split] for split in learned_splits(config, plan["examples"]))
         if labelled > pairs:
             progress.print_message(
@@ -137,7 +137,7 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
     if several:
         check_equal(distribute.gather_scalar(strategy, resume.step), "steps")
 
-    # Training data, from the step at which that session ended; half of each batch are images without masks, if there are any.
+    # Training data, from the step at which that session ended. Images without masks are half of each batch, or lend colours.
     draw = functools.partial(
         data.training_set,
         transform,
@@ -149,14 +149,19 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
         initial_step=resume.step,
     )
     others, learned = bool(plan["examples"].get(UNLABELLED)), learned_splits(config, plan["examples"])
-    labelled = labelled_images(batch_size, others)
+    labelled = labelled_images(config, others)
 
     def draw_part(machine):
         pairs = draw(split=learned, batch_size=labelled, seed=config.seed, input_context=machine)
         if not others:
             return pairs
-        more = {"split": UNLABELLED, "batch_size": batch_size - labelled, "seed": config.seed + 1}
-        return data.side_by_side(pairs, draw(**more, input_context=machine), 1 if several else replicas)
+        lent = labelled == batch_size
+        beside = batch_size if lent else batch_size - labelled
+        more = draw(split=UNLABELLED, batch_size=beside, seed=config.seed + 1, input_context=machine)
+        if lent:
+            return data.in_colours_of(more, pairs)
+        parts = 1 if several else replicas
+        return data.side_by_side(pairs, more, parts=parts, colours=config.target_colours)
 
     training = distribute.of_each_machine(strategy, draw_part)
 

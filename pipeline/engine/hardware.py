@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pathlib
 import platform
+import resource
+import sys
 
 
 def processor() -> str:
@@ -22,6 +24,16 @@ def cores() -> int:
 def memory() -> int:
     """Memory of the machine in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this program in bytes; where Linux does not count it, perhaps that of its parent."""
+    try:
+        lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    (line,) = (line for line in lines if line.startswith("VmHWM:"))
+    return 1024 * int(line.split()[1])
 
 
 def accelerators() -> list[str]:

@@ -367,7 +367,7 @@ def _training_images(plan: Plan, statistics: dict) -> int:
 
 def _labelled_images(plan: Plan, statistics: dict) -> int:
     """How many images of a batch have masks."""
-    return labelled_images(plan.settings.trainer.batch_size, "unlabelled" in statistics)
+    return labelled_images(plan.settings.trainer, "unlabelled" in statistics)
 
 
 def _text(size: tuple[int, int]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import resource
 import statistics
 import time
 
@@ -21,6 +20,7 @@ from kseg.data.augment import Augment
 from kseg.labels import VOID
 from kseg.pairs.split_names import UNLABELLED
 from pipeline import networks
+from pipeline.engine import hardware
 from pipeline.planning.choosing import Cost, Settings
 from pipeline.training.compiling import compile_model, environment, whole_images
 
@@ -57,7 +57,7 @@ def measure(
     del model, segmentor
     keras.backend.clear_session()
     gc.collect()
-    return Cost(step, image, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return Cost(step, image, hardware.peak_memory())
 
 
 def _noise(size, channels, num_classes, half_void: bool) -> tf.data.Dataset:

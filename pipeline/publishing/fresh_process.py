@@ -18,6 +18,7 @@ import importlib.abc
 import io
 import json
 import pathlib
+import resource
 import sys
 import time
 
@@ -126,8 +127,12 @@ def describe(signature) -> dict:
 
 
 def peak_bytes() -> int:
-    """Peak resident memory of this program, as Linux counts it; `getrusage` would count the process that started it too."""
-    (line,) = (line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    """Peak resident memory of this program; where Linux does not count it, perhaps that of the process that started it."""
+    try:
+        lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    (line,) = (line for line in lines if line.startswith("VmHWM:"))
     return 1024 * int(line.split()[1])
 
 

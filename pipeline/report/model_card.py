@@ -223,7 +223,7 @@ def _learned_without_masks(records: Records) -> list[list[str]]:
     config = records.found["trainer"][1]["config"]
     if not records.file("transform", "plan.json").get("examples", {}).get("unlabelled"):
         return []
-    ways = []
+    ways = ["pairs in the colours of these images"] if config.get("target_colours") else []
     if config.get("adaptation") in ("maps", "entropy", "features"):
         ways.append(f"adaptation by {config['adaptation']}, weight {config['domain_weight']:g}")
     if config.get("pseudo_label_weight"):

@@ -146,6 +146,10 @@ def check_without_masks(config: Config):
             "`adaptation` must be given images of another domain, by --target. "
             f"Received: trainer.adaptation={trainer.adaptation} without --target. Add it, or leave the setting out."
         )
+    if trainer.target_colours and not config.target:
+        raise ValueError(
+            "`target_colours` must go with --target. Received: trainer.target_colours=true without it. Leave it out."
+        )
     if config.evaluator.chosen_with_target_labels and not config.target:
         raise ValueError(
             "`chosen_with_target_labels` must go with --target. Received: evaluator.chosen_with_target_labels=true without it. "
@@ -154,7 +158,8 @@ def check_without_masks(config: Config):
     if (given := without_masks(config)) is None:
         return
     flag, folder = given
-    if not trainer.pseudo_label_weight and (trainer.adaptation not in ADAPTATIONS or not trainer.domain_weight):
+    judged = trainer.adaptation in ADAPTATIONS and trainer.domain_weight
+    if not (trainer.pseudo_label_weight or judged or trainer.target_colours):
         raise ValueError(
             f"Something must learn from the images of {flag}. Received: {flag} {folder} with trainer.pseudo_label_weight=0 "
             "and no discriminator between domains. Raise it, or leave the images out."

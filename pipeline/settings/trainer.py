@@ -114,6 +114,7 @@ class Trainer(Checked):
     # with --target, otherwise none
     adaptation: Literal[AUTO, "none", "maps", "entropy", "features"] = AUTO
     domain_weight: Weight = 0.01  # of that discriminator in the segmentor's loss
+    target_colours: bool = False  # whether pairs take the colours of the images of --target
     pseudo_label_weight: Weight = 1.0  # of the loss on the averaged teacher's labels; 0: no teacher
     # probability from which a pixel has a pseudo-label
     pseudo_label_threshold: Annotated[float, Number(above=0, maximum=1)] = 0.9
@@ -217,9 +218,15 @@ def learned_splits(config: Trainer, examples: dict[str, int]) -> list[str]:
     return ["train", "validation"] if both else ["train"]
 
 
-def labelled_images(batch_size: int, unlabelled: bool) -> int:
-    """How many images of a batch have masks: all, or half where there are images without masks."""
-    return batch_size - batch_size // 2 if unlabelled else batch_size
+def labelled_images(config: Trainer, unlabelled: bool) -> int:
+    """How many images of a batch have masks: all, or half where images without masks stand beside them.
+
+    Args:
+        config: settings of the trainer.
+        unlabelled: whether there are images without masks. Where they only lend their colours, they are in no batch.
+    """
+    beside = unlabelled and (config.pseudo_label_weight or config.adaptation in ADAPTATIONS)
+    return config.batch_size - config.batch_size // 2 if beside else config.batch_size
 
 
 def choices(config: Trainer) -> dict[str, list[str]]:

@@ -58,14 +58,6 @@ def test_half_of_a_batch_is_of_the_target_without_labels_where_a_rung_sees_it():
         assert images.shape == (8, 32, 32, 3) and unlabelled.tolist() == expected
 
 
-def test_recoloured_images_have_the_mean_and_deviation_of_the_other_image():
-    image = np.tile(np.array([[100.0, 140.0]], np.float32)[..., None], (2, 1, 3))  # mean 120, deviation 20
-    other = np.tile(np.array([[50, 70]], np.uint8)[..., None], (2, 1, 3))  # mean 60, deviation 10
-    (colours,) = adaptation.colours_of(other[None])
-    np.testing.assert_allclose(colours, [[60, 60, 60], [10, 10, 10]])
-    np.testing.assert_allclose(adaptation.recolour(image, colours), other, rtol=1e-6)
-
-
 @pytest.mark.slow
 def test_the_ladder_trains_scores_and_goes_on_where_it_stopped(tmp_path):
     path, turns = tmp_path / "runs.jsonl", itertools.count()

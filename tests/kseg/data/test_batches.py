@@ -351,6 +351,19 @@ def test_images_without_masks_stand_beside_the_pairs_and_resume_where_a_run_ende
         np.testing.assert_array_equal(label_maps[:3], masks)
 
 
+def test_pairs_take_the_colours_of_the_images_beside_them_and_these_stay_as_they_are(prepared):
+    pairs, others = (data.training_set(prepared, size=SIZE, batch_size=2, seed=seed) for seed in (5, 6))
+    ((images, label_maps),) = take(data.side_by_side(pairs, others, colours=True), 1)
+    ((own, masks),), ((beside, _),) = take(pairs, 1), take(others, 1)
+    np.testing.assert_allclose(images[:2], data.take_colours(own, beside), rtol=1e-3)
+    np.testing.assert_array_equal(images[2:], beside)
+    np.testing.assert_array_equal(label_maps[:2], masks)
+    assert not np.allclose(images[:2], own, rtol=0.1)
+    ((alone, ids),) = take(data.in_colours_of(others, pairs), 1)
+    np.testing.assert_allclose(alone, images[:2], rtol=1e-3)
+    np.testing.assert_array_equal(ids, masks)
+
+
 def test_each_device_of_a_machine_gets_images_of_both_kinds():
     pairs, others = (
         tf.data.Dataset.from_tensors((tf.range(first, last), tf.range(10 * first, 10 * last, 10)))

@@ -59,6 +59,10 @@ TARGET, UNLABELLED = ["--target", "{}"], ["--unlabelled", "{}"]
             [*UNLABELLED, "--set", "evaluator.chosen_with_target_labels=true"],
             r"`chosen_with_target_labels` must go with --target",
         ),
+        (
+            [*UNLABELLED, "--set", "trainer.target_colours=true"],
+            r"`target_colours` must go with --target\. Received: trainer.target_colours=true without it",
+        ),
         ([*TARGET, "--strategy", "mirrored"], r"must train on one device\. Received: --target .* --strategy mirrored"),
         ([*UNLABELLED, "--strategy", "mirrored"], r"must train on one device"),
         ([*TARGET, "--folds", "3"], r"A cross-validation trains on pairs alone"),
@@ -104,5 +108,8 @@ def test_recipes_name_the_discriminator_that_is_used_and_half_of_a_batch_has_mas
     }
     assert named == {"none": [], "maps": ["patch_gan"], "entropy": ["patch_gan"], "features": ["_domain_classes"]}
     assert resolve_game(Trainer(adaptation="maps", discriminator="unet")).discriminator == "unet"
-    assert [labelled_images(size, True) for size in (2, 5, 8)] == [1, 3, 4] and labelled_images(8, False) == 8
+    sizes = [labelled_images(Trainer(batch_size=size), True) for size in (2, 5, 8)]
+    assert sizes == [1, 3, 4] and labelled_images(Trainer(batch_size=8), False) == 8
+    lent = Trainer(batch_size=8, adaptation="none", pseudo_label_weight=0.0, target_colours=True)
+    assert labelled_images(lent, True) == 8
     assert settings.resolve_auto(settings.Config()).trainer.adaptation == "none"
