@@ -113,10 +113,10 @@ def main() -> None:
     arguments = parser.parse_args()
     minutes = arguments.minutes if arguments.hours is None else 60 * arguments.hours
     until = time.monotonic() + 60 * minutes
-    keras.config.set_dtype_policy(resolve_auto(Config()).trainer.precision)
     if arguments.formulations:
         print(continued.compare(arguments.file, arguments.models, lambda: time.monotonic() < until))
         return
+    keras.config.set_dtype_policy(resolve_auto(Config()).trainer.precision)
     searched = run_pending(plan.search_runs(), load(STREETS), arguments.file, until)
     if plan.read(arguments.file):
         print(report.search_table(plan.read(arguments.file)), end="\n\n")

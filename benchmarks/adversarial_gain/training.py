@@ -126,19 +126,31 @@ class Clock(keras.callbacks.Callback):
 
     seconds = 0.0
 
+    def __init__(self, now=time.perf_counter):
+        super().__init__()
+        self.now = now
+
     def on_train_batch_end(self, batch, logs=None):
         if batch == 0:
-            self.start = time.perf_counter()
-        self.seconds = time.perf_counter() - self.start
+            self.start = self.now()
+        self.seconds = self.now() - self.start
 
 
-def cost_ratio(data: Data, plain: Setting, adversarial: Setting, rounds: int = 9) -> float:
-    """Time of the game's `fit` divided by that of plain training: medians of `COST_STEPS` steps, run alternately."""
+def cost_ratio(data: Data, plain: Setting, adversarial: Setting, rounds: int = 9, now=time.perf_counter) -> float:
+    """Time of the game's `fit` divided by that of plain training: medians of `COST_STEPS` steps, run alternately.
+
+    Args:
+        data: to train on.
+        plain: setting without an adversary.
+        adversarial: the other setting.
+        rounds: of both.
+        now: clock, in seconds; with `time.process_time` they are CPU seconds of all threads.
+    """
     models = [build_model(data, setting, seed=0, steps=1) for setting in (plain, adversarial)]
     seconds = [[], []]
     for turn in range(rounds + 1):
         for model, times in zip(models, seconds, strict=True):
-            clock = Clock()
+            clock = Clock(now)
             stream = batches(data.splits["train"], turn, data.crop_size)
             model.fit(stream, steps_per_epoch=COST_STEPS + 1, shuffle=False, verbose=0, callbacks=[clock])
             if turn:  # the first one traces

@@ -277,7 +277,7 @@ def small_continued(monkeypatch):
     }  # fmt: skip
     for name, value in arms.items():
         monkeypatch.setattr(continued, name, value)
-    monkeypatch.setattr(training, "cost_ratio", lambda *settings: 1.0)  # times are those of another test
+    monkeypatch.setattr(training, "cost_ratio", lambda *_, **__: 1.0)  # times are those of another test
     return continued
 
 
