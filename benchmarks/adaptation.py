@@ -61,9 +61,9 @@ RUNGS = {
     "source": Rung(augmented=False),
     "+ augmentation": Rung(),
     "+ target's colours": Rung(colours=True),
-    "+ adversary": Rung(colours=True, adversary="entropy"),
+    "+ adversary": Rung(colours=True, adversary="features", weight=0.001),
     "+ self-training": Rung(colours=True, teacher=True),
-    "+ both": Rung(colours=True, adversary="entropy", teacher=True),
+    "+ both": Rung(colours=True, adversary="features", weight=0.001, teacher=True),
 }
 CHOICES = {  # of the adversary, with one seed; with weight 0 the batches alone are those of an adversary
     "no adversary": Rung(colours=True),
