@@ -64,6 +64,7 @@ RUNGS = {
     "+ adversary": Rung(colours=True, adversary="features", weight=0.001),
     "+ self-training": Rung(colours=True, teacher=True),
     "+ both": Rung(colours=True, adversary="features", weight=0.001, teacher=True),
+    "self-training, streets' colours": Rung(teacher=True),
 }
 CHOICES = {  # of the adversary, with one seed; with weight 0 the batches alone are those of an adversary
     "no adversary": Rung(colours=True),

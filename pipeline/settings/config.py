@@ -109,9 +109,6 @@ def resolve_auto(config: Config) -> Config:
     """Returns `config` with "auto" replaced by what it means here, since recipes hold what was really done."""
     if config.trainer.precision == AUTO and not is_planned(config):
         config = replace_setting(config, "trainer.precision", mixed_precision() or "float32")
-    config = resolve_adaptation(config)
-    if config.trainer.adaptation == AUTO:
-        config = replace_setting(config, "trainer.adaptation", "none")
     return dataclasses.replace(config, trainer=resolve_game(config.trainer))
 
 
@@ -120,13 +117,6 @@ def without_masks(config: Config) -> tuple[str, str] | None:
     if config.target:
         return "--target", config.target
     return ("--unlabelled", config.unlabelled) if config.unlabelled else None
-
-
-def resolve_adaptation(config: Config) -> Config:
-    """Returns `config` with what is compared between the domains of `target` in place of "auto"."""
-    if config.target and config.trainer.adaptation == AUTO:
-        return replace_setting(config, "trainer.adaptation", "entropy")
-    return config
 
 
 def check_without_masks(config: Config):

@@ -278,9 +278,10 @@ def read_config(arguments: argparse.Namespace) -> settings.Config:
         (name, check_url(value, _flag(name)) if name in URLS and is_url(value) else value) for name, value in changes
     ]
     if "target" in dict(changes) and "trainer.adversarial_weight" not in dict(changes):
-        changes.insert(0, ("trainer.adversarial_weight", 0.0))  # the discriminator between domains takes its place
+        changes.insert(
+            0, ("trainer.adversarial_weight", 0.0)
+        )  # streets have the game, which is between their label maps
     config = functools.reduce(lambda config, change: settings.replace_setting(config, *change), changes, config)
-    config = settings.resolve_adaptation(config)
     if not settings.is_planned(config):
         return config
     return dataclasses.replace(config, planner=settings.prepare_planner(config, [name for name, _ in changes]))

@@ -110,9 +110,8 @@ class Trainer(Checked):
     ramp: Steps = 0  # steps in which the adversarial weight then grows from 0
     on_nonfinite: Literal["stop", "restore"] = "stop"  # restore: return to the last state with finite losses
     # Images without masks, half of each batch: those of --target, of another domain, or of --unlabelled, of the same.
-    # what a discriminator compares between the domains: predictions, their entropy, or features class by class; auto: entropy
-    # with --target, otherwise none
-    adaptation: Literal[AUTO, "none", "maps", "entropy", "features"] = AUTO
+    # what a discriminator compares between the domains: predictions, their entropy, or features class by class
+    adaptation: Literal["none", "maps", "entropy", "features"] = "none"
     domain_weight: Weight = 0.01  # of that discriminator in the segmentor's loss
     target_colours: bool = False  # whether pairs take the colours of the images of --target
     pseudo_label_weight: Weight = 1.0  # of the loss on the averaged teacher's labels; 0: no teacher

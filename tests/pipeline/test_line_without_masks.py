@@ -15,15 +15,17 @@ SMALL = (
     "trainer.epochs=1", "trainer.batch_size=4", "trainer.precision=float32", "infra_validator.samples=1",
 )  # fmt: skip
 WAYS = {
-    "entropy": ["--target"],
+    "entropy": ["--target", "trainer.adaptation=entropy"],
     "maps": ["--target", "trainer.adaptation=maps", "trainer.domain_weight=0.1", "trainer.objective=least_squares"],
     "features": ["--target", "trainer.adaptation=features", "trainer.label_stride=1"],
-    "adversary": ["--target", "trainer.pseudo_label_weight=0", "trainer.discriminator=fully_convolutional"],
+    "adversary": [
+        "--target", "trainer.adaptation=maps", "trainer.pseudo_label_weight=0", "trainer.discriminator=fully_convolutional",
+    ],
     "self-training": [
-        "--target", "trainer.adaptation=none", "trainer.pseudo_label_threshold=0.6", "trainer.teacher_start=1",
+        "--target", "trainer.pseudo_label_threshold=0.6", "trainer.teacher_start=1",
         "trainer.teacher_decay=0.9", "trainer.cut_mix=false", "trainer.pseudo_label_weight=0.5",
     ],
-    "colours": ["--target", "trainer.adaptation=none", "trainer.pseudo_label_weight=0", "trainer.target_colours=true"],
+    "colours": ["--target", "trainer.pseudo_label_weight=0", "trainer.target_colours=true"],
     "unlabelled": ["--unlabelled", "trainer.adversarial_weight=0"],
     "game": ["--unlabelled", "trainer.adversarial_weight=0.1"],
     "own-sizes": ["--unlabelled", "trainer.adversarial_weight=0", "transform.image_scale=0.9", "transform.image_size=none"],

@@ -3,7 +3,6 @@
 import pytest
 
 from pipeline import run
-from pipeline.settings import config as settings
 from pipeline.settings.trainer import ADAPTATIONS, Trainer, choices, labelled_images, resolve_game
 
 
@@ -13,24 +12,25 @@ def folder(tmp_path):
     return str(tmp_path / "others")
 
 
-def test_a_target_is_adapted_to_by_the_entropy_of_predictions_and_other_images_without_a_discriminator(folder):
+def test_a_teacher_labels_them_and_a_discriminator_trains_on_request_alone(folder):
     plain = ["--data", "photos"]
-    assert run.parse([*plain, "--target", folder]).config.trainer.adaptation == "entropy"
-    assert run.parse([*plain, "--unlabelled", folder]).config.trainer.adaptation == "none"
-    assert run.parse(plain).config.trainer.adaptation == "none"
+    for given in (["--target", folder], ["--unlabelled", folder], []):
+        trainer = run.parse([*plain, *given]).config.trainer
+        assert trainer.adaptation == "none" and trainer.pseudo_label_weight > 0
     chosen = [*plain, "--target", folder, "--set", "trainer.adaptation=maps"]
     assert run.parse(chosen).config.trainer.adaptation == "maps"
 
 
 def test_the_planner_is_told_what_trains_beside_the_network(folder):
-    given = run.parse(["--data", "photos", "--target", folder]).config.planner.given
-    assert "trainer.adaptation=entropy" in given
+    judged = ["--data", "photos", "--target", folder, "--set", "trainer.adaptation=entropy"]
+    assert "trainer.adaptation=entropy" in run.parse(judged).config.planner.given
     weights = ["--set", "trainer.pseudo_label_weight=0", "--set", "trainer.domain_weight=0.1"]
-    given = run.parse(["--data", "photos", "--target", folder, *weights]).config.planner.given
+    given = run.parse([*judged, *weights]).config.planner.given
     assert {"trainer.pseudo_label_weight=0.0", "trainer.domain_weight=0.1"} <= set(given)
 
 
 TARGET, UNLABELLED = ["--target", "{}"], ["--unlabelled", "{}"]
+ENTROPY = ["--set", "trainer.adaptation=entropy"]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ TARGET, UNLABELLED = ["--target", "{}"], ["--unlabelled", "{}"]
             r"Something must learn from the images of --unlabelled",
         ),
         (
-            [*TARGET, "--set", "trainer.adaptation=none", "--set", "trainer.pseudo_label_weight=0"],
+            [*TARGET, "--set", "trainer.pseudo_label_weight=0"],
             r"Something must learn from the images of --target",
         ),
         (
@@ -52,7 +52,7 @@ TARGET, UNLABELLED = ["--target", "{}"], ["--unlabelled", "{}"]
             r"Something must learn from the images of --unlabelled",
         ),
         (
-            [*TARGET, "--set", "trainer.domain_weight=0", "--set", "trainer.pseudo_label_weight=0"],
+            [*TARGET, *ENTROPY, "--set", "trainer.domain_weight=0", "--set", "trainer.pseudo_label_weight=0"],
             r"Something must learn from the images of --target",
         ),
         (
@@ -67,10 +67,16 @@ TARGET, UNLABELLED = ["--target", "{}"], ["--unlabelled", "{}"]
         ([*UNLABELLED, "--strategy", "mirrored"], r"must train on one device"),
         ([*TARGET, "--folds", "3"], r"A cross-validation trains on pairs alone"),
         ([*UNLABELLED, "--batch-size", "1"], r"`batch_size` must be at least 2 with --unlabelled"),
-        ([*TARGET, "--adversarial-weight", "0.1"], r"There must be one discriminator"),
-        ([*TARGET, "--set", "trainer.game=gambler"], r"`game` and `encoding` must be left out between domains"),
-        ([*TARGET, "--set", "trainer.encoding=product"], r"`game` and `encoding` must be left out between domains"),
-        ([*TARGET, "--set", "trainer.discriminator=two_branch"], r"without the image.*one of patch_gan"),
+        ([*TARGET, *ENTROPY, "--adversarial-weight", "0.1"], r"There must be one discriminator"),
+        (
+            [*TARGET, *ENTROPY, "--set", "trainer.game=gambler"],
+            r"`game` and `encoding` must be left out between domains",
+        ),
+        (
+            [*TARGET, *ENTROPY, "--set", "trainer.encoding=product"],
+            r"`game` and `encoding` must be left out between domains",
+        ),
+        ([*TARGET, *ENTROPY, "--set", "trainer.discriminator=two_branch"], r"without the image.*one of patch_gan"),
         (
             [*TARGET, "--set", "trainer.adaptation=features", "--set", "trainer.discriminator=patch_gan"],
             r"trainer.discriminator=patch_gan with trainer.adaptation=features\. Leave it out\.$",
@@ -85,11 +91,10 @@ def test_contradicting_settings_are_refused_before_anything_runs(argv, message, 
         run.parse(["--data", "photos", *(text.format(folder) for text in argv)])
 
 
-def test_a_discriminator_between_domains_on_streets_takes_the_place_of_the_game(folder):
+def test_a_target_of_streets_takes_the_place_of_the_game(folder):
     assert run.parse(["--unlabelled", folder]).config.trainer.adversarial_weight > 0
     for settings_given in ([], ["--set", "trainer.adaptation=maps"], ["--adversarial-weight", "0"]):
-        trainer = run.parse(["--target", folder, *settings_given]).config.trainer
-        assert trainer.adversarial_weight == 0 and trainer.adaptation in ADAPTATIONS
+        assert run.parse(["--target", folder, *settings_given]).config.trainer.adversarial_weight == 0
 
 
 @pytest.mark.parametrize("flag", ["--target", "--unlabelled"])
@@ -110,6 +115,5 @@ def test_recipes_name_the_discriminator_that_is_used_and_half_of_a_batch_has_mas
     assert resolve_game(Trainer(adaptation="maps", discriminator="unet")).discriminator == "unet"
     sizes = [labelled_images(Trainer(batch_size=size), True) for size in (2, 5, 8)]
     assert sizes == [1, 3, 4] and labelled_images(Trainer(batch_size=8), False) == 8
-    lent = Trainer(batch_size=8, adaptation="none", pseudo_label_weight=0.0, target_colours=True)
+    lent = Trainer(batch_size=8, pseudo_label_weight=0.0, target_colours=True)
     assert labelled_images(lent, True) == 8
-    assert settings.resolve_auto(settings.Config()).trainer.adaptation == "none"
