@@ -125,15 +125,8 @@ def test_two_machines_adapt_to_images_without_masks_as_one_does(tmp_path):
     target.mkdir()
     for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (6, 4, 6, 3), np.uint8)):
         Image.fromarray(pixels).resize((48, 32)).save(target / f"{number}.png")
-    arguments = (
-        "--target",
-        str(target),
-        "--set=trainer.adaptation=entropy",
-        "--set=trainer.pseudo_label_weight=0",
-        UNEVEN,
-        "--learning-rate",
-        "1e-4",
-    )
+    judged = ("--target", str(target), "--set=trainer.adaptation=entropy", "--set=trainer.pseudo_label_weight=0")
+    arguments = (*judged, UNEVEN, "--learning-rate", "1e-4")
     status, output = ended(started(tmp_path, *arguments, "--until", "trainer"))
     assert status == [0, 0], output
     assert_one_trains_the_same(tmp_path, *arguments)
