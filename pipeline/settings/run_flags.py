@@ -277,10 +277,8 @@ def read_config(arguments: argparse.Namespace) -> settings.Config:
     changes = [
         (name, check_url(value, _flag(name)) if name in URLS and is_url(value) else value) for name, value in changes
     ]
-    if "target" in dict(changes) and "trainer.adversarial_weight" not in dict(changes):
-        changes.insert(
-            0, ("trainer.adversarial_weight", 0.0)
-        )  # streets have the game, which is between their label maps
+    if "target" in dict(changes):  # without the game that streets have between their own label maps
+        changes = [("trainer.adversarial_weight", 0.0), ("trainer.target_colours", True), *changes]
     config = functools.reduce(lambda config, change: settings.replace_setting(config, *change), changes, config)
     if not settings.is_planned(config):
         return config

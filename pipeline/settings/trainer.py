@@ -113,7 +113,7 @@ class Trainer(Checked):
     # what a discriminator compares between the domains: predictions, their entropy, or features class by class
     adaptation: Literal["none", "maps", "entropy", "features"] = "none"
     domain_weight: Weight = 0.01  # of that discriminator in the segmentor's loss
-    target_colours: bool = False  # whether pairs take the colours of the images of --target
+    target_colours: bool = False  # whether pairs take the colours of the images of --target; true with it
     pseudo_label_weight: Weight = 1.0  # of the loss on the averaged teacher's labels; 0: no teacher
     # probability from which a pixel has a pseudo-label
     pseudo_label_threshold: Annotated[float, Number(above=0, maximum=1)] = 0.9

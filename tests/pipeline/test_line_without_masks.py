@@ -22,10 +22,10 @@ WAYS = {
         "--target", "trainer.adaptation=maps", "trainer.pseudo_label_weight=0", "trainer.discriminator=fully_convolutional",
     ],
     "self-training": [
-        "--target", "trainer.pseudo_label_threshold=0.6", "trainer.teacher_start=1",
+        "--target", "trainer.pseudo_label_threshold=0.6", "trainer.teacher_start=1", "trainer.target_colours=false",
         "trainer.teacher_decay=0.9", "trainer.cut_mix=false", "trainer.pseudo_label_weight=0.5",
     ],
-    "colours": ["--target", "trainer.pseudo_label_weight=0", "trainer.target_colours=true"],
+    "colours": ["--target", "trainer.pseudo_label_weight=0"],
     "unlabelled": ["--unlabelled", "trainer.adversarial_weight=0"],
     "game": ["--unlabelled", "trainer.adversarial_weight=0.1"],
     "own-sizes": ["--unlabelled", "trainer.adversarial_weight=0", "transform.image_scale=0.9", "transform.image_size=none"],

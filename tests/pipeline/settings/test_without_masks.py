@@ -17,6 +17,7 @@ def test_a_teacher_labels_them_and_a_discriminator_trains_on_request_alone(folde
     for given in (["--target", folder], ["--unlabelled", folder], []):
         trainer = run.parse([*plain, *given]).config.trainer
         assert trainer.adaptation == "none" and trainer.pseudo_label_weight > 0
+        assert trainer.target_colours == ("--target" in given)
     chosen = [*plain, "--target", folder, "--set", "trainer.adaptation=maps"]
     assert run.parse(chosen).config.trainer.adaptation == "maps"
 
@@ -30,7 +31,7 @@ def test_the_planner_is_told_what_trains_beside_the_network(folder):
 
 
 TARGET, UNLABELLED = ["--target", "{}"], ["--unlabelled", "{}"]
-ENTROPY = ["--set", "trainer.adaptation=entropy"]
+ENTROPY, OWN_COLOURS = ["--set", "trainer.adaptation=entropy"], ["--set", "trainer.target_colours=false"]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ ENTROPY = ["--set", "trainer.adaptation=entropy"]
             r"Something must learn from the images of --unlabelled",
         ),
         (
-            [*TARGET, "--set", "trainer.pseudo_label_weight=0"],
+            [*TARGET, *OWN_COLOURS, "--set", "trainer.pseudo_label_weight=0"],
             r"Something must learn from the images of --target",
         ),
         (
@@ -52,7 +53,7 @@ ENTROPY = ["--set", "trainer.adaptation=entropy"]
             r"Something must learn from the images of --unlabelled",
         ),
         (
-            [*TARGET, *ENTROPY, "--set", "trainer.domain_weight=0", "--set", "trainer.pseudo_label_weight=0"],
+            [*TARGET, *OWN_COLOURS, *ENTROPY, "--set=trainer.domain_weight=0", "--set=trainer.pseudo_label_weight=0"],
             r"Something must learn from the images of --target",
         ),
         (
