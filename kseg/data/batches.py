@@ -154,7 +154,7 @@ def side_by_side(
         parts: number of equal parts into which `tf.distribute` splits a batch, one for each device of this machine. Each part
             holds images of both kinds, pairs first; B and B' must be multiples of it.
         colours: whether images of pairs take mean and deviation of the channels of an image without a mask, as in
-            `kseg.data.take_colours`: for images of another domain.
+            `kseg.data.take_colours`: for images of another domain. All images are float32 then.
 
     Returns:
         Data set of (image (B + B', H, W, C), label_map (B + B', H, W)).
@@ -167,6 +167,7 @@ def side_by_side(
     def put(pairs, others):
         if colours:
             pairs = take_colours(pairs[0], others[0]), pairs[1]
+            others = tf.cast(others[0], tf.float32), others[1]
         return tuple(join(*kinds) for kinds in zip(pairs, others, strict=True))
 
     return _prefetch(tf.data.Dataset.zip((labelled, unlabelled)).map(put))

@@ -18,15 +18,15 @@ def take_colours(images, others):
     Pixels that are 0 in all channels, such as padding, do not count and stay 0.
 
     Args:
-        images: (B, H, W, C), float32.
-        others: (B', H', W', C), float32; image i takes the colours of i modulo B'.
+        images: (B, H, W, C), numbers.
+        others: (B', H', W', C), numbers; image i takes the colours of i modulo B'.
 
     Returns:
         (B, H, W, C), float32.
 
     Source: Reinhard et al. 2001, Color Transfer between Images, in the channels as they are.
     """
-    images, others = tf.convert_to_tensor(images), tf.convert_to_tensor(others)
+    images, others = tf.cast(images, tf.float32), tf.cast(others, tf.float32)
     (seen, mean, deviation), (seen_there, mean_there, deviation_there) = _statistics(images), _statistics(others)
     lowest = tf.reduce_min(tf.where(seen_there, others, others.dtype.max), axis=(1, 2), keepdims=True)
     highest = tf.reduce_max(tf.where(seen_there, others, others.dtype.min), axis=(1, 2), keepdims=True)

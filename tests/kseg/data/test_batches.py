@@ -359,6 +359,9 @@ def test_pairs_take_the_colours_of_the_images_beside_them_and_these_stay_as_they
     np.testing.assert_array_equal(images[2:], beside)
     np.testing.assert_array_equal(label_maps[:2], masks)
     assert not np.allclose(images[:2], own, rtol=0.1)
+    levels = [one.map(lambda image, ids: (tf.cast(image, tf.uint8), ids)) for one in (pairs, others)]
+    ((whole, _),) = take(data.side_by_side(*levels, colours=True), 1)
+    assert whole.dtype == np.float32
     ((alone, ids),) = take(data.in_colours_of(others, pairs), 1)
     np.testing.assert_allclose(alone, images[:2], rtol=1e-3)
     np.testing.assert_array_equal(ids, masks)

@@ -10,7 +10,9 @@ OTHER = np.tile(np.array([[50.0, 70.0]], np.float32)[..., None], (3, 2, 3))  # m
 
 def test_images_take_mean_and_deviation_of_each_channel_of_the_other_image():
     other = OTHER * np.float32([1, 2, 3])
-    taken = data.take_colours(IMAGE[None], other[None])
+    for dtype in (np.float32, np.uint8):
+        taken = data.take_colours(IMAGE[None].astype(dtype), other[None].astype(dtype))
+        assert taken.dtype == "float32"
     np.testing.assert_allclose(taken[0], np.tile(np.float32([[[50, 100, 150], [70, 140, 210]]]), (2, 1, 1)), rtol=1e-6)
 
 
