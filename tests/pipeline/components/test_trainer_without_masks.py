@@ -71,15 +71,17 @@ def train(folder, transform, monkeypatch, killed_after=None, **settings):
 def test_half_of_each_batch_are_images_without_masks_and_the_record_names_the_opponent(prepared, tmp_path, monkeypatch):
     side_by_side, seen = training.data.side_by_side, []
 
-    def look(labelled, unlabelled):
-        both = side_by_side(labelled, unlabelled)
+    def look(*kinds, **options):
+        both = side_by_side(*kinds, **options)
         seen.extend(both.take(3).as_numpy_iterator())
         return both
 
     monkeypatch.setattr(training.data, "side_by_side", look)
-    train(tmp_path / "out", prepared, monkeypatch, adaptation="entropy")
+    train(tmp_path / "out", prepared, monkeypatch, adaptation="entropy", target_colours=True)
     for images, label_maps in seen:
         assert images.shape == (4, 24, 32, 3)
+        colours = np.stack([image[image.any(axis=-1)].mean(axis=0) for image in images])  # without padding
+        np.testing.assert_allclose(colours[:2], colours[2:], rtol=0.1)  # the pairs were twice as bright
         assert [bool((label_map == VOID).all()) for label_map in label_maps] == [False, False, True, True]
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert {"discriminator_accuracy", "adversarial_share", "confident_share"} <= set(history)
