@@ -166,8 +166,7 @@ def side_by_side(
 
     def put(pairs, others):
         if colours:
-            pairs = take_colours(pairs[0], others[0]), pairs[1]
-            others = tf.cast(others[0], tf.float32), others[1]
+            pairs, others = _recolour(pairs, others), (tf.cast(others[0], tf.float32), others[1])
         return tuple(join(*kinds) for kinds in zip(pairs, others, strict=True))
 
     return _prefetch(tf.data.Dataset.zip((labelled, unlabelled)).map(put))
@@ -183,8 +182,12 @@ def in_colours_of(others: tf.data.Dataset, pairs: tf.data.Dataset) -> tf.data.Da
     Returns:
         Data set of (image (B, H, W, C), label_map (B, H, W)).
     """
-    both = tf.data.Dataset.zip((others, pairs))
-    return _prefetch(both.map(lambda others, pairs: (take_colours(pairs[0], others[0]), pairs[1])))
+    return _prefetch(tf.data.Dataset.zip((pairs, others)).map(_recolour))
+
+
+def _recolour(pairs, others):
+    """A batch of pairs, of which the images take the colours of another batch's."""
+    return take_colours(pairs[0], others[0]), pairs[1]
 
 
 @no_autograph

@@ -155,10 +155,9 @@ def _fit(model, segmentor, metric, out, config, plan, labels, transform, steps, 
         pairs = draw(split=learned, batch_size=labelled, seed=config.seed, input_context=machine)
         if not others:
             return pairs
-        lent = labelled == batch_size
-        beside = batch_size if lent else batch_size - labelled
-        more = draw(split=UNLABELLED, batch_size=beside, seed=config.seed + 1, input_context=machine)
-        if lent:
+        beside = batch_size - labelled  # 0 where they only lend their colours
+        more = draw(split=UNLABELLED, batch_size=beside or batch_size, seed=config.seed + 1, input_context=machine)
+        if not beside:
             return data.in_colours_of(more, pairs)
         parts = 1 if several else replicas
         return data.side_by_side(pairs, more, parts=parts, colours=config.target_colours)

@@ -127,7 +127,7 @@ def describe(signature) -> dict:
 
 
 def peak_bytes() -> int:
-    """Peak resident memory of this program; where Linux does not count it, perhaps that of the process that started it."""
+    """`hardware.peak_memory`, which may not be imported here."""
     try:
         lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     except OSError:
