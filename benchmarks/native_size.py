@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+
+from pipeline.engine import hardware
 
 SIZE = (360, 480)
 EXPORTS = {  # model and scale at which the network sees a picture
@@ -79,7 +80,7 @@ def measure_peak(path: pathlib.Path, size: tuple[int, int]) -> str:
     label, peaks = open_export(path), []
     for work in (lambda: None, lambda: label(SIZE), lambda: label(size)):
         work()
-        peaks.append(int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1]) // 1024)
+        peaks.append(hardware.peak_memory() // 2**20)
     return " | ".join(map(str, peaks))
 
 

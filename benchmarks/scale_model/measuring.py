@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 from benchmarks import json_lines, large_folders, pipeline, training_input
+from pipeline.engine import hardware
 
 COMPONENTS = ("example_gen", "statistics_gen", "transform")
 BITS = 10
@@ -47,7 +48,7 @@ def _points(folder, size, pairs, many):
         print(json.dumps(row), flush=True)
         return row
 
-    about = {"processor": _processor(), "size": size, "day": time.strftime("%Y-%m-%d"), "pairs": pairs}
+    about = {"processor": hardware.processor(), "size": size, "day": time.strftime("%Y-%m-%d"), "pairs": pairs}
     yield shown("network", about, size)
     for number, workers in [*((number, 1) for number in pairs), (pairs[-1], 2)]:
         data = pipeline.generate(folder / f"{size}-{number}", number, size)
@@ -105,13 +106,13 @@ def names(number: str) -> dict:
     from pipeline.settings.example_gen import ExampleGen
 
     with tempfile.TemporaryDirectory() as folder:
-        root, before = large_folders.write_pairs(pathlib.Path(folder, "many"), int(number)), _peak()
+        root, before = large_folders.write_pairs(pathlib.Path(folder, "many"), int(number)), hardware.peak_memory()
         (root / "pairs.csv").unlink()
         (root / "classes.csv").write_text(pipeline.CLASSES)
         used = time.process_time()
         opened = open_source(root, ExampleGen(), None)
         listed = list(opened.elements.stream())
-        return {"cpu": time.process_time() - used, "memory": _peak() - before, "listed": len(listed)}
+        return {"cpu": time.process_time() - used, "memory": hardware.peak_memory() - before, "listed": len(listed)}
 
 
 def digests(folder: str) -> dict:
@@ -136,9 +137,9 @@ def near_duplicates(number: str) -> dict:
         {"split": "train", "key": f"{place:09}", "pixels": f"{place}", "labels": "", "hash": generator.bytes(16).hex()}
         for place in range(int(number))
     )
-    before, used = _peak(), time.process_time()
+    before, used = hardware.peak_memory(), time.process_time()
     found = image_hashes.near_duplicates(table, BITS)
-    return {"cpu": time.process_time() - used, "memory": _peak() - before, "found": len(found)}
+    return {"cpu": time.process_time() - used, "memory": hardware.peak_memory() - before, "found": len(found)}
 
 
 def _bytes(folder) -> int:
@@ -148,15 +149,6 @@ def _bytes(folder) -> int:
 def _cpu_of_children() -> float:
     use = resource.getrusage(resource.RUSAGE_CHILDREN)
     return use.ru_utime + use.ru_stime
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _processor() -> str:
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "unknown")
 
 
 if __name__ == "__main__":
