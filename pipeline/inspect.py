@@ -19,6 +19,7 @@ import sys
 import tempfile
 import typing
 
+from kseg.pairs.split_names import SAME, TARGET
 from pipeline.engine.arguments import Parser, add_option
 from pipeline.engine.console import imports, run_command, user_message
 from pipeline.engine.files import atomic, check_output_file
@@ -168,7 +169,6 @@ def _with_unlabelled(findings: dict, config: settings.Config, unlabelled: Source
     """The findings with what was found of images without masks."""
     if unlabelled is None:
         return findings | {"unlabelled": None}
-    from pipeline.examples.sources.unlabelled import SAME, TARGET
     from pipeline.validation.anomalies import quarantined_pair
 
     domain = TARGET if config.target else SAME

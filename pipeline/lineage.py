@@ -12,6 +12,7 @@ import json
 import pathlib
 import sys
 
+from kseg.pairs.split_names import TARGET
 from kseg.serving.manifest import read_manifest
 from pipeline.engine.arguments import Parser
 from pipeline.engine.console import run_command
@@ -122,7 +123,7 @@ def text(found: dict) -> str:
         pairs = ", ".join(f"{split} {count}" for split, count in data["pairs"].items())
         rows.append(("data", f"{pairs} pairs, {data['set_aside']} set aside; {len(data['classes'])} classes"))
         if others := data.get("unlabelled"):
-            domain = "of another domain" if others["domain"] == "target" else "of the same domain"
+            domain = "of another domain" if others["domain"] == TARGET else "of the same domain"
             place = f", read from {others['place']}" if others.get("place") else ""
             rows.append(("", f"{others['images']} images without masks, {domain}{place}"))
         rows.append(("", f"source {data['source']}"))

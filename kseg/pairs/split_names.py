@@ -17,6 +17,9 @@ SPLITS = ("train", "validation", "test")
 UNLABELLED = "unlabelled"
 """Where images without masks are stored, beside the splits; only training sees them."""
 
+TARGET, SAME = "target", "same"
+"""Domains of images without masks: another one, for which the network is to be trained, or that of the pairs."""
+
 SYNONYMS = {
     **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),

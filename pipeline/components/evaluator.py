@@ -19,7 +19,7 @@ import numpy as np
 from kseg import metrics
 from kseg.labels import LabelMap
 from kseg.pairs.channels import PixelKind
-from kseg.pairs.split_names import UNLABELLED
+from kseg.pairs.split_names import TARGET, UNLABELLED
 from kseg.serving.manifest import has_seen, read_manifest
 from kseg.serving.statuses import TILE
 from pipeline.engine import progress
@@ -125,7 +125,7 @@ def evaluator(
 
     # Decide, and write everything.
     thresholds = gate.apply_thresholds(config.thresholds, images.scores(), slices, labels.names, num_images)
-    target = _target_images(examples, plan)
+    target = _target_images(plan)
     mean_iou, where = scores["original_size"]["mean_iou"], gate.describe_split(split, num_images, target)
     reasons = gate.failures(config, mean_iou, constant, thresholds, comparison, where, held_out=held_out)
     result = {"split": split, "images": num_images, "classes": labels.names, "blessed": not reasons, "reasons": reasons}
@@ -187,10 +187,9 @@ def _choose_split(setting: str, examples: pathlib.Path) -> tuple[str, int]:
     return split, available[split]
 
 
-def _target_images(examples: pathlib.Path, plan: dict) -> int:
+def _target_images(plan: dict) -> int:
     """The number of images without masks of another domain that training saw."""
-    domain = read_json(examples / "ingestion.json", {}).get("unlabelled", {}).get("domain")
-    return plan["examples"][UNLABELLED] if domain == "target" else 0
+    return plan["examples"][UNLABELLED] if plan.get("unlabelled_domain") == TARGET else 0
 
 
 def _why_incomparable(baseline: pathlib.Path, names: tuple[str, ...], plan: dict) -> str | None:

@@ -16,7 +16,7 @@ import os
 import pathlib
 
 from kseg.pairs.channels import PixelKind
-from kseg.pairs.split_names import UNLABELLED
+from kseg.pairs.split_names import SAME, TARGET, UNLABELLED
 from pipeline.engine import progress
 from pipeline.engine.files import write_json
 from pipeline.examples import prepared
@@ -24,7 +24,7 @@ from pipeline.examples.parts import worked_on
 from pipeline.examples.quarantine import copy_quarantined
 from pipeline.examples.sources.opening import open_source
 from pipeline.examples.sources.source import Source, describe_source, ingestion_record
-from pipeline.examples.sources.unlabelled import SAME, TARGET, open_unlabelled, unlabelled_record
+from pipeline.examples.sources.unlabelled import open_unlabelled, unlabelled_record
 from pipeline.settings.example_gen import ExampleGen
 from pipeline.storage.copies import name_by_url, url_of
 from pipeline.validation.anomalies import check_usable

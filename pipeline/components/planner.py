@@ -45,12 +45,12 @@ def planner(out: pathlib.Path, config: Planner, *, statistics: pathlib.Path, mac
     train = found["splits"].get("train")
     if train is None:
         raise ValueError(f"There must be a split to train on. Received: none [{statistics}]. Name one 'train'.")
-    others = found.get(UNLABELLED, {}).get("images", 0)
+    domain = found.get(UNLABELLED, {}).get("domain", "")
     pairs = [text.split("=", 1) for text in config.given]
     settings = functools.reduce(lambda settings, pair: replace_setting(settings, *pair), pairs, Settings())
 
     def timed(candidate: Settings, working_size: tuple[int, int]):
-        cost = measure(candidate, working_size, train["channels"], len(found["classes"]), others)
+        cost = measure(candidate, working_size, train["channels"], len(found["classes"]), domain)
         progress.advance()
         return cost
 

@@ -28,8 +28,8 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
     It holds the names of the `classes`; `summarize` of each of the `splits` and of `all`; `unusable`, the number of quarantined
     pairs per fault; `image_range` of 16-bit images; `duplicates` and `near_duplicates` of `pipeline.validation.image_hashes`;
     and, as "split/key", the images with `empty_masks`, entirely void, and `tiny_images`, with a side below `config.tiny_side`.
-    Images without masks count in duplicates and tiny images alone; `unlabelled` holds `summarize` of them, and `held_out`, the
-    keys of those that are in validation or test, too.
+    Images without masks count in duplicates and tiny images alone; `unlabelled` holds `summarize` of them, their `domain`,
+    and `held_out`, the keys of those that are in validation or test, too.
 
     Args:
         out: folder to write to.
@@ -57,6 +57,8 @@ def statistics_gen(out: pathlib.Path, config: StatisticsGen, *, examples: pathli
         tiny_side=config.tiny_side,
     )
     statistics["image_range"] = ingestion["conventions"]["image_range"]
+    if UNLABELLED in statistics:
+        statistics[UNLABELLED]["domain"] = ingestion["unlabelled"]["domain"]
     write_json(out / "statistics.json", statistics)
 
 

@@ -44,7 +44,7 @@ def transform(
     on their own sides, and `crop_size` (height, width), what training sees of these unless trainer.crop_size says otherwise;
     `channels`, `dtype`, `normalization` (None, or `mean` and `deviation` of each channel), `image_range` of 16-bit images,
     `num_classes`, `class_weights` (K,) and `examples` (pairs per split; images without masks as `unlabelled`, those of validation
-    and test left out). `labels.json` is copied from the examples;
+    and test left out), and where there are such images `unlabelled_domain`. `labels.json` is copied from the examples;
     `anomalies.json` holds warnings about the size, as that of example_validator.
 
     Args:
@@ -81,6 +81,8 @@ def transform(
         "class_weights": class_weights(config.class_weights, counts),
         "examples": examples_left,
     }
+    if UNLABELLED in examples_left:
+        plan["unlabelled_domain"] = found[UNLABELLED]["domain"]
     progress.set_total(sum(prepared.split_sizes(examples).values()))
     shards = [(split, *row) for split, paths in prepared.shard_paths(examples).items() for row in _shards(paths)]
     with worked_on(out, shards, FitShard(out, scale, held_out), beam_options, [examples]):

@@ -30,7 +30,7 @@ FEWEST_STEPS, SECONDS = 6, 5.0  # that are measured, at least
 
 
 def measure(
-    settings: Settings, working_size: tuple[int, int], channels: int, num_classes: int, unlabelled: int = 0
+    settings: Settings, working_size: tuple[int, int], channels: int, num_classes: int, unlabelled_domain: str = ""
 ) -> Cost:
     """Times a training of these settings.
 
@@ -39,7 +39,7 @@ def measure(
         working_size: (height, width) of images as the network sees them.
         channels: C of the images.
         num_classes: K.
-        unlabelled: number of images without masks, which the training sees beside the pairs.
+        unlabelled_domain: of images without masks, which the training sees beside the pairs; "": there are none.
     """
     trainer = settings.trainer
     if trainer.strategy == "multiworker":
@@ -49,9 +49,10 @@ def measure(
         with strategy.scope():
             segmentor = networks.segmentor(trainer, num_classes, channels)
             metric = metrics.ConfusionMatrix(num_classes, ignore_class=VOID)
-            plan = {"class_weights": [1.0] * num_classes, "channels": channels, "examples": {UNLABELLED: unlabelled}}
+            plan = {"class_weights": [1.0] * num_classes, "channels": channels, "unlabelled_domain": unlabelled_domain}
+            plan["examples"] = {UNLABELLED: 1} if unlabelled_domain else {}
             model = compile_model(segmentor, metric, trainer, plan, num_classes, 1000)
-        pairs = _noise(working_size, channels, num_classes, bool(unlabelled))
+        pairs = _noise(working_size, channels, num_classes, bool(unlabelled_domain))
         step = _time_steps(model, pairs, trainer, working_size, crop_size)
         image = _time_validation(model, pairs, trainer, working_size, crop_size)
     del model, segmentor

@@ -10,6 +10,7 @@ import json
 import pathlib
 import re
 
+from kseg.pairs.split_names import TARGET
 from kseg.serving.manifest import read_manifest
 from kseg.serving.statuses import MAX_SIDE, takes_bytes
 from pipeline.engine.ancestry import walk
@@ -174,7 +175,7 @@ def _without_masks(records: Records, ingestion: dict) -> list[str]:
     """Sentences on the images without masks; none where there are none."""
     if not (found := ingestion.get("unlabelled")):
         return []
-    of = "of another domain, the target," if found["domain"] == "target" else "of the same domain"
+    of = "of another domain, the target," if found["domain"] == TARGET else "of the same domain"
     sentences = [f"Training saw {found['images']} images without masks {of} as well; no label of theirs was read."]
     sentences += [f"They were read from {_cell(found['place'])}."] if found.get("place") else []
     left = found["images"] - records.file("transform", "plan.json").get("examples", {}).get("unlabelled", 0)

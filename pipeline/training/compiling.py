@@ -13,7 +13,7 @@ import tensorflow as tf
 from kseg import games, losses
 from kseg.encoders.names import trunk_weights
 from kseg.labels import VOID
-from kseg.pairs.split_names import UNLABELLED
+from kseg.pairs.split_names import TARGET, UNLABELLED
 from kseg.training import distribution as distribute
 from kseg.training import optimizers
 from pipeline import networks
@@ -53,7 +53,8 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
         segmentor: network from images (B, H, W, C) to logits (B, H, W, K).
         metric: that `fit` reports.
         config: loss, game and schedule.
-        plan: `class_weights` (K,) and `channels` of the images; `examples`, pairs of each split and images without masks.
+        plan: `class_weights` (K,) and `channels` of the images; `examples`, pairs of each split and images without masks;
+            `unlabelled_domain` of these.
         num_classes: K.
         steps: of an epoch.
     """
@@ -85,7 +86,7 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
             cut_mix=config.cut_mix,
             seed=config.seed,
         )
-        model = games.SelfTraining(segmentor, teacher, apart=True)
+        model = games.SelfTraining(segmentor, teacher, apart=plan["unlabelled_domain"] == TARGET)
 
     # The game: between label maps, or between domains.
     if has_discriminator(config):

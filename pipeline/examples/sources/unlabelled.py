@@ -19,9 +19,6 @@ from pipeline.examples.sources.files import file_sizes, shared_place
 from pipeline.examples.sources.source import Elements, Source, quarantine_row, read_outputs
 from pipeline.settings.example_gen import ExampleGen
 
-TARGET, SAME = "target", "same"
-"""Domains of images without masks: another one, for which the network is to be trained, or that of the pairs."""
-
 
 def open_unlabelled(folder: pathlib.Path, flag: str, config: ExampleGen, labelled: Source) -> Source:
     """The images below a folder as a source of the one split `UNLABELLED`.
@@ -76,7 +73,7 @@ def unlabelled_record(source: Source, domain: str, images: int, reencoded: dict[
 
     Args:
         source: of `open_unlabelled`.
-        domain: `TARGET` or `SAME`.
+        domain: `TARGET` or `SAME` of `kseg.pairs.split_names`.
         images: number of those that were stored.
         reencoded: some of them by the reason why they became PNGs.
     """

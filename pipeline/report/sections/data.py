@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kseg.labels import LabelMap
-from kseg.pairs.split_names import UNLABELLED
+from kseg.pairs.split_names import TARGET, UNLABELLED
 from pipeline.report.quarantined import group_by_reason
 from pipeline.report.run_files import Run
 
@@ -31,7 +31,7 @@ def _without_masks(ingestion: dict, plan: dict) -> dict | None:
     """The images without masks: their number, of which domain, and what was left out; None where there are none."""
     if not (found := ingestion.get("unlabelled")):
         return None
-    of = "of another domain, the target" if found["domain"] == "target" else "of the same domain"
+    of = "of another domain, the target" if found["domain"] == TARGET else "of the same domain"
     held_out = found["images"] - plan["examples"].get(UNLABELLED, 0)
     place = found.get("place")
     return {

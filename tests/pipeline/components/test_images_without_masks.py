@@ -86,6 +86,7 @@ def test_they_are_void_and_fitted_like_the_pairs_and_count_in_no_statistics_of_l
     assert all((label_map == VOID).all() and label_map.shape == (24, 32, 1) for _, label_map in stored.values())
     statistics, out, plan = fit(tmp_path, examples)
     assert plan["examples"] == {"test": 2, "train": 6, "unlabelled": 5, "validation": 2}
+    assert statistics["unlabelled"]["domain"] == plan["unlabelled_domain"] == "target"
     assert list(statistics["splits"]) == ["train", "validation", "test"] and statistics["all"]["images"] == 10
     assert statistics["unlabelled"]["images"] == 5 and statistics["unlabelled"]["held_out"] == []
     assert statistics["empty_masks"] == []

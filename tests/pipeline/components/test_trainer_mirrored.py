@@ -68,6 +68,8 @@ def transform(tmp_path):
             splits[UNLABELLED] = [(255 - image, np.full_like(ids, VOID)) for image, ids in pairs[:unlabelled]]
         folder = write_prepared(tmp_path / "transform", splits, LABELS)
         plan = {"image_size": IMAGE_SIZE, "channels": 3, "class_weights": [1.0, 2.0, 3.0]}
+        if unlabelled:
+            plan["unlabelled_domain"] = "target"
         examples = {split: len(members) for split, members in splits.items()}
         (folder / "plan.json").write_text(json.dumps(plan | {"examples": examples}))
         return folder

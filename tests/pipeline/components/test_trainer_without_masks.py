@@ -30,6 +30,7 @@ def prepared(finished, tmp_path):
     folder = write_prepared(tmp_path / "transform", splits, LABELS)
     counts = {split: len(pairs) for split, pairs in splits.items()}
     plan = {"image_size": finished.image_size, "channels": 3, "class_weights": [1.0] * 3, "examples": counts}
+    plan["unlabelled_domain"] = "target"
     (folder / "plan.json").write_text(json.dumps(plan))
     return folder
 

@@ -10,6 +10,7 @@ from pipeline.training import compiling
 from tests.pipeline.small_trunk import small_network
 
 PLAN = {"class_weights": [1.0, 1.0, 1.0], "channels": 3, "examples": {"train": 4, "unlabelled": 6}}
+PLAN["unlabelled_domain"] = "target"
 
 
 def compiled(plan=PLAN, **settings):
@@ -33,6 +34,11 @@ def test_every_setting_of_the_teacher_is_applied():
     assert isinstance(model, games.SelfTraining)
     changed = {"decay": 0.5, "threshold": 0.7, "weight": 0.3, "start": 4, "cut_mix": False, "seed": 9}
     assert model.teacher.get_config() == changed
+
+
+@pytest.mark.parametrize(("domain", "apart"), [("same", False), ("target", True)])
+def test_images_of_another_domain_alone_are_normalised_apart_from_the_pairs(domain, apart):
+    assert compiled(PLAN | {"unlabelled_domain": domain}).apart is apart
 
 
 def test_every_setting_of_the_adaptation_is_applied():
