@@ -24,7 +24,7 @@ from pipeline.settings.planner import MINUTES, PLANNED, WITHOUT_INFLUENCE, Plann
 from pipeline.settings.pusher import Pusher
 from pipeline.settings.schema_gen import SchemaGen
 from pipeline.settings.statistics_gen import StatisticsGen
-from pipeline.settings.trainer import ADAPTATIONS, AUTO, Trainer, has_discriminator, resolve_game
+from pipeline.settings.trainer import ADAPTATIONS, AUTO, Trainer, has_discriminator, in_batches, resolve_game
 from pipeline.settings.transform import Transform
 from pipeline.settings.values import Number, Place, Text, as_text
 
@@ -163,7 +163,7 @@ def check_without_masks(config: Config):
         raise ValueError(
             f"A cross-validation trains on pairs alone. Received: {flag} {folder} with --folds {config.folds}. Leave one out."
         )
-    if trainer.batch_size < 2:
+    if trainer.batch_size < 2 and in_batches(trainer):
         raise ValueError(
             f"`batch_size` must be at least 2 with {flag}: half of each batch are images without masks. "
             f"Received: trainer.batch_size={trainer.batch_size}."

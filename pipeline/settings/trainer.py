@@ -222,10 +222,14 @@ def labelled_images(config: Trainer, unlabelled: bool) -> int:
 
     Args:
         config: settings of the trainer.
-        unlabelled: whether there are images without masks. Where they only lend their colours, they are in no batch.
+        unlabelled: whether there are images without masks.
     """
-    beside = unlabelled and (config.pseudo_label_weight or config.adaptation in ADAPTATIONS)
-    return config.batch_size - config.batch_size // 2 if beside else config.batch_size
+    return config.batch_size - config.batch_size // 2 if unlabelled and in_batches(config) else config.batch_size
+
+
+def in_batches(config: Trainer) -> bool:
+    """Whether images without masks take half of each batch, and do not only lend their colours."""
+    return bool(config.pseudo_label_weight) or config.adaptation in ADAPTATIONS
 
 
 def choices(config: Trainer) -> dict[str, list[str]]:

@@ -92,6 +92,11 @@ def test_contradicting_settings_are_refused_before_anything_runs(argv, message, 
         run.parse(["--data", "photos", *(text.format(folder) for text in argv)])
 
 
+def test_images_that_only_lend_their_colours_leave_a_batch_of_one_to_its_pair(folder):
+    lent = ["--data", "photos", "--target", folder, "--batch-size", "1", "--set", "trainer.pseudo_label_weight=0"]
+    assert labelled_images(run.parse(lent).config.trainer, True) == 1
+
+
 def test_a_target_of_streets_takes_the_place_of_the_game(folder):
     assert run.parse(["--unlabelled", folder]).config.trainer.adversarial_weight > 0
     for settings_given in ([], ["--set", "trainer.adaptation=maps"], ["--adversarial-weight", "0"]):
