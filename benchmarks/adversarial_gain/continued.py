@@ -3,7 +3,7 @@
 The plain model is the recipe of docs/accuracy.md: a light FPN on EfficientNet-Lite0 with ImageNet weights, on crops of 240 x 180
 of images of 480 x 360, in float32. An arm then takes as many steps as fit into the time of `PLAIN_STEPS` plain ones, by the ratio
 of their CPU seconds, which holds beside other work. Settings are chosen with one seed and measured with others, both on the
-validation split.
+validation split. Last, plain, winner and control train from the trunk, for the time of both trainings.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ START_STEPS = 1622
 """Of the plain model: 7.3 minutes at 0.27 s."""
 PLAIN_STEPS = 649
 """Of the plain arm that continues: 2.9 minutes."""
+START_RATE = 2e-3
+"""Learning rate of trainings from the trunk; those that continue have a lower one."""
 SEARCH_SEED, SEEDS, FINAL_SEEDS = 100, range(3), range(5)
 PLAIN = Setting(network="light_fpn", learning_rate=5e-4)
 SCORES = ("mean_iou", "boundary_f1")
@@ -36,12 +38,16 @@ def start_model(data: Data, folder: pathlib.Path, seed: int) -> pathlib.Path:
     path = folder / f"start-{seed}.keras"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        setting = dataclasses.replace(PLAIN, learning_rate=2e-3)
-        model, _ = training.train(data, setting, seed, START_STEPS)
+        model, _ = training.train(data, from_trunk(PLAIN), seed, START_STEPS)
         model.save(path.with_suffix(".part.keras"))
         path.with_suffix(".part.keras").rename(path)
         keras.utils.clear_session()
     return path
+
+
+def from_trunk(setting: Setting) -> Setting:
+    """The setting of a training that continues no model."""
+    return dataclasses.replace(setting, learning_rate=START_RATE)
 
 
 def ratio_run(setting: Setting) -> plan.Run:
@@ -64,12 +70,15 @@ def arm_of(setting: Setting) -> str:
 
 
 def run_of(setting: Setting, seed: int, ratio: float) -> plan.Run:
-    """The run of a setting that takes as long as the plain arm."""
-    return plan.Run(NAME, arm_of(setting), setting, seed, "validation", round(PLAIN_STEPS / ratio))
+    """The run of a setting that takes as long as the plain arm; from the trunk, as long as that and its start."""
+    steps = PLAIN_STEPS + (START_STEPS if setting == from_trunk(setting) else 0)
+    return plan.Run(NAME, arm_of(setting), setting, seed, "validation", round(steps / ratio))
 
 
 def wanted(rows: list[dict], ratios: dict[Setting, float]) -> list[tuple[Setting, int]]:
-    """Settings and seeds up to the stage that is reached: all with one seed; the best of each arm; the winner and its control.
+    """Settings and seeds up to the stage that is reached.
+
+    All with one seed; the best of each arm; the winner and its control; these from the trunk.
 
     Args:
         rows: finished runs.
@@ -89,7 +98,9 @@ def wanted(rows: list[dict], ratios: dict[Setting, float]) -> list[tuple[Setting
     games = [setting for setting in best.values() if setting.weight]
     winner = max(games, key=lambda one: statistics.mean(scores[one, seed]["mean_iou"] for seed in SEEDS))
     control = best["hardest pixels" if winner.game == "gambler" else "borders"]
-    return pairs + [(setting, seed) for seed in FINAL_SEEDS for setting in (best[plan.PLAIN_ARM], winner, control)]
+    last = (best[plan.PLAIN_ARM], winner, control)
+    pairs += [(setting, seed) for seed in FINAL_SEEDS for setting in last]
+    return pairs + [(from_trunk(setting), seed) for seed in SEEDS for setting in last]
 
 
 def scores_of(rows: list[dict], ratios: dict[Setting, float]) -> dict:
@@ -115,7 +126,9 @@ def compare(path: pathlib.Path, models: pathlib.Path, pending, data: Data | None
         known = [row["ratio"] for row in plan.read(path) if plan.key_of(row) == ratio_run(setting).key()]
         if known or pending():
             ratios[setting] = known[0] if known else step_ratio(data, path, setting)
-    while pending() and len(ratios) == len(settings):
+    complete = len(ratios) == len(settings)
+    ratios |= {from_trunk(setting): ratio for setting, ratio in ratios.items()}
+    while pending() and complete:
         rows = plan.read(path)
         done = scores_of(rows, ratios)
         left = [pair for pair in wanted(rows, ratios) if pair not in done]
@@ -123,7 +136,8 @@ def compare(path: pathlib.Path, models: pathlib.Path, pending, data: Data | None
             break
         setting, seed = left[0]
         run = run_of(setting, seed, ratios[setting])
-        start = keras.saving.load_model(start_model(data, models, seed))
+        continues = setting != from_trunk(setting)
+        start = keras.saving.load_model(start_model(data, models, seed)) if continues else None
         model, seconds = training.train(data, setting, seed, run.steps, start)
         plan.append(path, run, minutes=round(seconds / 60, 2), scores=training.score(model, data, run.split))
         keras.utils.clear_session()
@@ -131,19 +145,20 @@ def compare(path: pathlib.Path, models: pathlib.Path, pending, data: Data | None
 
 
 def table(rows: list[dict], ratios: dict[Setting, float]) -> str:
-    """One line a setting: its cost, and its gains over the plain arm of the same seed and minutes, as Markdown."""
+    """One line a setting: its cost, and its gains over the plain arm of the same seed, start and minutes, as Markdown."""
     scores = scores_of(rows, ratios)
     lines = [
         "| arm | setting | plain steps a step | seeds | mean IoU | boundary F1 |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for setting, ratio in ratios.items():
-        seeds = [seed for seed in FINAL_SEEDS if {(setting, seed), (PLAIN, seed)} <= scores.keys()]
-        seeds = seeds or [seed for seed in (SEARCH_SEED,) if {(setting, seed), (PLAIN, seed)} <= scores.keys()]
+        plain = PLAIN if setting != from_trunk(setting) else from_trunk(PLAIN)
+        seeds = [seed for seed in FINAL_SEEDS if {(setting, seed), (plain, seed)} <= scores.keys()]
+        seeds = seeds or [seed for seed in (SEARCH_SEED,) if {(setting, seed), (plain, seed)} <= scores.keys()]
         gains = []
         for name in SCORES if seeds else ():
-            ours, theirs = (np.array([scores[one, seed][name] for seed in seeds]) for one in (setting, PLAIN))
-            gains.append(f"{ours.mean():.4f}" if setting == PLAIN else report.format_gain(ours - theirs))
+            ours, theirs = (np.array([scores[one, seed][name] for seed in seeds]) for one in (setting, plain))
+            gains.append(f"{ours.mean():.4f}" if setting == plain else report.format_gain(ours - theirs))
         if gains:
             lines.append(f"| {arm_of(setting)} | {setting} | {ratio:.2f} | {len(seeds)} | {' | '.join(gains)} |")
     return "\n".join(lines)

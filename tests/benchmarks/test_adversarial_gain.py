@@ -265,7 +265,7 @@ def test_the_picture_has_a_panel_for_each_data_set_and_a_row_for_each_score(fini
 @pytest.fixture
 def small_continued(monkeypatch):
     """Two games and one control of few steps, on a U-Net."""
-    plain = settings.Setting()
+    plain = settings.Setting(learning_rate=1e-3)
     game = dataclasses.replace(plain, weight=0.5, filters=4)
     arms = {
         "CONTINUED": (
@@ -281,7 +281,7 @@ def small_continued(monkeypatch):
     return continued
 
 
-@pytest.mark.slow  # 12 small trainings
+@pytest.mark.slow  # 15 small trainings
 def test_formulations_continue_from_one_plain_model_a_seed_and_go_on_where_they_stopped(small_continued, tmp_path):
     path, models, left = tmp_path / "runs.jsonl", tmp_path / "models", []
 
@@ -298,9 +298,11 @@ def test_formulations_continue_from_one_plain_model_a_seed_and_go_on_where_they_
     assert again[: len(rows)] == rows and len({plan.key_of(row) for row in again}) == len(again)
     found = {(row["arm"], row["seed"], row["steps"]) for row in again if "scores" in row}
     arms = {"plain", "segan", "gambler", "hardest pixels", "borders"}
-    assert found == {(arm, seed, 2) for arm in arms for seed in (100, 0)}
+    winners = {(row["arm"], row["seed"], 3) for row in again if row.get("steps") == 3}
+    assert len(winners) == 3 and ("plain", 0, 3) in winners  # from the trunk
+    assert found == {(arm, seed, 2) for arm in arms for seed in (100, 0)} | winners
     assert sorted(file.name for file in models.iterdir()) == ["start-0.keras", "start-100.keras"]
-    assert len(text.splitlines()) == 2 + len(arms) and "| gambler | " in text
+    assert len(text.splitlines()) == 2 + len(arms) + 3 and "| gambler | " in text
 
 
 def test_the_winner_is_measured_with_its_control(small_continued, monkeypatch):
@@ -308,7 +310,7 @@ def test_the_winner_is_measured_with_its_control(small_continued, monkeypatch):
     segan, gambler = small_continued.CONTINUED
     hardest, borders = small_continued.CONTROLS
     every = small_continued.PLAIN, segan, gambler, hardest, borders
-    ratios = dict.fromkeys(every, 1.0)
+    ratios = dict.fromkeys((*every, *map(small_continued.from_trunk, every)), 1.0)
 
     def rows(best, pairs):
         return [
@@ -321,4 +323,6 @@ def test_the_winner_is_measured_with_its_control(small_continued, monkeypatch):
         assert first == [(setting, 100) for setting in every]
         second = small_continued.wanted(rows(best, first), ratios)
         third = small_continued.wanted(rows(best, second), ratios)
-        assert set(third) - set(second) == {(setting, 1) for setting in (small_continued.PLAIN, best, control)}
+        last = small_continued.PLAIN, best, control
+        from_trunk = {(small_continued.from_trunk(setting), 0) for setting in last}
+        assert set(third) - set(second) == {(setting, 1) for setting in last} | from_trunk
