@@ -3,7 +3,7 @@
 The plain model is the recipe of docs/accuracy.md: a light FPN on EfficientNet-Lite0 with ImageNet weights, on crops of 240 x 180
 of images of 480 x 360, in float32. An arm then takes as many steps as fit into the time of `PLAIN_STEPS` plain ones, by the ratio
 of their CPU seconds, which holds beside other work. Settings are chosen with one seed and measured with others, both on the
-validation split. Last, plain, winner and control train from the trunk, for the time of both trainings.
+validation split. Last, plain, winner and controls train from the trunk, for the time of both trainings.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def arm_of(setting: Setting) -> str:
     """The name of a setting's arm."""
     if setting.weight:
         return setting.game
-    return "hardest pixels" if setting.hardest else "borders" if setting.boundary else plan.PLAIN_ARM
+    controls = {"hardest pixels": setting.hardest, "borders": setting.boundary, "even bets": setting.even}
+    return next((arm for arm, weight in controls.items() if weight), plan.PLAIN_ARM)
 
 
 def run_of(setting: Setting, seed: int, ratio: float) -> plan.Run:
@@ -78,7 +79,7 @@ def run_of(setting: Setting, seed: int, ratio: float) -> plan.Run:
 def wanted(rows: list[dict], ratios: dict[Setting, float]) -> list[tuple[Setting, int]]:
     """Settings and seeds up to the stage that is reached.
 
-    All with one seed; the best of each arm; the winner and its control; these from the trunk.
+    All with one seed; the best of each arm; the winner and its controls; these from the trunk.
 
     Args:
         rows: finished runs.
@@ -97,8 +98,8 @@ def wanted(rows: list[dict], ratios: dict[Setting, float]) -> list[tuple[Setting
         return pairs
     games = [setting for setting in best.values() if setting.weight]
     winner = max(games, key=lambda one: statistics.mean(scores[one, seed]["mean_iou"] for seed in SEEDS))
-    control = best["hardest pixels" if winner.game == "gambler" else "borders"]
-    last = (best[plan.PLAIN_ARM], winner, control)
+    controls = ("hardest pixels", "even bets") if winner.game == "gambler" else ("borders",)
+    last = (best[plan.PLAIN_ARM], winner, *(best[arm] for arm in controls))
     pairs += [(setting, seed) for seed in FINAL_SEEDS for setting in last]
     return pairs + [(from_trunk(setting), seed) for seed in SEEDS for setting in last]
 

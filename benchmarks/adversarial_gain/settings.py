@@ -26,6 +26,7 @@ class Setting:
     game: str = "adversarial"  # formulation
     hardest: float = 0.0  # weight of the cross-entropy of the hardest quarter of the pixels, added to the loss
     boundary: float = 0.0  # weight of the cross-entropy that counts the borders of classes most, added to the loss
+    even: float = 0.0  # weight of the cross-entropy without class weights, added to the loss
     network: str = "unet"
 
     def __str__(self):
@@ -88,5 +89,10 @@ CONTROLS = (
     dataclasses.replace(_CONTINUED, weight=0.0, hardest=1.0),
     dataclasses.replace(_CONTINUED, weight=0.0, boundary=0.5),
     dataclasses.replace(_CONTINUED, weight=0.0, boundary=1.0),
+    dataclasses.replace(_CONTINUED, weight=0.0, even=0.5),
+    dataclasses.replace(_CONTINUED, weight=0.0, even=1.0),
 )
-"""Losses without an opponent that weigh pixels as the gambler and the distances of features might."""
+"""Losses without an opponent that weigh pixels as the gambler and the distances of features might.
+
+The gambler's loss has no class weights; with even bets it is the last two.
+"""

@@ -69,6 +69,8 @@ def build_model(data: Data, setting: Setting, seed: int, steps: int, start: kera
         loss = loss + setting.hardest * losses.CrossEntropy(ignore_class=VOID, class_weights=weights, top_k=0.25)
     if setting.boundary:
         loss = loss + setting.boundary * losses.BoundaryCrossEntropy(ignore_class=VOID, class_weights=weights)
+    if setting.even:
+        loss = loss + setting.even * losses.CrossEntropy(ignore_class=VOID)
     schedule = keras.optimizers.schedules.CosineDecay(setting.learning_rate, steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=setting.weight_decay)
     if not setting.weight:

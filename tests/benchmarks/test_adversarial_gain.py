@@ -272,7 +272,7 @@ def small_continued(monkeypatch):
             dataclasses.replace(game, game="segan"),
             dataclasses.replace(game, game="gambler", discriminator="unet"),
         ),
-        "CONTROLS": (dataclasses.replace(plain, hardest=0.5), dataclasses.replace(plain, boundary=0.5)),
+        "CONTROLS": tuple(dataclasses.replace(plain, **{name: 0.5}) for name in ("hardest", "boundary", "even")),
         "PLAIN": plain, "PLAIN_STEPS": 2, "START_STEPS": 1, "SEEDS": range(1), "FINAL_SEEDS": range(1),
     }  # fmt: skip
     for name, value in arms.items():
@@ -281,7 +281,7 @@ def small_continued(monkeypatch):
     return continued
 
 
-@pytest.mark.slow  # 15 small trainings
+@pytest.mark.slow  # 18 small trainings
 def test_formulations_continue_from_one_plain_model_a_seed_and_go_on_where_they_stopped(small_continued, tmp_path):
     path, models, left = tmp_path / "runs.jsonl", tmp_path / "models", []
 
@@ -290,26 +290,26 @@ def test_formulations_continue_from_one_plain_model_a_seed_and_go_on_where_they_
         left[:] = range(runs)
         return small_continued.compare(path, models, lambda: bool(left) and left.pop() >= 0, small_data())
 
-    compare(5)  # the costs of all but the plain arm, and one run
+    compare(6)  # the costs of all but the plain arm, and one run
     rows = plan.read(path)
-    assert [row["arm"] for row in rows].count("cost") == 4
+    assert [row["arm"] for row in rows].count("cost") == 5
     text = compare(99)
     again = plan.read(path)
     assert again[: len(rows)] == rows and len({plan.key_of(row) for row in again}) == len(again)
     found = {(row["arm"], row["seed"], row["steps"]) for row in again if "scores" in row}
-    arms = {"plain", "segan", "gambler", "hardest pixels", "borders"}
+    arms = {"plain", "segan", "gambler", "hardest pixels", "borders", "even bets"}
     winners = {(row["arm"], row["seed"], 3) for row in again if row.get("steps") == 3}
-    assert len(winners) == 3 and ("plain", 0, 3) in winners  # from the trunk
+    assert len(winners) in (3, 4) and ("plain", 0, 3) in winners  # from the trunk
     assert found == {(arm, seed, 2) for arm in arms for seed in (100, 0)} | winners
     assert sorted(file.name for file in models.iterdir()) == ["start-0.keras", "start-100.keras"]
-    assert len(text.splitlines()) == 2 + len(arms) + 3 and "| gambler | " in text
+    assert len(text.splitlines()) == 2 + len(arms) + len(winners) and "| gambler | " in text
 
 
-def test_the_winner_is_measured_with_its_control(small_continued, monkeypatch):
+def test_the_winner_is_measured_with_its_controls(small_continued, monkeypatch):
     monkeypatch.setattr(small_continued, "FINAL_SEEDS", range(2))
     segan, gambler = small_continued.CONTINUED
-    hardest, borders = small_continued.CONTROLS
-    every = small_continued.PLAIN, segan, gambler, hardest, borders
+    hardest, borders, even = small_continued.CONTROLS
+    every = small_continued.PLAIN, segan, gambler, hardest, borders, even
     ratios = dict.fromkeys((*every, *map(small_continued.from_trunk, every)), 1.0)
 
     def rows(best, pairs):
@@ -318,11 +318,11 @@ def test_the_winner_is_measured_with_its_control(small_continued, monkeypatch):
             for setting, seed in pairs
         ]
 
-    for best, control in ((segan, borders), (gambler, hardest)):
+    for best, *controls in ((segan, borders), (gambler, hardest, even)):
         first = small_continued.wanted([], ratios)
         assert first == [(setting, 100) for setting in every]
         second = small_continued.wanted(rows(best, first), ratios)
         third = small_continued.wanted(rows(best, second), ratios)
-        last = small_continued.PLAIN, best, control
+        last = small_continued.PLAIN, best, *controls
         from_trunk = {(small_continued.from_trunk(setting), 0) for setting in last}
         assert set(third) - set(second) == {(setting, 1) for setting in last} | from_trunk
