@@ -98,8 +98,9 @@ def _scores_by_key(rows: list[dict]) -> dict[str, dict]:
 
 
 def format_gain(differences) -> str:
-    """Mean and interval as text."""
-    return "{:+.4f} ({:+.4f} to {:+.4f})".format(*interval(differences))
+    """Mean and interval as text; of one difference there is no interval."""
+    mean, low, high = interval(differences)
+    return f"{mean:+.4f}" + (f" ({low:+.4f} to {high:+.4f})" if len(differences) > 1 else "")
 
 
 def _score_table(runs, rows, names, bold=()):

@@ -108,7 +108,7 @@ def test_the_interval_of_paired_differences_is_students():
     mean, low, high = report.interval([0.01, 0.02, 0.03, 0.02, 0.02])
     half = 2.7764451 * np.std([1, 2, 3, 2, 2], ddof=1) / 100 / np.sqrt(5)  # t for 4 degrees of freedom
     assert (mean, low, high) == pytest.approx((0.02, 0.02 - half, 0.02 + half))
-    assert report.interval([0.01])[1:] == (-np.inf, np.inf)
+    assert report.interval([0.01])[1:] == (-np.inf, np.inf) and report.format_gain([0.01]) == "+0.0100"
 
 
 def test_both_arms_begin_with_the_same_weights_and_see_the_same_pictures():
