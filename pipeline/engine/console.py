@@ -13,8 +13,9 @@ import pathlib
 import signal
 import sys
 import tempfile
-import threading
 import traceback
+
+from kseg._extras import interrupt_deferred
 
 FIRST_PARTY = ("kseg", "pipeline")
 
@@ -74,25 +75,6 @@ def native_output_dropped():
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
-
-
-@contextlib.contextmanager
-def interrupt_deferred():
-    """Raises KeyboardInterrupt only after the block: libraries that try imports would swallow it, and the work would go on."""
-    received = []
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if ours:
-        signal.signal(signal.SIGINT, lambda *_: received.append(True))
-    try:
-        yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-    if received:
-        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ import google_crc32c
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
+from kseg._extras import extra
 from kseg.pairs.channels import TENSOR, PixelKind, decode_tensor, encode_pixels
 from pipeline.engine.files import atomic, read_json
 
@@ -170,7 +171,8 @@ def write_metadata(directory: pathlib.Path, kind: PixelKind, description: str, p
     for split in sorted({*counted, *pairs}):
         found = sum(records for records, _ in counted.get(split, ()))
         check_complete(f"pairs of {split}", found, pairs.get(split, 0), directory)
-    import tensorflow_datasets as tfds  # takes 0.5 s; does not import TensorFlow
+    with extra("data"):
+        import tensorflow_datasets as tfds  # takes 0.5 s; does not import TensorFlow
 
     template = tfds.core.ShardedFileTemplate(directory, dataset_name=NAME, filetype_suffix="tfrecord")
     split_infos = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 
+from kseg._extras import extra
 from kseg._suggestions import did_you_mean
 
 
@@ -17,7 +18,8 @@ def tfds_builder(name: str):
     Raises:
         ValueError: TFDS has no such data set, or has not prepared it.
     """
-    import tensorflow_datasets as tfds
+    with extra("data"):
+        import tensorflow_datasets as tfds
 
     address = name if "/" in name else name.replace(":", "/", 1)
     data_dir = os.environ.get("TFDS_DATA_DIR")

@@ -10,6 +10,7 @@ import pathlib
 import apache_beam as beam
 import numpy as np
 
+from kseg._extras import extra
 from kseg.labels import VOID_NAMES, LabelMap, voc_colour
 from kseg.pairs.class_table import scan_masks
 from kseg.pairs.conventions import Conventions, largest_sample, smaller_range
@@ -134,7 +135,8 @@ def _scan_masks(builder, splits, config):
 
 def _stored(builder, splits, feature):
     """Yields the encoded images of one feature in stored order."""
-    import tensorflow_datasets as tfds
+    with extra("data"):
+        import tensorflow_datasets as tfds
 
     decoders = tfds.decode.PartialDecoding({feature}, {feature: tfds.decode.SkipDecoding()})
     for split in splits:
@@ -197,7 +199,8 @@ class _ReadRanges:
 
 def _read_stored(builder, split: str, instruction: str, names):
     """Yields (split, tfds_id, image_bytes, mask_bytes) in stored order."""
-    import tensorflow_datasets as tfds
+    with extra("data"):
+        import tensorflow_datasets as tfds
 
     decoders = tfds.decode.PartialDecoding(set(names), {name: tfds.decode.SkipDecoding() for name in names})
     config = tfds.ReadConfig(add_tfds_id=True)

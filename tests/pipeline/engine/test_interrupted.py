@@ -1,5 +1,6 @@
 """A run that is stopped from outside ends with one clear error, loses nothing, and resumes with the same command."""
 
+import ast
 import contextlib
 import errno
 import functools
@@ -12,7 +13,8 @@ import time
 import apache_beam as beam
 import pytest
 
-from pipeline.engine.console import disk_fault_message, interrupt_deferred, interrupts_kept
+from kseg._extras import extra, interrupt_deferred
+from pipeline.engine.console import disk_fault_message, interrupts_kept
 from pipeline.examples.runner_options import pipeline_options
 from tests.conftest import ROOT
 from tests.pipeline.mounting import mounted
@@ -71,15 +73,27 @@ def answering():
     signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_is_deferred_during_an_import_that_would_swallow_it(answering):
+@pytest.mark.parametrize("deferred", [interrupt_deferred, functools.partial(extra, "data")])
+def test_ctrl_c_is_deferred_during_an_import_that_would_swallow_it(deferred, answering):
     answering(signal.default_int_handler)
     continued = False
     # the third swallows it, as libraries do that try imports
-    with pytest.raises(KeyboardInterrupt), interrupt_deferred(), contextlib.suppress(BaseException):
+    with pytest.raises(KeyboardInterrupt), deferred(), contextlib.suppress(BaseException):
         signal.raise_signal(signal.SIGINT)
         continued = True
     assert continued
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_every_import_of_tensorflow_datasets_which_swallows_ctrl_c_is_one_that_defers_it():
+    found = 0
+    for path in [*(ROOT / "kseg").rglob("*.py"), *(ROOT / "pipeline").rglob("*.py")]:
+        for block in ast.walk(ast.parse(path.read_text())):
+            for node in getattr(block, "body", []) if isinstance(getattr(block, "body", []), list) else []:
+                if isinstance(node, ast.Import) and any(name.name == "tensorflow_datasets" for name in node.names):
+                    assert isinstance(block, ast.With) and "extra(" in ast.unparse(block.items[0]), path
+                    found += 1
+    assert found > 5
 
 
 def test_ctrl_c_stays_ignored_where_the_shell_ignores_it(answering):
