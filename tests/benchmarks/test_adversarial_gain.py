@@ -241,7 +241,7 @@ def test_the_documented_tables_are_those_of_the_finished_runs(finished, data):
 
 def test_enough_seeds_and_changes_were_run_and_all_on_one_version_of_the_streets(finished, data):
     streets, camvid = compared(data)
-    assert {row["data"] for row in finished} == {streets.name, camvid.name}
+    assert {row["data"] for row in finished} == {streets.name, camvid.name, continued.NAME}
     for one, seeds in ((streets, 5), (camvid, 3)):
         arms = [report.values(finished, one, arm, ratio(finished, one))["mean_iou"] for arm in plan.ARMS]
         assert [len(values) for values in arms] == [seeds] * 3
