@@ -50,6 +50,11 @@ def from_trunk(setting: Setting) -> Setting:
     return dataclasses.replace(setting, learning_rate=START_RATE)
 
 
+def continues(setting: Setting) -> bool:
+    """Whether a training continues the plain model of its seed."""
+    return setting.learning_rate != START_RATE
+
+
 def ratio_run(setting: Setting) -> plan.Run:
     """The row that holds the cost of a setting's step, in plain steps."""
     return plan.Run(NAME, "cost", setting, 0, "train", training.COST_STEPS)
@@ -72,7 +77,7 @@ def arm_of(setting: Setting) -> str:
 
 def run_of(setting: Setting, seed: int, ratio: float) -> plan.Run:
     """The run of a setting that takes as long as the plain arm; from the trunk, as long as that and its start."""
-    steps = PLAIN_STEPS + (START_STEPS if setting == from_trunk(setting) else 0)
+    steps = PLAIN_STEPS if continues(setting) else START_STEPS + PLAIN_STEPS
     return plan.Run(NAME, arm_of(setting), setting, seed, "validation", round(steps / ratio))
 
 
@@ -137,8 +142,7 @@ def compare(path: pathlib.Path, models: pathlib.Path, pending, data: Data | None
             break
         setting, seed = left[0]
         run = run_of(setting, seed, ratios[setting])
-        continues = setting != from_trunk(setting)
-        start = keras.saving.load_model(start_model(data, models, seed)) if continues else None
+        start = keras.saving.load_model(start_model(data, models, seed)) if continues(setting) else None
         model, seconds = training.train(data, setting, seed, run.steps, start)
         plan.append(path, run, minutes=round(seconds / 60, 2), scores=training.score(model, data, run.split))
         keras.utils.clear_session()
@@ -153,7 +157,7 @@ def table(rows: list[dict], ratios: dict[Setting, float]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for setting, ratio in ratios.items():
-        plain = PLAIN if setting != from_trunk(setting) else from_trunk(PLAIN)
+        plain = PLAIN if continues(setting) else from_trunk(PLAIN)
         seeds = [seed for seed in FINAL_SEEDS if {(setting, seed), (plain, seed)} <= scores.keys()]
         seeds = seeds or [seed for seed in (SEARCH_SEED,) if {(setting, seed), (plain, seed)} <= scores.keys()]
         gains = []

@@ -88,11 +88,13 @@ def test_ctrl_c_is_deferred_during_an_import_that_would_swallow_it(deferred, ans
 def test_every_import_of_tensorflow_datasets_which_swallows_ctrl_c_is_one_that_defers_it():
     found = 0
     for path in [*(ROOT / "kseg").rglob("*.py"), *(ROOT / "pipeline").rglob("*.py")]:
-        for block in ast.walk(ast.parse(path.read_text())):
-            for node in getattr(block, "body", []) if isinstance(getattr(block, "body", []), list) else []:
-                if isinstance(node, ast.Import) and any(name.name == "tensorflow_datasets" for name in node.names):
-                    assert isinstance(block, ast.With) and "extra(" in ast.unparse(block.items[0]), path
-                    found += 1
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        blocks = [node for node in nodes if isinstance(node, ast.With) and "extra(" in ast.unparse(node.items[0])]
+        deferred = {node for block in blocks for node in block.body}
+        for node in nodes:
+            if isinstance(node, ast.Import) and any(name.name == "tensorflow_datasets" for name in node.names):
+                assert node in deferred, path
+                found += 1
     assert found > 5
 
 
