@@ -37,7 +37,8 @@ def check(config: settings.Config, stages: line.Stages):
         raise ValueError("--export-mean goes with --folds. Received: --export-mean without it. Add --folds 5.")
     if config.folds and (stages.first != line.COMPONENTS[0] or stages.last != line.COMPONENTS[-1]):
         raise ValueError(
-            f"--folds runs every component. Received: --folds {config.folds} with --from, --until or --only. Leave them out."
+            f"--folds runs every component. Received: --folds {config.folds} with --from, --until, --only or --dry-run. "
+            "Leave them out."
         )
     if config.folds and config.trainer.train_on_validation:
         raise ValueError(

@@ -226,6 +226,16 @@ def parse_stages(arguments: argparse.Namespace) -> line.Stages:
     """
     first = arguments.only or arguments.first or line.COMPONENTS[0]
     last = arguments.only or arguments.until or ("planner" if arguments.dry_run else line.COMPONENTS[-1])
+    if arguments.dry_run and last != "planner":
+        raise ValueError(
+            f"--dry-run stops after the planner. Received: --dry-run with {'--only' if arguments.only else '--until'} {last}. "
+            "Leave one out."
+        )
+    if arguments.rollback and (arguments.dry_run or arguments.explain):
+        raise ValueError(
+            "--rollback moves a version and runs nothing. "
+            f"Received: --rollback with {'--dry-run' if arguments.dry_run else '--explain'}. Leave one out."
+        )
     if line.COMPONENTS.index(first) > line.COMPONENTS.index(last):
         raise ValueError(f"--from must not come after --until. Received: --from {first} --until {last}.")
     return line.Stages(first, last, tuple(arguments.force), arguments.explain, arguments.verify)

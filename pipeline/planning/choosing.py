@@ -21,7 +21,7 @@ nothing is gained any more."""
 SCALES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.0625)
 """Of the working size to the images' own."""
 MAX_SIDE = 1024
-"""Pixels of the longer side of images that are labelled as a whole."""
+"""Pixels of the longer side of images that are labelled as a whole; a larger size is neither chosen nor measured."""
 MULTIPLE = 32
 """The coarsest map of the networks has one position for so many pixels: sides of crops are multiples."""
 CROP_PIXELS = 256 * 192
@@ -199,9 +199,11 @@ def _own_size(train: dict) -> tuple[int, int]:
     return train["height"]["median"], train["width"]["median"]
 
 
-def _assume_size(plan: Plan, size: tuple[int, int]):
+def _assume_size(plan: Plan, own: tuple[int, int]):
+    """The largest size that may be chosen."""
     if "transform.image_scale" not in plan.given:
-        plan.assume({"transform.image_size": size})
+        sizes = [_scaled(own, scale) for scale in SCALES]
+        plan.assume({"transform.image_size": next((size for size in sizes if max(size) <= MAX_SIDE), sizes[-1])})
 
 
 def _working_size(plan: Plan, own: tuple[int, int]) -> tuple[int, int]:
@@ -217,9 +219,7 @@ def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
 def _crop_size(size: tuple[int, int]) -> tuple[int, int]:
     """(height, width) of at most `CROP_PIXELS`, in the proportions of `size` and not above it."""
     scale = min(1.0, math.sqrt(CROP_PIXELS / (size[0] * size[1])))
-    return tuple(
-        side if scale == 1 else max(MULTIPLE, min(round(scale * side / MULTIPLE) * MULTIPLE, side)) for side in size
-    )
+    return tuple(side if scale == 1 else min(side, MULTIPLE * max(1, round(scale * side / MULTIPLE))) for side in size)
 
 
 def _choose_precision(plan: Plan, size, measure, mixed_precision: str | None, minutes: float) -> Cost:
@@ -269,9 +269,9 @@ def _choose_working_size(plan: Plan, statistics: dict, own, cost: Cost, minutes:
         _warn_of_thin_classes(plan, statistics, plan.settings.transform.image_scale)
         return
     images = _training_images(plan, statistics)
-    height, width = plan.settings.trainer.crop_size
+    seen = plan.settings.trainer.crop_size or _working_size(plan, own)
     budget = 60 * minutes * (1 - SPARE - VALIDATION_SHARE)
-    pixels = budget / cost.step * _labelled_images(plan, statistics) * height * width
+    pixels = budget / cost.step * _labelled_images(plan, statistics) * math.prod(seen)
 
     def passes(size):
         return pixels / (images * size[0] * size[1])
@@ -317,8 +317,11 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
     training_images = _training_images(plan, statistics)
     seconds = 60 * minutes * (1 - SPARE)
     allowed = VALIDATION_SHARE * seconds
-    validations = min(MOST_VALIDATIONS, max(FEWEST_VALIDATIONS, int(allowed / (images * cost.image))))
-    pairs = max(1, min(images, int(allowed / (validations * cost.image))))
+    wanted = min(images, plan.settings.trainer.validation_pairs or images)
+    validations = min(MOST_VALIDATIONS, max(FEWEST_VALIDATIONS, int(allowed / (wanted * cost.image))))
+    pairs = wanted
+    if "trainer.validation_pairs" not in plan.given:
+        pairs = max(1, min(images, int(allowed / (validations * cost.image))))
     area = math.prod(plan.settings.trainer.crop_size or size)
     passes_a_step = _labelled_images(plan, statistics) * area / (training_images * math.prod(size))
     most = math.ceil(MAX_PASSES / passes_a_step)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import math
 import statistics
 import time
 
@@ -17,6 +18,7 @@ import tensorflow as tf
 
 from kseg import metrics
 from kseg.data.augment import Augment
+from kseg.data.batches import PIECE
 from kseg.labels import VOID
 from kseg.pairs.split_names import UNLABELLED
 from pipeline import networks
@@ -54,7 +56,11 @@ def measure(
             model = compile_model(segmentor, metric, trainer, plan, num_classes, 1000)
         pairs = _noise(working_size, channels, num_classes, bool(unlabelled_domain))
         step = _time_steps(model, pairs, trainer, working_size, crop_size)
-        image = _time_validation(model, pairs, trainer, working_size, crop_size)
+        if settings.transform.image_scale:  # images are validated one by one, large ones in pieces
+            piece, batch_size = _piece(working_size), 1
+        else:
+            piece, batch_size = working_size, max(1, whole_images(trainer.batch_size, crop_size, working_size))
+        image = _time_validation(model, pairs, piece, batch_size) * math.prod(working_size) / math.prod(piece)
     del model, segmentor
     keras.backend.clear_session()
     gc.collect()
@@ -104,10 +110,18 @@ class _StepClock(keras.callbacks.Callback):
         self.model.stop_training = len(seconds) >= FEWEST_STEPS and sum(seconds) >= SECONDS
 
 
-def _time_validation(model, pairs, trainer, working_size, crop_size) -> float:
-    """Median seconds of validation for an image, after a first batch."""
-    batch_size = max(1, whole_images(trainer.batch_size, crop_size, working_size))
-    batch = next(iter(pairs.map(lambda image, label_map: (tf.cast(image, tf.float32), label_map)).batch(batch_size)))
+def _piece(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of what validation sees at once of an image of `size`."""
+    return tuple(min(side, PIECE) for side in size) if math.prod(size) > PIECE**2 else size
+
+
+def _time_validation(model, pairs, size, batch_size) -> float:
+    """Median seconds of validation for an image or piece of `size`, after a first batch."""
+
+    def cut(image, label_map):
+        return tf.cast(image[: size[0], : size[1]], tf.float32), label_map[: size[0], : size[1]]
+
+    batch = next(iter(pairs.map(cut).batch(batch_size)))
     seconds = []
     for _ in range(4):
         start = time.perf_counter()

@@ -75,6 +75,16 @@ class Config:
         values.check(self)
 
 
+LEFT_OPEN = {
+    "trainer.model": AUTO,
+    "trainer.precision": AUTO,
+    "trainer.encoder": None,
+    "transform.image_size": None,
+    "transform.image_scale": None,
+}
+"""Settings that a plan chooses although they are given, by the value that leaves them to it."""
+
+
 def is_planned(config: Config) -> bool:
     """Whether the planner chooses what is not given."""
     return config.trainer.model == AUTO or config.planner.minutes is not None
@@ -90,7 +100,7 @@ def prepare_planner(config: Config, given: typing.Iterable[str]) -> Planner:
     values, defaults = flatten(config), flatten(Config())
     fixed = {name for name in given if name in PLANNED}
     fixed |= {name for name in values if name.startswith(("trainer.", "transform.")) and values[name] != defaults[name]}
-    fixed -= {"trainer.model"} if config.trainer.model == AUTO else set()
+    fixed -= {name for name, value in LEFT_OPEN.items() if values[name] == value}
     texts = tuple(f"{name}={as_text(values[name])}" for name in sorted(fixed) if name not in WITHOUT_INFLUENCE)
     return Planner(config.planner.minutes or MINUTES, texts)
 

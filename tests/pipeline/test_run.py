@@ -166,6 +166,44 @@ def test_arguments_after_a_bare_dash_dash_go_to_beam():
     assert (config.trainer.epochs, beam) == (3, ["--direct_num_workers=2"])
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--precision", "auto"],
+        ["--model", "auto"],
+        ["--set", "transform.image_size=none"],
+        ["--set", "transform.image_scale=none"],
+        ["--set", "trainer.encoder=none"],
+    ],
+)
+def test_a_value_that_leaves_a_setting_open_is_the_planners_to_choose(given):
+    assert run.parse(["--data", "photos", *given]).config.planner.given == ()
+
+
+def test_a_value_that_says_none_to_something_is_given():
+    given = ["trainer.crop_size=none", "trainer.weights=none"]
+    arguments = [part for text in given for part in ("--set", text)]
+    assert run.parse(["--data", "photos", *arguments]).config.planner.given == tuple(given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--dry-run", "--only", "trainer"],
+            r"--dry-run stops after the planner\. Received: --dry-run with --only trainer",
+        ),
+        (["--dry-run", "--until", "pusher"], r"Received: --dry-run with --until pusher"),
+        (["--dry-run", "--rollback"], r"--rollback moves a version .* Received: --rollback with --dry-run"),
+        (["--explain", "--rollback"], r"Received: --rollback with --explain"),
+        (["--dry-run", "--folds", "3"], r"--folds runs every component.*or --dry-run"),
+    ],
+)
+def test_what_would_do_more_than_a_dry_run_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        run.parse(["--data", "photos", *arguments])
+
+
 def test_an_option_that_beam_does_not_know_is_refused():
     with pytest.raises(ValueError, match="direct_num_worker"):
         run.parse(["--", "--direct_num_worker=2"])

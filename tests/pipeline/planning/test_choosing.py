@@ -114,6 +114,26 @@ def test_more_minutes_never_choose_a_smaller_size():
     assert sides == sorted(sides) and sides[0] < sides[-1]
 
 
+def test_large_images_are_not_measured_above_the_sizes_that_a_plan_chooses():
+    plan, asked = planned({"sizes": {"6000x4000": 40}})
+    assert {candidate.transform.image_size for candidate in asked} == {(500, 750)}
+    assert plan.settings.transform.image_size == (500, 750)
+
+
+def test_crops_that_are_not_wanted_make_training_see_whole_images():
+    plan, asked = planned(CAMVID, given={"trainer.crop_size": None})
+    assert [candidate.trainer.crop_size for candidate in asked] == [None]
+    assert plan.settings.transform.image_size == (360, 480)
+    assert plan.expected["seconds"] == pytest.approx(1800, rel=0.02)
+    assert plan.expected["passes"] == pytest.approx(plan.expected["steps"] * 8 / 367)
+
+
+def test_a_given_number_of_validation_pairs_leaves_less_time_to_steps():
+    plan, _ = planned({"sizes": {"480x360": 3000}, "validation": 3000}, given={"trainer.validation_pairs": None})
+    assert plan.settings.trainer.validation_pairs is None and plan.settings.trainer.epochs == 5
+    assert plan.expected["seconds"] == pytest.approx(1800, rel=0.02)
+
+
 def test_landscape_and_portrait_are_fitted_into_a_square():
     assert planned({"sizes": {"500x375": 60, "375x500": 40}})[0].settings.transform.image_size == (500, 500)
     assert planned({"sizes": {"500x375": 95, "375x500": 5}})[0].settings.transform.image_size == (375, 500)
