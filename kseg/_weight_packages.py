@@ -33,12 +33,11 @@ class WeightPackage:
     source: str
 
     def version(self) -> str:
-        """Version of the installed package.
-
-        Raises:
-            ModuleNotFoundError: it is not installed.
-        """
-        return importlib.metadata.version(self.name)
+        """Version of the installed package; "unknown" of one that lies on the path and was not installed."""
+        try:
+            return importlib.metadata.version(self.name)
+        except importlib.metadata.PackageNotFoundError:
+            return "unknown"
 
     def find(self) -> pathlib.Path:
         """The file of weights, after a look at its digest.

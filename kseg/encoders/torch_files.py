@@ -9,17 +9,20 @@ archives, are refused by name.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import math
 import pathlib
 import pickle
 import pickletools
+import reprlib
 import struct
+from typing import NamedTuple
 
 import numpy as np
 
 MAX_MEMO = 1_000_000
 """Entries of a pickle's memo; a state dict of a thousand tensors has about ten thousand."""
+MAX_REASON = 200
+"""Characters of a message that a file may have written."""
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 STORAGES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
@@ -56,7 +59,8 @@ def read_state_dict(path) -> dict[str, np.ndarray]:
         raise
     except _MALFORMED as error:
         raise ValueError(
-            f"Weights of PyTorch must be a state dict as written before version 1.6. Received: {path} [{error}]."
+            f"Weights of PyTorch must be a state dict as written before version 1.6. Received: {path} "
+            f"[{str(error)[:MAX_REASON] or type(error).__name__}]."
         ) from error
 
 
@@ -67,16 +71,14 @@ _MALFORMED = (
 """What unpickling damaged bytes may raise."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Storage:
+class _Storage(NamedTuple):
     key: str
     dtype: str
     count: int
 
 
-@dataclasses.dataclass(frozen=True)
-class _Tensor:
-    """A view into a storage whose values follow later in the file."""
+class _Tensor(NamedTuple):
+    """A view into a storage whose values follow later in the file. Of a tuple a pickle changes no attribute."""
 
     storage: _Storage
     offset: int
@@ -86,9 +88,6 @@ class _Tensor:
     def array(self, values: dict[str, np.ndarray]) -> np.ndarray:
         """A copy of the values that the view shows."""
         flat = values[self.storage.key]
-        numbers = (self.offset, *self.shape, *self.strides)
-        if not all(type(number) is int and number >= 0 for number in numbers):
-            raise ValueError(f"a tensor of offset, shape and strides {numbers}")
         if 0 in self.shape:
             return np.zeros(self.shape, flat.dtype)
         last = self.offset + sum((length - 1) * step for length, step in zip(self.shape, self.strides, strict=True))
@@ -114,8 +113,9 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid):
         kind, dtype, key, _, count, view = pid
-        if kind != "storage" or dtype not in STORAGES.values() or view is not None or not isinstance(key, str):
-            raise ValueError(f"a storage {pid!r:.80}")
+        known = kind == "storage" and dtype in STORAGES.values() and view is None
+        if not known or type(key) is not str or type(count) is not int:
+            raise ValueError(f"a storage {reprlib.repr(pid)}")
         return _Storage(key, dtype, count)
 
 
@@ -123,6 +123,9 @@ def _tensor(storage, offset, shape, strides, *_):
     """Stands for `torch._utils._rebuild_tensor_v2`."""
     if not isinstance(storage, _Storage):
         raise ValueError("a tensor without a storage")
+    numbers = (offset, *shape, *strides)
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError(f"a tensor of offset, shape and strides {reprlib.repr(numbers)}")
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
@@ -145,17 +148,18 @@ def _header(file) -> tuple[dict[str, _Tensor], list[str]]:
         raise ValueError("a zip archive, as PyTorch writes since 1.6")
     file.seek(0)
     if (magic := _load(file)) != MAGIC:
-        raise ValueError(f"the magic number {magic!r:.40}")
+        raise ValueError(f"the magic number {reprlib.repr(magic)}")
     if (protocol := _load(file)) != PROTOCOL:
-        raise ValueError(f"the protocol {protocol!r:.40}")
+        raise ValueError(f"the protocol {reprlib.repr(protocol)}")
     _load(file)  # byte order and sizes of the writer's system; values are always little-endian
     state, keys = _load(file), _load(file)
-    if not isinstance(state, dict) or not isinstance(keys, list):
+    if not isinstance(state, dict) or not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise ValueError(f"{type(state).__name__} instead of a state dict")
+    state = dict(state)  # a pickle may give an ordered dictionary attributes in place of its methods
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, _Tensor):
-            raise ValueError(f"{name!r:.40} of type {type(value).__name__} in the state dict")
-    return dict(state), keys
+            raise ValueError(f"{reprlib.repr(name)} of type {type(value).__name__} in the state dict")
+    return state, keys
 
 
 def _storages(file, keys: list[str], storages: set[_Storage], size: int) -> dict[str, np.ndarray]:

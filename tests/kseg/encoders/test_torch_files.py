@@ -133,6 +133,39 @@ def test_attributes_of_admitted_names_cannot_be_reached(tmp_path, torch):
         read(tmp_path, content)
 
 
+def test_a_pickle_changes_neither_a_tensor_nor_the_methods_of_a_dictionary(tmp_path, torch):
+    dictionary = collections.OrderedDict
+    changed = [{"array": dictionary}, (None, {"items": dictionary}), {"storage": Tensor()}]
+    for attributes in changed:
+        with pytest.raises(ValueError, match="state dict"):
+            read(tmp_path, written({"weight": Built(attributes)}))
+
+
+class Built(Tensor):
+    """A tensor that is given attributes after it was made."""
+
+    def __init__(self, attributes):
+        super().__init__()
+        self.attributes = attributes
+
+    def __reduce__(self):
+        return *super().__reduce__(), self.attributes
+
+
+def test_tuples_of_themselves_are_refused_without_being_written_out(tmp_path, torch):
+    nested = ()
+    for _ in range(60):
+        nested = nested, nested
+    for content in (
+        written({"weight": Tensor(shape=nested)}),
+        written({"weight": Tensor(count=nested)}),
+        written({"weight": Tensor()}, magic=nested),
+        written(nested),
+    ):
+        with pytest.raises(ValueError, match=r"state dict as written before .{0,400}$"):
+            read(tmp_path, content)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

