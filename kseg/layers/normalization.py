@@ -77,7 +77,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's batch normalisation; in training on TensorFlow one operation computes it, in fewer passes over the map.
 
     Arguments, weights and numbers are Keras's, up to rounding. What TensorFlow's operation cannot do (other shapes than
-    (B, H, W, C), masks, statistics of several replicas together) Keras's own operations do, as on other backends.
+    (B, H, W, C), masks, weights that are not float32, statistics of several replicas together) Keras's own operations do, as on
+    other backends.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -101,5 +102,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         import tensorflow as tf
 
         together = self.synchronized and tf.distribute.get_strategy().num_replicas_in_sync > 1
-        plain = self.scale and self.center and not self.renorm and self.axis in (-1, 3)
+        plain = (
+            self.scale and self.center and not self.renorm and self.axis in (-1, 3) and self.variable_dtype == "float32"
+        )
         return plain and not together and inputs.dtype != "float64"

@@ -67,6 +67,8 @@ def test_moving_averages_take_the_variance_of_the_batch_as_it_is():
         (SHAPE, {"scale": False}),
         (SHAPE, {"center": False}),
         (SHAPE, {"dtype": "float64"}),
+        (SHAPE, {"dtype": "float16"}),
+        (SHAPE, {"dtype": "bfloat16"}),
     ],
 )
 def test_what_the_operation_cannot_do_is_what_keras_does(shape, arguments):
