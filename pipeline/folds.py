@@ -55,6 +55,8 @@ def run(config: settings.Config, beam_options: list[str], stages: line.Stages) -
     """Trains and scores each fold; returns the folders of "cross_validation" and, of what was exported, of its components."""
     store = Store(config.root, forced=stages.forced, explain=stages.explain, verify=stages.verify)
     beam = Untracked(beam_options)
+    validator = dataclasses.replace(config.example_validator, cross_validated=True)
+    config = dataclasses.replace(config, example_validator=validator)
     whole = _prepare(config, beam_options, store, stages)
     if "transform" not in whole:  # it depends on a plan that is not made yet, and this run makes nothing
         return {}
@@ -65,6 +67,9 @@ def run(config: settings.Config, beam_options: list[str], stages: line.Stages) -
     plan = read_json(whole["transform"].path / "plan.json", {})
     if plan.get("image_size"):  # all networks see images of one size, whatever the median of their fold
         fitted = dataclasses.replace(fitted, image_size=tuple(plan["image_size"]))
+    normalized = (
+        {"normalized_as": whole["transform"]} if plan.get("normalization") else {}
+    )  # as the mean of all networks is
     scored_alone = dataclasses.replace(
         config.evaluator,
         split=TEST,
@@ -89,7 +94,9 @@ def run(config: settings.Config, beam_options: list[str], stages: line.Stages) -
             beam_options=beam,
         )
         statistics = store.run(component("statistics_gen"), config.statistics_gen, examples=part, beam_options=beam)
-        transform = store.run(component("transform"), fitted, examples=part, statistics=statistics, beam_options=beam)
+        transform = store.run(
+            component("transform"), fitted, examples=part, statistics=statistics, **normalized, beam_options=beam
+        )
         model = store.run(
             component("trainer"),
             training_config,

@@ -36,6 +36,7 @@ def transform(
     *,
     examples: pathlib.Path,
     statistics: pathlib.Path,
+    normalized_as: pathlib.Path | None = None,
     beam_options: list[str] = (),
 ):
     """Writes the plan and the fitted pairs.
@@ -52,6 +53,8 @@ def transform(
         config: working size and rule of the class weights.
         examples: artifact of example_gen.
         statistics: artifact of statistics_gen.
+        normalized_as: artifact of transform whose `normalization` is taken: networks of both see one image alike; None: that of
+            the statistics.
         beam_options: Beam's command line.
 
     Raises:
@@ -75,7 +78,9 @@ def transform(
         "crop_size": _crop_size(config.image_scale, counts) if config.image_scale else None,
         "channels": kind.channels,
         "dtype": kind.dtype,
-        "normalization": normalization(counts),
+        "normalization": read_json(normalized_as / "plan.json")["normalization"]
+        if normalized_as
+        else normalization(counts),
         "image_range": found.get("image_range"),
         "num_classes": len(counts["class_pixels"]),
         "class_weights": class_weights(config.class_weights, counts),

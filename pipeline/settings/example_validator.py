@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from pipeline.settings.changes import FILLED_IN
 from pipeline.settings.values import Checked, Fraction
 
 
@@ -17,3 +18,5 @@ class ExampleValidator(Checked):
     max_skew: Fraction = 0.15
     max_drift: Fraction = 0.15  # likewise between train and the train split of the last pushed model
     min_class_share: Fraction = 0.0001  # of the labelled pixels of train; a class with less is a warning
+    # whether a cross-validation scores every pair, which needs no split to score on
+    cross_validated: bool = dataclasses.field(default=False, metadata=FILLED_IN)

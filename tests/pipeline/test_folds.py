@@ -3,9 +3,12 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
+from kseg.pairs.image_files import decode_image
 from pipeline import run
+from tests import streets_with_infrared
 from tests.pipeline.whole_line import finish
 
 
@@ -55,6 +58,19 @@ def test_each_pair_is_scored_once_the_mean_is_pushed_and_a_second_run_finds_ever
     assert {state for _, state in states} == {"cached"} and [name for name, _ in states].count("trainer") == 2
     explained = finish(tmp_path, *with_test, "--explain")
     assert "will run" not in explained
+
+
+@pytest.mark.slow
+def test_networks_of_all_folds_and_their_mean_see_16_bits_alike(tmp_path):
+    data = tmp_path / "data"
+    streets_with_infrared.write(data, {"train": 5}, (32, 48), "png")
+    for number, path in enumerate(sorted((data / "images").rglob("*.png"))):
+        np.save(path.with_suffix(".npy"), (decode_image(path.read_bytes()) // (1 + number)).astype(np.uint16))
+        path.unlink()
+    finish(tmp_path, *SMALL[2:], "--export-mean", f"--data={data}", "--ignore-value=255", "--model=unet")
+    plans = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "transform").glob("*/plan.json")]
+    assert len(plans) == 3 and plans[0]["normalization"]
+    assert all(plan["normalization"] == plans[0]["normalization"] for plan in plans)
 
 
 @pytest.mark.slow

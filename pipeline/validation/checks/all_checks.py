@@ -17,6 +17,7 @@ class Limits(typing.Protocol):
     max_skew: float
     max_drift: float
     min_class_share: float
+    cross_validated: bool
 
 
 def find_anomalies(
@@ -49,7 +50,7 @@ def find_anomalies(
     return sort_anomalies(
         [
             *pairs.check_quarantined(ingestion, limits.max_quarantined),
-            *classes.check_splits(splits, place),
+            *classes.check_splits(splits, place, limits.cross_validated),
             *classes.check_schema(schema, statistics, labels, schema_place),
             *classes.check_labels(splits, labels),
             *classes.check_missing_classes(splits, labels),

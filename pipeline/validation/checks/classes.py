@@ -7,12 +7,13 @@ from pipeline.validation.anomalies import Anomaly, anomaly_at
 from pipeline.validation.schema import find_violations
 
 
-def check_splits(splits: dict[str, dict], examples):
+def check_splits(splits: dict[str, dict], examples, cross_validated: bool):
     """Yields anomalies that stop the run where there is no split to train on or none to score on.
 
     Args:
         splits: statistics by split.
         examples: the artifact of example_gen, for messages.
+        cross_validated: whether every pair is scored, of whatever split.
     """
     found = ", ".join(splits) or "none"
     if "train" not in splits:
@@ -23,7 +24,7 @@ def check_splits(splits: dict[str, dict], examples):
             str(examples),
             "Name a folder, or the rows of a list, 'train'.",
         )
-    if not {"validation", "test"} & splits.keys():
+    if not cross_validated and not {"validation", "test"} & splits.keys():
         yield Anomaly(
             "stop",
             "no_scored_split",

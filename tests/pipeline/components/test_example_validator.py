@@ -128,6 +128,10 @@ def test_the_limit_of_quarantined_pairs_can_be_set(validate):
     assert [anomaly["severity"] for anomaly in found["anomalies"]] == ["quarantine"] * 3
 
 
+def test_a_cross_validation_needs_no_split_to_score_on(validate):
+    assert validate({"train": SPLIT}, cross_validated=True)["anomalies"] == []
+
+
 @pytest.mark.parametrize(
     ("splits", "message"),
     [

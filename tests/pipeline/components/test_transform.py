@@ -57,6 +57,22 @@ def test_the_range_of_16_bit_images_is_planned_for_the_export(prepare, photos):
     )
 
 
+def test_levels_are_normalised_as_in_another_artifact_on_request(prepare, photos, tmp_path):
+    for path in (photos / "images").rglob("*.png"):
+        image = np.asarray(Image.open(path).convert("RGB")).astype(np.uint16)
+        np.save(path.with_suffix(".npy"), image * 100)
+        path.unlink()
+    examples, _, own = prepare(photos, 9)
+    (tmp_path / "whole").mkdir()
+    whole = {"mean": [1.0, 2.0, 3.0], "deviation": [4.0, 5.0, 6.0]}
+    (tmp_path / "whole" / "plan.json").write_text(json.dumps({"normalization": whole}))
+    (tmp_path / "fold").mkdir()
+    given = {"statistics": tmp_path / "statistics", "normalized_as": tmp_path / "whole"}
+    transform(tmp_path / "fold", Transform(), examples=examples, **given)
+    plan = json.loads((tmp_path / "fold" / "plan.json").read_text())
+    assert plan == own | {"normalization": whole} and own["normalization"] != whole
+
+
 def test_pairs_are_fitted_with_their_aspect_ratio_kept_and_the_plan_counts_them(prepare, photos):
     examples, out, plan = prepare(photos, 9, image_size=(12, 16))
     assert (plan["image_size"], plan["channels"], plan["num_classes"]) == ([12, 16], 3, 3)
