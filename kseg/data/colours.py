@@ -15,7 +15,8 @@ SMALLEST_DEVIATION = 1.0
 def take_colours(images, others):
     """Images with the mean and deviation of the channels of other images, and within the ranges of these.
 
-    Pixels that are 0 in all channels, such as padding, do not count and stay 0.
+    Pixels that are 0 in all channels, such as padding, do not count and stay 0. An image without any others, such as a black
+    one, has no colours to take.
 
     Args:
         images: (B, H, W, C), numbers.
@@ -31,11 +32,12 @@ def take_colours(images, others):
     lowest = tf.reduce_min(tf.where(seen_there, others, others.dtype.max), axis=(1, 2), keepdims=True)
     highest = tf.reduce_max(tf.where(seen_there, others, others.dtype.min), axis=(1, 2), keepdims=True)
     partner = tf.range(tf.shape(images)[0]) % tf.shape(others)[0]
-    lowest, highest, mean_there, deviation_there = (
-        tf.gather(values, partner) for values in (lowest, highest, mean_there, deviation_there)
+    has_colours = tf.reduce_any(seen_there, axis=(1, 2), keepdims=True)
+    has_colours, lowest, highest, mean_there, deviation_there = (
+        tf.gather(values, partner) for values in (has_colours, lowest, highest, mean_there, deviation_there)
     )
     changed = (images - mean) * deviation_there / tf.maximum(deviation, SMALLEST_DEVIATION) + mean_there
-    return tf.where(seen, tf.clip_by_value(changed, lowest, highest), images)
+    return tf.where(tf.logical_and(seen, has_colours), tf.clip_by_value(changed, lowest, highest), images)
 
 
 def _statistics(images):

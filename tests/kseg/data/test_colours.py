@@ -23,6 +23,13 @@ def test_padding_neither_counts_nor_changes():
     assert (taken[2:] == 0).all() and (taken[:, :4] == 0).all()
 
 
+def test_a_black_image_has_no_colours_to_take():
+    images, others = np.stack([IMAGE, IMAGE]), np.stack([np.zeros_like(OTHER), OTHER])
+    taken = data.take_colours(images, others).numpy()
+    np.testing.assert_array_equal(taken[0], IMAGE)
+    np.testing.assert_allclose(taken[1], OTHER[:2, :2], rtol=1e-6)
+
+
 def test_nothing_leaves_the_range_of_the_other_image():
     image = np.zeros((1, 1, 10, 1), np.float32)
     image[0, 0] = [[100]] * 9 + [[200]]  # deviation 30, the last 90 above the mean
