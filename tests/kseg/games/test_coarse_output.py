@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kseg.games import SegmentationGame
 from tests.kseg.games.replicas_case import K, discriminator
@@ -41,6 +42,16 @@ def test_it_learns_and_is_scored_as_by_label_maps_of_its_resolution(encoding):
     assert fine.evaluate(IMAGES, IDS[..., None], verbose=0, return_dict=True) == coarse.evaluate(
         IMAGES, MIDDLES[..., None], verbose=0, return_dict=True
     )
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_where_sizes_are_unknown_it_learns_the_same(stride):
+    known, unknown = (compile_game(game(stride, label_stride=2)) for _ in range(2))
+    known.fit(IMAGES, IDS, verbose=0, shuffle=False)
+    sizes = tf.TensorSpec((None, None, None, 3), tf.float32), tf.TensorSpec((None, None, None), tf.uint8)
+    unknown.fit(tf.data.Dataset.from_generator(lambda: [(IMAGES, IDS)], output_signature=sizes), verbose=0)
+    for one, other in zip(unknown.weights, known.weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
 
 def unpadded():
