@@ -98,9 +98,7 @@ def embedding(game, shown: Shown) -> Verdict:
         what its last dense block gives, and the distance is the L2 norm; its mean square is smooth at 0, and does not grow
         with e's size.
     """
-    (*_, e_real, on_real), (*_, e_fake, on_fake) = (
-        game.features(inputs, training=True) for inputs in (shown.real, shown.fake)
-    )
+    (*_, e_real, on_real), (*_, e_fake, on_fake) = _features(game, shown)
     distance = replicas.weighted_mean(ops.square(_difference(e_real, e_fake)), shown.image_weights[1])
     return _classified(game, shown, distance, on_real, on_fake)
 
@@ -118,7 +116,7 @@ def segan(game, shown: Shown) -> Verdict:
         its weights are clipped instead. The authors' code compares the inputs too, takes one mean over the values of all layers,
         the deeper ones multiplied by up to 4, and adds a Dice loss as the task.
     """
-    of_real, of_fake = (game.features(inputs, training=True)[:-1] for inputs in (shown.real, shown.fake))
+    (*of_real, _), (*of_fake, _) = _features(game, shown)
     distances = (ops.abs(_difference(*pair)) for pair in zip(of_real, of_fake, strict=True))
     return Verdict(sum(replicas.weighted_mean(distance, shown.image_weights[1]) for distance in distances))
 
@@ -218,6 +216,19 @@ def _classified(game, shown, adversarial_loss, on_real, on_fake) -> Verdict:
     loss = replicas.weighted_mean(objective.real(on_real, game.label_smoothing), weights)
     loss = loss + replicas.weighted_mean(objective.fake(on_fake), weights)
     return Verdict(adversarial_loss, loss, ((on_real, weights), (on_fake, weights)))
+
+
+def _features(game, shown) -> list:
+    """Features and logits of the real and of the fake.
+
+    Spectral normalisation changes the kernels at each call in training. Here it does so at the first alone, so that equal maps
+    have equal features; that takes an opponent without other state, such as batch statistics.
+    """
+    state = {variable.name for variable in game.discriminator.non_trainable_variables}
+    return [
+        game.features(inputs, training=training)
+        for inputs, training in ((shown.real, True), (shown.fake, state != {"vector_u"}))
+    ]
 
 
 def _difference(one, other):
