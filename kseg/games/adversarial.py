@@ -254,8 +254,9 @@ class AdversarialGame(keras.Model):
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
     def test_step(self, data):
-        """As in Keras, whose reduction of logs between machines needs an axis."""
-        return add_axis(super().test_step(data))
+        """As in Keras, without the game's logs, and with an axis, which a reduction between machines needs."""
+        logs = super().test_step(data)
+        return add_axis({name: value for name, value in logs.items() if name not in self.game_metrics})
 
     def train_step(self, data):
         """One step on one batch, in the current phase. Called by `fit`."""

@@ -14,10 +14,14 @@ from kseg.games.formulations import BY_CLASS, DOMAIN
 from kseg.games.halves import run_halves
 from kseg.games.segmentation import SegmentationGame
 from kseg.games.squares import average_squares
+from kseg.games.teacher import check_void
 from kseg.labels import VOID
 
 MAPS = ("softmax", "entropy")
 """Values of `maps`."""
+
+FIXED = ("formulation", "encoding", "apart")
+"""Arguments of `SegmentationGame` that this game has none of."""
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -51,7 +55,7 @@ class DomainGame(SegmentationGame):
         ignore_class: id of void.
         label_stride: side in pixels of the squares over which the maps are averaged for the discriminator.
         teacher: a `kseg.Teacher`, or None.
-        **kwargs: of `AdversarialGame`: `objective`, `label_smoothing`, `schedule`, and of `keras.Model`.
+        **kwargs: of `AdversarialGame`: `objective` and `label_smoothing`, not with `features`; `schedule`; and of `keras.Model`.
 
     Raises:
         ValueError: an argument is out of range, or the discriminator fits neither K maps alone nor the features.
@@ -80,6 +84,12 @@ class DomainGame(SegmentationGame):
         teacher=None,
         **kwargs,
     ):
+        check_void(ignore_class)
+        if given := [name for name in FIXED if name in kwargs]:
+            raise ValueError(
+                f"`{given[0]}` must be left out between domains, whose discriminator sees no true label map, and each half of a "
+                f"batch is apart. Received: {given[0]}={kwargs[given[0]]!r}."
+            )
         settings = {"ignore_class": ignore_class, "label_stride": label_stride, "teacher": teacher}
         super().__init__(segmentor, discriminator, weight=weight, **settings, **kwargs)
         if maps not in MAPS:
@@ -90,6 +100,11 @@ class DomainGame(SegmentationGame):
                 "`features` must name a layer of the segmentor if the discriminator gives 2 K logits, and else be None. "
                 f"Received: features={features!r}, discriminator.output_shape={discriminator.output_shape}."
             )
+        if by_class and (self.objective != "non_saturating" or self.label_smoothing):
+            raise ValueError(
+                "`objective` and `label_smoothing` must be left out on features, whose discriminator has a loss of its own. "
+                f"Received: objective={self.objective!r}, label_smoothing={self.label_smoothing} with features={features!r}."
+            )
         if by_class:
             judged = segmentor.get_layer(features).output
             if tuple(discriminator.input_shape)[-1] != judged.shape[-1]:
@@ -98,10 +113,6 @@ class DomainGame(SegmentationGame):
                     f"discriminator.input_shape={tuple(discriminator.input_shape)}, features of shape {tuple(judged.shape)}."
                 )
             self._step_state.with_features = keras.Model(segmentor.input, [segmentor.output, judged])
-        if ignore_class is None:
-            raise ValueError(
-                "`ignore_class` must be an id: it marks images of the target. Received: ignore_class=None."
-            )
         if len(discriminator.inputs) != 1:
             raise ValueError(
                 "`discriminator` must take the maps alone: images would tell both domains apart. "
@@ -151,7 +162,7 @@ class DomainGame(SegmentationGame):
         log_probabilities = ops.log_softmax(ops.cast(logits, "float32"))
         maps = ops.exp(log_probabilities)
         if self.maps == "entropy":
-            maps = -maps * log_probabilities / math.log(logits.shape[-1])
+            maps = -maps * log_probabilities / math.log(max(logits.shape[-1], 2))  # 0 of a single class
         return logits, [], average_squares(maps, self.label_stride)
 
     def image_weights(self, x, y):
@@ -162,4 +173,4 @@ class DomainGame(SegmentationGame):
     def get_config(self):
         """Arguments of the constructor."""
         config = super().get_config() | {"maps": self.maps, "features": self.layer}
-        return {name: value for name, value in config.items() if name not in ("formulation", "encoding")}
+        return {name: value for name, value in config.items() if name not in FIXED}

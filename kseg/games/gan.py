@@ -47,6 +47,11 @@ class GAN(AdversarialGame):
     """
 
     def __init__(self, generator, discriminator, objective="non_saturating", seed=0, **kwargs):
+        if (formulation := kwargs.get("formulation", "adversarial")) != "adversarial":
+            raise ValueError(
+                "`formulation` must be left out of a GAN, whose samples have no true ones to be compared with. "
+                f"Received: formulation={formulation!r}."
+            )
         super().__init__(generator, discriminator, weight=1.0, objective=objective, **kwargs)
         made, judged = tuple(generator.output_shape), tuple(discriminator.input_shape)
         if len(made) != len(judged) or any(one not in (other, None) for one, other in zip(judged, made, strict=True)):

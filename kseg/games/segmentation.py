@@ -9,8 +9,10 @@ import keras
 from keras import ops
 
 from kseg.games.adversarial import AdversarialGame
+from kseg.games.halves import run_halves
 from kseg.games.label_encodings import ENCODINGS
 from kseg.games.squares import average_squares, find_factor, match_output
+from kseg.games.teacher import check_void, weigh
 from kseg.labels import VOID
 from kseg.losses.segmentation_loss import find_valid
 
@@ -41,6 +43,7 @@ class SegmentationGame(AdversarialGame):
             resolution it can cost more than the segmentor.
         teacher: a `kseg.Teacher` for images whose label map is void everywhere, which the discriminator does not learn from;
             None: such images teach nothing.
+        apart: whether each half of a batch is normalised by batch statistics of its own, as in `kseg.SelfTraining`.
         **kwargs: of `AdversarialGame`: `label_smoothing`, `schedule`, and of `keras.Model`.
 
     Raises:
@@ -70,6 +73,7 @@ class SegmentationGame(AdversarialGame):
         ignore_class=VOID,
         label_stride=1,
         teacher=None,
+        apart=False,
         **kwargs,
     ):
         super().__init__(
@@ -86,8 +90,9 @@ class SegmentationGame(AdversarialGame):
         if not (isinstance(label_stride, int) and label_stride >= 1):
             raise ValueError(f"`label_stride` must be an integer of at least 1. Received: label_stride={label_stride}.")
         self.encoding, self.ignore_class, self.label_stride = encoding, ignore_class, label_stride
-        self.teacher, self.teacher_network = teacher, None
+        self.apart, self.teacher, self.teacher_network = apart, teacher, None
         if teacher is not None:
+            check_void(ignore_class)
             self.teacher_network = teacher.copy_of(segmentor)
             self.game_metrics["confident_share"] = keras.metrics.Mean("confident_share")
 
@@ -120,7 +125,7 @@ class SegmentationGame(AdversarialGame):
         Raises:
             ValueError: the logits do not have the label maps' size, nor are they coarser by an integer factor.
         """
-        logits = self.segmentor(x, training=True)
+        logits = ops.concatenate(run_halves(self.segmentor, x)) if self.apart else self.segmentor(x, training=True)
         return logits, *self.discriminator_inputs(x, y, logits)
 
     def discriminator_inputs(self, x, y, logits):
@@ -149,7 +154,7 @@ class SegmentationGame(AdversarialGame):
         seen = self.teacher.look(self.teacher_network, x, y, self.step, self.ignore_class)
         self._step_state.unlabelled = seen.unlabelled
         self.game_metrics["confident_share"].update_state(seen.confident, sample_weight=seen.unlabelled)
-        return seen.images, seen.ids, seen.weights if sample_weight is None else seen.weights * sample_weight
+        return seen.images, seen.ids, weigh(seen, sample_weight)
 
     def finish_step(self):
         """Lets the teacher follow the segmentor."""
@@ -195,6 +200,7 @@ class SegmentationGame(AdversarialGame):
             "ignore_class": self.ignore_class,
             "label_stride": self.label_stride,
             "teacher": keras.saving.serialize_keras_object(self.teacher),
+            "apart": self.apart,
             "name": self.name,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }

@@ -14,7 +14,7 @@ import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
 from kseg.games.halves import run_halves  # noqa: E402
-from kseg.games.teacher import Teacher  # noqa: E402
+from kseg.games.teacher import Teacher, check_void, weigh  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
 
 
@@ -37,6 +37,7 @@ class SelfTraining(keras.Model):
     """
 
     def __init__(self, segmentor, teacher=None, ignore_class=VOID, apart=False, **kwargs):
+        check_void(ignore_class)
         super().__init__(**kwargs)
         self.segmentor, self.ignore_class, self.apart = segmentor, ignore_class, apart
         self.teacher = Teacher() if teacher is None else teacher
@@ -53,7 +54,7 @@ class SelfTraining(keras.Model):
         """One step on one batch. Called by `fit`."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         seen = self.teacher.look(self.teacher_network, x, y, self.step, self.ignore_class)
-        weights = seen.weights if sample_weight is None else seen.weights * sample_weight
+        weights = weigh(seen, sample_weight)
         with tf.GradientTape() as tape:
             if self.apart:
                 y_pred = ops.concatenate(run_halves(self.segmentor, seen.images))

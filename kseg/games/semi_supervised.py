@@ -13,7 +13,7 @@ from kseg.games import replicas
 from kseg.games.schedules import frozen
 from kseg.games.segmentation import SegmentationGame
 from kseg.games.squares import spread_squares
-from kseg.labels import VOID
+from kseg.games.teacher import check_void
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -71,8 +71,7 @@ class SemiSupervisedGame(SegmentationGame):
         **kwargs,
     ):
         super().__init__(segmentor, discriminator, weight=weight, **kwargs)
-        if self.ignore_class is None:
-            raise ValueError("`ignore_class` must be an id: it marks unlabelled images. Received: ignore_class=None.")
+        check_void(self.ignore_class)
         if not weight > 0:
             raise ValueError(f"`weight` must be more than 0. Received: weight={weight}.")
         for name, value in (("unlabelled_weight", unlabelled_weight), ("region_weight", region_weight)):
@@ -126,9 +125,9 @@ class SemiSupervisedGame(SegmentationGame):
         confident = ops.cast(probability > self.threshold, "float32")
         self.game_metrics["confident_share"].update_state(ops.mean(confident, axis=(1, 2)), sample_weight=unlabelled)
         chosen = ops.logical_and(probability > self.threshold, unlabelled[:, None, None])
-        pseudo_labels = ops.where(chosen, ops.argmax(y_pred, axis=-1), VOID)
+        pseudo_labels = ops.where(chosen, ops.argmax(y_pred, axis=-1), self.ignore_class)
         started = ops.cast(self.step >= self.schedule.game_start + self.regions_from, "float32")
-        pseudo_loss = losses.CrossEntropy(ignore_class=VOID)(pseudo_labels, y_pred)
+        pseudo_loss = losses.CrossEntropy(ignore_class=self.ignore_class)(pseudo_labels, y_pred)
         return loss + self.region_weight * started * pseudo_loss / replicas.num_replicas()
 
     def get_config(self):

@@ -260,7 +260,11 @@ def record(game, passed: Forward, found: Gradients, images) -> None:
 
 def _record_norm(metric, optimizer, grads) -> None:
     """Records the norm of gradients, without the replicas' and the optimizer's scale."""
-    norm = tf.linalg.global_norm(grads) * replicas.num_replicas() / optimizer.scale_loss(ops.ones(()))
+    norm = (
+        tf.linalg.global_norm([tf.cast(grad, tf.float32) for grad in grads])
+        * replicas.num_replicas()
+        / optimizer.scale_loss(ops.ones(()))
+    )
     weight = ops.ones(())
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):  # it skips a step that is not finite
         weight = ops.cast(ops.isfinite(norm), "float32")

@@ -16,7 +16,7 @@ import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
 from kseg.labels import VOID  # noqa: E402
-from kseg.losses.segmentation_loss import find_valid  # noqa: E402
+from kseg.losses.segmentation_loss import find_image_weights, find_valid  # noqa: E402
 
 BRIGHTNESS, CONTRAST, GAIN = 40.0, (0.6, 1.4), (0.85, 1.15)
 """Of the strong view: largest shift of all levels; ranges of the factors on their distance from the mean, and on each channel."""
@@ -163,6 +163,23 @@ class Teacher:
     def from_config(cls, config):
         """The inverse of `get_config`."""
         return cls(**config)
+
+
+def check_void(ignore_class):
+    """Refuses label maps without void, which marks images that have none.
+
+    Raises:
+        ValueError: `ignore_class` is None.
+    """
+    if ignore_class is None:
+        raise ValueError(
+            "`ignore_class` must be an id: it marks images without a label map. Received: ignore_class=None."
+        )
+
+
+def weigh(seen: Seen, sample_weight):
+    """Weights (B,) of the images that are `Seen`, times the caller's, (B,) or (B, 1), or None."""
+    return seen.weights if sample_weight is None else seen.weights * find_image_weights(sample_weight)
 
 
 def strong_view(images, draws):

@@ -29,6 +29,20 @@ class SegmentationLoss(keras.losses.Loss):
         self.ignore_class = ignore_class
         self.class_weights = check_class_weights(class_weights)
 
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """The reduced loss.
+
+        Args:
+            y_true: ids (B, H, W) or (B, H, W, 1).
+            y_pred: logits (B, H, W, K).
+            sample_weight: of images, (B,) or (B, 1); None: all 1.
+
+        Raises:
+            ValueError: ranks or sizes do not match, a known id is neither a class nor void, or weights are of pixels.
+        """
+        weights = None if sample_weight is None else find_image_weights(sample_weight)
+        return super().__call__(y_true, y_pred, sample_weight=weights)
+
     def __add__(self, other):
         if not isinstance(other, SegmentationLoss):
             return NotImplemented
@@ -111,6 +125,24 @@ def mask_void(y_true, y_pred, ignore_class):
     has_class = find_valid(ids, num_classes, ignore_class)
     logits = ops.where(has_class[..., None], logits, 0.0)
     return ops.where(has_class, ids, 0), ops.cast(has_class, "float32"), logits
+
+
+def find_image_weights(sample_weight):
+    """Weights of images, (B,) or (B, 1), as (B,).
+
+    Raises:
+        ValueError: there is more than one for an image.
+    """
+    weights = ops.convert_to_tensor(sample_weight)
+    if getattr(weights.shape, "rank", 0) is None or len(weights.shape) < 2:  # TensorFlow may not know the rank
+        return weights
+    if any(side not in (1, None) for side in weights.shape[1:]):
+        raise ValueError(
+            "`sample_weight` must hold one number for each image, (B,). "
+            f"Received: sample_weight.shape={tuple(weights.shape)}. Make pixels that must not count void, or weigh classes by "
+            "`class_weights` of the loss."
+        )
+    return ops.reshape(weights, (-1,))
 
 
 def find_valid(ids, num_classes, ignore_class):

@@ -175,6 +175,12 @@ def test_entropy_maps_by_hand():
     np.testing.assert_allclose(maps, np.broadcast_to(expected, maps.shape), rtol=1e-5)
 
 
+def test_a_single_class_has_no_entropy():
+    one = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 1)])
+    _, _, maps = DomainGame(one, FullyConvolutional(1, base_filters=2), maps="entropy").play(PICTURES, None)
+    np.testing.assert_array_equal(maps, 0)
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match=r"`maps` must be one of softmax, entropy. Received: maps='logits'"):
         make_game(maps="logits")
@@ -182,6 +188,12 @@ def test_wrong_arguments_are_named():
         make_game(ignore_class=None)
     with pytest.raises(ValueError, match=r"`features` must name a layer.*features=None, .*6\)"):
         make_game(by_class)
+    for given in ({"objective": "least_squares"}, {"label_smoothing": 0.1}):
+        with pytest.raises(ValueError, match=r"must be left out on features.*with features='down1_conv'"):
+            make_game(by_class, features="down1_conv", **given)
+    for name, value in (("formulation", "gambler"), ("encoding", "product"), ("apart", False)):
+        with pytest.raises(ValueError, match=rf"`{name}` must be left out between domains.*Received: {name}={value!r}"):
+            make_game(**{name: value})
     with pytest.raises(ValueError, match=r"`features` must name a layer.*features='down1_conv'"):
         make_game(features="down1_conv")
     with pytest.raises(

@@ -175,6 +175,8 @@ def test_samples_must_fit_the_discriminator():
         ValueError, match=r"`generator` must make samples.*\(None, 2\), discriminator.input_shape=\(None, 1\)"
     ):
         GAN(network("generator", (4, 2)), network("discriminator", (1, 1)))
+    with pytest.raises(ValueError, match=r"`formulation` must be left out of a GAN.*formulation='embedding'"):
+        GAN(network("generator", (4, 2)), network("discriminator", (2, 1)), formulation="embedding")
 
 
 @pytest.mark.parametrize("label_map", [False, True])

@@ -58,7 +58,7 @@ def test_fit_logs_the_game_and_evaluate_and_predict_the_segmentor():
     assert all(np.isfinite(values).all() for values in history.values())
 
     evaluated = game.evaluate(IMAGES, IDS, batch_size=3, return_dict=True, verbose=0)
-    assert set(evaluated) == {"loss", "mean_iou"}
+    assert set(evaluated) == {"loss", "mean_iou"} == set(game.test_on_batch(IMAGES, IDS, return_dict=True))
     assert evaluated == pytest.approx({name: history[f"val_{name}"][-1] for name in evaluated})
     expected = game.segmentor(IMAGES, training=False)
     np.testing.assert_allclose(game.predict(IMAGES, verbose=0), expected, atol=1e-5)

@@ -170,6 +170,16 @@ def test_exactly_the_pixels_of_a_confident_square_become_pseudo_labels(row, colu
     assert float(game.game_metrics["confident_share"].result()) == pytest.approx(pixels / 144)
 
 
+def test_a_class_that_is_void_is_no_pseudo_label():
+    half = np.where(UNLABELLED[:, None, None], 0, np.where(IDS == 255, 0, IDS)).astype(np.uint8)
+    game = compile_game(make_game(regions_from=0, threshold=0.0, region_weight=1.0, ignore_class=0))
+    logits = np.zeros((*half.shape, K), np.float32)
+    logits[..., 0] = 9.0  # predicted everywhere, and never taught
+    taught = float(game.compute_loss(IMAGES, half, logits))
+    game.region_weight = 0.0
+    assert taught == float(game.compute_loss(IMAGES, half, logits))
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match=r"`threshold` must lie in \[0, 1\). Received: threshold=1."):
         make_game(threshold=1)

@@ -453,6 +453,11 @@ def test_in_half_precision_both_steps_and_the_adversarial_part_are_nearly_the_sa
     assert in_half == pytest.approx(expected, rel=log)
 
 
+def test_weights_in_half_precision_train():
+    logs = train_one_step(game_in("bfloat16", weight=4.0))
+    assert all(np.isfinite(value) for value in logs.values()) and logs["discriminator_gradient_norm"] > 0
+
+
 def test_a_map_of_logits_for_each_pixel_plays():
     game = compile_game(make_game(judge=lambda: FullyConvolutional(K, base_filters=2)), run_eagerly=True)
     assert all(np.isfinite(value) for value in train_one_step(game).values())

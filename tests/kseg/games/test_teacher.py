@@ -125,6 +125,18 @@ def test_pseudo_labels_teach_the_segmentor_and_the_true_ones_are_scored():
     assert_equal(model.predict(IMAGES, verbose=0), model.segmentor.predict(IMAGES, verbose=0))
 
 
+def test_weights_of_images_stand_in_one_column_or_none_and_those_of_pixels_are_refused():
+    weights, ends = np.linspace(0, 2, len(IMAGES), dtype=np.float32), []
+    for given in (weights, weights[:, None]):
+        model = alone()
+        logs = model.fit(IMAGES, HALF, sample_weight=given, batch_size=8, shuffle=False, verbose=0).history
+        ends.append((logs, weights_of(model)))
+    assert ends[0][0] == ends[1][0]
+    assert_equal(ends[0][1], ends[1][1])
+    with pytest.raises(ValueError, match=r"`sample_weight` must hold one number for each image.*\(8, 12, 12\)"):
+        alone().fit(IMAGES, HALF, sample_weight=np.ones(HALF.shape), batch_size=8, verbose=0)
+
+
 def hung(**settings):
     return SemiSupervisedGame(segmentor(), FullyConvolutional(K, base_filters=2), weight=0.7, **settings)
 
@@ -177,14 +189,26 @@ def test_wrong_arguments_are_named():
         ValueError, match=r"`start` must be an integer number of steps, at least 0. Received: start=-1."
     ):
         Teacher(start=-1)
+    for make in (SelfTraining, plain_game):
+        with pytest.raises(ValueError, match="`ignore_class` must be an id: it marks images without a label map"):
+            given = {"segmentor": segmentor()} if make is SelfTraining else {}
+            make(**given, teacher=Teacher(), ignore_class=None)
     coarse = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Conv2D(K, 1, strides=2)])
     with pytest.raises(ValueError, match=r"with a `teacher` must label every pixel.*\(8, 6, 6, 3\)"):
         Teacher().look(coarse, IMAGES, HALF, tf.constant(0, tf.int64))
 
 
-def test_apart_each_half_is_normalised_by_itself():
-    model = SelfTraining(segmentor(True), Teacher(), apart=True)
-    model.compile(keras.optimizers.SGD(0.0), CrossEntropy())
+def apart_in_a_game(network, teacher, apart):
+    return SegmentationGame(network, discriminator(), teacher=teacher, apart=apart)
+
+
+@pytest.mark.parametrize("make", [SelfTraining, apart_in_a_game])
+def test_apart_each_half_is_normalised_by_itself(make):
+    model = make(segmentor(True), Teacher(), apart=True)
+    compile_game(model, rate=0.0) if make is apart_in_a_game else model.compile(
+        keras.optimizers.SGD(0.0), CrossEntropy()
+    )
+    assert model.get_config()["apart"]
     alone = segmentor(True)
     alone.set_weights(model.segmentor.get_weights())
     seen = model.teacher.look(model.teacher_network, IMAGES, HALF, model.step)

@@ -473,6 +473,8 @@ def test_wrong_arguments_are_named():
         Focal(gamma=-1)
     with pytest.raises(ValueError, match=r"`alpha` must be at least 0 and `beta` above 0. Received: alpha=1, beta=0"):
         Tversky(alpha=1, beta=0)
+    with pytest.raises(ValueError, match=r"`sample_weight` must hold one number for each image.*\(2, 5, 2\)"):
+        CrossEntropy()(np.zeros((2, 5, 2)), np.zeros((2, 5, 2, 3)), sample_weight=np.ones((2, 5, 2)))
     with pytest.raises(ValueError, match="`class_weights` must be numbers of at least 0"):
         Dice(class_weights=[1, float("nan")])
     ids, logits = drawn()
