@@ -197,6 +197,7 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
     if not config.data:
         raise ValueError(f"--data must name a folder of pairs. Received: --config {arguments.config} without --data.")
     settings.check_sizes(config)
+    settings.check_game(config)
     settings.check_without_masks(config)
     settings.check_refinements(config)
     encoders.check(planned_network(config.trainer))

@@ -208,7 +208,12 @@ def _training(records: Records) -> str:
         ["trained", f"{text.date(trained[-1]['finished'])}, {text.duration(seconds)}"],
     ]
     if first.get("discriminator"):
-        rows.append(["discriminator", f"{first['discriminator']['name']}, in training alone"])
+        rows.append(
+            [
+                "discriminator",
+                f"{first['discriminator']['name']}, in training alone{text.describe_game(first['discriminator'])}",
+            ]
+        )
     rows += _learned_without_masks(records)
     if hardware:
         rows.append(["on", _machine(hardware)])

@@ -72,6 +72,17 @@ def describe_seen(scores: dict) -> str:
     )
 
 
+def describe_game(discriminator: dict) -> str:
+    """What is played with a discriminator, and its weight, to be appended; empty of earlier trainings, which do not say.
+
+    Args:
+        discriminator: of `training.json`.
+    """
+    if "game" not in discriminator:
+        return ""
+    return f"; game {discriminator['game']}, weight {discriminator['weight']:g}"
+
+
 def describe_target(scores: dict) -> str:
     """What the scores do not say about the images for which the network was trained; empty where these are the labelled ones.
 

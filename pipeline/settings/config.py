@@ -129,6 +129,20 @@ def without_masks(config: Config) -> tuple[str, str] | None:
     return ("--unlabelled", config.unlabelled) if config.unlabelled else None
 
 
+def check_game(config: Config):
+    """Refuses a game that is chosen and not played.
+
+    Raises:
+        ValueError: the discriminator has no weight.
+    """
+    trainer = config.trainer
+    if trainer.game != "adversarial" and not trainer.adversarial_weight:
+        raise ValueError(
+            "`game` must have a weight, without which the segmentor trains alone. "
+            f"Received: trainer.game={trainer.game} with trainer.adversarial_weight=0. Add --adversarial-weight, or leave it out."
+        )
+
+
 def check_without_masks(config: Config):
     """Refuses what does not go with images without masks, and what goes with them alone.
 

@@ -148,6 +148,11 @@ class Trainer(Checked):
                 f"trainer.objective={self.objective}, trainer.label_smoothing={self.label_smoothing:g} with "
                 f"trainer.game={self.game}."
             )
+        if self.objective == "hinge" and self.label_smoothing:
+            raise ValueError(
+                "`label_smoothing` must be 0 with the objective hinge, which has no labels. "
+                f"Received: trainer.label_smoothing={self.label_smoothing:g}. Leave it out."
+            )
         if self.adaptation in ADAPTATIONS:
             self._check_adaptation()
         if self.game == "gambler" and self.discriminator not in (AUTO, *BET_PER_PIXEL):
@@ -169,6 +174,11 @@ class Trainer(Checked):
             raise ValueError(
                 "`game` and `encoding` must be left out between domains, whose discriminator sees no true label map. Received: "
                 f"trainer.game={self.game}, trainer.encoding={self.encoding} {received}."
+            )
+        if self.adaptation == "features" and (self.objective, self.label_smoothing) != ("non_saturating", 0):
+            raise ValueError(
+                "`objective` and `label_smoothing` must be left out on features, whose discriminator has a loss of its own. "
+                f"Received: trainer.objective={self.objective}, trainer.label_smoothing={self.label_smoothing:g} {received}."
             )
         fitting = () if self.adaptation == "features" else MAPS_ALONE
         if self.discriminator not in (AUTO, *fitting):

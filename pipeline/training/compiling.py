@@ -75,7 +75,7 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
         model = distribute.Replicated(segmentor.input, segmentor.output, name=segmentor.name)
 
     # The averaged teacher of images without masks.
-    teacher = None
+    teacher, apart = None, False
     if plan.get("examples", {}).get(UNLABELLED) and config.pseudo_label_weight:
         start = config.epochs * steps // 10 if config.teacher_start is None else config.teacher_start
         teacher = games.Teacher(
@@ -86,7 +86,8 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
             cut_mix=config.cut_mix,
             seed=config.seed,
         )
-        model = games.SelfTraining(segmentor, teacher, apart=plan["unlabelled_domain"] == TARGET)
+        apart = plan["unlabelled_domain"] == TARGET
+        model = games.SelfTraining(segmentor, teacher, apart=apart)
 
     # The game: between label maps, or between domains.
     if has_discriminator(config):
@@ -111,7 +112,7 @@ def compile_model(segmentor, metric, config: Trainer, plan: dict, num_classes: i
             model = games.DomainGame(segmentor, discriminator, weight=config.domain_weight, **judged, **common)
         else:
             discriminator = networks.discriminator(config, num_classes, plan["channels"])
-            played = {"formulation": config.game, "encoding": config.encoding}
+            played = {"formulation": config.game, "encoding": config.encoding, "apart": apart}
             model = games.SegmentationGame(
                 segmentor, discriminator, weight=config.adversarial_weight, **played, **common
             )

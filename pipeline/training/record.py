@@ -24,7 +24,7 @@ from kseg.complexity import multiply_adds
 from pipeline.engine import hardware as machine
 from pipeline.engine.files import read_json, write_json
 from pipeline.settings.encoders import named_encoder
-from pipeline.settings.trainer import Trainer, discriminator_module
+from pipeline.settings.trainer import ADAPTATIONS, Trainer, discriminator_module
 
 FILE = "training.json"
 
@@ -82,6 +82,8 @@ def describe_training(
     opponent = discriminator and {
         "name": discriminator_module(config).removeprefix("_"),
         "parameters": discriminator.count_params(),
+        "game": f"between domains by {config.adaptation}" if config.adaptation in ADAPTATIONS else config.game,
+        "weight": config.domain_weight if config.adaptation in ADAPTATIONS else config.adversarial_weight,
     }
     return {
         "network": network,

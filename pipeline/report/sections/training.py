@@ -37,7 +37,8 @@ def _facts(training: dict) -> list[tuple[str, str]]:
         of = f" of images at {factor:g} of their own size" if factor else ""
         facts.append(("trained on", f"crops of {crop[1]}\N{MULTIPLICATION SIGN}{crop[0]}{of}"))
     if discriminator:
-        facts.append(("discriminator", f"{discriminator['name']}, {discriminator['parameters']:,} parameters"))
+        game = text.describe_game(discriminator)
+        facts.append(("discriminator", f"{discriminator['name']}, {discriminator['parameters']:,} parameters{game}"))
     return [
         *facts,
         (

@@ -312,6 +312,8 @@ def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store)
     change(store["evaluator"], "scores.json", target=7, gate={"chosen_with_target_labels": True})
     learned = {"adaptation": "maps", "domain_weight": 0.02, "pseudo_label_weight": 0.5, "pseudo_label_threshold": 0.8}
     change(store["trainer"], "recipe.json", config={"epochs": 33} | learned)
+    opponent = {"name": "patch_gan", "parameters": 9, "game": "between domains by maps", "weight": 0.02}
+    change(store["trainer"], "training.json", discriminator=opponent)
     found = sections(card(store))
     assert (
         "Training saw 9 images without masks of another domain, the target, as well; no label of theirs was read."
@@ -321,6 +323,7 @@ def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store)
     assert "Its settings were chosen with labels of that domain." in found["Scores"]
     assert "of the labelled source" in found["Scores"] and "with 7 images that have no labels" in found["Scores"]
     rows = dict(cells(found["Training"]))
+    assert rows["discriminator"] == "patch_gan, in training alone; game between domains by maps, weight 0.02"
     assert rows["images without masks"] == (
         "adaptation by maps, weight 0.02; pseudo-labels of an averaged teacher from probability 0.8, weight 0.5"
     )

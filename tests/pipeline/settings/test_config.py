@@ -95,6 +95,8 @@ def test_a_game_brings_what_suits_it_unless_it_is_given():
             ValueError, match=r"`objective` and `label_smoothing` must be left out.* trainer.game=segan"
         ):
             trainer.Trainer(game="segan", **given)
+    with pytest.raises(ValueError, match=r"`label_smoothing` must be 0 with the objective hinge.*label_smoothing=0.1"):
+        trainer.Trainer(objective="hinge", label_smoothing=0.1)
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,25 @@ ENTROPY, OWN_COLOURS = ["--set", "trainer.adaptation=entropy"], ["--set", "train
             [*TARGET, *ENTROPY, "--set", "trainer.encoding=product"],
             r"`game` and `encoding` must be left out between domains",
         ),
+        *[
+            (
+                [*TARGET, "--set", "trainer.adaptation=features", "--set", f"trainer.{setting}"],
+                rf"must be left out on features.*trainer.{setting}.* with trainer.adaptation=features",
+            )
+            for setting in ("objective=hinge", "label_smoothing=0.1")
+        ],
         ([*TARGET, *ENTROPY, "--set", "trainer.discriminator=two_branch"], r"without the image.*one of patch_gan"),
         (
             [*TARGET, "--set", "trainer.adaptation=features", "--set", "trainer.discriminator=patch_gan"],
             r"trainer.discriminator=patch_gan with trainer.adaptation=features\. Leave it out\.$",
         ),
+        *[
+            (
+                [*given, "--set", "trainer.game=gambler"],
+                r"`game` must have a weight.*=gambler with .*=0\. Add --adversarial-w",
+            )
+            for given in ([], UNLABELLED, TARGET)
+        ],
         ([*TARGET, "--set", "trainer.pseudo_label_threshold=0"], r"a number above 0 and of at most 1"),
         ([*TARGET, "--set", "trainer.teacher_decay=1"], r"`teacher_decay` must be"),
         ([*TARGET, "--set", "trainer.adaptation=entropie"], r"Did you mean 'entropy'"),

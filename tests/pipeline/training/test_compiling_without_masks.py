@@ -82,6 +82,8 @@ def test_every_network_has_such_features(model, symbolic):
     assert networks.domain_discriminator(Trainer(adaptation="features"), 5, network)[1] == layer.name
 
 
-def test_images_of_this_domain_may_be_played_with_too():
-    game = compiled(adversarial_weight=0.1)
-    assert type(game) is games.SegmentationGame and isinstance(game.teacher, games.Teacher)
+@pytest.mark.parametrize(("domain", "apart"), [("same", False), ("target", True)])
+def test_they_may_be_played_with_too(domain, apart):
+    game = compiled(PLAN | {"unlabelled_domain": domain}, adversarial_weight=0.1)
+    assert type(game) is games.SegmentationGame and isinstance(game.teacher, games.Teacher) and game.apart is apart
+    assert not compiled(PLAN | {"unlabelled_domain": domain}, adversarial_weight=0.1, pseudo_label_weight=0.0).apart

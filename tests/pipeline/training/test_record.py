@@ -70,7 +70,10 @@ def test_the_networks_are_described_with_what_they_cost():
     assert multiply_adds(segmentor, (8, 16)) == cost
     network = {"name": "unet", "width": "narrow", "parameters": 112, "multiply_adds": cost, "image_size": [8, 16]}
     assert facts["network"] == network | {"image_scale": None, "crop_size": [4, 8]}
-    assert facts["discriminator"] == {"name": "two_branch", "parameters": 112}
+    assert facts["discriminator"] == {"name": "two_branch", "parameters": 112, "game": "adversarial", "weight": 0.0}
+    between = Trainer(adaptation="entropy", domain_weight=0.3)
+    opponent = record.describe_training(between, segmentor, segmentor, (8, 16), None, (8, 16), 1)["discriminator"]
+    assert (opponent["name"], opponent["game"], opponent["weight"]) == ("patch_gan", "between domains by entropy", 0.3)
     assert record.describe_training(Trainer(), segmentor, None, (8, 16), None, (8, 16), 1)["discriminator"] is None
     assert facts["versions"]["tensorflow"] == tf.__version__ and facts["versions"]["keras"] == keras.__version__
     assert facts["hardware"]["cores"] >= 1 and facts["hardware"]["memory_bytes"] > 2**28
