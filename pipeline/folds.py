@@ -132,9 +132,21 @@ def _prepare(config, beam_options, store, stages) -> dict[str, Artifact]:
         artifacts[name] = artifact
         if not stages.explain:
             line.note(name, artifact.path)
+            if name == "example_gen":
+                _check_pairs(config.folds, artifact.path)
         if name == "transform":
             break
     return artifacts
+
+
+def _check_pairs(folds: int, examples: pathlib.Path):
+    """Refuses fewer pairs than folds before anything is planned and trained."""
+    splits = read_json(examples / "dataset_info.json")["splits"]
+    pairs = sum(sum(map(int, split["shardLengths"])) for split in splits if split["name"] != TEST)
+    if pairs < folds:
+        raise ValueError(
+            f"Each fold must have a pair to score. Received: {pairs} pairs for --folds {folds}. Take fewer folds."
+        )
 
 
 def _export(config, store, beam, whole, models, result) -> dict[str, Artifact]:

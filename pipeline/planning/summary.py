@@ -16,8 +16,10 @@ def summarize(plan: dict) -> list[str]:
         lines += [f"    instead of {other}" for other in choice["considered"]]
     lines += [f"warning: {text}" for text in plan["warnings"]]
     expected = plan["expected"]
+    minutes = expected["seconds"] / 60
     lines.append(
-        f"expected: {expected['seconds'] / 60:.0f} minutes of training, {expected['steps']:,} steps, {expected['passes']:.1f} "
-        f"passes over the training pixels, {expected['memory_bytes'] / 2**30:.1f} GiB at most [{plan['machine']}]"
+        f"expected: {minutes:{'.0f' if minutes >= 10 else '.2g'}} minutes of training, {expected['steps']:,} steps, "
+        f"{expected['passes']:.1f} passes over the training pixels, "
+        f"{expected['memory_bytes'] / 2**30:.1f} GiB at most [{plan['machine']}]"
     )
     return lines

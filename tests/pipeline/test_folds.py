@@ -34,6 +34,13 @@ def test_what_does_not_go_with_folds_is_refused_before_any_work(arguments, messa
     assert re.search(message, capsys.readouterr().err) and not (tmp_path / "runs").exists()
 
 
+def test_more_folds_than_pairs_are_refused_before_anything_is_planned(photos, tmp_path, capsys):
+    command = ["--data", str(photos), "--ignore-value", "9", "--folds", "9", "--root", str(tmp_path / "runs")]
+    assert run.main(command) == 2
+    assert "Each fold must have a pair to score. Received: 8 pairs for --folds 9." in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "statistics_gen").exists()
+
+
 SMALL = (
     "--set=example_gen.streets_train=7",
     "--set=example_gen.streets_validation=3",

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from pipeline.planning.choosing import MAX_PASSES, SPARE, Cost, Settings, choose
+from pipeline.planning.summary import summarize
 from pipeline.settings.changes import flatten, replace_setting
 from pipeline.settings.planner import PLANNED
 
@@ -221,6 +222,13 @@ def test_thin_classes_are_named():
 def test_few_pairs_make_a_small_batch():
     plan, _ = planned({"sizes": {"64x64": 3}})
     assert plan.settings.trainer.batch_size == 3
+
+
+@pytest.mark.parametrize("minutes, text", [(30, "30 minutes"), (200, "200 minutes"), (0.5, "0.5 minutes")])
+def test_the_summary_says_how_long_training_takes_however_short(minutes, text):
+    plan, _ = planned(CAMVID, minutes)
+    (line,) = [line for line in summarize(dataclasses.asdict(plan) | {"machine": "Z80"}) if "expected" in line]
+    assert line.startswith(f"expected: {text} of training, ") and line.endswith("2.0 GiB at most [Z80]")
 
 
 def test_a_plan_of_the_same_numbers_is_the_same():
