@@ -63,6 +63,7 @@ def run(config: settings.Config, beam_options: list[str], stages: line.Stages) -
     planned = {"planned": whole["planner"]} if "planner" in whole else {}
     if planned:
         config = settings.apply_plan(config, read_json(whole["planner"].path / "plan.json"))
+        config = bound_validation(config, whole["example_gen"].path)
     fitted = config.transform
     plan = read_json(whole["transform"].path / "plan.json", {})
     if plan.get("image_size"):  # all networks see images of one size, whatever the median of their fold
@@ -139,10 +140,24 @@ def _prepare(config, beam_options, store, stages) -> dict[str, Artifact]:
     return artifacts
 
 
+def bound_validation(config: settings.Config, examples: pathlib.Path) -> settings.Config:
+    """A planned run in which no more pairs score an epoch than the plan counted with.
+
+    A fold has no validation split: the pairs that it learns from would all score each epoch, which takes longer than planned.
+
+    Args:
+        config: settings of the run, with those that the planner chose.
+        examples: artifact of example_gen.
+    """
+    pairs = _count_pairs(examples).get("validation")
+    if pairs is None or config.trainer.validation_pairs or "trainer.validation_pairs=none" in config.planner.given:
+        return config
+    return settings.replace_setting(config, "trainer.validation_pairs", pairs)
+
+
 def _check_pairs(folds: int, examples: pathlib.Path):
     """Refuses fewer pairs than folds before anything is planned and trained."""
-    splits = read_json(examples / "dataset_info.json")["splits"]
-    pairs = sum(sum(map(int, split["shardLengths"])) for split in splits if split["name"] != TEST)
+    pairs = sum(number for split, number in _count_pairs(examples).items() if split != TEST)
     if pairs < folds:
         raise ValueError(
             f"Each fold must have a pair to score. Received: {pairs} pairs for --folds {folds}. Take fewer folds."
@@ -187,5 +202,10 @@ def _export(config, store, beam, whole, models, result) -> dict[str, Artifact]:
 
 def has_test_split(examples: pathlib.Path) -> bool:
     """Whether prepared examples have a test split, on which the mean of the folds can be scored."""
+    return TEST in _count_pairs(examples)
+
+
+def _count_pairs(examples: pathlib.Path) -> dict[str, int]:
+    """Number of pairs of each split; nothing where there are no examples yet."""
     splits = read_json(examples / "dataset_info.json", {"splits": []})["splits"]
-    return any(split["name"] == TEST for split in splits)
+    return {split["name"]: sum(map(int, split["shardLengths"])) for split in splits}

@@ -265,8 +265,9 @@ def _measure(plan: Plan, size, measure) -> Cost:
 def _choose_working_size(plan: Plan, statistics: dict, own, cost: Cost, minutes: float):
     """The largest scale at which training shows all of every image often enough."""
     if "transform.image_scale" in plan.given:
-        plan.choose("working size", {"transform.image_scale": plan.settings.transform.image_scale}, "given")
-        _warn_of_thin_classes(plan, statistics, plan.settings.transform.image_scale)
+        factor = plan.settings.transform.image_scale
+        plan.choose("working size", {"transform.image_scale": factor}, "given")
+        _warn_of_thin_classes(plan, statistics, factor, "A larger transform.image_scale shows more of them.")
         return
     images = _training_images(plan, statistics)
     seen = plan.settings.trainer.crop_size or _working_size(plan, own)
@@ -292,14 +293,18 @@ def _choose_working_size(plan: Plan, statistics: dict, own, cost: Cost, minutes:
         f"{where}; {passes(sizes[scale]):,.1f} passes over all pixels, of which {MIN_PASSES:g} are enough",
         tuple(considered),
     )
-    _warn_of_thin_classes(plan, statistics, max(plan.settings.transform.image_size) / max(own))
+    given = "transform.image_size" in plan.given
+    by_minutes = not given and any(larger > scale and max(size) <= MAX_SIDE for larger, size in sizes.items())
+    cure = "More minutes allow a larger one." if by_minutes else "A larger --image-size shows more of them."
+    _warn_of_thin_classes(plan, statistics, max(plan.settings.transform.image_size) / max(own), cure)
 
 
-def _warn_of_thin_classes(plan: Plan, statistics: dict, scale: float):
+def _warn_of_thin_classes(plan: Plan, statistics: dict, scale: float, cure: str):
+    """Names classes that are thin at `scale` of the images' own size, and the cure where they are less so at that size."""
     widths = zip(statistics["classes"], statistics["splits"]["train"]["class_widths"], strict=True)
     thin = [f"{name} ({scale * width:.1f})" for name, width in widths if width and scale * width < THIN]
     if thin:
-        plan.warnings.append(f"Thin at this size, in pixels: {', '.join(thin)}. More minutes allow a larger one.")
+        plan.warnings.append(f"Thin at this size, in pixels: {', '.join(thin)}.{f' {cure}' if scale < 1 else ''}")
 
 
 def _choose_crop(plan: Plan, size):
@@ -347,7 +352,7 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
         "seconds": (steps * cost.step + trainer.epochs * pairs * cost.image) / (1 - SPARE),
         "memory_bytes": cost.memory,
     }
-    if steps < FEW_STEPS:
+    if steps < FEW_STEPS and not limited:
         plan.warnings.append(f"{steps:,} steps are few. Give more --minutes, or lower trainer.crop_size.")
 
 

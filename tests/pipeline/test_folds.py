@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kseg.pairs.image_files import decode_image
-from pipeline import run
+from pipeline import folds, run
 from tests import streets_with_infrared
 from tests.pipeline.whole_line import finish
 
@@ -39,6 +39,22 @@ def test_more_folds_than_pairs_are_refused_before_anything_is_planned(photos, tm
     assert run.main(command) == 2
     assert "Each fold must have a pair to score. Received: 8 pairs for --folds 9." in capsys.readouterr().err
     assert not (tmp_path / "runs" / "statistics_gen").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "splits", "expected"),
+    [
+        ([], {"train": 30, "validation": 4}, 4),
+        ([], {"train": 30}, None),
+        (["--set=trainer.validation_pairs=none"], {"train": 30, "validation": 4}, None),
+        (["--set=trainer.validation_pairs=9"], {"train": 30, "validation": 4}, 9),
+    ],
+)
+def test_no_more_pairs_score_an_epoch_than_were_planned_with(given, splits, expected, tmp_path):
+    rows = [{"name": name, "shardLengths": [str(number)]} for name, number in splits.items()]
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"splits": rows}))
+    config = run.parse(["--data", "photos", "--folds", "5", *given]).config
+    assert folds.bound_validation(config, tmp_path).trainer.validation_pairs == expected
 
 
 SMALL = (

@@ -213,10 +213,26 @@ def test_validation_of_many_images_looks_at_some_of_them():
     assert trainer.validation_pairs * 5 * 0.05 == pytest.approx(0.1 * 1746, rel=0.01)
 
 
-def test_thin_classes_are_named():
-    plan, _ = planned({"sizes": {"2048x1024": 3000}}, 10)
+@pytest.mark.parametrize(
+    ("sizes", "given", "cure"),
+    [
+        ({"2048x1024": 3000}, {}, "More minutes allow a larger one."),
+        ({"2048x1024": 20}, {}, "A larger --image-size shows more of them."),
+        ({"480x360": 20}, {"transform.image_size": (90, 120)}, "A larger --image-size shows more of them."),
+        ({"480x360": 20}, {"transform.image_scale": 0.2}, "A larger transform.image_scale shows more of them."),
+        ({"480x360": 20}, {}, "."),
+    ],
+)
+def test_thin_classes_are_named_with_what_helps(sizes, given, cure):
+    plan, _ = planned({"sizes": sizes}, 10, given=given)
     (warning,) = [text for text in plan.warnings if "Thin" in text]
-    assert "pole" in warning and "car" in warning and "road" not in warning
+    assert "pole" in warning and "road" not in warning and warning.endswith(f"){cure if cure == '.' else f'. {cure}'}")
+
+
+def test_few_steps_are_no_reason_to_give_more_minutes_where_more_of_them_gain_nothing():
+    few, enough = (planned({"sizes": {"64x64": 1}}, minutes, 1e-3)[0] for minutes in (1, 1000))
+    assert any("are few. Give more --minutes" in text for text in few.warnings)
+    assert not any("are few" in text for text in enough.warnings) and enough.expected["passes"] > 0.9 * MAX_PASSES
 
 
 def test_few_pairs_make_a_small_batch():
