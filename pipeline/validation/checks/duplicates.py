@@ -21,6 +21,7 @@ def check_duplicates(statistics: dict, max_leaked: float):
     if others := statistics.get(UNLABELLED):
         images[UNLABELLED] = others["images"]
         yield from _check_held_out(others)
+        yield from _check_others(statistics["duplicates"], others["images"])
     exact = [row for row in statistics["duplicates"] if not _is_without_mask(row)]
     if conflicting := [row for row in exact if not row["same_labels"]]:
         yield anomaly_at(
@@ -38,8 +39,8 @@ def check_duplicates(statistics: dict, max_leaked: float):
         yield _near_duplicates(split, other, rows, images[split])
 
 
-def _is_without_mask(row) -> bool:
-    return row["image"].startswith(f"{UNLABELLED}/")
+def _is_without_mask(row, side: str = "image") -> bool:
+    return row[side].startswith(f"{UNLABELLED}/")
 
 
 def _check_held_out(unlabelled: dict):
@@ -52,6 +53,22 @@ def _check_held_out(unlabelled: dict):
             "Training should not see the images of validation and test, not even without masks. "
             f"Received: {len(found)} of {unlabelled['images']} images without masks that are such; they are left out",
             "Nothing is to be done. Others that only look alike, such as neighbouring frames, are not found.",
+        )
+
+
+def _check_others(duplicates: list[dict], images: int):
+    """Stops where every image without a mask is an image of a pair, as when both folders are the same."""
+    sides = ("image", "of"), ("of", "image")
+    copies = {
+        row[a] for row in duplicates for a, b in sides if _is_without_mask(row, a) and not _is_without_mask(row, b)
+    }
+    if len(copies) == images:
+        yield anomaly_at(
+            sorted(copies),
+            "stop",
+            "unlabelled_pairs",
+            f"Images without masks must be others than those of --data. Received: {images} images, all of which are of pairs",
+            "Name a folder of others, or leave it out.",
         )
 
 

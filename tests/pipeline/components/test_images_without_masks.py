@@ -120,6 +120,17 @@ def test_copies_of_scored_images_are_left_out_by_name_and_copies_of_training_ima
     assert re.search(r"Received: 2 of 8 images without masks.*\[again, held\]", str(warning))
 
 
+def test_the_folder_of_the_pairs_themselves_is_refused(ingest, photos, tmp_path):
+    examples, ingestion = ingest(target=photos / "images")
+    statistics, _, _ = fit(tmp_path, examples)
+    labels = LabelMap.load(examples)
+    schema, place = infer_schema(statistics, labels), {"place": examples, "schema_place": examples}
+    found = find_anomalies(ingestion, statistics, schema, labels, ExampleValidator(), **place)
+    (refused,) = [one for one in found if one.name == "unlabelled_pairs"]
+    assert refused.severity == "stop"
+    assert "must be others than those of --data. Received: 10 images, all of which are of pairs" in str(refused)
+
+
 def test_a_folder_of_nothing_but_scored_images_is_refused(ingest, photos, tmp_path):
     examples, _ = ingest(unlabelled=photos / "images" / "val")
     with pytest.raises(ValueError, match=r"none of validation and test\. Received: 2 images, all of which are"):
