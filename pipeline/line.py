@@ -30,7 +30,7 @@ from pipeline.settings import config as settings
 from pipeline.settings import encoders
 from pipeline.settings.example_gen import take_classes
 from pipeline.settings.exporter import Exporter, check_servable, check_working_size, crf_choice
-from pipeline.settings.trainer import AUTO, Trainer, choices
+from pipeline.settings.trainer import Trainer, choices
 from pipeline.storage.copies import name_by_url
 from pipeline.validation.anomalies import summarize_anomalies
 
@@ -106,8 +106,7 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     c = config
     digests = FileDigests(config.root, anew=store.verify, write=not store.explain)
     source = _source(config, digests)
-    if c.trainer.model != AUTO:
-        pretrained, training_config = pretrained_weights(c.trainer)  # what does not fit is refused before data are read
+    pretrained, training_config = pretrained_weights(planned_network(c.trainer))  # refused before data are read
     ingestion, table = take_classes(c.example_gen, config.classes)
     classes = {"classes": external(table)} if table else {}
     others = _without_masks(config, digests)

@@ -191,15 +191,18 @@ def weights(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("name", "network", "message"),
     [
-        ("wrong", "must hold every layer of the encoder by name"),
-        ("damaged", "must be a file of Keras's"),
-        ("hostile", "must be a file of Keras's"),
+        ("wrong", "light_fpn", "must hold every layer of the encoder by name"),
+        ("damaged", "light_fpn", "must be a file of Keras's"),
+        ("hostile", "light_fpn", "must be a file of Keras's"),
+        ("wrong", "auto", "must hold every layer of the encoder by name"),
     ],
 )
-def test_a_wrong_or_damaged_file_of_weights_is_refused_before_data_are_read(name, message, weights, tmp_path, capsys):
-    argv = ["--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "models"), "--model", "light_fpn"]
+def test_a_wrong_or_damaged_file_of_weights_is_refused_before_data_are_read(
+    name, network, message, weights, tmp_path, capsys
+):
+    argv = ["--root", str(tmp_path / "runs"), "--push-to", str(tmp_path / "models"), "--model", network]
     argv += settings(encoder="mobilenet_v3_small", weights=weights / f"{name}.weights.h5")
     assert run.main(argv) == 2
     error = capsys.readouterr().err
