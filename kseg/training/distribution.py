@@ -54,10 +54,14 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
                 '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}.'
             )
         return _machines()
-    devices = [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
-    if name == "one" or (name == "auto" and len(devices) == 1):
+    if name == "one" or (name == "auto" and len(devices()) == 1):
         return tf.distribute.get_strategy()
-    return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.MirroredStrategy(devices())
+
+
+def devices() -> list[str]:
+    """Names of the devices of this machine on which "mirrored" trains: its GPUs, or its processor."""
+    return [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
 
 
 @functools.cache

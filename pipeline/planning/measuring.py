@@ -21,6 +21,7 @@ from kseg.data.augment import Augment
 from kseg.data.batches import PIECE
 from kseg.labels import VOID
 from kseg.pairs.split_names import UNLABELLED
+from kseg.training.distribution import devices
 from pipeline import networks
 from pipeline.engine import hardware
 from pipeline.planning.choosing import Cost, Settings
@@ -37,15 +38,17 @@ def measure(
     """Times a training of these settings.
 
     Args:
-        settings: of the training; of several machines this one alone is measured.
+        settings: of the training; of several machines this one alone is measured, of several devices one with its share of a
+            batch, since a process has at most one mirrored strategy, which is the trainer's.
         working_size: (height, width) of images as the network sees them.
         channels: C of the images.
         num_classes: K.
         unlabelled_domain: of images without masks, which the training sees beside the pairs; "": there are none.
     """
     trainer = settings.trainer
-    if trainer.strategy == "multiworker":
-        trainer = dataclasses.replace(trainer, strategy="one")
+    if trainer.strategy != "one":
+        replicas = 1 if trainer.strategy == "multiworker" else len(devices())
+        trainer = dataclasses.replace(trainer, strategy="one", batch_size=max(1, trainer.batch_size // replicas))
     crop_size = tuple(trainer.crop_size or working_size)
     with environment(trainer) as strategy:
         with strategy.scope():
