@@ -92,21 +92,32 @@ def wanted(rows: list[dict], ratios: dict[Setting, float]) -> list[tuple[Setting
     """
     pairs = [(setting, SEARCH_SEED) for setting in (PLAIN, *CONTINUED, *CONTROLS)]
     scores = scores_of(rows, ratios)
-    if not all(pair in scores for pair in pairs):
-        return pairs
-    arms: dict[str, list[Setting]] = {}
-    for setting, _ in pairs:
-        arms.setdefault(arm_of(setting), []).append(setting)
-    best = {arm: max(settings, key=lambda one: scores[one, SEARCH_SEED]["mean_iou"]) for arm, settings in arms.items()}
+    best = _best_of_arms(scores)
     pairs += [(setting, seed) for seed in SEEDS for setting in best.values()]
-    if not all(pair in scores for pair in pairs):
-        return pairs
+    last = _finalists(scores)
+    pairs += [(setting, seed) for seed in FINAL_SEEDS for setting in last]
+    return pairs + [(from_trunk(setting), seed) for seed in SEEDS for setting in last]
+
+
+def _best_of_arms(scores: dict) -> dict[str, Setting]:
+    """The best setting of each arm; empty until all are finished with the seed of the search."""
+    arms: dict[str, list[Setting]] = {}
+    for setting in (PLAIN, *CONTINUED, *CONTROLS):
+        if (setting, SEARCH_SEED) not in scores:
+            return {}
+        arms.setdefault(arm_of(setting), []).append(setting)
+    return {arm: max(settings, key=lambda one: scores[one, SEARCH_SEED]["mean_iou"]) for arm, settings in arms.items()}
+
+
+def _finalists(scores: dict) -> tuple[Setting, ...]:
+    """Plain, the winner and its controls; empty until the best of each arm are finished with all of `SEEDS`."""
+    best = _best_of_arms(scores)
+    if not best or not all((setting, seed) in scores for setting in best.values() for seed in SEEDS):
+        return ()
     games = [setting for setting in best.values() if setting.weight]
     winner = max(games, key=lambda one: statistics.mean(scores[one, seed]["mean_iou"] for seed in SEEDS))
     controls = ("hardest pixels", "even bets") if winner.game == "gambler" else ("borders",)
-    last = (best[plan.PLAIN_ARM], winner, *(best[arm] for arm in controls))
-    pairs += [(setting, seed) for seed in FINAL_SEEDS for setting in last]
-    return pairs + [(from_trunk(setting), seed) for seed in SEEDS for setting in last]
+    return best[plan.PLAIN_ARM], winner, *(best[arm] for arm in controls)
 
 
 def scores_of(rows: list[dict], ratios: dict[Setting, float]) -> dict:
@@ -150,7 +161,7 @@ def compare(path: pathlib.Path, models: pathlib.Path, pending, data: Data | None
 
 
 def table(rows: list[dict], ratios: dict[Setting, float]) -> str:
-    """One line a setting: its cost, and its gains over the plain arm of the same seed, start and minutes, as Markdown."""
+    """Gains over the plain arm of the same seed, start and minutes, a line a setting; then the winner's over others."""
     scores = scores_of(rows, ratios)
     lines = [
         "| arm | setting | plain steps a step | seeds | mean IoU | boundary F1 |",
@@ -160,10 +171,34 @@ def table(rows: list[dict], ratios: dict[Setting, float]) -> str:
         plain = PLAIN if continues(setting) else from_trunk(PLAIN)
         seeds = [seed for seed in FINAL_SEEDS if {(setting, seed), (plain, seed)} <= scores.keys()]
         seeds = seeds or [seed for seed in (SEARCH_SEED,) if {(setting, seed), (plain, seed)} <= scores.keys()]
-        gains = []
-        for name in SCORES if seeds else ():
-            ours, theirs = (np.array([scores[one, seed][name] for seed in seeds]) for one in (setting, plain))
-            gains.append(f"{ours.mean():.4f}" if setting == plain else report.format_gain(ours - theirs))
-        if gains:
-            lines.append(f"| {arm_of(setting)} | {setting} | {ratio:.2f} | {len(seeds)} | {' | '.join(gains)} |")
-    return "\n".join(lines)
+        if seeds:
+            cells = _cells(scores, seeds, setting, plain)
+            lines.append(f"| {arm_of(setting)} | {setting} | {ratio:.2f} | {len(seeds)} | {cells} |")
+    return "\n".join(lines + _duels(scores))
+
+
+def _duels(scores: dict) -> list[str]:
+    """Gains of the winner over plain and its controls, from the plain model and from the trunk, as lines of Markdown."""
+    plain, winner, *controls = _finalists(scores) or (None, None)
+    if winner is None:
+        return []
+    lines = [
+        "",
+        f"| {arm_of(winner)} over | from | seeds | mean IoU | boundary F1 |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for name, change in (("the plain model", lambda setting: setting), ("the trunk", from_trunk)):
+        for other in (plain, *controls):
+            pair = change(winner), change(other)
+            if seeds := [seed for seed in FINAL_SEEDS if {(one, seed) for one in pair} <= scores.keys()]:
+                lines.append(f"| {arm_of(other)} | {name} | {len(seeds)} | {_cells(scores, seeds, *pair)} |")
+    return lines
+
+
+def _cells(scores: dict, seeds: list[int], setting: Setting, other: Setting) -> str:
+    """Gains of a setting over another with the same seeds; the scores themselves where both are one."""
+    cells = []
+    for name in SCORES:
+        ours, theirs = (np.array([scores[one, seed][name] for seed in seeds]) for one in (setting, other))
+        cells.append(f"{ours.mean():.4f}" if setting == other else report.format_gain(ours - theirs))
+    return " | ".join(cells)

@@ -302,7 +302,9 @@ def test_formulations_continue_from_one_plain_model_a_seed_and_go_on_where_they_
     assert len(winners) in (3, 4) and ("plain", 0, 3) in winners  # from the trunk
     assert found == {(arm, seed, 2) for arm in arms for seed in (100, 0)} | winners
     assert sorted(file.name for file in models.iterdir()) == ["start-0.keras", "start-100.keras"]
-    assert len(text.splitlines()) == 2 + len(arms) + len(winners) and "| gambler | " in text
+    gains, duels = text.split("\n\n")
+    assert len(gains.splitlines()) == 2 + len(arms) + len(winners) and "| gambler | " in gains
+    assert len(duels.splitlines()) == 2 + 2 * (len(winners) - 1)
 
 
 def test_the_winner_is_measured_with_its_controls(small_continued, monkeypatch):
@@ -326,3 +328,28 @@ def test_the_winner_is_measured_with_its_controls(small_continued, monkeypatch):
         last = small_continued.PLAIN, best, *controls
         from_trunk = {(small_continued.from_trunk(setting), 0) for setting in last}
         assert set(third) - set(second) == {(setting, 1) for setting in last} | from_trunk
+
+
+def test_the_winner_is_compared_with_plain_and_each_control_by_seeds_that_both_have(small_continued, monkeypatch):
+    monkeypatch.setattr(small_continued, "FINAL_SEEDS", range(2))
+    _, gambler = small_continued.CONTINUED
+    hardest, _, even = small_continued.CONTROLS
+    every = small_continued.PLAIN, *small_continued.CONTINUED, *small_continued.CONTROLS
+    scores = {small_continued.PLAIN: 0.5, gambler: 0.75, hardest: 0.625, even: 0.75}
+    pairs = [(setting, seed) for setting in every for seed in (100, 0)] + [(gambler, 1), (even, 1)]
+    pairs += [(small_continued.from_trunk(setting), 0) for setting in (gambler, even)]
+    rows = [
+        row(
+            small_continued.run_of(setting, seed, 1.0),
+            mean_iou=scores.get(dataclasses.replace(setting, learning_rate=1e-3), 0.25),
+            boundary_f1=0.5 + seed / 4 * (setting == even),
+        )
+        for setting, seed in pairs
+    ]
+    table = small_continued.table(rows, dict.fromkeys((*every, *map(small_continued.from_trunk, every)), 1.0))
+    assert [line.split(" | ") for line in table.split("\n\n")[1].splitlines()[2:]] == [
+        ["| plain", "the plain model", "1", "+0.2500", "+0.0000 |"],
+        ["| hardest pixels", "the plain model", "1", "+0.1250", "+0.0000 |"],
+        ["| even bets", "the plain model", "2", "+0.0000 (+0.0000 to +0.0000)", "-0.1250 (-1.7133 to +1.4633) |"],
+        ["| even bets", "the trunk", "1", "+0.0000", "+0.0000 |"],
+    ]
