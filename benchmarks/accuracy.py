@@ -174,8 +174,9 @@ def draw(rows: list[dict]) -> Figure:
         runs = [row for row in rows if row["arm"] == arm]
         minutes = sorted({row["minutes"] for row in runs})
         means = [_mean([row for row in runs if row["minutes"] == each], "mean_iou") for each in minutes]
-        (line,) = axes.plot(minutes, means, label=arm)
-        axes.plot([row["minutes"] for row in runs], [row["mean_iou"] for row in runs], "o", color=line.get_color())
+        (line,) = axes.plot(minutes, means)
+        places = [row["minutes"] for row in runs], [row["mean_iou"] for row in runs]
+        axes.plot(*places, "o", color=line.get_color(), label=arm)
     axes.set_xscale("log")
     ticks = sorted({row["minutes"] for row in rows})
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
