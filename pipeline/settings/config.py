@@ -129,6 +129,10 @@ def without_masks(config: Config) -> tuple[str, str] | None:
     return ("--unlabelled", config.unlabelled) if config.unlabelled else None
 
 
+OF_THE_TEACHER = ("pseudo_label_weight", "pseudo_label_threshold", "teacher_decay", "teacher_start", "cut_mix")
+"""Settings of `trainer` for the averaged teacher."""
+
+
 def check_game(config: Config):
     """Refuses a game that is chosen and not played.
 
@@ -169,7 +173,19 @@ def check_without_masks(config: Config):
             "`chosen_with_target_labels` must go with --target. Received: evaluator.chosen_with_target_labels=true without it. "
             "Leave it out."
         )
+    if trainer.adaptation not in ADAPTATIONS and trainer.domain_weight != Trainer.domain_weight:
+        raise ValueError(
+            "`domain_weight` must go with a discriminator between domains. "
+            f"Received: trainer.domain_weight={trainer.domain_weight:g} with trainer.adaptation={trainer.adaptation}. "
+            "Choose one, or leave it out."
+        )
     if (given := without_masks(config)) is None:
+        for name in OF_THE_TEACHER:
+            if (value := getattr(trainer, name)) != getattr(Trainer, name):
+                raise ValueError(
+                    f"`{name}` must go with --unlabelled or --target, whose images the averaged teacher labels. "
+                    f"Received: trainer.{name}={as_text(value)} without either. Leave it out."
+                )
         return
     flag, folder = given
     judged = trainer.adaptation in ADAPTATIONS and trainer.domain_weight

@@ -96,6 +96,23 @@ ENTROPY, OWN_COLOURS = ["--set", "trainer.adaptation=entropy"], ["--set", "train
             )
             for given in ([], UNLABELLED, TARGET)
         ],
+        (
+            [*TARGET, "--set", "trainer.domain_weight=0.1"],
+            r"`domain_weight` must go with a discriminator.* with trainer.adaptation=none\. Choose one",
+        ),
+        *[
+            (
+                ["--set", f"trainer.{setting}"],
+                rf"must go with --unlabelled or --target.*trainer.{setting} without either",
+            )
+            for setting in (
+                "pseudo_label_weight=0.5",
+                "pseudo_label_threshold=0.8",
+                "teacher_decay=0.9",
+                "teacher_start=1",
+                "cut_mix=false",
+            )
+        ],
         ([*TARGET, "--set", "trainer.pseudo_label_threshold=0"], r"a number above 0 and of at most 1"),
         ([*TARGET, "--set", "trainer.teacher_decay=1"], r"`teacher_decay` must be"),
         ([*TARGET, "--set", "trainer.adaptation=entropie"], r"Did you mean 'entropy'"),
