@@ -19,6 +19,7 @@ from pipeline.engine.files import read_json
 from pipeline.engine.fingerprints import Artifact, Untracked
 from pipeline.engine.loading import component
 from pipeline.engine.store import Store
+from pipeline.examples.folds import check_pairs
 from pipeline.settings import config as settings
 from pipeline.settings.exporter import crf_choice
 from pipeline.settings.fold import Fold, FoldMean
@@ -149,7 +150,7 @@ def bound_validation(config: settings.Config, examples: pathlib.Path) -> setting
         config: settings of the run, with those that the planner chose.
         examples: artifact of example_gen.
     """
-    pairs = _count_pairs(examples).get("validation")
+    pairs = _split_sizes(examples).get("validation")
     if pairs is None or config.trainer.validation_pairs or "trainer.validation_pairs=none" in config.planner.given:
         return config
     return settings.replace_setting(config, "trainer.validation_pairs", pairs)
@@ -157,11 +158,7 @@ def bound_validation(config: settings.Config, examples: pathlib.Path) -> setting
 
 def _check_pairs(folds: int, examples: pathlib.Path):
     """Refuses fewer pairs than folds before anything is planned and trained."""
-    pairs = sum(number for split, number in _count_pairs(examples).items() if split != TEST)
-    if pairs < folds:
-        raise ValueError(
-            f"Each fold must have a pair to score. Received: {pairs} pairs for --folds {folds}. Take fewer folds."
-        )
+    check_pairs(sum(number for split, number in _split_sizes(examples).items() if split != TEST), folds)
 
 
 def _export(config, store, beam, whole, models, result) -> dict[str, Artifact]:
@@ -202,10 +199,11 @@ def _export(config, store, beam, whole, models, result) -> dict[str, Artifact]:
 
 def has_test_split(examples: pathlib.Path) -> bool:
     """Whether prepared examples have a test split, on which the mean of the folds can be scored."""
-    return TEST in _count_pairs(examples)
+    return TEST in _split_sizes(examples)
 
 
-def _count_pairs(examples: pathlib.Path) -> dict[str, int]:
+def _split_sizes(examples: pathlib.Path) -> dict[str, int]:
     """Number of pairs of each split; nothing where there are no examples yet."""
-    splits = read_json(examples / "dataset_info.json", {"splits": []})["splits"]
-    return {split["name"]: sum(map(int, split["shardLengths"])) for split in splits}
+    from pipeline.examples import prepared  # takes half a second, which --help need not
+
+    return prepared.split_sizes(examples) if (examples / "dataset_info.json").exists() else {}

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from kseg.games.formulations import BY_CLASS, DOMAIN
-from kseg.games.halves import run_halves
+from kseg.games.halves import run_halves, run_segmentor
 from kseg.games.segmentation import SegmentationGame
 from kseg.games.squares import average_squares
 from kseg.games.teacher import check_void
@@ -158,7 +158,7 @@ class DomainGame(SegmentationGame):
         if self.judges_features:
             logits, features = zip(*run_halves(self._step_state.with_features, x), strict=True)
             return ops.concatenate(logits), [], list(features)
-        logits = ops.concatenate(run_halves(self.segmentor, x))
+        logits = run_segmentor(self.segmentor, x, apart=True)
         log_probabilities = ops.log_softmax(ops.cast(logits, "float32"))
         maps = ops.exp(log_probabilities)
         if self.maps == "entropy":

@@ -7,6 +7,12 @@ from kseg._backend import require_tensorflow
 require_tensorflow(__name__)
 
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
+from keras import ops  # noqa: E402
+
+
+def run_segmentor(segmentor, images, apart: bool):
+    """Logits (B, H, W, K) of a segmentor in training, each half of the images normalised by itself if they are `apart`."""
+    return ops.concatenate(run_halves(segmentor, images)) if apart else segmentor(images, training=True)
 
 
 def run_halves(network, images) -> list:

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from kseg.games.adversarial import AdversarialGame
-from kseg.games.halves import run_halves
+from kseg.games.halves import run_segmentor
 from kseg.games.label_encodings import ENCODINGS
 from kseg.games.squares import average_squares, find_factor, match_output
 from kseg.games.teacher import check_void, weigh
@@ -125,7 +125,7 @@ class SegmentationGame(AdversarialGame):
         Raises:
             ValueError: the logits do not have the label maps' size, nor are they coarser by an integer factor.
         """
-        logits = ops.concatenate(run_halves(self.segmentor, x)) if self.apart else self.segmentor(x, training=True)
+        logits = run_segmentor(self.segmentor, x, self.apart)
         return logits, *self.discriminator_inputs(x, y, logits)
 
     def discriminator_inputs(self, x, y, logits):

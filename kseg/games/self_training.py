@@ -13,7 +13,7 @@ import keras  # noqa: E402  (only after the backend is known)
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
-from kseg.games.halves import run_halves  # noqa: E402
+from kseg.games.halves import run_segmentor  # noqa: E402
 from kseg.games.teacher import Teacher, check_void, weigh  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
 
@@ -56,10 +56,7 @@ class SelfTraining(keras.Model):
         seen = self.teacher.look(self.teacher_network, x, y, self.step, self.ignore_class)
         weights = weigh(seen, sample_weight)
         with tf.GradientTape() as tape:
-            if self.apart:
-                y_pred = ops.concatenate(run_halves(self.segmentor, seen.images))
-            else:
-                y_pred = self.segmentor(seen.images, training=True)
+            y_pred = run_segmentor(self.segmentor, seen.images, self.apart)
             loss = self.compute_loss(seen.images, seen.ids, y_pred, weights, training=True)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.segmentor.trainable_variables

@@ -23,8 +23,17 @@ def assign_folds(names: Iterable[str], folds: int) -> dict[str, int]:
         [0, 0, 0, 1, 1]
     """
     ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    if len(ordered) < folds:
-        raise ValueError(
-            f"Each fold must have a pair to score. Received: {len(ordered)} pairs for --folds {folds}. Take fewer folds."
-        )
+    check_pairs(len(ordered), folds)
     return {name: number % folds for number, name in enumerate(ordered)}
+
+
+def check_pairs(pairs: int, folds: int):
+    """Refuses fewer pairs than folds.
+
+    Raises:
+        ValueError: there are.
+    """
+    if pairs < folds:
+        raise ValueError(
+            f"Each fold must have a pair to score. Received: {pairs} pairs for --folds {folds}. Take fewer folds."
+        )
