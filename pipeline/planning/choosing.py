@@ -32,6 +32,8 @@ VALIDATION_SHARE, FEWEST_VALIDATIONS, MOST_VALIDATIONS = 0.1, 5, 40
 """Of the time, and how often: the best of so many epochs is exported."""
 SPARE = 0.03
 """Share of the budget for checkpoints and pictures."""
+TOLERANCE = 0.15
+"""Share of the minutes above which a training that takes longer is warned of."""
 FEW_STEPS = 300
 MIXED_GAIN, MIXED_MINUTES = 0.9, 10
 """Mixed precision is taken where its step takes at most this share of the time in float32; it is tried for so many minutes."""
@@ -317,22 +319,41 @@ def _choose_crop(plan: Plan, size):
 
 def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: float):
     """Steps that the minutes allow, and validation after equal parts of them."""
-    train = statistics["splits"]["train"]
+    train, trainer = statistics["splits"]["train"], plan.settings.trainer
     images = statistics["splits"].get("validation", train)["images"]
     training_images = _training_images(plan, statistics)
     seconds = 60 * minutes * (1 - SPARE)
     allowed = VALIDATION_SHARE * seconds
-    wanted = min(images, plan.settings.trainer.validation_pairs or images)
-    validations = min(MOST_VALIDATIONS, max(FEWEST_VALIDATIONS, int(allowed / (wanted * cost.image))))
+    area = math.prod(trainer.crop_size or size)
+    passes_a_step = _labelled_images(plan, statistics) * area / (training_images * math.prod(size))
+    most = math.ceil(MAX_PASSES / passes_a_step)
+    one_pass = max(1, training_images // _labelled_images(plan, statistics))
+    an_epoch = (trainer.steps_per_epoch or one_pass) if "trainer.steps_per_epoch" in plan.given else None
+
+    # How often, and on how many pairs.
+    wanted = min(images, trainer.validation_pairs or images)
+    if "trainer.epochs" in plan.given:
+        validations = trainer.epochs
+    elif an_epoch:
+        validations = max(1, int((seconds - allowed) / (an_epoch * cost.step)))
+    else:
+        validations = min(MOST_VALIDATIONS, max(FEWEST_VALIDATIONS, int(allowed / (wanted * cost.image))))
     pairs = wanted
     if "trainer.validation_pairs" not in plan.given:
         pairs = max(1, min(images, int(allowed / (validations * cost.image))))
-    area = math.prod(plan.settings.trainer.crop_size or size)
-    passes_a_step = _labelled_images(plan, statistics) * area / (training_images * math.prod(size))
-    most = math.ceil(MAX_PASSES / passes_a_step)
+
+    # How many steps.
     steps = max(1, min(most, int((seconds - validations * pairs * cost.image) / cost.step)))
-    an_epoch, epochs = _divide(steps, validations)
     limited = f"; more than {MAX_PASSES:g} passes are not worth their time" if steps == most else ""
+    if "trainer.epochs" in plan.given:
+        limited = "" if an_epoch else limited
+        an_epoch, epochs = an_epoch or max(1, steps // validations), validations
+    elif an_epoch:
+        fitting = int(seconds / (an_epoch * cost.step + pairs * cost.image))
+        epochs = max(1, min(most // an_epoch, fitting))
+    else:
+        an_epoch, epochs = _divide(steps, validations)
+    steps = an_epoch * epochs
     plan.choose(
         "length",
         {
@@ -340,20 +361,20 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
             "trainer.epochs": epochs,
             "trainer.validation_pairs": None if pairs >= images else pairs,
         },
-        f"{an_epoch * epochs:,} steps of {cost.step:.2f} s, {epochs} validations of {pairs * cost.image:.1f} s{limited}",
+        f"{steps:,} steps of {cost.step:.2f} s, {epochs} validations of {pairs * cost.image:.1f} s{limited}",
     )
-    trainer = plan.settings.trainer
-    an_epoch = trainer.steps_per_epoch or max(1, training_images // _labelled_images(plan, statistics))
-    steps = an_epoch * trainer.epochs
-    pairs = min(images, trainer.validation_pairs or images)
+    expected = (steps * cost.step + epochs * pairs * cost.image) / (1 - SPARE)
     plan.expected = {
         "steps": steps,
         "passes": steps * passes_a_step,
-        "seconds": (steps * cost.step + trainer.epochs * pairs * cost.image) / (1 - SPARE),
+        "seconds": expected,
         "memory_bytes": cost.memory,
     }
-    if steps < FEW_STEPS and not limited:
-        plan.warnings.append(f"{steps:,} steps are few. Give more --minutes, or lower trainer.crop_size.")
+    if expected > (1 + TOLERANCE) * 60 * minutes:
+        plan.warnings.append(f"Training takes {as_minutes(expected)}, more than --minutes {minutes:g}.")
+    elif steps < FEW_STEPS and not limited:
+        more = "--epochs" if {"trainer.epochs", "trainer.steps_per_epoch"} <= plan.given else "--minutes"
+        plan.warnings.append(f"{steps:,} steps are few. Give more {more}, or lower trainer.crop_size.")
 
 
 def _divide(steps: int, parts: int) -> tuple[int, int]:
@@ -376,6 +397,17 @@ def _training_images(plan: Plan, statistics: dict) -> int:
 def _labelled_images(plan: Plan, statistics: dict) -> int:
     """How many images of a batch have masks."""
     return labelled_images(plan.settings.trainer, "unlabelled" in statistics)
+
+
+def as_minutes(seconds: float) -> str:
+    """A time as text.
+
+    Example:
+        >>> as_minutes(20), as_minutes(12_000)
+        ('0.33 minutes', '200 minutes')
+    """
+    minutes = seconds / 60
+    return f"{minutes:{'.0f' if minutes >= 10 else '.2g'}} minutes"
 
 
 def _text(size: tuple[int, int]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.planning.choosing import as_minutes
+
 
 def summarize(plan: dict) -> list[str]:
     """The lines: each choice with its reason, warnings, and what is expected.
@@ -16,9 +18,8 @@ def summarize(plan: dict) -> list[str]:
         lines += [f"    instead of {other}" for other in choice["considered"]]
     lines += [f"warning: {text}" for text in plan["warnings"]]
     expected = plan["expected"]
-    minutes = expected["seconds"] / 60
     lines.append(
-        f"expected: {minutes:{'.0f' if minutes >= 10 else '.2g'}} minutes of training, {expected['steps']:,} steps, "
+        f"expected: {as_minutes(expected['seconds'])} of training, {expected['steps']:,} steps, "
         f"{expected['passes']:.1f} passes over the training pixels, "
         f"{expected['memory_bytes'] / 2**30:.1f} GiB at most [{plan['machine']}]"
     )

@@ -101,6 +101,8 @@ def prepare_planner(config: Config, given: typing.Iterable[str]) -> Planner:
     fixed = {name for name in given if name in PLANNED}
     fixed |= {name for name in values if name.startswith(("trainer.", "transform.")) and values[name] != defaults[name]}
     fixed -= {name for name, value in LEFT_OPEN.items() if values[name] == value}
+    if "trainer.epochs" in fixed and config.planner.minutes is None:
+        fixed |= {"trainer.steps_per_epoch"}  # epochs without minutes are passes over the pairs
     texts = tuple(f"{name}={as_text(values[name])}" for name in sorted(fixed) if name not in WITHOUT_INFLUENCE)
     return Planner(config.planner.minutes or MINUTES, texts)
 

@@ -103,7 +103,7 @@ FLAGS = {  # by group of the help
             "N",
             "30 with --model auto",
         ),
-        "--epochs": Flag("trainer.epochs", "passes over the training split", "N"),
+        "--epochs": Flag("trainer.epochs", "passes over the training split; with --minutes, equal parts of them", "N"),
         "--batch-size": Flag("trainer.batch_size", "images per training step", "N"),
         "--crop-size": Flag(
             "trainer.crop_size",

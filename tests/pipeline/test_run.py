@@ -186,6 +186,17 @@ def test_a_value_that_says_none_to_something_is_given():
     assert run.parse(["--data", "photos", *arguments]).config.planner.given == tuple(given)
 
 
+def test_epochs_are_passes_over_the_pairs_unless_minutes_are_given():
+    given = [
+        run.parse(["--data", "photos", "--epochs", "3", *more]).config.planner.given
+        for more in ([], ["--minutes", "5"], ["--set", "trainer.steps_per_epoch=9"])
+    ]
+    assert given == [
+        ("trainer.epochs=3", f"trainer.steps_per_epoch={steps}") if steps else ("trainer.epochs=3",)
+        for steps in ("none", "", "9")
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

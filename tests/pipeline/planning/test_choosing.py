@@ -162,6 +162,34 @@ def test_what_is_given_stays_and_the_rest_follows_from_it():
     assert plan.settings.trainer.crop_size == (180, 240)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"trainer.epochs": 7},
+        {"trainer.epochs": 100},
+        {"trainer.steps_per_epoch": 100},
+        {"trainer.steps_per_epoch": 1000},
+        {"trainer.steps_per_epoch": None},
+        {"trainer.steps_per_epoch": 50, "trainer.validation_pairs": 101},
+    ],
+    ids=str,
+)
+def test_a_given_part_of_the_length_leaves_the_minutes_as_they_are(given):
+    plan, _ = planned(CAMVID, given=given)
+    values = flatten(plan.settings)
+    assert {name: values[name] for name in given} == given
+    assert plan.expected["seconds"] == pytest.approx(1800, rel=0.15)
+    assert plan.expected["steps"] == (values["trainer.steps_per_epoch"] or 367 // 8) * values["trainer.epochs"]
+
+
+@pytest.mark.parametrize("epochs, longer", [(1, False), (900, True)])
+def test_a_length_that_is_given_stays_and_says_where_it_takes_more_than_the_minutes(epochs, longer):
+    plan, _ = planned(CAMVID, given={"trainer.epochs": epochs, "trainer.steps_per_epoch": None})
+    assert plan.expected["steps"] == epochs * (367 // 8)
+    assert any(text.endswith("more than --minutes 30.") for text in plan.warnings) == longer
+    assert any("are few. Give more --epochs" in text for text in plan.warnings) == (epochs == 1)
+
+
 def test_validation_that_is_learned_from_counts_among_the_training_pairs():
     passes, more = (planned(CAMVID, given=given)[0].expected for given in ({}, {"trainer.train_on_validation": True}))
     assert more["passes"] == pytest.approx(passes["passes"] * 367 / (367 + 101))
