@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from kseg.inference.checks import check_images, values_checked
-from kseg.inference.model_calls import check_model, num_channels, predict_logits
+from kseg.inference.model_calls import check_model, num_channels, predict_logits, takes_levels
 
 AVERAGES = ("probabilities", "logits")
 FLIPS = {"horizontal": 2, "vertical": 1}  # the axis of (B, H, W, C) that is reversed
@@ -68,11 +68,14 @@ def average_views(
             logits = predict_logits(model, np.rot90(np.flip(scaled, axes), quarter_turns, (1, 2)))
             yield _resize(np.flip(np.rot90(logits, -quarter_turns, (1, 2)), axes), size)
 
+    levels = takes_levels(model)
+
     def predict(images):
-        check_images(images, "images", "average_views", channels=num_channels(model))
+        check_images(images, "images", "average_views", channels=num_channels(model), levels=levels)
         with values_checked():
             return mean_logits(predictions(images), average)
 
+    predict.levels = levels
     return predict
 
 
@@ -106,11 +109,14 @@ def ensemble(models: Sequence, *, average: str = "probabilities") -> Callable[[n
     for position, model in enumerate(models):
         check_model(model, f"models[{position}]")
 
+    levels = all(map(takes_levels, models))
+
     def predict(images):
-        check_images(images, "images", "ensemble", channels=num_channels(models[0]))
+        check_images(images, "images", "ensemble", channels=num_channels(models[0]), levels=levels)
         with values_checked():
             return mean_logits((predict_logits(model, images) for model in models), average)
 
+    predict.levels = levels
     return predict
 
 

@@ -32,6 +32,11 @@ def num_channels(model) -> int | None:
     return getattr(model, "channels", None)
 
 
+def takes_levels(model) -> bool:
+    """Whether the images of a model lie in [0, 255], as they do unless its attribute `levels` says otherwise."""
+    return getattr(model, "levels", True)
+
+
 def predict_logits(model, images: np.ndarray) -> np.ndarray:
     """The logits of a batch: a Keras model predicts it in one compiled call, a callable is called.
 

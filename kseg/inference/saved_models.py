@@ -26,6 +26,7 @@ class SavedModel:
     Attributes:
         channels: C.
         dtype: of the images that the export takes, uint8, uint16 or float32.
+        levels: whether these lie in [0, 255], as those of uint8 do.
 
     Args:
         path: folder of the SavedModel.
@@ -57,16 +58,16 @@ class SavedModel:
         inputs = self._loaded.signatures["probabilities"].structured_input_signature[1]
         self.channels = inputs["image"].shape[-1]
         self.dtype = np.dtype(inputs["image"].dtype.as_numpy_dtype)
+        self.levels = self.dtype == np.uint8
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Logits (B, H, W, K), float32, of images (B, H, W, C) in [0, 255]."""
-        check_images(images, "images", "SavedModel", channels=self.channels, levels=self.dtype == np.uint8)
+        """Logits (B, H, W, K), float32, of images (B, H, W, C), in [0, 255] where they are levels."""
+        check_images(images, "images", "SavedModel", channels=self.channels, levels=self.levels)
         return np.log(np.maximum(self._run("probabilities", images)["probabilities"], TINY))
 
     def label_map(self, image: np.ndarray) -> np.ndarray:
-        """Class ids (H, W), uint8, of one image (H, W, C) in [0, 255]: `argmax` of the logits, taken inside the export."""
-        levels = self.dtype == np.uint8
-        check_images(image, "image", "SavedModel.label_map", rank=3, channels=self.channels, levels=levels)
+        """Class ids (H, W), uint8, of one image (H, W, C): `argmax` of the logits, taken inside the export."""
+        check_images(image, "image", "SavedModel.label_map", rank=3, channels=self.channels, levels=self.levels)
         return self._run("serving_default", image[np.newaxis])["label_map"][0]
 
     def _run(self, signature: str, images: np.ndarray) -> dict:

@@ -16,7 +16,7 @@ import numpy as np
 from kseg.inference.averaging import softmax
 from kseg.inference.checks import check_count, check_images, values_checked
 from kseg.inference.mapped_files import release_pages
-from kseg.inference.model_calls import check_model, num_channels, predict_logits
+from kseg.inference.model_calls import check_model, num_channels, predict_logits, takes_levels
 
 OUTPUT_MODES = ("logits", "probabilities", "label_map")
 ACCUMULATORS = ("float32", "float16")
@@ -87,7 +87,7 @@ def predict_tiles(
         )
     tiles, overlaps = _as_pair(tile, "tile"), _as_pair(overlap, "overlap", minimum=0)
     check_count(batch_size, "batch_size")
-    check_images(image, "image", "predict_tiles", rank=3, channels=num_channels(model))
+    check_images(image, "image", "predict_tiles", rank=3, channels=num_channels(model), levels=takes_levels(model))
     margin = _receptive_margin(model, min(overlaps)) if margin is None else check_count(margin, "margin", minimum=0)
     rows, columns = (
         _spans(side, size, shared, margin, stride)

@@ -146,18 +146,22 @@ def predict_tiles_in_graph(
     if columns_at_once is None:
         return label_block(tf.constant(0), columns)
 
-    # One block after the other; joined by their columns.
-    def add_block(block, *arrays):
+    # One block after the other; joined by their columns, of which an image has few.
+    def add_block(block, *joined):
         first = block * columns_at_once
         outputs = label_block(first, tf.minimum(first + columns_at_once, columns))
-        written = (array.write(block, tf.transpose(output)) for array, output in zip(arrays, outputs, strict=True))
-        return block + 1, *written
+        return block + 1, *(tf.concat(parts, axis=1) for parts in zip(joined, outputs, strict=True))
 
     blocks = (columns + columns_at_once - 1) // columns_at_once
-    arrays = [tf.TensorArray(dtype, size=blocks, element_shape=(None, None), infer_shape=False) for dtype in dtypes]
-    state = (tf.constant(0), *arrays)
-    _, *arrays = tf.while_loop(lambda block, *_: block < blocks, add_block, state, parallel_iterations=1)
-    return tuple(tf.transpose(array.concat()) for array in arrays)
+    empty = [tf.zeros((size[0], 0), dtype) for dtype in dtypes]
+    _, *joined = tf.while_loop(
+        lambda block, *_: block < blocks,
+        add_block,
+        (tf.constant(0), *empty),
+        shape_invariants=(tf.TensorShape(()), *[tf.TensorShape((None, None))] * len(dtypes)),
+        parallel_iterations=1,
+    )
+    return tuple(joined)
 
 
 def _gaussian(side: int) -> np.ndarray:

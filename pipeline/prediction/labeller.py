@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kseg import inference
+from kseg.inference.model_calls import takes_levels
 from kseg.pictures import picture_of
 from kseg.postprocess import superpixels
 
@@ -57,7 +58,12 @@ def _build_average(paths, options):
 
 def _by_tiles(model, options):
     """`model` as a callable on images (B, H, W, C) of any size, which it predicts tile by tile."""
-    return lambda images: np.stack([_predict_tiles(model, image, options, "logits") for image in images])
+
+    def predict(images):
+        return np.stack([_predict_tiles(model, image, options, "logits") for image in images])
+
+    predict.levels = takes_levels(model)
+    return predict
 
 
 def _predict_tiles(model, image, options, output_mode):

@@ -1,6 +1,7 @@
 """Exports as models: what is refused when one is loaded and when it predicts."""
 
 import shutil
+import warnings
 
 import keras
 import numpy as np
@@ -56,3 +57,19 @@ def test_images_of_the_wrong_axes_channels_or_dtype_are_refused_by_name(pushed):
 def test_an_image_in_0_to_1_is_warned_of(pushed):
     with pytest.warns(UserWarning, match=r"must lie in \[0, 255\].*\[SavedModel\.label_map\]\. Multiply by 255"):
         SavedModel(pushed / "2").label_map(np.full((20, 30, 3), 0.7, np.float32))
+
+
+def test_several_models_views_and_tiles_of_16_bits_pass_in_silence(tmp_path):
+    keras.utils.set_random_seed(1)
+    labels, network = LabelMap(("a", "b"), ((0, 0, 0), (9, 9, 9)), (0, 1)), kseg.UNet(2, filters=(4, 4))
+    normalization = {"mean": [20_000.0] * 3, "deviation": [9000.0] * 3}
+    kseg.export(network, tmp_path, labels=labels, image_size=(16, 24), dtype="uint16", normalization=normalization)
+    model = SavedModel(tmp_path)
+    image = np.random.default_rng(0).integers(0, 60_000, (20, 30, 3), np.uint16)
+    both = kseg.inference.ensemble([model, model])
+    views = kseg.inference.average_views(both, flips=["horizontal"])
+    with warnings.catch_warnings(action="error"):
+        logits = kseg.predict_tiles(views, image, tile=(16, 24), overlap=4, stride=1, margin=0)
+    assert logits.shape == (20, 30, 2)
+    with pytest.warns(UserWarning, match=r"Received: values from .*\[ensemble\]"):
+        kseg.inference.ensemble([lambda images: images])(image[np.newaxis])

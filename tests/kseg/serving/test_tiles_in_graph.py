@@ -84,6 +84,15 @@ def test_an_enlarged_result_equals_the_probabilities_resized_as_a_whole(network,
     np.testing.assert_allclose(values, expected, atol=2e-5)
 
 
+def test_no_label_map_is_transposed_about_which_onednn_prints_an_error(network, enlarge):
+    graph = enlarge.get_concrete_function(
+        tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((2,), tf.int32)
+    ).graph.as_graph_def()
+    nodes = [node for function in graph.library.function for node in function.node_def]
+    transposed = [node.attr["T"].type for node in nodes if node.op == "Transpose"]
+    assert tf.float32.as_datatype_enum in transposed and tf.uint8.as_datatype_enum not in transposed
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (5, 7), (23, 31)])
 def test_an_image_smaller_than_a_tile_is_predicted_at_its_own_size(signature, shape):
     outputs = signature(image=tf.constant(scene(2, *shape)))
