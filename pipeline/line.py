@@ -118,7 +118,9 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
     yield "statistics_gen", statistics
     if not store.explain:
-        check_servable(c.exporter, len(_class_names(examples.path)), _image_sizes(statistics.path))
+        splits = read_json(statistics.path / "statistics.json")["splits"]
+        settings.check_splits(c, splits)
+        check_servable(c.exporter, len(_class_names(examples.path)), _image_sizes(splits))
     frozen = {"frozen": external(config.schema)} if config.schema else {}
     schema = store.run(component("schema_gen"), c.schema_gen, statistics=statistics, examples=examples, **frozen)
     yield "schema_gen", schema
@@ -324,10 +326,9 @@ def _class_names(examples: pathlib.Path) -> list[str]:
     return read_json(examples / "labels.json")["names"]
 
 
-def _image_sizes(statistics: pathlib.Path) -> list[tuple[int, int]]:
-    """(width, height) of the images of all splits."""
-    splits = read_json(statistics / "statistics.json")["splits"].values()
-    return sorted({tuple(map(int, size.split("x"))) for split in splits for size in split["sizes"]})
+def _image_sizes(splits: dict[str, dict]) -> list[tuple[int, int]]:
+    """(width, height) of the images of all splits, from their statistics."""
+    return sorted({tuple(map(int, size.split("x"))) for split in splits.values() for size in split["sizes"]})
 
 
 def _note_faults(config):

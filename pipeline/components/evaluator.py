@@ -175,7 +175,7 @@ def _refinements(config: Evaluator, export: pathlib.Path, plan: dict) -> dict[st
 
 def _choose_split(setting: str, examples: pathlib.Path) -> tuple[str, int]:
     """The split to score and its number of pairs."""
-    available = prepared.split_sizes(examples)
+    available = {name: number for name, number in prepared.split_sizes(examples).items() if name != UNLABELLED}
     split = setting
     if setting == "auto":
         split = "test" if available.get("test") else "validation"

@@ -212,6 +212,28 @@ def check_without_masks(config: Config):
         )
 
 
+def check_splits(config: Config, splits: typing.Collection[str]):
+    """Refuses settings that name a split which the data do not have.
+
+    Args:
+        config: settings of the run.
+        splits: of the data.
+
+    Raises:
+        ValueError: the split to score, or the validation split to learn from, is none of them.
+    """
+    if config.evaluator.split not in ("auto", *splits):
+        raise ValueError(
+            f"`split` must be one of {', '.join(splits)}, or auto (test if there is one, else validation). "
+            f"Received: evaluator.split={config.evaluator.split}. Choose one of them, or name pairs of the data so."
+        )
+    if config.trainer.train_on_validation and "validation" not in splits:
+        raise ValueError(
+            "`train_on_validation` must be of data with a validation split. "
+            f"Received: trainer.train_on_validation=true with the splits {', '.join(splits)}. Leave it out."
+        )
+
+
 def check_sizes(config: Config):
     """Refuses sizes that only together take more memory than a machine has.
 

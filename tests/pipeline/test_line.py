@@ -1,5 +1,7 @@
 """Which stages run, what a change recomputes, and what is printed; up to the transform, without TensorFlow."""
 
+import shutil
+
 import pytest
 
 from pipeline import line, run
@@ -91,6 +93,18 @@ def test_a_forced_component_runs_again_and_what_follows_stays_cached(ran):
     ran("--until", "transform")
     shown = kinds(ran("--until", "transform", "--force", "statistics_gen")[1])
     assert [name for name, kind in shown.items() if kind == "done"] == ["statistics_gen"]
+
+
+@pytest.mark.parametrize(
+    "missing, setting", [("test", "evaluator.split=test"), ("val", "trainer.train_on_validation=true")]
+)
+def test_a_split_that_the_data_do_not_have_is_refused_before_training(ran, photos, missing, setting):
+    for kind in ("images", "masks"):
+        shutil.rmtree(photos / kind / missing)
+    status, shown, error = ran("--set", setting)
+    assert (status, "transform" in shown) == (2, False)
+    assert setting in error and "train, " in error
+    assert ran("--until", "transform")[0] == 0
 
 
 def test_with_a_plan_what_follows_is_not_known_before_the_planner_has_run(ran, capsys):
