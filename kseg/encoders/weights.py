@@ -10,6 +10,18 @@ import numpy as np
 from kseg.encoders.weight_files import check_finite, read
 
 
+class OtherChannels(ValueError):
+    """Weights are of an encoder for images of other channels.
+
+    Attributes:
+        channels: that it takes.
+    """
+
+    def __init__(self, message: str, channels: int):
+        super().__init__(message)
+        self.channels = channels
+
+
 def fill(encoder: keras.Model, weights, donor=None) -> None:
     """Loads the weights of each layer of the encoder by the layer's name.
 
@@ -26,6 +38,7 @@ def fill(encoder: keras.Model, weights, donor=None) -> None:
     Raises:
         FileNotFoundError: the file does not exist.
         ConnectionError: "imagenet" could not be downloaded.
+        OtherChannels: the weights are for images of neither three channels nor as many as the encoder's.
         ValueError: there are no ImageNet weights for this encoder; the file is none of these, or damaged; or it lacks a
             layer, has it in another shape, or holds a value that is not finite.
     """
@@ -46,6 +59,7 @@ def fill(encoder: keras.Model, weights, donor=None) -> None:
         values = named[layer.name]
         if first and values:
             values = _adapt(values, layer.weights[0].shape)
+            _check_channels(values[0].shape, tuple(layer.weights[0].shape), str(weights))
             first = False
         shapes = [np.shape(value) for value in values], [tuple(weight.shape) for weight in layer.weights]
         if shapes[0] != shapes[1]:
@@ -55,6 +69,16 @@ def fill(encoder: keras.Model, weights, donor=None) -> None:
             )
         check_finite(values, str(weights), layer.name)
         layer.set_weights(values)
+
+
+def _check_channels(found: tuple, wanted: tuple, origin: str) -> None:
+    """Refuses the kernel of a first convolution that differs in its channels alone, by the shapes of both."""
+    if len(found) == len(wanted) == 4 and found != wanted and (*found[:2], found[3]) == (*wanted[:2], wanted[3]):
+        raise OtherChannels(
+            f"Weights must be of an encoder for images of 3 channels, or of as many as there are, {wanted[2]}. Received: "
+            f"{origin}, of one for {found[2]}. Give another file.",
+            found[2],
+        )
 
 
 def _imagenet(donor) -> dict[str, list[np.ndarray]]:

@@ -8,6 +8,7 @@ import pathlib
 import keras
 
 from kseg.encoders.names import encode
+from kseg.encoders.weights import OtherChannels
 from pipeline.networks.narrow import NARROW
 from pipeline.settings.encoders import named_encoder
 from pipeline.settings.trainer import Trainer
@@ -35,10 +36,16 @@ def encoder_option(config: Trainer, weights: str | pathlib.Path | None, **settin
 def check_weights(config: Trainer):
     """Builds the encoder with its weights, to see before any work whether they are there and fit.
 
+    The channels of the images are not known yet: a file for any number of them fits.
+
     Args:
         config: the trainer's settings, with an encoder and `weights`.
 
     Raises:
         ValueError: the file is damaged, or of another network; or keras.applications cannot be reached.
     """
-    encoder_option(config, config.weights)["encoder"](keras.Input((None, None, 3), name="image"))
+    encoder = encoder_option(config, config.weights)["encoder"]
+    try:
+        encoder(keras.Input((None, None, 3), name="image"))
+    except OtherChannels as error:
+        encoder(keras.Input((None, None, error.channels), name="image"))

@@ -226,6 +226,19 @@ def test_a_file_of_weights_enters_the_recipe_by_its_bytes_and_not_by_its_place(w
     assert other["weights"].rehash() != one["weights"].fingerprint
 
 
+def test_weights_for_images_of_other_channels_fit_until_the_data_have_others(tmp_path):
+    import keras
+
+    path = tmp_path / "four.weights.h5"
+    keras.Model(image := keras.Input((None, None, 4)), names.encode(image, "mobilenet_v3_small")).save_weights(path)
+    config = Trainer(model="light_fpn", encoder="mobilenet_v3_small", weights=str(path))
+    inputs, _ = line.pretrained_weights(config)
+    assert inputs["weights"].fingerprint == file_digest(path)
+    assert networks.segmentor(config, 3, 4).input_shape[-1] == 4
+    with pytest.raises(ValueError, match=r"or of as many as there are, 1\. Received: .*four.* of one for 4"):
+        networks.segmentor(config, 3, 1)
+
+
 def test_a_plan_learns_how_to_get_weights_without_any_download(monkeypatch):
     assert encoders.cure_missing_weights("alexnet") == "There are no ImageNet weights for alexnet."
     assert "trainer.weights=imagenet downloads those of resnet50" in encoders.cure_missing_weights("resnet50")
