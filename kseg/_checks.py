@@ -29,12 +29,21 @@ def check_integer(name: str, value, minimum: int = 1) -> None:
         raise ValueError(f"`{name}` must be an integer of at least {minimum}. Received: {name}={value!r}.")
 
 
-def check_number(name: str, value, *, above: float = -math.inf, minimum: float = -math.inf, below: float = math.inf):
-    """Refuses what is not a finite number in the range."""
-    if not _is_number(value) or not (above < value < below and value >= minimum):
-        limits = {"above": above, "of at least": minimum, "below": below}
+def check_number(
+    name: str,
+    value,
+    *,
+    above: float = -math.inf,
+    minimum: float = -math.inf,
+    below: float = math.inf,
+    maximum: float = math.inf,
+    cure: str = "",
+):
+    """Refuses what is not a finite number in the range; `cure` ends the message."""
+    if not _is_number(value) or not (above < value < below and minimum <= value <= maximum):
+        limits = {"above": above, "of at least": minimum, "below": below, "at most": maximum}
         bounds = " and".join(f" {word} {limit}" for word, limit in limits.items() if math.isfinite(limit))
-        raise ValueError(f"`{name}` must be a number{bounds}. Received: {name}={value!r}.")
+        raise ValueError(f"`{name}` must be a number{bounds}. Received: {name}={value!r}.{cure and ' ' + cure}")
 
 
 def check_choice(name: str, value, choices) -> None:
@@ -97,6 +106,11 @@ def check_boolean(name: str, value) -> None:
         raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}.")
 
 
+def _check_ignore_class(name, value):
+    if value is not None and not _is_integer(value):
+        raise ValueError(f"`{name}` must be an integer id or None. Received: {name}={value!r}.")
+
+
 def _check_multiplier(name, value):
     check_number(name, value, above=0)
 
@@ -119,6 +133,7 @@ _RULES = {
     "dropout": _check_share,
     "fc_filters": check_integer,
     "filters": check_integers,
+    "ignore_class": _check_ignore_class,
     "input_shape": check_input_shape,
     "kernel_sizes": check_integers,
     "light": check_boolean,

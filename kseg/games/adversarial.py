@@ -22,6 +22,7 @@ from keras import ops  # noqa: E402
 from kseg.games import replicas  # noqa: E402
 from kseg.games import step as game_step  # noqa: E402
 from kseg.games.formulations import FORMULATIONS  # noqa: E402
+from kseg.games.given import as_optimizer, refuse_class_weight  # noqa: E402
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
 from kseg.games.schedules import BOTH, Phase, Schedule  # noqa: E402
 from kseg.training.distribution import add_axis, is_replicated  # noqa: E402
@@ -186,18 +187,21 @@ class AdversarialGame(keras.Model):
         """Runs the player alone, as `evaluate` and `predict` do."""
         return self.player(x, training=training)
 
-    def compile(self, optimizer, discriminator_optimizer, **kwargs):
+    def compile(self, optimizer=None, discriminator_optimizer=None, loss=None, **kwargs):
         """Configures training.
 
         Args:
             optimizer: of the player.
             discriminator_optimizer: of the discriminator; not the same object as `optimizer`.
-            **kwargs: of `keras.Model.compile`: `loss` is the player's task, `metrics` are of its output.
+            loss: the player's task.
+            **kwargs: of `keras.Model.compile`: `metrics` are of the player's output.
 
         Raises:
-            ValueError: both networks have the same optimizer, or `steps_per_execution` is not 1.
+            ValueError: an optimizer is missing or is none, both networks have the same one, or `steps_per_execution` is not 1.
         """
-        if optimizer is discriminator_optimizer and not isinstance(optimizer, str):
+        named = {"optimizer": optimizer, "discriminator_optimizer": discriminator_optimizer}
+        optimizer, discriminator_optimizer = (as_optimizer(*pair) for pair in named.items())
+        if optimizer is discriminator_optimizer:
             raise ValueError(
                 "`discriminator_optimizer` must not be the same object as `optimizer`. "
                 f"Received: {optimizer!r} for both networks. Make a second one."
@@ -207,8 +211,8 @@ class AdversarialGame(keras.Model):
                 "`steps_per_execution` must be 1: the schedule is read before each step. "
                 f"Received: steps_per_execution={kwargs['steps_per_execution']}."
             )
-        super().compile(optimizer, **kwargs)
-        self.discriminator_optimizer = keras.optimizers.get(discriminator_optimizer)
+        super().compile(optimizer, loss, **kwargs)
+        self.discriminator_optimizer = discriminator_optimizer
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer) and not isinstance(
             self.discriminator_optimizer, keras.optimizers.LossScaleOptimizer
         ):  # Keras wraps only the first optimizer under mixed_float16
@@ -323,6 +327,20 @@ class AdversarialGame(keras.Model):
 
         batch = self._step_state.batch
         return None if batch is None else keras.tree.map_structure(whole, batch)
+
+    def fit(self, *args, class_weight=None, **kwargs):
+        """As `keras.Model.fit`; weights of classes belong to the loss."""
+        refuse_class_weight(class_weight)
+        return super().fit(*args, **kwargs)
+
+    def train_on_batch(self, *args, class_weight=None, **kwargs):
+        """As `keras.Model.train_on_batch`; weights of classes belong to the loss."""
+        refuse_class_weight(class_weight)
+        return super().train_on_batch(*args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        """As `keras.Model.export`, of the player alone."""
+        return self.player.export(*args, **kwargs)
 
     def evaluate(self, *args, **kwargs):
         """As `keras.Model.evaluate`, for the player alone."""

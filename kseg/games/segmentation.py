@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from kseg.games.adversarial import AdversarialGame
+from kseg.games.given import check_batch, check_loss, check_segmentor
 from kseg.games.halves import run_segmentor
 from kseg.games.label_encodings import ENCODINGS
 from kseg.games.squares import average_squares, find_factor, match_output
@@ -47,7 +48,8 @@ class SegmentationGame(AdversarialGame):
         **kwargs: of `AdversarialGame`: `label_smoothing`, `schedule`, and of `keras.Model`.
 
     Raises:
-        ValueError: an argument is out of range, or the discriminator's inputs do not match the segmentor's output.
+        ValueError: an argument is out of range, the segmentor gives probabilities, or the discriminator's inputs do not match its
+            output.
 
     Example:
         >>> segmentor = kseg.UNet(2, filters=(4, 8))
@@ -76,6 +78,7 @@ class SegmentationGame(AdversarialGame):
         apart=False,
         **kwargs,
     ):
+        check_segmentor(segmentor)
         super().__init__(
             segmentor, discriminator, weight=weight, objective=objective, formulation=formulation, **kwargs
         )
@@ -110,6 +113,19 @@ class SegmentationGame(AdversarialGame):
     def segmentor(self):
         """The player."""
         return self.player
+
+    def compile(self, optimizer=None, discriminator_optimizer=None, loss=None, **kwargs):
+        """As `AdversarialGame.compile`; refuses a loss of probabilities, too."""
+        check_loss(loss)
+        super().compile(optimizer, discriminator_optimizer, loss, **kwargs)
+
+    def train_step(self, data):
+        """One step on one batch, in the current phase. Called by `fit`."""
+        return super().train_step(check_batch(data))
+
+    def test_step(self, data):
+        """Scores one batch. Called by `evaluate`."""
+        return super().test_step(check_batch(data))
 
     def play(self, x, y):
         """Predicts, and prepares both label maps for the discriminator.

@@ -13,6 +13,7 @@ import keras  # noqa: E402  (only after the backend is known)
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
+from kseg.games.given import check_batch, check_loss, check_segmentor, refuse_class_weight  # noqa: E402
 from kseg.games.halves import run_segmentor  # noqa: E402
 from kseg.games.teacher import Teacher, check_void, weigh  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
@@ -33,11 +34,15 @@ class SelfTraining(keras.Model):
             as `kseg.data.side_by_side` puts them.
         **kwargs: of `keras.Model`.
 
+    Raises:
+        ValueError: `ignore_class` is None, or the segmentor gives probabilities.
+
     Example: see `kseg.Teacher`.
     """
 
     def __init__(self, segmentor, teacher=None, ignore_class=VOID, apart=False, **kwargs):
         check_void(ignore_class)
+        check_segmentor(segmentor)
         super().__init__(**kwargs)
         self.segmentor, self.ignore_class, self.apart = segmentor, ignore_class, apart
         self.teacher = Teacher() if teacher is None else teacher
@@ -50,9 +55,33 @@ class SelfTraining(keras.Model):
         """Runs the segmentor alone."""
         return self.segmentor(x, training=training)
 
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        """As `keras.Model.compile`; refuses a loss of probabilities."""
+        check_loss(loss)
+        super().compile(optimizer, loss, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compiles with the arguments of `get_compile_config`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.segmentor.trainable_variables)
+
+    def fit(self, *args, class_weight=None, **kwargs):
+        """As `keras.Model.fit`; weights of classes belong to the loss."""
+        refuse_class_weight(class_weight)
+        return super().fit(*args, **kwargs)
+
+    def train_on_batch(self, *args, class_weight=None, **kwargs):
+        """As `keras.Model.train_on_batch`; weights of classes belong to the loss."""
+        refuse_class_weight(class_weight)
+        return super().train_on_batch(*args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        """As `keras.Model.export`, of the segmentor alone."""
+        return self.segmentor.export(*args, **kwargs)
+
     def train_step(self, data):
         """One step on one batch. Called by `fit`."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = check_batch(data)
         seen = self.teacher.look(self.teacher_network, x, y, self.step, self.ignore_class)
         weights = weigh(seen, sample_weight)
         with tf.GradientTape() as tape:
@@ -69,7 +98,7 @@ class SelfTraining(keras.Model):
 
     def test_step(self, data):
         """As in Keras, without the log of what only training sees."""
-        logs = super().test_step(data)
+        logs = super().test_step(check_batch(data))
         return {name: value for name, value in logs.items() if name != self.confident_share.name}
 
     @property

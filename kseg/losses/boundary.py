@@ -7,6 +7,7 @@ import math
 import keras
 from keras import ops
 
+from kseg._checks import check_number
 from kseg.labels import VOID
 from kseg.losses.segmentation_loss import SegmentationLoss, mask_void, weight_vector
 
@@ -50,10 +51,8 @@ class BoundaryCrossEntropy(SegmentationLoss):
         name="boundary_cross_entropy",
     ):
         super().__init__(ignore_class, class_weights, reduction, name)
-        if not weight >= 0:
-            raise ValueError(f"`weight` must be at least 0. Received: weight={weight}.")
-        if not sigma > 0:
-            raise ValueError(f"`sigma` must be above 0. Received: sigma={sigma}.")
+        check_number("weight", weight, minimum=0)
+        check_number("sigma", sigma, above=0)
         self.weight, self.sigma = weight, sigma
 
     def call(self, y_true, y_pred):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kseg._checks import check_number
 from kseg.labels import VOID
 from kseg.losses.segmentation_loss import SegmentationLoss, mask_void, weight_vector
 
@@ -135,11 +136,9 @@ class Tversky(SegmentationLoss):
         name="tversky",
     ):
         super().__init__(ignore_class, class_weights, reduction, name)
-        if not (alpha >= 0 and beta > 0):
-            raise ValueError(
-                f"`alpha` must be at least 0 and `beta` above 0. Received: alpha={alpha}, beta={beta}. "
-                "With beta = 0 nothing stops a class from shrinking to its most certain pixel."
-            )
+        check_number("alpha", alpha, minimum=0)
+        cure = "With beta = 0 nothing stops a class from shrinking to its most certain pixel."
+        check_number("beta", beta, above=0, cure=cure)
         self.alpha, self.beta = alpha, beta
 
     def call(self, y_true, y_pred):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kseg._checks import check_number
 from kseg.labels import VOID
 from kseg.losses.segmentation_loss import SegmentationLoss, mask_void, weight_vector
 
@@ -51,12 +52,8 @@ class CrossEntropy(SegmentationLoss):
         name="cross_entropy",
     ):
         super().__init__(ignore_class, class_weights, reduction, name)
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"`label_smoothing` must lie in [0, 1). Received: label_smoothing={label_smoothing}.")
-        if not 0 < top_k <= 1:
-            raise ValueError(
-                f"`top_k` must lie in (0, 1]. Received: top_k={top_k}. It is the share of the pixels that counts."
-            )
+        check_number("label_smoothing", label_smoothing, minimum=0, below=1)
+        check_number("top_k", top_k, above=0, maximum=1, cure="It is the share of the pixels that counts.")
         self.label_smoothing = label_smoothing
         self.top_k = top_k
 
@@ -103,8 +100,7 @@ class Focal(SegmentationLoss):
 
     def __init__(self, ignore_class=VOID, class_weights=None, gamma=2.0, reduction="sum_over_batch_size", name="focal"):
         super().__init__(ignore_class, class_weights, reduction, name)
-        if not gamma >= 0:
-            raise ValueError(f"`gamma` must be at least 0. Received: gamma={gamma}.")
+        check_number("gamma", gamma, minimum=0)
         self.gamma = gamma
 
     def call(self, y_true, y_pred):

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kseg._backend import known_values
+from kseg._checks import check_arguments
 from kseg.array_checks import check_ids, check_label_size
 from kseg.labels import VOID
 
@@ -21,11 +22,12 @@ class SegmentationLoss(keras.losses.Loss):
         name: of the loss.
 
     Raises:
-        ValueError: a weight is negative or not finite.
+        ValueError: `ignore_class` is no integer, or a weight is negative or not finite.
     """
 
     def __init__(self, ignore_class=VOID, class_weights=None, reduction="sum_over_batch_size", name=None):
         super().__init__(name=name, reduction=reduction)
+        check_arguments(ignore_class=ignore_class)
         self.ignore_class = ignore_class
         self.class_weights = check_class_weights(class_weights)
 
@@ -38,9 +40,10 @@ class SegmentationLoss(keras.losses.Loss):
             sample_weight: of images, (B,) or (B, 1); None: all 1.
 
         Raises:
-            ValueError: ranks or sizes do not match, a known id is neither a class nor void, or weights are of pixels.
+            ValueError: ranks or sizes do not match, a known id is neither a class nor void, the network
+                gives probabilities, or weights are of pixels or of another number of images.
         """
-        weights = None if sample_weight is None else find_image_weights(sample_weight)
+        weights = None if sample_weight is None else find_image_weights(sample_weight, y_pred.shape[0])
         return super().__call__(y_true, y_pred, sample_weight=weights)
 
     def __add__(self, other):
@@ -112,8 +115,12 @@ def mask_void(y_true, y_pred, ignore_class):
         (B, H, W, K), 0 at void, where not even an infinite one may count.
 
     Raises:
-        ValueError: ranks or sizes do not match, or a known id is neither a class nor void.
+        ValueError: ranks or sizes do not match, a known id is neither a class nor void, or `y_pred` comes from a softmax.
     """
+    if hasattr(y_pred, "_keras_logits"):  # Keras's mark
+        raise ValueError(
+            "`y_pred` must be logits (B, H, W, K). Received: the output of a softmax. Build the network with activation=None."
+        )
     check_label_size(y_true.shape, y_pred.shape)
     if len(y_true.shape) == 4:
         y_true = ops.squeeze(y_true, axis=-1)
@@ -127,20 +134,25 @@ def mask_void(y_true, y_pred, ignore_class):
     return ops.where(has_class, ids, 0), ops.cast(has_class, "float32"), logits
 
 
-def find_image_weights(sample_weight):
-    """Weights of images, (B,) or (B, 1), as (B,).
+def find_image_weights(sample_weight, images: int | None = None):
+    """Weights of images, (B,) or (B, 1), as (B,); of all alike, (), as they are.
+
+    Args:
+        sample_weight: the weights.
+        images: B; None: it is not known.
 
     Raises:
-        ValueError: there is more than one for an image.
+        ValueError: there is more than one for an image, or not one for each.
     """
     weights = ops.convert_to_tensor(sample_weight)
-    if getattr(weights.shape, "rank", 0) is None or len(weights.shape) < 2:  # TensorFlow may not know the rank
+    if getattr(weights.shape, "rank", 0) is None or len(weights.shape) == 0:  # TensorFlow may not know the rank
         return weights
-    if any(side not in (1, None) for side in weights.shape[1:]):
+    fits = None in (images, weights.shape[0]) or weights.shape[0] in (1, images)
+    if not fits or any(side not in (1, None) for side in weights.shape[1:]):
         raise ValueError(
             "`sample_weight` must hold one number for each image, (B,). "
-            f"Received: sample_weight.shape={tuple(weights.shape)}. Make pixels that must not count void, or weigh classes by "
-            "`class_weights` of the loss."
+            f"Received: sample_weight.shape={tuple(weights.shape)}{f' for {images} images' if images else ''}. "
+            "Make pixels that must not count void, or weigh classes by `class_weights` of the loss."
         )
     return ops.reshape(weights, (-1,))
 
@@ -155,14 +167,20 @@ def check_class_weights(class_weights) -> list[float] | None:
     """`class_weights` as plain numbers, which serialise.
 
     Raises:
-        ValueError: a weight is negative or not finite.
+        ValueError: they are no list of numbers, or one is negative or not finite.
     """
     if class_weights is None:
         return None
-    weights = [float(weight) for weight in class_weights]
-    if not all(np.isfinite(weight) and weight >= 0 for weight in weights):
-        raise ValueError(f"`class_weights` must be numbers of at least 0. Received: class_weights={weights}.")
-    return weights
+    try:
+        weights = np.asarray(class_weights, np.float64)
+    except (TypeError, ValueError):  # such as a dictionary
+        weights = np.empty(())
+    if weights.ndim != 1 or not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError(
+            "`class_weights` must be a list of numbers of at least 0, one for each class. "
+            f"Received: class_weights={class_weights!r}."
+        )
+    return weights.tolist()
 
 
 def weight_vector(logits, class_weights):

@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from kseg._checks import check_integer, check_number
+
 DRAWS = 2**22
 """Numbers of draws that are in memory at once."""
 
@@ -35,13 +37,14 @@ def score_interval(counts, score, *, level: float = 0.95, replicates: int = 2000
         Low and high ends, two arrays () or (S,), float64; NaN where the score is never defined.
 
     Raises:
-        ValueError: there is no image.
+        ValueError: there is no image, or `level` or `replicates` is out of range.
 
     Example:
         >>> low, high = score_interval(np.array([[9, 10], [5, 10]]), lambda pixels: pixels[0] / pixels[1])
         >>> float(low), float(high)  # both draws of the same image
         (0.5, 0.9)
     """
+    _check(level, replicates)
     counts = np.asarray(counts)
     if not len(counts):
         raise ValueError(f"`counts` must be of at least one image. Received: counts.shape={counts.shape}.")
@@ -74,7 +77,7 @@ def paired_difference(
         The difference on all images and its interval; NaN where the score is undefined.
 
     Raises:
-        ValueError: the counts differ in shape, or there is no image.
+        ValueError: the counts differ in shape, there is no image, or `level` or `replicates` is out of range.
 
     Example:
         >>> counts, other_counts = np.array([[9, 10], [8, 10], [7, 10]]), np.array([[7, 10], [5, 10], [4, 10]])
@@ -84,6 +87,7 @@ def paired_difference(
 
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 13.3 (percentile interval).
     """
+    _check(level, replicates)
     counts, other_counts = np.asarray(counts), np.asarray(other_counts)
     if counts.shape != other_counts.shape or not len(counts):
         raise ValueError(
@@ -98,6 +102,11 @@ def paired_difference(
         return Difference(float(value), np.nan, np.nan)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Difference(float(value), float(low), float(high))
+
+
+def _check(level, replicates):
+    check_number("level", level, above=0, below=1)
+    check_integer("replicates", replicates)
 
 
 def _resampled(counts: np.ndarray, replicates: int, seed: int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kseg._checks import check_number
 from kseg._extras import extra
 from kseg.labels import VOID
 from kseg.metrics.confusion import as_checked_ids
@@ -61,10 +62,9 @@ def boundary_counts(
     truth, predicted = as_checked_ids(truth_ids, predicted_ids, num_classes, ignore_class)
     if truth.ndim not in (2, 3):
         raise ValueError(f"Label maps must be (H, W) or (B, H, W). Received: truth_ids.shape={truth.shape}.")
-    if not tolerance >= 0:
-        raise ValueError(f"`tolerance` must be at least 0 pixels. Received: tolerance={tolerance}.")
+    check_number("tolerance", tolerance, minimum=0)
     counts = np.zeros((num_classes, 2), np.int64)
-    maps = (ids.reshape(-1, *ids.shape[-2:]) for ids in (truth, predicted))
+    maps = (ids[None] if ids.ndim == 2 else ids for ids in (truth, predicted))
     for true_map, predicted_map in zip(*maps, strict=True):
         labelled = np.full(true_map.shape, True) if ignore_class is None else true_map != ignore_class
         if not labelled.any():

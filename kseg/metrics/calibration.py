@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kseg._checks import check_integer
 from kseg.labels import VOID
 from kseg.metrics.confusion import as_checked_ids
 
@@ -30,10 +31,12 @@ def calibration_counts(
         int64 (M, 3): per bin the pixels, the correct ones, and the sum of confidences in units of 1 / `UNIT`.
 
     Raises:
-        ValueError: the shapes differ, an id is neither a class nor void, or a confidence of a counted pixel is not in [0, 1].
+        ValueError: the shapes differ, an id is neither a class nor void, a confidence of a counted pixel is not in [0, 1], or
+            `bins` is below 1.
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2.
     """
+    check_integer("bins", bins)
     truth, predicted = as_checked_ids(truth_ids, predicted_ids, num_classes, ignore_class)
     confidence = np.asarray(confidence, np.float64)
     if confidence.shape != truth.shape:

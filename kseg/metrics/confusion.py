@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from kseg._backend import known_values
+from kseg._checks import check_arguments
 from kseg.array_checks import check_ids, check_label_size
 from kseg.labels import VOID
 
@@ -57,6 +58,7 @@ def as_checked_ids(
     Raises:
         ValueError: the shapes differ, or an id is not a class at a pixel that is not void; the message counts such pixels.
     """
+    check_arguments(num_classes=num_classes, ignore_class=ignore_class)
     truth, predicted = np.asarray(truth_ids), np.asarray(predicted_ids)
     if truth.shape != predicted.shape:
         raise ValueError(
@@ -173,7 +175,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         name: of the metric; None: the score's.
 
     Raises:
-        ValueError: `score` is none of these.
+        ValueError: an argument is out of range, or `score` is none of these.
 
     Example:
         >>> metric = ConfusionMatrix(3)
@@ -185,6 +187,7 @@ class ConfusionMatrix(keras.metrics.Metric):
     """
 
     def __init__(self, num_classes, ignore_class=VOID, score="mean_iou", name=None):
+        check_arguments(num_classes=num_classes, ignore_class=ignore_class)
         super().__init__(name=name or score, dtype="float32")
         if score not in SCORES:
             raise ValueError(f"`score` must be one of {', '.join(SCORES)}. Received: score={score!r}.")

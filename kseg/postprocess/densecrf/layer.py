@@ -19,6 +19,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from kseg._checks import check_boolean  # noqa: E402
 from kseg._suggestions import did_you_mean  # noqa: E402
 from kseg.array_checks import check_image_range  # noqa: E402
 from kseg.postprocess.densecrf.permutohedral import build_lattice, gaussian_filter, normalize  # noqa: E402
@@ -105,14 +106,17 @@ class DenseCRF(keras.layers.Layer):
         for name, value in {"smoothness_weight": smoothness_weight, "appearance_weight": appearance_weight}.items():
             if not isinstance(value, numbers.Real) or not np.isfinite(value):
                 raise ValueError(f"`{name}` must be a finite number. Received: {name}={value!r}.")
-        if not isinstance(iterations, numbers.Real) or iterations != int(iterations) or iterations < 0:
+        if not isinstance(iterations, numbers.Real) or iterations % 1 or iterations < 0:  # infinity % 1 is NaN
             raise ValueError(f"`iterations` must be a whole number, at least 0. Received: iterations={iterations!r}.")
+        check_boolean("from_logits", from_logits)
         if activation not in (None, "softmax"):
             raise ValueError(f"`activation` must be None or 'softmax'. Received: activation={activation!r}.")
         if isinstance(compatibility, str) and compatibility not in ("potts", "full"):
             raise ValueError(
                 f"`compatibility` must be 'potts', 'full' or a matrix (K, K). Received: compatibility={compatibility!r}."
             )
+        if not isinstance(compatibility, str):
+            compatibility = _costs(compatibility)
         self.supports_jit = False  # XLA has no tf.unique
         self.iterations = int(iterations)
         self.smoothness_sigma = smoothness_sigma
@@ -120,12 +124,12 @@ class DenseCRF(keras.layers.Layer):
         self.appearance_position_sigma = appearance_position_sigma
         self.appearance_colour_sigma = appearance_colour_sigma
         self.appearance_weight = appearance_weight
-        self.compatibility = compatibility if isinstance(compatibility, str) else np.asarray(compatibility).tolist()
+        self.compatibility = compatibility
         self.from_logits = from_logits
         self.activation = activation
 
     def build(self, input_shape):
-        _check_shapes(*input_shape)
+        _check_shapes(input_shape)
         classes = input_shape[0][-1]
         options = {"shape": (), "dtype": "float32", "autocast": False}
         self._kernel_weights = [
@@ -151,7 +155,7 @@ class DenseCRF(keras.layers.Layer):
             )
 
     def call(self, inputs):
-        _check_shapes(*(tensor.shape for tensor in inputs))
+        _check_shapes([tuple(tensor.shape) for tensor in inputs])
         scores, image = (tf.cast(tensor, tf.float32) for tensor in inputs)
         if tf.executing_eagerly():
             _check_values(scores, image, self.from_logits)
@@ -203,7 +207,7 @@ class DenseCRF(keras.layers.Layer):
         return [-tf.matmul(tf.add_n(messages), tf.convert_to_tensor(self._costs), transpose_b=True)]
 
     def compute_output_spec(self, inputs):
-        _check_shapes(*(tensor.shape for tensor in inputs))
+        _check_shapes([tuple(tensor.shape) for tensor in inputs])
         return keras.KerasTensor(inputs[0].shape, dtype="float32")
 
     def get_config(self):
@@ -218,18 +222,37 @@ def _check_names(names):
             raise TypeError(f"DenseCRF has no argument {name!r}.{cure}")
 
 
-def _check_shapes(logits: tuple, image: tuple):
-    """Refuses shapes that are not (B, H, W, K) and (B, H, W, C) of the same batch, height and width; unknown ones fit any.
+def _costs(compatibility) -> list:
+    """A matrix of finite numbers as a list of lists, which serialises.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        matrix = np.asarray(compatibility, np.float64)
+    except (TypeError, ValueError):  # such as rows of unlike lengths
+        matrix = np.empty(())
+    if matrix.ndim != 2 or not np.isfinite(matrix).all():
+        raise ValueError(
+            "`compatibility` must be 'potts', 'full' or a matrix (K, K) of finite numbers. "
+            f"Received: compatibility={compatibility!r}."
+        )
+    return matrix.tolist()
+
+
+def _check_shapes(shapes):
+    """Refuses shapes that are not two, (B, H, W, K) and (B, H, W, C) of the same batch, height and width; unknown ones fit any.
 
     Raises:
         ValueError: they are not.
     """
-    logits, image = tuple(logits), tuple(image)
-    if len(logits) != 4 or len(image) != 4 or logits[-1] is None or image[-1] is None:
+    pair = isinstance(shapes, list | tuple) and len(shapes) == 2
+    if not pair or not all(isinstance(one, list | tuple) and len(one) == 4 and one[-1] for one in shapes):
         raise ValueError(
-            "DenseCRF must be called on [logits (B, H, W, K), image (B, H, W, C)] with known K and C. "
-            f"Received: shapes {logits} and {image}."
+            "DenseCRF must be called on [logits (B, H, W, K), image (B, H, W, C)] with known K and C above 0. "
+            f"Received: shapes {' and '.join(map(str, shapes)) if pair else shapes}."
         )
+    logits, image = map(tuple, shapes)
     if any(None not in pair and pair[0] != pair[1] for pair in zip(logits[:3], image[:3], strict=True)):
         swapped = logits[1:3] == image[2:0:-1]
         cure = (

@@ -465,22 +465,48 @@ def test_keras_reports_the_loss_of_all_images_and_descends_on_it():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match=r"`label_smoothing` must lie in \[0, 1\). Received: label_smoothing=1"):
+    with pytest.raises(
+        ValueError, match=r"`label_smoothing` must be a number of at least 0 and below 1. Received: label_smoothing=1"
+    ):
         CrossEntropy(label_smoothing=1)
-    with pytest.raises(ValueError, match=r"`top_k` must lie in \(0, 1\]. Received: top_k=0. It is the share"):
+    with pytest.raises(
+        ValueError, match=r"`top_k` must be a number above 0 and at most 1. Received: top_k=0. It is the share"
+    ):
         CrossEntropy(top_k=0)
-    with pytest.raises(ValueError, match=r"`gamma` must be at least 0. Received: gamma=-1"):
+    with pytest.raises(ValueError, match=r"`gamma` must be a number of at least 0. Received: gamma=-1"):
         Focal(gamma=-1)
-    with pytest.raises(ValueError, match=r"`alpha` must be at least 0 and `beta` above 0. Received: alpha=1, beta=0"):
+    with pytest.raises(ValueError, match=r"`beta` must be a number above 0. Received: beta=0. With beta = 0"):
         Tversky(alpha=1, beta=0)
     with pytest.raises(ValueError, match=r"`sample_weight` must hold one number for each image.*\(2, 5, 2\)"):
         CrossEntropy()(np.zeros((2, 5, 2)), np.zeros((2, 5, 2, 3)), sample_weight=np.ones((2, 5, 2)))
-    with pytest.raises(ValueError, match="`class_weights` must be numbers of at least 0"):
-        Dice(class_weights=[1, float("nan")])
+    for weights in ([1, float("nan")], [1, -1], [[1, 2, 3]], {0: 1, 1: 2, 2: 3}, "123", 2.0):
+        with pytest.raises(
+            ValueError, match="`class_weights` must be a list of numbers of at least 0, one for each class"
+        ):
+            Dice(class_weights=weights)
+    for void in ("255", 2.5, True):
+        with pytest.raises(ValueError, match=f"`ignore_class` must be an integer id or None. .*ignore_class={void!r}"):
+            CrossEntropy(ignore_class=void)
+    for make in (lambda: Focal(gamma="2"), lambda: Tversky(alpha=None), lambda: CrossEntropy(top_k=None)):
+        with pytest.raises(ValueError, match="` must be a number "):
+            make()
     ids, logits = drawn()
+    with pytest.raises(ValueError, match=r"one number for each image.*sample_weight.shape=\(2,\) for 3 images"):
+        CrossEntropy()(ids, logits, sample_weight=np.ones(2))
+    with pytest.raises(ValueError, match=r"`y_pred` must be logits .* Received: the output of a softmax"):
+        CrossEntropy()(ids, keras.ops.softmax(logits))
     with pytest.raises(ValueError, match=r"one weight for each of the 3 classes of the logits. Received: 2 weights"):
         CrossEntropy(class_weights=[1, 2])(ids, logits)
     with pytest.raises(ValueError, match=r"y_true.shape=\(3, 5, 6\), y_pred.shape=\(3, 5, 7, 3\)"):
         Dice()(ids[:, :, 1:], logits)
     with pytest.raises(ValueError, match=r"not one-hot vectors.*y_true.shape=\(3, 5, 7, 3\).*ops.argmax"):
         CrossEntropy()(np.eye(3)[np.zeros((3, 5, 7), int)], logits)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_network_that_ends_with_a_softmax_is_refused_in_fit(run_eagerly):
+    ids, logits = drawn()
+    network = keras.Sequential([keras.Input((5, 7, 3)), keras.layers.Conv2D(3, 1), keras.layers.Softmax()])
+    network.compile("sgd", CrossEntropy() + Dice(), run_eagerly=run_eagerly)
+    with pytest.raises(ValueError, match=r"`y_pred` must be logits .*activation=None"):
+        network.fit(logits, ids, verbose=0)

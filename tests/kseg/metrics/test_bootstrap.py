@@ -69,6 +69,23 @@ def test_other_images_or_none_are_refused(shapes):
         paired_difference(*map(np.ones, shapes), accuracy)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"level": 95}, "`level` must be a number above 0 and below 1. Received: level=95"),
+        ({"replicates": 0}, "`replicates` must be an integer of at least 1. Received: replicates=0"),
+    ],
+)
+def test_wrong_arguments_are_named(settings, message):
+    counts = np.array([[4, 5]])
+    for call in (
+        lambda: score_interval(counts, accuracy, **settings),
+        lambda: paired_difference(counts, counts, accuracy, **settings),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
 def test_the_interval_of_a_score_is_that_of_a_mean_over_images():
     shares = np.random.default_rng(4).normal(600, 90, 400).round().astype(int)
     counts = np.stack([shares, np.full(400, 1000)], axis=1)

@@ -125,8 +125,9 @@ def test_neither_order_nor_size_of_batches_changes_a_bit_of_the_counts():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match=r"`tolerance` must be at least 0 pixels. Received: tolerance=-1"):
-        boundary_counts(square(1, 1), square(1, 1), 2, tolerance=-1)
+    for tolerance in (-1, "2", np.inf):
+        with pytest.raises(ValueError, match=f"`tolerance` must be a number of at least 0. .*tolerance={tolerance!r}"):
+            boundary_counts(square(1, 1), square(1, 1), 2, tolerance=tolerance)
     with pytest.raises(ValueError, match=r"must be \(H, W\) or \(B, H, W\). Received: truth_ids.shape=\(16,\)"):
         boundary_counts(square(1, 1)[0], square(1, 1)[0], 2)
     with pytest.raises(

@@ -52,6 +52,8 @@ def test_where_nothing_was_counted_the_error_is_nan():
 
 
 def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match=r"`bins` must be an integer of at least 1. Received: bins=0"):
+        calibration_counts([0], [0], [0.5], 2, bins=0)
     with pytest.raises(ValueError, match=r"`confidence` must lie in \[0, 1\]. Received: 1.5 and others at 2 pixels"):
         calibration_counts([0, 1, 1], [0, 1, 1], [1.5, 0.5, np.nan], 2)
     with pytest.raises(ValueError, match=r"confidence.shape=\(2,\), truth_ids.shape=\(3,\)"):

@@ -156,6 +156,12 @@ def test_a_metric_survives_its_config():
 
 
 def test_wrong_arguments_are_named():
+    for classes in (0, 2.5, "3", None):
+        for make in (ConfusionMatrix, lambda number: confusion_matrix([0], [0], number)):
+            with pytest.raises(ValueError, match=f"`num_classes` must be an integer of at least 1. .*={classes!r}"):
+                make(classes)
+    with pytest.raises(ValueError, match=r"`ignore_class` must be an integer id or None. Received: ignore_class='255'"):
+        ConfusionMatrix(3, ignore_class="255")
     with pytest.raises(ValueError, match=r"`score` must be one of mean_iou, .* Received: score='dice'"):
         ConfusionMatrix(3, score="dice")
     with pytest.raises(ValueError, match=r"with K = 4, or integer ids. Received: y_pred.shape=\(1, 2, 3, 5\)"):

@@ -311,7 +311,12 @@ def test_no_gradient_reaches_the_image():
         ({"smoothness_sigma": "3"}, "`smoothness_sigma` must be positive. Received: smoothness_sigma='3'"),
         ({"smoothness_weight": np.nan}, "`smoothness_weight` must be a finite number"),
         ({"appearance_weight": None}, "`appearance_weight` must be a finite number"),
+        ({"iterations": np.inf}, "iterations=inf"),
         ({"compatibility": "pots"}, "compatibility='pots'"),
+        ({"compatibility": None}, "or a matrix .* of finite numbers. Received: compatibility=None"),
+        ({"compatibility": [[0, 1], [1]]}, "or a matrix .* of finite numbers"),
+        ({"compatibility": [[0, np.nan], [1, 0]]}, "or a matrix .* of finite numbers"),
+        ({"from_logits": "no"}, "`from_logits` must be True or False. Received: from_logits='no'"),
         ({"activation": "relu"}, "activation='relu'"),
     ],
 )
@@ -335,6 +340,9 @@ def test_inputs_that_do_not_fit_are_refused():
         kseg.DenseCRF(compatibility=np.eye(3))([logits, image])
     with pytest.raises(ValueError, match=r"must be called on \[logits \(B, H, W, K\), image"):
         kseg.DenseCRF()([logits[0], image[0]])
+    for inputs in (logits, [logits, image, image], {"logits": logits, "image": image}, [logits, image[..., :0]]):
+        with pytest.raises(ValueError, match=r"must be called on \[logits .*Received: shapes "):
+            kseg.DenseCRF()(inputs)
     with pytest.raises(tf.errors.InvalidArgumentError, match="Make them larger"):
         kseg.DenseCRF(appearance_colour_sigma=1e-5)([logits, image])
 
