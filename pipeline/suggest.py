@@ -44,7 +44,7 @@ def _suggest(argv: list[str], prog: str) -> int:
     models = [find_saved_model(place) for place in arguments.model]
     check_outside(output, models)
     check_classes(models)
-    found = picture_files(arguments.input, output)
+    found = picture_files(arguments.input, output, whole_names=True)
     pictures = without_copies(found, arguments.labelled, "--labelled")
     if not pictures:
         raise ValueError(

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kseg import inference
+from kseg.inference.checks import values_checked
 from kseg.inference.model_calls import takes_levels
 from kseg.pictures import picture_of
 from kseg.postprocess import superpixels
@@ -27,15 +28,16 @@ def build_labeller(models: list[pathlib.Path], options) -> Callable[[np.ndarray]
         options: `PredictionOptions`.
     """
     label = _build_average(models, options)
-    if not options.superpixels:
-        return label
 
-    def label_by_vote(image):
-        return superpixels.majority_vote(
-            label(image), superpixels.slic(picture_of(image), num_superpixels=options.superpixels)
-        )
+    def label_picture(image):
+        with values_checked():  # a nearly black picture is not one in [0, 1]
+            label_map = label(image)
+        if not options.superpixels:
+            return label_map
+        regions = superpixels.slic(picture_of(image), num_superpixels=options.superpixels)
+        return superpixels.majority_vote(label_map, regions)
 
-    return label_by_vote
+    return label_picture
 
 
 def _build_average(paths, options):

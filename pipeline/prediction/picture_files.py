@@ -36,20 +36,21 @@ class PictureFile:
 
     Attributes:
         source: its path.
-        key: its path below the common folder, without the suffix; outputs are named by it.
+        key: its path below the common folder, by which outputs are named: without the suffix, unless whole names were asked for.
     """
 
     source: pathlib.Path
     key: pathlib.PurePath
 
 
-def picture_files(inputs: list[str], output: pathlib.Path) -> list[PictureFile]:
+def picture_files(inputs: list[str], output: pathlib.Path, whole_names: bool = False) -> list[PictureFile]:
     """The pictures that patterns, folders and paths name, sorted by key.
 
     Args:
         inputs: patterns such as "photos/**/*.jpg", folders, whose JPEG and PNG files are taken, or where there are
             none the TIFF and .npy files, or files.
         output: folder to write below.
+        whole_names: whether keys end in the suffix, so that a.jpg and a.png may lie side by side.
 
     Raises:
         ValueError: an input matches no file, two files have the same key, or a file lies in `output`.
@@ -62,7 +63,10 @@ def picture_files(inputs: list[str], output: pathlib.Path) -> list[PictureFile]:
         bases.append(base)
         found |= dict.fromkeys(files)
     common = pathlib.Path(os.path.commonpath([base.absolute() for base in bases]))
-    pictures = [PictureFile(file, file.absolute().relative_to(common).with_suffix("")) for file in found]
+    keys = (file.absolute().relative_to(common) for file in found)
+    pictures = [
+        PictureFile(file, key if whole_names else key.with_suffix("")) for file, key in zip(found, keys, strict=True)
+    ]
     _check(pictures, output)
     return sorted(pictures, key=lambda picture: picture.key)
 

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from kseg import inference
+from kseg.inference.checks import values_checked
 from kseg.labels import LabelMap
 from kseg.pairs.resizing import resize_image
 from kseg.pictures import pillow_picture
@@ -163,7 +164,8 @@ def build_measure(models: list[pathlib.Path]):
         factor = math.sqrt(limit / (height * width))
         if factor < 1:
             image = resize_image(image, (max(1, int(factor * height)), max(1, int(factor * width))))
-        return measure(predict(image[np.newaxis])[0])
+        with values_checked():  # a nearly black picture is not one in [0, 1]
+            return measure(predict(image[np.newaxis])[0])
 
     return measure_image
 

@@ -361,9 +361,9 @@ def find_saved_model(place: str) -> pathlib.Path:
     pushed = list_versions(folder)
     found = folder / str(pushed[-1]) if pushed else folder
     if not (found / "saved_model.pb").is_file():
+        received = "which is a file" if found.is_file() else "where there is no saved_model.pb"
         raise ValueError(
-            f"`--model` must be a pushed model. Received: --model {place}, where there is no saved_model.pb. "
-            "`python -m pipeline.run` pushes one to savedmodels/NAME."
+            f"`--model` must be a pushed model. Received: --model {place}, {received}. {_cure_no_model(found)}"
         )
     if not (found / "assets" / "labels.json").is_file():
         raise ValueError(
@@ -376,3 +376,15 @@ def find_saved_model(place: str) -> pathlib.Path:
             "it again; or name another version."
         )
     return found
+
+
+def _cure_no_model(place: pathlib.Path) -> str:
+    """What to name instead of a place that is no model: the folder of a file, or a model inside the folder."""
+    if place.is_file() and (place.parent / "saved_model.pb").is_file():
+        return f"Name its folder, {place.parent}."
+    inside = sorted(
+        folder for folder in place.glob("*") if list_versions(folder) or (folder / "saved_model.pb").is_file()
+    )
+    if inside:
+        return f"Name one of the models in it, such as {inside[0]}."
+    return "`python -m pipeline.run` pushes one to savedmodels/NAME."

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -120,6 +121,15 @@ def test_unreadable_pictures_are_listed_and_do_not_stop_the_others(command, pict
     assert "3 of 8 pictures" in capsys.readouterr().out
 
 
+def test_pictures_of_one_name_are_told_apart_and_a_nearly_black_one_passes_in_silence(command, pictures, tmp_path):
+    Image.new("RGB", (64, 48), UNSURE[1]).save(pictures / "torn.jpg")
+    Image.new("RGB", (64, 48), (1, 1, 1)).save(pictures / "night.png")
+    with warnings.catch_warnings(action="error", category=UserWarning):
+        assert command("--count", "9", input=pictures) == 0
+    rows = table(tmp_path / "out" / "suggestions.csv")
+    assert len(rows) == 8 and {"torn", "torn.jpg", "night"} < set(names_of(rows))
+
+
 def test_a_picture_larger_than_the_model_takes_is_reduced_and_scored(command, pictures, tmp_path):
     Image.new("RGB", (1001, 1000), UNSURE[0]).save(
         pictures / "large.png"
@@ -132,7 +142,8 @@ def test_a_picture_larger_than_the_model_takes_is_reduced_and_scored(command, pi
 
 def test_scores_are_kept_until_picture_model_or_share_changes(command, model, pictures, tmp_path):
     def written():
-        return {file.stem: file.stat().st_mtime_ns for file in (tmp_path / "out" / "records").iterdir()}
+        files = (tmp_path / "out" / "records").iterdir()
+        return {file.name.partition(".")[0]: file.stat().st_mtime_ns for file in files}
 
     command()
     first = written()

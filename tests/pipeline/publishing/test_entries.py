@@ -224,3 +224,16 @@ def test_a_damaged_version_is_not_predicted_with(folder):
         versions.find_saved_model(str(folder))
     assert f"Received: {folder / '2'} [{what}]" in str(raised.value)
     assert versions.find_saved_model(str(folder / "1")) == folder / "1"
+
+
+def test_what_is_near_a_model_is_named_where_none_is(folder, tmp_path):
+    for place, cure in (
+        (
+            folder.parent,
+            rf"where there is no saved_model\.pb\. Name one of the models in it, such as {folder.parent}/\w+\.",
+        ),
+        (folder / "2" / "saved_model.pb", rf"which is a file\. Name its folder, {folder / '2'}\."),
+        (tmp_path / "nothing", r"pushes one to savedmodels/NAME\."),
+    ):
+        with pytest.raises(ValueError, match=rf"--model {place}, .*{cure}$"):
+            versions.find_saved_model(str(place))
