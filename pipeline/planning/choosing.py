@@ -87,7 +87,7 @@ class Plan:
         values = flatten(self.settings)
         if given:
             reason = "given" if len(given) == len(proposed) else f"{reason}; {', '.join(given)} given"
-        texts = {name: as_text(values[name]) for name in proposed}
+        texts = {name: as_text(values[name], name) for name in proposed}
         self.choices.append({"topic": topic, "settings": texts, "reason": reason, "considered": list(considered)})
 
     def assume(self, proposed: dict[str, object]):

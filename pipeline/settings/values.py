@@ -154,8 +154,15 @@ def check(config, prefix: str = ""):
             )
 
 
-def as_text(value) -> str:
-    """A value as it is written on the command line."""
+def as_text(value, setting: str = "") -> str:
+    """A value as it is written on the command line; of a setting of `SIZES` as WIDTHxHEIGHT.
+
+    Example:
+        >>> as_text((360, 480)), as_text((360, 480), "transform.image_size")
+        ('360,480', '480x360')
+    """
+    if setting in SIZES and value:
+        return f"{value[1]}x{value[0]}"
     if isinstance(value, tuple):
         return ",".join(map(str, value)) or "(empty)"
     if isinstance(value, bool):

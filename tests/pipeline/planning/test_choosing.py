@@ -275,5 +275,11 @@ def test_the_summary_says_how_long_training_takes_however_short(minutes, text):
     assert line.startswith(f"expected: {text} of training, ") and line.endswith("2.0 GiB at most [Z80]")
 
 
+def test_the_summary_writes_sizes_as_the_flags_take_them():
+    plan, _ = planned(CAMVID)
+    text = "\n".join(summarize(dataclasses.asdict(plan) | {"machine": "Z80"}))
+    assert "working size: image_size=480x360; " in text and "crop: crop_size=256x192; " in text
+
+
 def test_a_plan_of_the_same_numbers_is_the_same():
     assert dataclasses.asdict(planned(CAMVID)[0]) == dataclasses.asdict(planned(CAMVID)[0])
