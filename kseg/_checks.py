@@ -86,6 +86,17 @@ def check_pair(name: str, value, minimum: int = 1, otherwise: str = "") -> tuple
     return tuple(pair)
 
 
+def check_size(name: str, value) -> tuple[int, int]:
+    """(height, width) of an argument, in pixels, each at least 1."""
+    if (
+        not isinstance(value, tuple | list)
+        or len(value) != 2
+        or not all(_is_integer(side) and side >= 1 for side in value)
+    ):
+        raise ValueError(f"`{name}` must be (height, width), each at least 1. Received: {name}={value!r}.")
+    return tuple(value)
+
+
 def check_input_shape(name: str, value) -> None:
     """Refuses what is not (height, width, channels), where a height or width may be None."""
     if (
@@ -104,6 +115,11 @@ def check_boolean(name: str, value) -> None:
     """Refuses what is neither True nor False."""
     if not isinstance(value, bool):
         raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}.")
+
+
+def _check_seed(name, value):
+    if not _is_integer(value):
+        raise ValueError(f"`{name}` must be an integer. Received: {name}={value!r}.")
 
 
 def _check_ignore_class(name, value):
@@ -139,6 +155,7 @@ _RULES = {
     "light": check_boolean,
     "logits": check_integer,
     "num_classes": check_integer,
+    "seed": _check_seed,
     "spectral_normalization": check_boolean,
     "trainable": check_boolean,
     "upsampling_trainable": check_boolean,

@@ -9,12 +9,16 @@ not uint8. TensorFlow only, because it runs inside `tf.data`.
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+
 from kseg._backend import require_tensorflow
 
 require_tensorflow(__name__)
 
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
+from kseg._checks import check_boolean, check_size  # noqa: E402
 from kseg.array_checks import check_image_range  # noqa: E402
 from kseg.data.resizing_in_graph import (  # noqa: E402
     nearest_region_in_graph,
@@ -51,7 +55,7 @@ class Augment:
             is cut off, and three channels need not be colours.
 
     Raises:
-        ValueError: `size` or `scale` is out of range.
+        ValueError: an argument is out of range.
 
     Example:
         >>> augment = Augment((96, 128))
@@ -70,13 +74,20 @@ class Augment:
         photometric: bool = True,
         bounded: bool = True,
     ):
-        if len(size) != 2 or min(size) < 1:
-            raise ValueError(f"`size` must be (height, width), each at least 1. Received: size={tuple(size)}.")
-        if not 0 < scale[0] <= scale[1]:
-            raise ValueError(f"`scale` must be (smallest, largest), both above 0. Received: scale={tuple(scale)}.")
+        self.size = check_size("size", size)
+        numbers = isinstance(scale, tuple | list) and len(scale) == 2 and all(isinstance(one, Real) for one in scale)
+        if not numbers or not 0 < scale[0] <= scale[1] < math.inf:
+            raise ValueError(f"`scale` must be (smallest, largest), both above 0. Received: scale={scale!r}.")
         if working_scale is not None:
+            if isinstance(working_scale, tuple | list):
+                check_size("working_scale", working_scale)
+            elif isinstance(working_scale, bool) or not isinstance(working_scale, Real):
+                raise ValueError(
+                    f"`working_scale` must be (height, width) or a factor. Received: working_scale={working_scale!r}."
+                )
             working_size(1, 1, working_scale)  # refuses what is none
-        self.size = tuple(size)
+        for name, value in (("flip", flip), ("photometric", photometric), ("bounded", bounded)):
+            check_boolean(name, value)
         self.working_scale = working_scale
         self.scale = tuple(scale)
         self.flip = flip
@@ -95,8 +106,15 @@ class Augment:
             image (height, width, C), float32, in [0, 255] if `bounded`, and label_map (height, width), uint8, of `size`.
 
         Raises:
-            ValueError: the image is not (H, W, C), or the label map is not uint8 of its height and width.
+            ValueError: the image is not (H, W, C), the label map is not uint8 of its height and width, or `seed` is not two
+                integers.
         """
+        seed = tf.convert_to_tensor(seed)
+        if not seed.shape.is_compatible_with((2,)) or not seed.dtype.is_integer:
+            raise ValueError(
+                "`seed` must be two integers (seed, step). "
+                f"Received: seed of shape {tuple(seed.shape)}, {seed.dtype.name}."
+            )
         _check_pair(image, label_map, self.bounded)
         # Always eight numbers in one order: switching off one change does not affect the others.
         scale, top, left, flip, *light = tf.unstack(tf.random.stateless_uniform((8,), seed))

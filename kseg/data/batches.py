@@ -15,6 +15,7 @@ require_tensorflow(__name__)
 
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
+from kseg._checks import check_integer, check_size  # noqa: E402
 from kseg.data.augment import Augment  # noqa: E402
 from kseg.data.colours import take_colours  # noqa: E402
 from kseg.data.levels import check_normalization, to_levels  # noqa: E402
@@ -158,7 +159,19 @@ def side_by_side(
 
     Returns:
         Data set of (image (B + B', H, W, C), label_map (B + B', H, W)).
+
+    Raises:
+        ValueError: `parts` is no integer above 0, or the two are no pairs, or unlike in dtype or size.
     """
+    check_integer("parts", parts)
+    specs = {name: _check_pairs(name, one) for name, one in (("labelled", labelled), ("unlabelled", unlabelled))}
+    for is_label, (ours, theirs) in enumerate(zip(*specs.values(), strict=True)):
+        same_type = ours.dtype == theirs.dtype or (colours and not is_label)
+        if not same_type or not ours.shape[1:].is_compatible_with(theirs.shape[1:]):
+            raise ValueError(
+                "`labelled` and `unlabelled` must be of one dtype, height, width and number of channels. "
+                f"Received: {_described(ours)} and {_described(theirs)}."
+            )
 
     def join(*kinds):
         pieces = zip(*(tf.split(kind, parts) for kind in kinds), strict=True)
@@ -183,6 +196,29 @@ def in_colours_of(others: tf.data.Dataset, pairs: tf.data.Dataset) -> tf.data.Da
         Data set of (image (B, H, W, C), label_map (B, H, W)).
     """
     return _prefetch(tf.data.Dataset.zip((pairs, others)).map(_recolour))
+
+
+def _check_pairs(name: str, dataset) -> tuple:
+    """What the elements of a data set of batches of pairs are.
+
+    Raises:
+        ValueError: they are no such batches.
+    """
+    specs = getattr(dataset, "element_spec", ())
+    ranks = (
+        [one.shape.rank if isinstance(one, tf.TensorSpec) else 0 for one in specs] if isinstance(specs, tuple) else []
+    )
+    if len(ranks) != 2 or ranks[0] not in (4, None) or ranks[1] not in (3, 4, None):
+        received = ", ".join(map(_described, specs)) if isinstance(specs, tuple) else _described(specs)
+        raise ValueError(
+            f"`{name}` must be a data set of batches (image (B, H, W, C), label_map (B, H, W)). "
+            f"Received: {received or type(dataset).__name__}."
+        )
+    return specs
+
+
+def _described(spec) -> str:
+    return f"{spec.dtype.name} {spec.shape}" if isinstance(spec, tf.TensorSpec) else str(spec)
 
 
 def _recolour(pairs, others):
@@ -321,10 +357,8 @@ def estimate_cacheable_pairs(stored: tf.data.Dataset) -> int:
 
 
 def _check(size, batch_size) -> None:
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"`size` must be (height, width), each at least 1. Received: size={tuple(size)}.")
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
+    check_size("size", size)
+    check_integer("batch_size", batch_size)
 
 
 class _Sharing(NamedTuple):

@@ -45,7 +45,8 @@ def encode(image, encoder, *, weights=None, **settings) -> list:
     Returns: features, fine to coarse. `trunk_weights` finds the encoder's layers in the network that is built on them.
 
     Raises:
-        ValueError: there is no such encoder; or `weights` come with a function, which has its own.
+        ValueError: there is no such encoder; `weights` come with a function, which has its own; or a function does not return
+            maps.
     """
     if isinstance(encoder, str):
         check_choice("encoder", encoder, ENCODERS)
@@ -63,7 +64,17 @@ def encode(image, encoder, *, weights=None, **settings) -> list:
             f"`weights` must be None with an encoder that is a function. Received: weights={weights!r}. Bind them to it: "
             "functools.partial(kseg.encoders.resnet50, weights=...)."
         )
-    return _marked(image, encoder(image))
+    features = encoder(image)
+    if not isinstance(features, list | tuple) or not features or not all(map(_is_map, features)):
+        raise ValueError(
+            "`encoder` must return a list of maps (B, h, w, F), fine to coarse. "
+            f"Received: {features!r:.120} of {encoder!r:.80}. Take those of a network by keras.Model(network.inputs, [...])."
+        )
+    return _marked(image, list(features))
+
+
+def _is_map(feature) -> bool:
+    return isinstance(feature, keras.KerasTensor) and len(feature.shape) == 4
 
 
 def _marked(image, features: list) -> list:

@@ -45,7 +45,7 @@ def fill(encoder: keras.Model, weights, donor=None) -> None:
     if isinstance(weights, dict):
         named, weights = weights, "the weights by layer name"
     else:
-        named = _imagenet(donor) if weights == "imagenet" else read(weights)
+        named = _imagenet(donor) if isinstance(weights, str) and weights == "imagenet" else read(weights)
     first = True
     for layer in encoder.layers:
         if not layer.weights:

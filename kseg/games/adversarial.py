@@ -19,10 +19,11 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
+from kseg._checks import check_number  # noqa: E402
 from kseg.games import replicas  # noqa: E402
 from kseg.games import step as game_step  # noqa: E402
 from kseg.games.formulations import FORMULATIONS  # noqa: E402
-from kseg.games.given import as_optimizer, refuse_class_weight  # noqa: E402
+from kseg.games.given import as_optimizer, check_instance, check_network, inputs_of, refuse_class_weight  # noqa: E402
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
 from kseg.games.schedules import BOTH, Phase, Schedule  # noqa: E402
 from kseg.training.distribution import add_axis, is_replicated  # noqa: E402
@@ -77,7 +78,7 @@ class AdversarialGame(keras.Model):
         schedule: a `kseg.Schedule`; None: both learn at every step.
 
     Raises:
-        ValueError: an argument is out of range, or the discriminator's last axis is not 1.
+        ValueError: an argument is out of range, or the discriminator is no functional model, or its last axis is not 1.
 
     Source: Goodfellow et al. 2014 (arXiv:1406.2661), algorithm 1 with k = 1, both gradients taken at the same weights.
     """
@@ -107,13 +108,15 @@ class AdversarialGame(keras.Model):
                 "`objective` and `label_smoothing` must be left out where the discriminator does not tell real from fake. "
                 f"Received: objective={objective!r}, label_smoothing={label_smoothing} with formulation={formulation!r}."
             )
-        if not weight >= 0:
-            raise ValueError(f"`weight` must be at least 0. Received: weight={weight}.")
-        if not 0 <= label_smoothing < 1 or (label_smoothing and objective == "hinge"):
+        check_number("weight", weight, minimum=0)
+        check_number("label_smoothing", label_smoothing, minimum=0, below=1)
+        if label_smoothing and objective == "hinge":
             raise ValueError(
-                "`label_smoothing` must lie in [0, 1), and be 0 with the hinge objective, which has no labels. "
+                "`label_smoothing` must be 0 with the hinge objective, which has no labels. "
                 f"Received: label_smoothing={label_smoothing}, objective={objective!r}."
             )
+        check_instance("schedule", schedule, Schedule)
+        check_network("discriminator", discriminator)
         self.check_discriminator(player, discriminator)
         self.player, self.discriminator = player, discriminator
         self.weight, self.objective, self.label_smoothing = weight, objective, label_smoothing
@@ -130,7 +133,9 @@ class AdversarialGame(keras.Model):
             )
         }  # fmt: skip
         compared = FORMULATIONS[formulation].features
-        features = compared and keras.Model(discriminator.input, [*compared(discriminator), discriminator.output])
+        features = compared and keras.Model(
+            inputs_of(discriminator), [*compared(discriminator), *discriminator.outputs]
+        )
         self._step_state = _StepState(features)
         self.built = True  # both networks are; Keras loads no weights into a model that is not marked as built
 
@@ -351,9 +356,11 @@ class AdversarialGame(keras.Model):
             self._step_state.evaluating = False
 
     def get_compile_config(self):
-        """Arguments of `compile`, for `.keras` files."""
-        optimizer = keras.saving.serialize_keras_object(self.discriminator_optimizer)
-        return super().get_compile_config() | {"discriminator_optimizer": optimizer}
+        """Arguments of `compile`, for `.keras` files; none before it was called."""
+        config = super().get_compile_config()
+        if not self.compiled:
+            return config
+        return config | {"discriminator_optimizer": keras.saving.serialize_keras_object(self.discriminator_optimizer)}
 
     def compile_from_config(self, config):
         """Compiles with the arguments of `get_compile_config`."""

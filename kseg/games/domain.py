@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from kseg.games.formulations import BY_CLASS, DOMAIN
+from kseg.games.given import inputs_of
 from kseg.games.halves import run_halves, run_segmentor
 from kseg.games.segmentation import SegmentationGame
 from kseg.games.squares import average_squares
@@ -112,7 +113,7 @@ class DomainGame(SegmentationGame):
                     "`discriminator` must take as many channels as the features have. Received: "
                     f"discriminator.input_shape={tuple(discriminator.input_shape)}, features of shape {tuple(judged.shape)}."
                 )
-            self._step_state.with_features = keras.Model(segmentor.input, [segmentor.output, judged])
+            self._step_state.with_features = keras.Model(inputs_of(segmentor), [*segmentor.outputs, judged])
         if len(discriminator.inputs) != 1:
             raise ValueError(
                 "`discriminator` must take the maps alone: images would tell both domains apart. "

@@ -13,8 +13,10 @@ import keras  # noqa: E402  (only after the backend is known)
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
+from kseg._checks import check_arguments  # noqa: E402
 from kseg.games import replicas  # noqa: E402
 from kseg.games.adversarial import AdversarialGame  # noqa: E402
+from kseg.games.given import check_network  # noqa: E402
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -52,6 +54,13 @@ class GAN(AdversarialGame):
                 "`formulation` must be left out of a GAN, whose samples have no true ones to be compared with. "
                 f"Received: formulation={formulation!r}."
             )
+        if "weight" in kwargs:
+            raise ValueError(
+                "`weight` must be left out of a GAN, which has no task to weigh against. "
+                f"Received: weight={kwargs['weight']!r}."
+            )
+        check_arguments(seed=seed)
+        check_network("generator", generator)
         super().__init__(generator, discriminator, weight=1.0, objective=objective, **kwargs)
         made, judged = tuple(generator.output_shape), tuple(discriminator.input_shape)
         if len(made) != len(judged) or any(one not in (other, None) for one, other in zip(judged, made, strict=True)):
@@ -59,12 +68,33 @@ class GAN(AdversarialGame):
                 "`generator` must make samples of the discriminator's input shape. "
                 f"Received: generator.output_shape={made}, discriminator.input_shape={judged}."
             )
-        self.seed = seed
+        self.seed = int(seed)
 
     @property
     def generator(self):
         """The player."""
         return self.player
+
+    def compile(self, optimizer=None, discriminator_optimizer=None, **kwargs):
+        """As `AdversarialGame.compile`, without what belongs to a task.
+
+        Raises:
+            ValueError: a loss or metrics are given, too.
+        """
+        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            if kwargs.get(name):
+                raise ValueError(
+                    f"`{name}` must be left out of a GAN, which has no task. Received: {name}={kwargs[name]!r}."
+                )
+        super().compile(optimizer, discriminator_optimizer, **kwargs)
+
+    def prepare(self, x, y, sample_weight):
+        """The real samples of a batch; refuses weights of them."""
+        if sample_weight is not None:
+            raise ValueError(
+                "`sample_weight` must be None: a GAN has no task to weigh. Leave out samples that must not count."
+            )
+        return x, y, sample_weight
 
     def play(self, x, y=None):
         """Generates as many samples as there are real ones.

@@ -11,12 +11,44 @@ import inspect
 import keras
 
 
-def check_segmentor(segmentor) -> None:
-    """Refuses a segmentor that ends with probabilities.
+def check_network(name: str, network) -> None:
+    """Refuses what is no functional model with one output.
+
+    Args:
+        name: of the argument.
+        network: what it is.
 
     Raises:
-        ValueError: its last layer is a softmax or a sigmoid.
+        ValueError: it is none.
     """
+    if not isinstance(network, keras.Model) or len(getattr(network, "outputs", ())) != 1:
+        raise ValueError(
+            f"`{name}` must be a functional keras.Model with one output. Received: {name}={network!r:.80}. Call what makes it."
+        )
+
+
+def check_instance(name: str, value, kind: type) -> None:
+    """Refuses what is neither an instance of `kind`, a class of this package, nor None.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not isinstance(value, kind | None):
+        raise ValueError(f"`{name}` must be a kseg.{kind.__name__} or None. Received: {name}={value!r:.80}.")
+
+
+def inputs_of(network):
+    """The inputs of a functional or sequential model as a new one takes them: a tensor, or a list."""
+    return network.inputs if len(network.inputs) > 1 else network.inputs[0]
+
+
+def check_segmentor(segmentor) -> None:
+    """Refuses a segmentor that is no functional model, or ends with probabilities.
+
+    Raises:
+        ValueError: it is none, or its last layer is a softmax or a sigmoid.
+    """
+    check_network("segmentor", segmentor)
     last = segmentor.layers[-1]
     while isinstance(last, keras.Model):
         last = last.layers[-1]

@@ -11,6 +11,8 @@ import typing
 import keras
 from keras import ops
 
+from kseg._checks import check_integer
+
 
 class Phase(typing.NamedTuple):
     """What one step does.
@@ -64,10 +66,8 @@ class Schedule:
             "ramp": ramp,
         }
         for name, value in steps.items():
-            if not (isinstance(value, int) and value >= 0):
-                raise ValueError(f"`{name}` must be an integer number of steps, at least 0. Received: {name}={value}.")
-        self.pretrain_player, self.pretrain_discriminator = pretrain_player, pretrain_discriminator
-        self.alternate_every, self.ramp = alternate_every, ramp
+            check_integer(name, value, minimum=0)
+            setattr(self, name, int(value))
 
     @property
     def is_constant(self) -> bool:

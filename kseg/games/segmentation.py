@@ -8,12 +8,13 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kseg._checks import check_arguments, check_boolean, check_integer
 from kseg.games.adversarial import AdversarialGame
-from kseg.games.given import check_batch, check_loss, check_segmentor
+from kseg.games.given import check_batch, check_instance, check_loss, check_segmentor
 from kseg.games.halves import run_segmentor
 from kseg.games.label_encodings import ENCODINGS
 from kseg.games.squares import average_squares, find_factor, match_output
-from kseg.games.teacher import check_void, weigh
+from kseg.games.teacher import Teacher, check_void, weigh
 from kseg.labels import VOID
 from kseg.losses.segmentation_loss import find_valid
 
@@ -90,9 +91,11 @@ class SegmentationGame(AdversarialGame):
                 "`discriminator` must give a bet for each pixel that it sees, (B, H, W, 1), as a gambler. "
                 f"Received: {discriminator.name}, whose output is coarser. Use kseg.discriminators.UNet."
             )
-        if not (isinstance(label_stride, int) and label_stride >= 1):
-            raise ValueError(f"`label_stride` must be an integer of at least 1. Received: label_stride={label_stride}.")
-        self.encoding, self.ignore_class, self.label_stride = encoding, ignore_class, label_stride
+        check_integer("label_stride", label_stride)
+        check_arguments(ignore_class=ignore_class)
+        check_boolean("apart", apart)
+        check_instance("teacher", teacher, Teacher)
+        self.encoding, self.ignore_class, self.label_stride = encoding, ignore_class, int(label_stride)
         self.apart, self.teacher, self.teacher_network = apart, teacher, None
         if teacher is not None:
             check_void(ignore_class)
@@ -103,10 +106,11 @@ class SegmentationGame(AdversarialGame):
         """Refuses a discriminator that does not take the encoded label maps."""
         shapes = [tuple(tensor.shape) for tensor in discriminator.inputs]
         channels = self.segmentor.output_shape[-1] * (self.segmentor.input_shape[-1] if encoding == "product" else 1)
-        if len(shapes) not in (1, 2) or shapes[-1][-1] != channels:
+        image_channels = self.segmentor.input_shape[-1]
+        if len(shapes) not in (1, 2) or shapes[-1][-1] != channels or (shapes[1:] and shapes[0][-1] != image_channels):
             raise ValueError(
-                f"`discriminator` must take [image (B, H, W, C), label map (B, H, W, {channels})], or the label map alone, with "
-                f"as many channels as encoding={encoding!r} gives. Received: inputs of shape {shapes}."
+                f"`discriminator` must take [image (B, H, W, {image_channels}), label map (B, H, W, {channels})], or the label "
+                f"map alone, with as many channels as encoding={encoding!r} gives. Received: inputs of shape {shapes}."
             )
 
     @property

@@ -13,7 +13,8 @@ import keras  # noqa: E402  (only after the backend is known)
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
-from kseg.games.given import check_batch, check_loss, check_segmentor, refuse_class_weight  # noqa: E402
+from kseg._checks import check_arguments, check_boolean  # noqa: E402
+from kseg.games.given import check_batch, check_instance, check_loss, check_segmentor, refuse_class_weight  # noqa: E402
 from kseg.games.halves import run_segmentor  # noqa: E402
 from kseg.games.teacher import Teacher, check_void, weigh  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
@@ -35,13 +36,16 @@ class SelfTraining(keras.Model):
         **kwargs: of `keras.Model`.
 
     Raises:
-        ValueError: `ignore_class` is None, or the segmentor gives probabilities.
+        ValueError: an argument is out of range, or the segmentor gives probabilities.
 
     Example: see `kseg.Teacher`.
     """
 
     def __init__(self, segmentor, teacher=None, ignore_class=VOID, apart=False, **kwargs):
         check_void(ignore_class)
+        check_arguments(ignore_class=ignore_class)
+        check_boolean("apart", apart)
+        check_instance("teacher", teacher, Teacher)
         check_segmentor(segmentor)
         super().__init__(**kwargs)
         self.segmentor, self.ignore_class, self.apart = segmentor, ignore_class, apart

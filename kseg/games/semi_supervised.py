@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from kseg import losses
+from kseg._checks import check_integer, check_number
 from kseg.games import replicas
 from kseg.games.schedules import frozen
 from kseg.games.segmentation import SegmentationGame
@@ -72,13 +73,11 @@ class SemiSupervisedGame(SegmentationGame):
     ):
         super().__init__(segmentor, discriminator, weight=weight, **kwargs)
         check_void(self.ignore_class)
-        if not weight > 0:
-            raise ValueError(f"`weight` must be more than 0. Received: weight={weight}.")
-        for name, value in (("unlabelled_weight", unlabelled_weight), ("region_weight", region_weight)):
-            if not value >= 0:
-                raise ValueError(f"`{name}` must be at least 0. Received: {name}={value}.")
-        if not 0 <= threshold < 1:
-            raise ValueError(f"`threshold` must lie in [0, 1). Received: threshold={threshold}.")
+        check_number("weight", weight, above=0)
+        check_number("unlabelled_weight", unlabelled_weight, minimum=0)
+        check_number("region_weight", region_weight, minimum=0)
+        check_number("threshold", threshold, minimum=0, below=1)
+        check_integer("regions_from", regions_from, minimum=0)
         if self.objective not in ("non_saturating", "minimax"):
             raise ValueError(
                 '`objective` must be "non_saturating" or "minimax", whose logits are log-odds of being real. '

@@ -15,6 +15,7 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
+from kseg._checks import check_arguments, check_boolean, check_integer, check_number  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
 from kseg.losses.segmentation_loss import find_image_weights, find_valid  # noqa: E402
 
@@ -79,16 +80,14 @@ class Teacher:
     """
 
     def __init__(self, decay=0.99, threshold=0.9, weight=1.0, start=0, cut_mix=True, seed=0):
-        if not 0 <= decay < 1:
-            raise ValueError(f"`decay` must lie in [0, 1). Received: decay={decay}.")
-        if not 0 < threshold <= 1:
-            raise ValueError(f"`threshold` must lie in (0, 1]. Received: threshold={threshold}.")
-        if not weight >= 0:
-            raise ValueError(f"`weight` must be at least 0. Received: weight={weight}.")
-        if not (isinstance(start, int) and start >= 0):
-            raise ValueError(f"`start` must be an integer number of steps, at least 0. Received: start={start}.")
-        self.decay, self.threshold, self.weight, self.start = decay, threshold, weight, start
-        self.cut_mix, self.seed = cut_mix, seed
+        check_number("decay", decay, minimum=0, below=1)
+        check_number("threshold", threshold, above=0, maximum=1)
+        check_number("weight", weight, minimum=0)
+        check_integer("start", start, minimum=0)
+        check_boolean("cut_mix", cut_mix)
+        check_arguments(seed=seed)
+        self.decay, self.threshold, self.weight, self.start = decay, threshold, weight, int(start)
+        self.cut_mix, self.seed = cut_mix, int(seed)
 
     def copy_of(self, segmentor):
         """A copy of the segmentor that does not learn, with its weights.

@@ -61,6 +61,7 @@ class CheckBatches(keras.callbacks.Callback):
         for each in keras.tree.flatten(images):
             check_image_range(keras.ops.convert_to_numpy(each), WHERE)
         if label_maps is not None:
-            network = getattr(self.model, "player", self.model)  # of a game
+            alone = getattr(self.model, "segmentor", self.model)  # of self-training
+            network = getattr(self.model, "player", alone)  # of a game
             ids = keras.ops.convert_to_numpy(label_maps)
             check_ids(ids, network.output_shape[-1], self.ignore_class, "label_maps", WHERE)

@@ -229,8 +229,20 @@ def test_wrong_arguments_are_refused():
         Augment((8, 8, 3))
     with pytest.raises(ValueError, match=r"must be above 0 and at most 16. Received: 0"):
         Augment((8, 8), working_scale=0)
-    with pytest.raises(ValueError, match=r"must be at least 1. .* size=\(0, 8\)"):
-        Augment((8, 8), working_scale=(0, 8))
+    for scale in ((0, 8), (8,), "x", True):
+        with pytest.raises(ValueError, match="`working_scale` must be "):
+            Augment((8, 8), working_scale=scale)
+    for size in (8, None, (8.5, 8), ("8", "8")):
+        with pytest.raises(ValueError, match=r"`size` must be \(height, width\)"):
+            Augment(size)
+    for scale in (0.5, None, (0.5,), (1, np.inf), ("1", "2")):
+        with pytest.raises(ValueError, match=r"`scale` must be \(smallest, largest\)"):
+            Augment((8, 8), scale=scale)
+    with pytest.raises(ValueError, match=r"`flip` must be True or False. Received: flip=0.5"):
+        Augment((8, 8), flip=0.5)
+    for seed in (5, (1, 2, 3), (0.5, 1.0)):
+        with pytest.raises(ValueError, match=r"`seed` must be two integers \(seed, step\). Received: seed of shape"):
+            Augment((8, 8))(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8), seed=seed)
 
 
 @pytest.mark.parametrize(

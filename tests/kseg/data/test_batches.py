@@ -284,7 +284,7 @@ def test_a_split_too_large_for_the_cache_still_yields_every_pair(prepared, monke
     ("arguments", "received"),
     [
         ({"size": (0, 64)}, r"each at least 1\. Received: size=\(0, 64\)"),
-        ({"batch_size": 0}, r"`batch_size` must be at least 1\. Received: batch_size=0"),
+        ({"batch_size": 0}, r"`batch_size` must be an integer of at least 1\. Received: batch_size=0"),
         ({"initial_step": -1}, r"`initial_step` must not be negative\. Received: initial_step=-1"),
         ({"scale": (2.0, 0.5)}, r"`scale` must be \(smallest, largest\)"),
     ],
@@ -369,9 +369,35 @@ def test_pairs_take_the_colours_of_the_images_beside_them_and_these_stay_as_they
 
 def test_each_device_of_a_machine_gets_images_of_both_kinds():
     pairs, others = (
-        tf.data.Dataset.from_tensors((tf.range(first, last), tf.range(10 * first, 10 * last, 10)))
+        tf.data.Dataset.from_tensors(
+            (tf.range(first, last)[:, None, None, None], tf.range(10 * first, 10 * last, 10)[:, None, None])
+        )
         for first, last in ((0, 4), (4, 10))
     )
     ((images, label_maps),) = data.side_by_side(pairs, others, parts=2)
-    assert images.numpy().tolist() == [0, 1, 4, 5, 6, 2, 3, 7, 8, 9]
-    assert label_maps.numpy().tolist() == [10 * image for image in images.numpy()]
+    assert images.numpy().ravel().tolist() == [0, 1, 4, 5, 6, 2, 3, 7, 8, 9]
+    assert label_maps.numpy().ravel().tolist() == [10 * image for image in images.numpy().ravel()]
+
+
+def of_pairs(*shapes, dtype=tf.uint8):
+    return tf.data.Dataset.from_tensors(tuple(tf.zeros(shape, dtype) for shape in shapes))
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "settings", "message"),
+    [
+        (of_pairs((2, 8, 8, 3)), {}, r"`unlabelled` must be a data set of batches .*Received: uint8 \(2, 8, 8, 3\)\."),
+        (
+            of_pairs((8, 8, 3), (8, 8)),
+            {},
+            r"`unlabelled` must be a data set of batches .*uint8 \(8, 8, 3\), uint8 \(8, 8\)",
+        ),
+        (np.zeros((2, 8, 8, 3)), {}, r"`unlabelled` must be a data set of batches .*Received: ndarray"),
+        (of_pairs((2, 8, 9, 3), (2, 8, 9)), {}, r"one dtype, height, .*uint8 \(2, 8, 8, 3\) and uint8 \(2, 8, 9, 3\)"),
+        (of_pairs((2, 8, 8, 3), (2, 8, 8), dtype=tf.int32), {}, "one dtype, height, .*uint8 .* and int32 "),
+        (of_pairs((2, 8, 8, 3), (2, 8, 8)), {"parts": 0}, "`parts` must be an integer of at least 1"),
+    ],
+)
+def test_what_cannot_stand_side_by_side_is_refused(unlabelled, settings, message):
+    with pytest.raises(ValueError, match=message):
+        data.side_by_side(of_pairs((2, 8, 8, 3), (2, 8, 8)), unlabelled, **settings)

@@ -3,6 +3,7 @@
 import functools
 
 import keras
+import numpy as np
 import pytest
 
 import kseg
@@ -70,6 +71,14 @@ def test_weights_are_passed_to_the_named_encoder(tmp_path):
             r'one of "alexnet", .*encoder=.resnet-50.\. Did you mean "resnet50"',
         ),
         (lambda: kseg.UNet(3, encoder=50), r"a name or a function.*encoder=50\. Names: alexnet, "),
+        *[
+            (
+                lambda returned=returned: kseg.FPN(3, encoder=lambda image: returned),
+                "`encoder` must return a list of maps ",
+            )
+            for returned in (None, [], keras.Input((8, 8, 3)), [keras.Input((8,))])
+        ],
+        (lambda: kseg.UNet(3, encoder="vgg16", weights=np.zeros(3)), '`weights` must be None, "imagenet" or a path'),
         (lambda: kseg.UNet(3, weights="imagenet"), "`weights` must be None without an `encoder`"),
         (
             lambda: kseg.PSPNet(3, encoder=functools.partial(kseg.encoders.resnet50), weights="imagenet"),

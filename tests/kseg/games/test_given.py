@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg.games import SegmentationGame, SelfTraining
+from kseg.games import GAN, SegmentationGame, SelfTraining, Teacher
 from kseg.losses import CrossEntropy
 from tests.kseg.games.replicas_case import discriminator, segmentor
-from tests.kseg.games.small_game import IDS, IMAGES, make_game
+from tests.kseg.games.small_game import IDS, IMAGES, assert_equal, compile_game, make_game, train_one_step, weights_of
 
 
 def make_self_training():
@@ -36,6 +36,67 @@ def test_a_segmentor_that_gives_probabilities_is_refused(ending):
     for make in (lambda: SegmentationGame(network, discriminator()), lambda: SelfTraining(network)):
         with pytest.raises(ValueError, match=r"`segmentor` must give logits. Received: ending, .*activation=None"):
             make()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"segmentor": segmentor},
+            "`segmentor` must be a functional keras.Model with one output. .*Call what makes it",
+        ),
+        ({"teacher": Teacher}, "`teacher` must be a kseg.Teacher or None. Received: teacher=<class"),
+        ({"ignore_class": 2.5}, "`ignore_class` must be an integer id or None. Received: ignore_class=2.5"),
+        ({"apart": "no"}, "`apart` must be True or False. Received: apart='no'"),
+        (
+            {"discriminator": "patch_gan"},
+            "`discriminator` must be a functional keras.Model .*discriminator='patch_gan'",
+        ),
+        ({"schedule": 5}, "`schedule` must be a kseg.Schedule or None. Received: schedule=5"),
+    ],
+)
+@pytest.mark.parametrize("model", [SelfTraining, SegmentationGame])
+def test_arguments_of_a_wrong_kind_are_named(model, arguments, message):
+    if model is SelfTraining and {"discriminator", "schedule"} & set(arguments):
+        return
+    networks = {"segmentor": segmentor(), **({} if model is SelfTraining else {"discriminator": discriminator()})}
+    with pytest.raises(ValueError, match=message):
+        model(**networks | arguments)
+
+
+def test_an_image_of_other_channels_is_refused():
+    with pytest.raises(
+        ValueError, match=r"must take \[image \(B, H, W, 1\), label map .*None, 3\), \(None, None, None, 3\)"
+    ):
+        SegmentationGame(segmentor(channels=1), discriminator())
+
+
+def test_a_gan_has_no_task():
+    def network(name, side, units):
+        return keras.Sequential([keras.Input((side,)), keras.layers.Dense(units, name="dense")], name=name)
+
+    with pytest.raises(ValueError, match=r"`weight` must be left out of a GAN.*weight=2"):
+        GAN(network("generator", 4, 2), network("judge", 2, 1), weight=2)
+    gan = GAN(network("generator", 4, 2), network("judge", 2, 1))
+    with pytest.raises(ValueError, match=r"`loss` must be left out of a GAN.*loss='mse'"):
+        gan.compile("sgd", "sgd", loss="mse")
+    gan.compile("sgd", "sgd", run_eagerly=True)
+    with pytest.raises(ValueError, match="`sample_weight` must be None: a GAN"):
+        gan.fit(np.zeros((2, 2)), np.zeros(2), sample_weight=np.ones(2), verbose=0)
+
+
+def test_a_discriminator_may_be_sequential():
+    judge = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3), keras.layers.Conv2D(1, 3)])
+    game = compile_game(SegmentationGame(segmentor(), judge, formulation="embedding"), run_eagerly=True)
+    assert np.isfinite(train_one_step(game)["adversarial_loss"])
+
+
+def test_a_game_is_saved_before_it_is_compiled(tmp_path):
+    game = make_game()
+    game.save(tmp_path / "game.keras")
+    again = keras.saving.load_model(tmp_path / "game.keras")
+    assert not again.compiled
+    assert_equal(weights_of(again), weights_of(game))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_the_ramp_rises_from_0_to_1_once_the_game_has_begun():
 
 
 def test_wrong_steps_are_named():
-    with pytest.raises(ValueError, match=r"`ramp` must be an integer number of steps, at least 0. Received: ramp=0.5."):
+    with pytest.raises(ValueError, match=r"`ramp` must be an integer of at least 0. Received: ramp=0.5."):
         Schedule(ramp=0.5)
     with pytest.raises(ValueError, match=r"`pretrain_player` must be .*Received: pretrain_player=-1."):
         Schedule(pretrain_player=-1)

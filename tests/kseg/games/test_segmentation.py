@@ -173,14 +173,17 @@ def test_wrong_arguments_are_named():
         match=r"`objective` must be one of non_saturating, minimax, least_squares, hinge. .*objective='wgan'",
     ):
         make_game(objective="wgan")
-    with pytest.raises(ValueError, match=r"`label_smoothing` must lie in .*Received: label_smoothing=1"):
+    with pytest.raises(
+        ValueError, match=r"`label_smoothing` must be a number of at least 0 and below 1. Received: label_smoothing=1"
+    ):
         make_game(label_smoothing=1)
     with pytest.raises(
         ValueError, match=r"0 with the hinge objective, which has no labels.*label_smoothing=0.1, objective='hinge'"
     ):
         make_game(label_smoothing=0.1, objective="hinge")
-    with pytest.raises(ValueError, match=r"`weight` must be at least 0. Received: weight=-1"):
-        make_game(weight=-1)
+    for weight in (-1, "0.1", None):
+        with pytest.raises(ValueError, match=f"`weight` must be a number of at least 0. Received: weight={weight!r}"):
+            make_game(weight=weight)
     with pytest.raises(ValueError, match=r"`label_stride` must be an integer of at least 1"):
         make_game(label_stride=0)
     image, label_map = keras.Input((None, None, 3)), keras.Input((None, None, K + 1))

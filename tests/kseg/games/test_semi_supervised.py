@@ -181,11 +181,15 @@ def test_a_class_that_is_void_is_no_pseudo_label():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match=r"`threshold` must lie in \[0, 1\). Received: threshold=1."):
+    with pytest.raises(
+        ValueError, match=r"`threshold` must be a number of at least 0 and below 1. Received: threshold=1."
+    ):
         make_game(threshold=1)
-    with pytest.raises(ValueError, match=r"`region_weight` must be at least 0. Received: region_weight=-1."):
+    with pytest.raises(
+        ValueError, match=r"`region_weight` must be a number of at least 0. Received: region_weight=-1."
+    ):
         make_game(region_weight=-1)
-    with pytest.raises(ValueError, match=r"`weight` must be more than 0. Received: weight=0."):
+    with pytest.raises(ValueError, match=r"`weight` must be a number above 0. Received: weight=0."):
         make_game(weight=0)
     with pytest.raises(ValueError, match=r"`ignore_class` must be an id"):
         make_game(ignore_class=None)

@@ -179,16 +179,17 @@ def test_the_discriminator_does_not_learn_from_images_without_a_label_map():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match=r"`decay` must lie in \[0, 1\). Received: decay=1."):
+    with pytest.raises(ValueError, match=r"`decay` must be a number of at least 0 and below 1. Received: decay=1."):
         Teacher(decay=1)
-    with pytest.raises(ValueError, match=r"`threshold` must lie in \(0, 1\]. Received: threshold=0."):
+    with pytest.raises(ValueError, match=r"`threshold` must be a number above 0 and at most 1. Received: threshold=0."):
         Teacher(threshold=0)
-    with pytest.raises(ValueError, match=r"`weight` must be at least 0. Received: weight=-1."):
+    with pytest.raises(ValueError, match=r"`weight` must be a number of at least 0. Received: weight=-1."):
         Teacher(weight=-1)
-    with pytest.raises(
-        ValueError, match=r"`start` must be an integer number of steps, at least 0. Received: start=-1."
-    ):
+    with pytest.raises(ValueError, match=r"`start` must be an integer of at least 0. Received: start=-1."):
         Teacher(start=-1)
+    for settings in ({"decay": "a"}, {"threshold": None}, {"start": 1.0}, {"cut_mix": "no"}, {"seed": None}):
+        with pytest.raises(ValueError, match=rf"`{next(iter(settings))}` must be "):
+            Teacher(**settings)
     for make in (SelfTraining, plain_game):
         with pytest.raises(ValueError, match="`ignore_class` must be an id: it marks images without a label map"):
             given = {"segmentor": segmentor()} if make is SelfTraining else {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kseg.games import SegmentationGame
+from kseg.games import SegmentationGame, SelfTraining
 from kseg.losses import CrossEntropy
 from kseg.training.callbacks import CheckBatches
 from tests.kseg.games.replicas_case import discriminator, pairs, segmentor
@@ -18,11 +18,13 @@ def dataset(images, ids):
     return tf.data.Dataset.from_tensor_slices((images, ids)).batch(4)
 
 
-def fit(images=IMAGES, ids=IDS, make=dataset, game=False, **arguments):
+def fit(images=IMAGES, ids=IDS, make=dataset, around=None, **arguments):
     """One epoch, after the check of what `make` returns."""
     model, settings = segmentor(), {}
-    if game:
+    if around == "game":
         model, settings = SegmentationGame(model, discriminator()), {"discriminator_optimizer": "sgd"}
+    if around == "self-training":
+        model = SelfTraining(model)
     model.compile("sgd", loss=CrossEntropy(), **settings)
     check = CheckBatches(make(images, ids), **arguments)
     return model.fit(images, ids, batch_size=4, verbose=0, callbacks=[check])
@@ -35,12 +37,12 @@ def test_images_scaled_to_1_are_warned_of_once(make):
     assert len([one for one in found if "[0, 255]" in str(one.message)]) == 1
 
 
-@pytest.mark.parametrize("game", [False, True])
-def test_ids_outside_the_classes_are_refused_before_the_first_step(game):
+@pytest.mark.parametrize("around", [None, "game", "self-training"])
+def test_ids_outside_the_classes_are_refused_before_the_first_step(around):
     ids = IDS.copy()
     ids[1, :2, 0] = 7
     with pytest.raises(ValueError, match=r"`label_maps` must hold class ids in 0..2.*\[7\] at 2 pixels \[first batch"):
-        fit(ids=ids, game=game)
+        fit(ids=ids, around=around)
 
 
 def test_void_is_what_ignore_class_says():
