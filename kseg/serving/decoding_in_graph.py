@@ -14,7 +14,7 @@ require_tensorflow(__name__)
 import tensorflow as tf  # noqa: E402  (only after the backend is known)
 
 from kseg.serving.bands import BAND_PIXELS, map_groups  # noqa: E402
-from kseg.serving.headers import PNG, byte_length, part  # noqa: E402
+from kseg.serving.headers import PNG, byte_length, part, read_bytes  # noqa: E402
 
 MAX_SCANS = 500
 """Of a progressive JPEG, as in `kseg.pairs.decoding`: each costs a pass over all pixels."""
@@ -45,42 +45,59 @@ def decode_strictly(
     """
 
     # decode_jpeg reads PNG too; tf.io.decode_image decodes JPEG with another method, up to 6 grey levels off.
-    def decode_8_bits():
-        if channels == 1:  # which TensorFlow does not make of CMYK
-            return tf.cond(_is_cmyk(encoded), lambda: _grey_of(decode_to(3)), lambda: decode_to(1))
-        return decode_to(channels)
-
-    def decode_to(channels):
+    def decode_8_bits(channels):
         return tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE")
 
-    def scale_16_bits():  # like kseg.pairs.decoding.to_8_bits, some rows at a time
+    def decode_16_bits(channels):  # like kseg.pairs.decoding.to_8_bits
         samples = tf.io.decode_png(encoded, channels=channels, dtype=tf.uint16)
 
         def scale(rows):
             scaled = (tf.cast(rows, tf.int32) * 510 + image_range) // (2 * image_range)
-            return (tf.cast(tf.minimum(scaled, 255), tf.uint8),)
+            return tf.cast(tf.minimum(scaled, 255), tf.uint8)
 
-        (scaled,) = map_groups(scale, [samples], tf.maximum(BAND_PIXELS // tf.shape(samples)[1], 1), (tf.uint8,))
-        return tf.reshape(scaled, tf.shape(samples))
+        return _by_bands(scale, samples, channels)
 
     if dtype != tf.uint8 or channels not in (1, 3):  # 0: as many as the file has; decode_png takes no 2
         return tf.ensure_shape(tf.io.decode_png(encoded, channels=0, dtype=dtype), (None, None, channels))
-    if image_range is None:
-        return decode_8_bits()
-    is_png = tf.equal(part(encoded, 0, len(PNG)), PNG)  # byte 24 holds the bits of a sample
-    return tf.cond(is_png & tf.equal(part(encoded, 24, 1), b"\x10"), scale_16_bits, decode_8_bits)
+
+    def decode_levels(channels):
+        if image_range is None:
+            return decode_8_bits(channels)
+        is_deep = _is_png(encoded) & tf.equal(part(encoded, 24, 1), b"\x10")  # that byte holds the bits of a sample
+        return tf.cond(is_deep, lambda: decode_16_bits(channels), lambda: decode_8_bits(channels))
+
+    if channels == 3:
+        return decode_levels(3)
+    # TensorFlow's decoders make grey of colours in other ways than Pillow, and none of CMYK.
+    return tf.cond(_has_colours(encoded), lambda: _by_bands(_grey_of, decode_levels(3), 1), lambda: decode_levels(1))
 
 
-def _is_cmyk(encoded):
-    """Whether a file is a JPEG of four colours, CMYK or YCCK."""
+def _is_png(encoded):
+    return tf.equal(part(encoded, 0, len(PNG)), PNG)
+
+
+def _has_colours(encoded):
+    """Whether the pixels of a file are not grey, nor grey and alpha: a JPEG's components, the colour type of a PNG."""
     is_jpeg = tf.equal(part(encoded, 0, len(START)), START)
-    return tf.cond(is_jpeg, lambda: tf.equal(tf.io.extract_jpeg_shape(encoded)[2], 4), lambda: tf.constant(False))
+    of_png = read_bytes(encoded, 25, 1)[0]
+    return tf.cond(
+        is_jpeg,
+        lambda: tf.io.extract_jpeg_shape(encoded)[2] != 1,
+        lambda: _is_png(encoded) & (of_png != 0) & (of_png != 4),
+    )
 
 
-def _grey_of(image):
+def _grey_of(rows):
     """RGB as grey (H, W, 1), uint8, in the whole numbers in which Pillow computes it."""
-    weighted = tf.cast(image, tf.int32) * tf.constant([19595, 38470, 7471])
+    weighted = tf.cast(rows, tf.int32) * tf.constant([19595, 38470, 7471])
     return tf.cast((tf.reduce_sum(weighted, axis=-1, keepdims=True) + 2**15) // 2**16, tf.uint8)
+
+
+def _by_bands(function, image, channels: int):
+    """A function of the pixels of an image (H, W, C), some rows at a time, to (H, W, channels), uint8."""
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    (values,) = map_groups(lambda rows: (function(rows),), [image], tf.maximum(BAND_PIXELS // width, 1), (tf.uint8,))
+    return tf.reshape(values, (height, width, channels))
 
 
 def decode_unless_damaged(
