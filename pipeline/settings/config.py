@@ -101,6 +101,8 @@ def prepare_planner(config: Config, given: typing.Iterable[str]) -> Planner:
     fixed = {name for name in given if name in PLANNED}
     fixed |= {name for name in values if name.startswith(("trainer.", "transform.")) and values[name] != defaults[name]}
     fixed -= {name for name, value in LEFT_OPEN.items() if values[name] == value}
+    if config.transform.image_scale and config.trainer.crop_size is None:
+        fixed -= {"trainer.crop_size"}  # images that differ in size are no batch without crops
     if "trainer.epochs" in fixed and config.planner.minutes is None:
         fixed |= {"trainer.steps_per_epoch"}  # epochs without minutes are passes over the pairs
     texts = tuple(f"{name}={as_text(values[name])}" for name in sorted(fixed) if name not in WITHOUT_INFLUENCE)

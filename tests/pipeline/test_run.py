@@ -186,6 +186,11 @@ def test_a_value_that_says_none_to_something_is_given():
     assert run.parse(["--data", "photos", *arguments]).config.planner.given == tuple(given)
 
 
+def test_whole_images_of_unlike_sizes_are_no_batch_so_their_crop_is_the_planners_to_choose():
+    arguments = ["--data", "photos", "--image-scale", "0.5", "--set", "trainer.crop_size=none"]
+    assert run.parse(arguments).config.planner.given == ("transform.image_scale=0.5",)
+
+
 def test_epochs_are_passes_over_the_pairs_unless_minutes_are_given():
     given = [
         run.parse(["--data", "photos", "--epochs", "3", *more]).config.planner.given
