@@ -85,8 +85,10 @@ class Plan:
         given = [name for name in proposed if name in self.given]
         self.assume(proposed)
         values = flatten(self.settings)
-        if given:
-            reason = "given" if len(given) == len(proposed) else f"{reason}; {', '.join(given)} given"
+        if len(given) == len(proposed):
+            reason, considered = "given", ()
+        elif given:
+            reason = f"{reason}; {', '.join(given)} given"
         texts = {name: as_text(values[name], name) for name in proposed}
         self.choices.append({"topic": topic, "settings": texts, "reason": reason, "considered": list(considered)})
 

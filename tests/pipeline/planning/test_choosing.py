@@ -190,6 +190,12 @@ def test_a_length_that_is_given_stays_and_says_where_it_takes_more_than_the_minu
     assert any("are few. Give more --epochs" in text for text in plan.warnings) == (epochs == 1)
 
 
+def test_nothing_else_was_considered_where_all_is_given():
+    plan, _ = planned({"sizes": {"2048x1024": 3000}}, given={"transform.image_size": (90, 180)})
+    considered = {choice["topic"]: choice["considered"] for choice in plan.choices}
+    assert considered["network"] and not considered["working size"]
+
+
 def test_validation_that_is_learned_from_counts_among_the_training_pairs():
     passes, more = (planned(CAMVID, given=given)[0].expected for given in ({}, {"trainer.train_on_validation": True}))
     assert more["passes"] == pytest.approx(passes["passes"] * 367 / (367 + 101))
