@@ -111,6 +111,20 @@ def check_input_shape(name: str, value) -> None:
         )
 
 
+def check_logits(name: str, network) -> None:
+    """Refuses a Keras model that ends with probabilities, where logits are wanted. What is no such model passes."""
+    last = network
+    while inside := getattr(last, "operations", None) or getattr(last, "layers", None):
+        last = inside[-1]
+    activation = getattr(last, "activation", None) or type(last)
+    ending = activation if isinstance(activation, str) else getattr(activation, "__name__", "")
+    if ending.lower() in ("softmax", "sigmoid"):
+        raise ValueError(
+            f"`{name}` must give logits. Received: {network.name}, which ends with probabilities (layer {last.name}). Build it "
+            "with activation=None."
+        )
+
+
 def check_boolean(name: str, value) -> None:
     """Refuses what is neither True nor False."""
     if not isinstance(value, bool):

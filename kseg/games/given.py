@@ -10,6 +10,8 @@ import inspect
 
 import keras
 
+from kseg._checks import check_logits
+
 
 def check_network(name: str, network) -> None:
     """Refuses what is no functional model with one output.
@@ -49,15 +51,7 @@ def check_segmentor(segmentor) -> None:
         ValueError: it is none, or its last layer is a softmax or a sigmoid.
     """
     check_network("segmentor", segmentor)
-    last = segmentor.layers[-1]
-    while isinstance(last, keras.Model):
-        last = last.layers[-1]
-    probabilities = getattr(last, "activation", None) in (keras.activations.softmax, keras.activations.sigmoid)
-    if probabilities or isinstance(last, keras.layers.Softmax):
-        raise ValueError(
-            f"`segmentor` must give logits. Received: {segmentor.name}, which ends with probabilities (layer {last.name}). Build "
-            "it with activation=None."
-        )
+    check_logits("segmentor", segmentor)
 
 
 def as_optimizer(name: str, value):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import numpy as np
 from PIL import Image
 
+from kseg._checks import check_logits
 from kseg.inference.checks import check_images, values_checked
 from kseg.inference.model_calls import check_model, num_channels, predict_logits, takes_levels
 
@@ -46,7 +47,7 @@ def average_views(
 
     Raises:
         TypeError: `model` is neither a Keras model nor a callable.
-        ValueError: another argument is none of these.
+        ValueError: another argument is none of these, or the model gives probabilities, whose softmax would be averaged.
 
     Example:
         >>> views = kseg.inference.average_views(lambda images: images, flips=["horizontal"], average="logits")
@@ -59,6 +60,8 @@ def average_views(
     check_model(model)
     _check_scales(scales)
     _check_average(average)
+    if average == "probabilities":
+        check_logits("model", model)
     views = dihedral_views(flips, rotations)
 
     def predictions(images):
@@ -91,7 +94,7 @@ def ensemble(models: Sequence, *, average: str = "probabilities") -> Callable[[n
 
     Raises:
         TypeError: `models` is no sequence of models.
-        ValueError: there is no model, or `average` is neither.
+        ValueError: there is no model, one gives probabilities, whose softmax would be averaged, or `average` is neither.
 
     Example:
         >>> both = kseg.inference.ensemble([lambda images: images, lambda images: 3 * images], average="logits")
@@ -108,6 +111,8 @@ def ensemble(models: Sequence, *, average: str = "probabilities") -> Callable[[n
         raise ValueError("`models` must hold at least one model. Received: models=[].")
     for position, model in enumerate(models):
         check_model(model, f"models[{position}]")
+        if average == "probabilities":
+            check_logits(f"models[{position}]", model)
 
     levels = all(map(takes_levels, models))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from kseg._checks import check_logits
 from kseg.inference.checks import check_images, values_checked
 from kseg.inference.model_calls import check_model, num_channels, predict_logits
 
@@ -27,7 +28,7 @@ def refine_with_crf(model, **crf_parameters) -> Callable[[np.ndarray], np.ndarra
 
     Raises:
         TypeError: `model` is no model, or DenseCRF has no such argument.
-        ValueError: an argument does not fit.
+        ValueError: an argument does not fit, or the model gives probabilities without `from_logits=False`.
 
     Example:
         >>> network = lambda images: np.concatenate([images, 255 - images], axis=-1) / 64
@@ -40,6 +41,8 @@ def refine_with_crf(model, **crf_parameters) -> Callable[[np.ndarray], np.ndarra
     from kseg.postprocess.densecrf import DenseCRF
 
     check_model(model)
+    if crf_parameters.get("from_logits", True):
+        check_logits("model", model)
     layer, one_thread = DenseCRF(**crf_parameters, activation=None), threading.Lock()
 
     @functools.cache

@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from kseg._checks import check_logits
 from kseg.inference.averaging import softmax
 from kseg.inference.checks import check_count, check_images, values_checked
 from kseg.inference.mapped_files import release_pages
@@ -85,6 +86,8 @@ def predict_tiles(
             f"`output_mode` must be one of {', '.join(OUTPUT_MODES)} and `accumulator` one of {', '.join(ACCUMULATORS)}. "
             f"Received: output_mode={output_mode!r}, accumulator={accumulator!r}."
         )
+    if output_mode == "probabilities":
+        check_logits("model", model)
     tiles, overlaps = _as_pair(tile, "tile"), _as_pair(overlap, "overlap", minimum=0)
     check_count(batch_size, "batch_size")
     check_images(image, "image", "predict_tiles", rank=3, channels=num_channels(model), levels=takes_levels(model))

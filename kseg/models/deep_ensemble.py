@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 from keras import ops
+
+from kseg._checks import check_logits
 
 TINY = 1e-37
 """Keeps the logarithm of a probability of 0 finite."""
@@ -25,7 +27,7 @@ def DeepEnsemble(networks: Sequence[keras.Model], *, name: str = "deep_ensemble"
         Model from `image` (B, H, W, C) in [0, 255] to logits (B, H, W, K), float32: the logarithms of the mean probabilities.
 
     Raises:
-        ValueError: there is no network, or their inputs or outputs differ.
+        ValueError: there is no network, one is no functional model or gives probabilities, or their inputs or outputs differ.
 
     Example:
         >>> networks = [kseg.UNet(3, filters=(4, 8)) for _ in range(2)]
@@ -35,6 +37,11 @@ def DeepEnsemble(networks: Sequence[keras.Model], *, name: str = "deep_ensemble"
     Source: Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation using deep ensembles",
         section 2.4.
     """
+    networks = list(networks) if isinstance(networks, Iterable) else [networks]
+    if not all(isinstance(network, keras.Model) and hasattr(network, "input_shape") for network in networks):
+        raise ValueError(f"`networks` must be a list of functional keras.Models. Received: networks={networks!r:.120}.")
+    for network in networks:
+        check_logits("networks", network)
     shapes = {(network.input_shape, network.output_shape) for network in networks}
     if len(shapes) != 1:
         raise ValueError(

@@ -48,6 +48,7 @@ import keras  # noqa: E402  (only after the backend is known)
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from kseg._checks import check_logits  # noqa: E402
 from kseg.data.levels import check_normalization  # noqa: E402
 from kseg.inference.averaging import dihedral_views  # noqa: E402
 from kseg.inference.checks import check_images  # noqa: E402
@@ -351,12 +352,13 @@ def _check_model(model, num_classes: int, working_scale: tuple[int, int] | float
 
     Raises:
         TypeError: it is not functional.
-        ValueError: its channels, classes or sizes do not fit.
+        ValueError: its channels, classes or sizes do not fit, or it gives probabilities.
     """
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise TypeError(
             f"`model` must be a functional keras.Model. Received: model={model!r}. For a game, export its `segmentor`."
         )
+    check_logits("model", model)
     where = f"[model {model.name}]"
     shapes = [tuple(tensor.shape) for tensor in model.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or not shapes[0][-1]:

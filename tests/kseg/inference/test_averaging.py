@@ -127,6 +127,23 @@ def test_wrong_arguments_are_refused(settings, message):
         average_views(lambda images: images, **settings)
 
 
+def test_a_softmax_is_not_taken_of_probabilities():
+    image = keras.Input((None, None, 3))
+    network = keras.Model(image, keras.layers.Softmax(name="ending")(image), name="soft")
+    message = "must give logits. Received: soft, which ends with probabilities .layer ending."
+    calls = [
+        lambda: average_views(network),
+        lambda: ensemble([network]),
+        lambda: kseg.inference.refine_with_crf(network),
+        lambda: kseg.predict_tiles(network, np.zeros((8, 8, 3)), output_mode="probabilities"),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=message):
+            call()
+    average_views(network, average="logits")
+    kseg.inference.refine_with_crf(network, from_logits=False)
+
+
 def test_models_of_different_classes_no_models_and_a_bare_model_are_refused():
     with pytest.raises(ValueError, match=r"`models` must hold at least one model"):
         ensemble([])

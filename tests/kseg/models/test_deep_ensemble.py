@@ -60,6 +60,18 @@ def test_an_ensemble_is_exported_like_any_network(tmp_path):
     np.testing.assert_allclose(np.exp(served[0, 0, 0]), [0.75, 0.25], atol=1e-5)
 
 
+def test_what_is_no_network_or_gives_probabilities_is_refused():
+    for networks in (None, "unet.keras", [kseg.UNet], [None]):
+        with pytest.raises(
+            ValueError, match=r"`networks` must be a list of functional keras.Models. Received: networks="
+        ):
+            kseg.DeepEnsemble(networks)
+    with pytest.raises(ValueError, match=r"`networks` must give logits. Received: unet, which ends with probabilities"):
+        kseg.DeepEnsemble([kseg.UNet(2, filters=(2, 4), activation="softmax")])
+    one = kseg.DeepEnsemble(constant(0, number) for number in (0, 1))
+    assert kseg.DeepEnsemble([kseg.DeepEnsemble([one])]).output_shape == one.output_shape  # its logarithms are logits
+
+
 @pytest.mark.parametrize(
     "networks", [[], [constant(0, 0), constant(0, 0, 0)], [constant(0, 0), constant(0, 0, channels=1)]]
 )

@@ -487,6 +487,9 @@ def test_networks_that_cannot_be_served_are_refused(tmp_path):
     def exporting(model):
         return serving.export(model, tmp_path / "export", labels=LABELS, image_size=SIZE)
 
+    soft = keras.Sequential([network(), keras.layers.Activation("softmax", name="ending")], name="soft")
+    with pytest.raises(ValueError, match=r"`model` must give logits. Received: soft, .*layer ending.*activation=None"):
+        exporting(soft)
     with pytest.raises(
         ValueError, match=r"one image \(B, H, W, C\) with a known C. Received: inputs of shapes .*None\)"
     ):
