@@ -22,8 +22,9 @@ class Transform(Checked):
     def __post_init__(self):
         super().__post_init__()
         if self.image_size is not None and self.image_scale is not None:
+            size = as_text(self.image_size, "transform.image_size")
             raise ValueError(
                 "`image_size` and `image_scale` exclude each other: images are fitted into one size, or keep their own, times a "
-                f"factor. Received: transform.image_size={as_text(self.image_size)}, transform.image_scale={self.image_scale:g}. "
-                "Set one of them to none."
+                f"factor. Received: transform.image_size={size}, transform.image_scale={self.image_scale:g}. Set one of them to "
+                "none."
             )

@@ -250,7 +250,7 @@ def read(text: str, annotation, setting: str):
     if type(None) in options and text.lower() in ("none", ""):
         return None
     kind = next(option for option in options if option is not type(None))
-    if setting in SIZES and "x" in text.lower():
+    if setting in SIZES and "," not in text:
         return image_size(text)
     try:
         return _convert(text, kind)

@@ -172,5 +172,5 @@ def test_at_their_own_size_pairs_keep_their_bytes(prepare, photos):
 
 
 def test_a_size_and_a_factor_exclude_each_other():
-    with pytest.raises(ValueError, match=r"exclude each other.* transform.image_size=12,16, transform.image_scale=0.5"):
+    with pytest.raises(ValueError, match=r"exclude each other.* transform.image_size=16x12, transform.image_scale=0.5"):
         Transform(image_size=(12, 16), image_scale=0.5)

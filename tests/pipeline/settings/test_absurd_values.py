@@ -165,6 +165,10 @@ def test_every_field_of_every_component_has_a_rule():
             ["--image-size", "999999x999999"],
             "each a whole number from 1 to 16,384. Received: transform.image_size=999999,",
         ),
+        (
+            ["--image-size", "64"],
+            "An image size must be WIDTHxHEIGHT in pixels. Received: '64'. Write for example 240x180.",
+        ),
         (["--name", "n" * 300], "digits, '_', '-' and '.', at most 100 bytes long. Received: name=nnn"),
         (
             ["--set", 'exporter.crf={"iterations": 1000000}'],
