@@ -214,6 +214,8 @@ def _training(records: Records) -> str:
                 f"{first['discriminator']['name']}, in training alone{text.describe_game(first['discriminator'])}",
             ]
         )
+    if splits := records.manifest.get("trained_on"):  # where they are not the training split alone
+        rows.append(["learned from", f"the splits {' and '.join(splits)}"])
     rows += _learned_without_masks(records)
     if hardware:
         rows.append(["on", _machine(hardware)])

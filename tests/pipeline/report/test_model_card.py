@@ -304,6 +304,12 @@ def test_that_no_held_out_score_exists_is_said(store):
     assert "of the split validation, with which the network was trained, at their original size" in found
 
 
+def test_it_says_where_the_network_learned_from_validation_too_although_test_is_scored(store):
+    assert "learned from" not in card(store)
+    change(store["exporter"], "saved_model/assets/export.json", trained_on=["train", "validation"])
+    assert "| learned from | the splits train and validation |" in sections(card(store))["Training"]
+
+
 def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store):
     assert "without masks" not in card(store) and "target" not in card(store)
     others = {"domain": "target", "images": 9, "reencoded": {}, "unread_masks": [], "foreign_files": []}
