@@ -143,7 +143,7 @@ def _format_error(data, where) -> PairError:
         "unsupported_format",
         f"The content of a file must be JPEG or PNG. Received: {len(data)} bytes of kind {kind}",
         where,
-        "Convert it to PNG, or remove the pair.",
+        "Convert it to PNG, or leave it out.",
     )
 
 
@@ -152,7 +152,7 @@ def _damaged(error, where) -> PairError:
         "damaged_file",
         f"A file must be whole. Received: {str(error) or type(error).__name__}",
         where,
-        "Copy it again; if the original is damaged too, save it again from a program that opens it, or remove the pair.",
+        "Copy it again; if the original is damaged too, save it again from a program that opens it, or leave it out.",
     )
 
 

@@ -199,7 +199,7 @@ def _kind_error(own: PixelKind, kind: PixelKind, where) -> PairError:
         "other_channels",
         f"Every image of a data set must hold the same: {kind}. Received: {own}",
         where,
-        "Save it as the others are, or remove the pair.",
+        "Save it as the others are, or leave it out.",
     )
 
 

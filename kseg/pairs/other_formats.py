@@ -117,7 +117,7 @@ class ConvertedFile(PlainFile):
                 "damaged_file",
                 f"A file must be whole. Received: {str(error) or type(error).__name__}",
                 self.name,
-                "Copy it again, or remove the pair.",
+                "Copy it again, or leave it out.",
             ) from error
         pixels = read_bands(stream, self.page or 0, self.name, max_pixels, missing=VOID if self.is_mask else None)
         return encode_pixels(as_stored(as_mask_values(pixels) if self.is_mask else pixels, self.name))

@@ -59,7 +59,7 @@ def read_bands(source, page: int, where: str, max_pixels: int, missing: int | No
             "damaged_file",
             f"A file must be whole. Received: {str(error) or type(error).__name__}",
             where,
-            "Copy it again, or remove the pair.",
+            "Copy it again, or leave it out.",
         ) from error
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     no_data = parse_no_data(no_data)

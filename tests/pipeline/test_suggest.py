@@ -117,6 +117,7 @@ def test_unreadable_pictures_are_listed_and_do_not_stop_the_others(command, pict
     assert command() == 0
     rows = table(tmp_path / "out" / "unreadable.csv")
     assert {os.path.basename(row["path"]) for row in rows} == {"torn.png", "empty.png", "pipe.png"}
+    assert not [row["message"] for row in rows if "pair" in row["message"]]
     assert len(table(tmp_path / "out" / "suggestions.csv")) == 5
     assert "3 of 8 pictures" in capsys.readouterr().out
 
