@@ -5,23 +5,35 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kseg._checks import check_integer, check_number
+
 
 class _LayerRates:
     """Scales the learning rate of a variable by the factor of the longest matching prefix of its path, 0 while it is frozen."""
 
     def __init__(self, *args, rates=None, frozen_steps=0, **kwargs):
         super().__init__(*args, **kwargs)
-        self.rates, self.frozen_steps = dict(rates or {}), frozen_steps
-        if any(factor < 0 for factor in self.rates.values()):
-            raise ValueError(f"`rates` must hold factors of at least 0. Received: rates={rates}.")
-        if frozen_steps < 0 or (frozen_steps and not self.rates):
+        if not isinstance(rates, dict | None):
+            raise ValueError(f"`rates` must be a dictionary of factors by prefix of a path. Received: rates={rates!r}.")
+        self.rates = dict(rates or {})
+        for prefix, factor in self.rates.items():
+            check_number(f"rates[{prefix!r}]", factor, minimum=0)
+        check_integer("frozen_steps", frozen_steps, minimum=0)
+        self.frozen_steps = int(frozen_steps)
+        if frozen_steps and not self.rates:
             raise ValueError(
-                "`frozen_steps` must be at least 0, and `rates` name the layers that it freezes. "
-                f"Received: frozen_steps={frozen_steps}, rates={rates}."
+                f"`rates` must name the layers that `frozen_steps` freezes. Received: frozen_steps={frozen_steps}, rates={rates}."
             )
 
     def build(self, variables):
         super().build(variables)
+        paths = [variable.path for variable in variables]
+        unknown = [prefix for prefix in self.rates if not any(path.startswith(prefix) for path in paths)]
+        if unknown and paths:
+            raise ValueError(
+                "`rates` must hold prefixes of paths of trainable variables. "
+                f"Received: {unknown[0]!r}, which none of {paths[0]!r} to {paths[-1]!r} begins with."
+            )
         self._factors = [self._factor(variable.path) for variable in variables]
 
     def _factor(self, path: str) -> float | None:
@@ -72,7 +84,8 @@ class AdamW(_LayerRates, keras.optimizers.AdamW):
         frozen_steps: first steps of the optimizer in which the variables that `rates` matches do not move.
 
     Raises:
-        ValueError: a factor or `frozen_steps` is negative, or `frozen_steps` comes without `rates`.
+        ValueError: a factor or `frozen_steps` is negative, `frozen_steps` comes without `rates`, or, when the optimizer is built,
+            a prefix matches no variable.
 
     Example:
         >>> optimizer = kseg.optimizers.AdamW(1e-3, rates={"block": 0.1})  # VGG16's layers begin with "block"

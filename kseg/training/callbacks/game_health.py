@@ -12,6 +12,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from kseg._checks import check_integer
 from kseg.games.adversarial import AdversarialGame
 
 WINNING_ACCURACY = 0.95
@@ -67,7 +68,7 @@ class GameHealth(keras.callbacks.Callback):
         warn: receives the text of a warning.
 
     Raises:
-        ValueError: `on_nonfinite` is neither, the model is not a game, or a loss is not finite.
+        ValueError: an argument is out of range, the model is not a game, or a loss is not finite.
 
     Example:
         >>> discriminator = kseg.discriminators.LargeFOV(2, width=1 / 32)
@@ -90,6 +91,8 @@ class GameHealth(keras.callbacks.Callback):
         super().__init__()
         if on_nonfinite not in ("stop", "restore"):
             raise ValueError(f'`on_nonfinite` must be "stop" or "restore". Received: on_nonfinite={on_nonfinite!r}.')
+        check_integer("patience", patience)
+        check_integer("keep_every", keep_every)
         self.directory = None if directory is None else pathlib.Path(directory)
         self.on_nonfinite = on_nonfinite
         self.patience, self.keep_every, self.warn = patience, keep_every, warn

@@ -12,6 +12,7 @@ import zlib
 import keras
 import numpy as np
 
+from kseg._checks import check_integer, check_number
 from kseg.training.callbacks.best_checkpoint import BestCheckpoint
 from kseg.training.callbacks.game_health import GameHealth
 from kseg.training.distribution import is_chief, local_value
@@ -46,7 +47,7 @@ class Resume(keras.callbacks.Callback):
             a twentieth of the time.
 
     Raises:
-        ValueError: the file at `path` is from another model, or damaged.
+        ValueError: an argument is out of range; or the file at `path` is from another model, or damaged.
 
     Example:
         >>> import tensorflow as tf
@@ -78,6 +79,12 @@ class Resume(keras.callbacks.Callback):
         seconds: float = 10.0,
     ):
         super().__init__()
+        check_integer("steps_per_epoch", steps_per_epoch)
+        check_number("seconds", seconds, minimum=0)
+        if not isinstance(batch, tuple | None):
+            raise ValueError(
+                f"`batch` must be a tuple (inputs, targets) or None. Received: batch of type {type(batch).__name__}."
+            )
         self.path, self.steps_per_epoch, self.batch = pathlib.Path(path), steps_per_epoch, batch
         self.best, self.health, self.seconds = best, health, seconds
         self.step, self.history = 0, {}

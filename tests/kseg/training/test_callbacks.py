@@ -265,3 +265,24 @@ def test_a_damaged_checkpoint_is_named(tmp_path, spoil):
         ValueError, match=r"^A checkpoint must be whole\. Received: .*checkpoint\.npz\]\. Remove the file"
     ):
         Resume(path, steps_per_epoch=2, batch=None)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda path: Resume(path, steps_per_epoch=0, batch=None),
+            "`steps_per_epoch` must be an integer of at least 1",
+        ),
+        (
+            lambda path: Resume(path, steps_per_epoch=2, batch=BATCH[0]),
+            r"`batch` must be a tuple \(inputs, targets\) or",
+        ),
+        (lambda path: Resume(path, steps_per_epoch=2, batch=None, seconds="9"), "`seconds` must be a number"),
+        (lambda path: GameHealth(path, patience="3"), "`patience` must be an integer of at least 1"),
+        (lambda path: GameHealth(path, keep_every=0), "`keep_every` must be an integer of at least 1"),
+    ],
+)
+def test_wrong_arguments_are_named(make, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        make(tmp_path / "state.npz")

@@ -50,13 +50,23 @@ def test_a_saved_model_remembers_its_rates(tmp_path):
     assert keras.saving.load_model(tmp_path / "model.keras").optimizer.rates == {"block": 0.25}
 
 
-def test_a_negative_rate_is_refused():
-    with pytest.raises(ValueError, match="`rates` must hold factors of at least 0"):
-        optimizers.SGD(0.1, rates={"block": -1.0})
-    with pytest.raises(ValueError, match=r"`frozen_steps` must be at least 0.*Received: frozen_steps=-1"):
-        optimizers.SGD(0.1, rates={"block": 1.0}, frozen_steps=-1)
-    with pytest.raises(ValueError, match="`rates` name the layers that it freezes"):
+def test_wrong_arguments_are_named():
+    for factor in (-1.0, "0.1", None):
+        with pytest.raises(ValueError, match=r"`rates\['block'\]` must be a number of at least 0"):
+            optimizers.SGD(0.1, rates={"block": factor})
+    for given in ("block", 3, [("block", 0.1)]):
+        with pytest.raises(ValueError, match="`rates` must be a dictionary of factors by prefix of a path"):
+            optimizers.SGD(0.1, rates=given)
+    for frozen in (-1, 1.5, "3"):
+        with pytest.raises(ValueError, match=f"`frozen_steps` must be an integer of at least 0.*={frozen!r}"):
+            optimizers.SGD(0.1, rates={"block": 1.0}, frozen_steps=frozen)
+    with pytest.raises(ValueError, match="`rates` must name the layers that `frozen_steps` freezes"):
         optimizers.SGD(0.1, frozen_steps=3)
+
+
+def test_a_rate_of_no_layer_is_refused():
+    with pytest.raises(ValueError, match="'blok', which none of 'block1_conv1/kernel' to 'logits/kernel' begins with"):
+        steps(optimizers.SGD, rates={"block": 0.1, "blok": 0.1})
 
 
 @pytest.mark.parametrize("decay", [None, 0.25])
