@@ -24,8 +24,9 @@ def check_network(name: str, network) -> None:
         ValueError: it is none.
     """
     if not isinstance(network, keras.Model) or len(getattr(network, "outputs", ())) != 1:
+        cure = " Call the function that makes it." if callable(network) and not isinstance(network, keras.Model) else ""
         raise ValueError(
-            f"`{name}` must be a functional keras.Model with one output. Received: {name}={network!r:.80}. Call what makes it."
+            f"`{name}` must be a functional keras.Model with one output. Received: {name}={network!r:.80}.{cure}"
         )
 
 

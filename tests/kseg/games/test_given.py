@@ -43,7 +43,7 @@ def test_a_segmentor_that_gives_probabilities_is_refused(ending):
     [
         (
             {"segmentor": segmentor},
-            "`segmentor` must be a functional keras.Model with one output. .*Call what makes it",
+            "`segmentor` must be a functional keras.Model with one output. .*Call the function that makes it",
         ),
         ({"teacher": Teacher}, "`teacher` must be a kseg.Teacher or None. Received: teacher=<class"),
         ({"ignore_class": 2.5}, "`ignore_class` must be an integer id or None. Received: ignore_class=2.5"),
