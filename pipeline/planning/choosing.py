@@ -313,9 +313,9 @@ def _warn_of_thin_classes(plan: Plan, statistics: dict, scale: float, cure: str)
 
 def _choose_crop(plan: Plan, size):
     crop = _crop_size(size)
-    reason = (
-        "whole images" if crop == size else f"{CROP_PIXELS:,} pixels: more steps, each with other parts of the images"
-    )
+    reason = f"{CROP_PIXELS:,} pixels: more steps, each with other parts of the images"
+    if crop == size:
+        reason = "whole images of the median size" if plan.settings.transform.image_scale else "whole images"
     plan.choose("crop", {"trainer.crop_size": crop}, reason)
 
 

@@ -205,6 +205,8 @@ def test_a_factor_that_is_given_stays():
     plan, _ = planned(CAMVID, given={"transform.image_scale": 0.5})
     assert (plan.settings.transform.image_size, plan.settings.transform.image_scale) == (None, 0.5)
     assert plan.settings.trainer.crop_size == (180, 240)
+    (crop,) = [choice for choice in plan.choices if choice["topic"] == "crop"]
+    assert crop["reason"] == "whole images of the median size"
 
 
 def test_another_network_is_planned_for_too():
