@@ -96,3 +96,17 @@ def test_every_arm_of_few_labels_trains_and_scores(tmp_path):
     rows = json_lines.read(path)
     assert [row["arm"] for row in rows] == list(few_labels.ARMS)
     assert "| all labels | 1 |" in few_labels.table(rows, steps=2)
+
+
+def test_an_arm_is_compared_with_all_and_few_labels_in_the_seeds_that_it_has(monkeypatch):
+    monkeypatch.setattr(few_labels, "SEEDS", range(2))
+    scores = {few_labels.ALL: (0.8, 0.7), few_labels.FEW: (0.5, 0.7), "teacher": (None, 0.63)}
+    rows = [
+        {"arm": arm, "seed": seed, "steps": 9, "mean_iou": score, "boundary_f1": 0.25}
+        for arm, of_seeds in scores.items()
+        for seed, score in enumerate(of_seeds)
+        if score
+    ]
+    table = few_labels.table(rows, steps=9)
+    assert "| teacher | 1 | 0.6300 | 90.0% | -0.0700 | 0.2500 |" in table
+    assert "| few labels | 2 | 0.6000 | 80.0% |" in table and "both" not in table
