@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 from keras import ops
 
@@ -30,9 +32,10 @@ class _LayerRates:
         paths = [variable.path for variable in variables]
         unknown = [prefix for prefix in self.rates if not any(path.startswith(prefix) for path in paths)]
         if unknown and paths:
-            raise ValueError(
-                "`rates` must hold prefixes of paths of trainable variables. "
-                f"Received: {unknown[0]!r}, which none of {paths[0]!r} to {paths[-1]!r} begins with."
+            warnings.warn(
+                f"`rates` has no effect for {unknown[0]!r}, with which no path of a trainable variable begins, "
+                f"{paths[0]!r} to {paths[-1]!r}.",
+                stacklevel=2,
             )
         self._factors = [self._factor(variable.path) for variable in variables]
 
@@ -84,8 +87,10 @@ class AdamW(_LayerRates, keras.optimizers.AdamW):
         frozen_steps: first steps of the optimizer in which the variables that `rates` matches do not move.
 
     Raises:
-        ValueError: a factor or `frozen_steps` is negative, `frozen_steps` comes without `rates`, or, when the optimizer is built,
-            a prefix matches no variable.
+        ValueError: a factor or `frozen_steps` is negative, or `frozen_steps` comes without `rates`.
+
+    Warns:
+        UserWarning: when the optimizer is built, a prefix matches no trainable variable.
 
     Example:
         >>> optimizer = kseg.optimizers.AdamW(1e-3, rates={"block": 0.1})  # VGG16's layers begin with "block"

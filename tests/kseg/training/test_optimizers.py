@@ -64,8 +64,8 @@ def test_wrong_arguments_are_named():
         optimizers.SGD(0.1, frozen_steps=3)
 
 
-def test_a_rate_of_no_layer_is_refused():
-    with pytest.raises(ValueError, match="'blok', which none of 'block1_conv1/kernel' to 'logits/kernel' begins with"):
+def test_a_rate_of_no_layer_is_warned_of():
+    with pytest.warns(UserWarning, match="no effect for 'blok'.*'block1_conv1/kernel' to 'logits/kernel'"):
         steps(optimizers.SGD, rates={"block": 0.1, "blok": 0.1})
 
 
