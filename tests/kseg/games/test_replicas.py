@@ -14,9 +14,10 @@ from tests.kseg.games.replicas_case import train
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CASE = ROOT / "tests" / "kseg" / "games" / "replicas_case.py"
+TOLERANCE = 2e-4  # rounding, which depends on the number of threads, after 20 steps
 
 
-def assert_same(two, one, tolerance):
+def assert_same(two, one):
     """Logs, counts and weights of a training on two replicas are those of one."""
     assert (int(two.pop("replicas")), int(one.pop("replicas"))) == (2, 1)
     assert two.keys() == one.keys()
@@ -25,7 +26,7 @@ def assert_same(two, one, tolerance):
         if name.startswith("weights") or not any(
             word in name for word in ("norm", "share")
         ):  # means of each replica's own
-            np.testing.assert_allclose(two[name], one[name], rtol=0, atol=tolerance, err_msg=name)
+            np.testing.assert_allclose(two[name], one[name], rtol=0, atol=TOLERANCE, err_msg=name)
 
 
 def train_on_two(batch_normalization, alternate, path, formulation="adversarial"):
@@ -38,28 +39,26 @@ def train_on_two(batch_normalization, alternate, path, formulation="adversarial"
     return dict(np.load(path))
 
 
-@pytest.mark.parametrize(
-    "batch_normalization, tolerance", [pytest.param(False, 1e-5, marks=pytest.mark.slow), (True, 2e-4)]
-)
-def test_two_replicas_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
+@pytest.mark.parametrize("batch_normalization", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_two_replicas_equal_one_after_20_steps(batch_normalization, tmp_path):
     two = train_on_two(batch_normalization, False, tmp_path / "two.npz")
-    assert_same(two, train("one", batch_normalization), tolerance)
+    assert_same(two, train("one", batch_normalization))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
-def test_two_replicas_that_alternate_equal_one_that_does(batch_normalization, tolerance, tmp_path):
+@pytest.mark.parametrize("batch_normalization", [False, True])
+def test_two_replicas_that_alternate_equal_one_that_does(batch_normalization, tmp_path):
     one = train("one", batch_normalization, alternate=True)
     moved = one["logs/gradient_norm"] > 0, one["logs/discriminator_gradient_norm"] > 0
     np.testing.assert_array_equal(moved, [[0, 0, 0, 1, 0, 1, 0, 1, 0, 1], [1, 1, 1, 0, 1, 0, 1, 0, 1, 0]])
-    assert_same(train_on_two(batch_normalization, True, tmp_path / "two.npz"), one, tolerance)
+    assert_same(train_on_two(batch_normalization, True, tmp_path / "two.npz"), one)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("formulation", ["embedding", "segan", "gambler"])
 def test_in_every_formulation_two_replicas_equal_one(formulation, tmp_path):
     two = train_on_two(False, False, tmp_path / "two.npz", formulation)
-    assert_same(two, train("one", False, formulation=formulation), 1e-5)
+    assert_same(two, train("one", False, formulation=formulation))
 
 
 def free_ports(count):
@@ -86,14 +85,14 @@ def started(batch_normalization, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch_normalization, tolerance", [(False, 1e-5), (True, 2e-4)])
-def test_two_machines_equal_one_after_20_steps(batch_normalization, tolerance, tmp_path):
+@pytest.mark.parametrize("batch_normalization", [False, True])
+def test_two_machines_equal_one_after_20_steps(batch_normalization, tmp_path):
     processes = started(batch_normalization, tmp_path)
     outputs = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     one = train("one", batch_normalization)
     for index in range(2):
-        assert_same(dict(np.load(tmp_path / f"{index}.npz")), dict(one), tolerance)
+        assert_same(dict(np.load(tmp_path / f"{index}.npz")), dict(one))
 
 
 @pytest.mark.slow
