@@ -59,12 +59,17 @@ def check_choice(name: str, value, choices) -> None:
 def check_integers(name: str, value, *, length: int | None = None, minimum: int = 1) -> None:
     """Refuses what is not a tuple (or list) of `length` integers of at least `minimum`; None: of one or more."""
     count = "" if length is None else f"{length} "
-    fits = isinstance(value, tuple | list) and (len(value) == length if length else value)
-    if not fits or not all(_is_integer(number) and number >= minimum for number in value):
+    if not _are_integers(value, length, minimum):
         cure = f" Write {name}=({value},) for one stage." if _is_integer(value) and length is None else ""
         raise ValueError(
             f"`{name}` must be a tuple of {count}integers of at least {minimum}. Received: {name}={value!r}.{cure}"
         )
+
+
+def _are_integers(value, length: int | None, minimum: int) -> bool:
+    """Whether a value is a tuple or list of `length` integers of at least `minimum`; None: of one or more."""
+    fits = isinstance(value, tuple | list) and (len(value) == length if length else value)
+    return bool(fits) and all(_is_integer(number) and number >= minimum for number in value)
 
 
 def check_pair(name: str, value, minimum: int = 1, otherwise: str = "") -> tuple[int, int]:
@@ -75,11 +80,7 @@ def check_pair(name: str, value, minimum: int = 1, otherwise: str = "") -> tuple
         (2, 2)
     """
     pair = (value, value) if _is_integer(value) else value
-    if (
-        not isinstance(pair, tuple | list)
-        or len(pair) != 2
-        or not all(_is_integer(number) and number >= minimum for number in pair)
-    ):
+    if not _are_integers(pair, 2, minimum):
         raise ValueError(
             f"`{name}` must be {otherwise}one or two integers of at least {minimum}. Received: {name}={value!r}."
         )
@@ -88,11 +89,7 @@ def check_pair(name: str, value, minimum: int = 1, otherwise: str = "") -> tuple
 
 def check_size(name: str, value) -> tuple[int, int]:
     """(height, width) of an argument, in pixels, each at least 1."""
-    if (
-        not isinstance(value, tuple | list)
-        or len(value) != 2
-        or not all(_is_integer(side) and side >= 1 for side in value)
-    ):
+    if not _are_integers(value, 2, 1):
         raise ValueError(f"`{name}` must be (height, width), each at least 1. Received: {name}={value!r}.")
     return tuple(value)
 

@@ -23,7 +23,7 @@ from kseg._checks import check_number  # noqa: E402
 from kseg.games import replicas  # noqa: E402
 from kseg.games import step as game_step  # noqa: E402
 from kseg.games.formulations import FORMULATIONS  # noqa: E402
-from kseg.games.given import as_optimizer, check_instance, check_network, inputs_of, refuse_class_weight  # noqa: E402
+from kseg.games.given import WithoutClassWeight, as_optimizer, check_instance, check_network, inputs_of  # noqa: E402
 from kseg.games.objectives import OBJECTIVES  # noqa: E402
 from kseg.games.schedules import BOTH, Phase, Schedule  # noqa: E402
 from kseg.training.distribution import add_axis, is_replicated  # noqa: E402
@@ -46,7 +46,7 @@ class _StepState:
     with_features: keras.Model | None = None
 
 
-class AdversarialGame(keras.Model):
+class AdversarialGame(WithoutClassWeight, keras.Model):
     """A player and a discriminator D descend simultaneously. Abstract: a game overrides `play`.
 
     At each step D descends on its classification loss of real and fake, and the player on task + weight * a, with a its own
@@ -332,16 +332,6 @@ class AdversarialGame(keras.Model):
 
         batch = self._step_state.batch
         return None if batch is None else keras.tree.map_structure(whole, batch)
-
-    def fit(self, *args, class_weight=None, **kwargs):
-        """As `keras.Model.fit`; weights of classes belong to the loss."""
-        refuse_class_weight(class_weight)
-        return super().fit(*args, **kwargs)
-
-    def train_on_batch(self, *args, class_weight=None, **kwargs):
-        """As `keras.Model.train_on_batch`; weights of classes belong to the loss."""
-        refuse_class_weight(class_weight)
-        return super().train_on_batch(*args, **kwargs)
 
     def export(self, *args, **kwargs):
         """As `keras.Model.export`, of the player alone."""

@@ -129,7 +129,21 @@ def _single(name: str, value):
     return found[0]
 
 
-def refuse_class_weight(class_weight) -> None:
+class WithoutClassWeight:
+    """For a `keras.Model` of label maps: its `fit` and `train_on_batch` refuse weights of classes, which belong to the loss."""
+
+    def fit(self, *args, class_weight=None, **kwargs):
+        """As `keras.Model.fit`; weights of classes belong to the loss."""
+        _refuse_class_weight(class_weight)
+        return super().fit(*args, **kwargs)
+
+    def train_on_batch(self, *args, class_weight=None, **kwargs):
+        """As `keras.Model.train_on_batch`; weights of classes belong to the loss."""
+        _refuse_class_weight(class_weight)
+        return super().train_on_batch(*args, **kwargs)
+
+
+def _refuse_class_weight(class_weight) -> None:
     """Refuses weights of classes where Keras takes one class for each image.
 
     Raises:

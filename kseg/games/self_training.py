@@ -14,14 +14,14 @@ import tensorflow as tf  # noqa: E402
 from keras import ops  # noqa: E402
 
 from kseg._checks import check_arguments, check_boolean  # noqa: E402
-from kseg.games.given import check_batch, check_instance, check_loss, check_segmentor, refuse_class_weight  # noqa: E402
+from kseg.games.given import WithoutClassWeight, check_batch, check_instance, check_loss, check_segmentor  # noqa: E402
 from kseg.games.halves import run_segmentor  # noqa: E402
 from kseg.games.teacher import Teacher, check_void, weigh  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
 
 
 @keras.saving.register_keras_serializable(package="kseg")
-class SelfTraining(keras.Model):
+class SelfTraining(WithoutClassWeight, keras.Model):
     """A segmentor with a teacher, without a discriminator: `kseg.Teacher` says what it learns from images without a label map.
 
     Such an image has a label map that is void everywhere. `evaluate` and `predict` run the segmentor alone. One log more than its
@@ -68,16 +68,6 @@ class SelfTraining(keras.Model):
         """Compiles with the arguments of `get_compile_config`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.segmentor.trainable_variables)
-
-    def fit(self, *args, class_weight=None, **kwargs):
-        """As `keras.Model.fit`; weights of classes belong to the loss."""
-        refuse_class_weight(class_weight)
-        return super().fit(*args, **kwargs)
-
-    def train_on_batch(self, *args, class_weight=None, **kwargs):
-        """As `keras.Model.train_on_batch`; weights of classes belong to the loss."""
-        refuse_class_weight(class_weight)
-        return super().train_on_batch(*args, **kwargs)
 
     def export(self, *args, **kwargs):
         """As `keras.Model.export`, of the segmentor alone."""

@@ -325,26 +325,13 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
     images = statistics["splits"].get("validation", train)["images"]
     training_images = _training_images(plan, statistics)
     seconds = 60 * minutes * (1 - SPARE)
-    allowed = VALIDATION_SHARE * seconds
     area = math.prod(trainer.crop_size or size)
     passes_a_step = _labelled_images(plan, statistics) * area / (training_images * math.prod(size))
     most = math.ceil(MAX_PASSES / passes_a_step)
     one_pass = max(1, training_images // _labelled_images(plan, statistics))
     an_epoch = (trainer.steps_per_epoch or one_pass) if "trainer.steps_per_epoch" in plan.given else None
 
-    # How often, and on how many pairs.
-    wanted = min(images, trainer.validation_pairs or images)
-    if "trainer.epochs" in plan.given:
-        validations = trainer.epochs
-    elif an_epoch:
-        validations = max(1, int((seconds - allowed) / (an_epoch * cost.step)))
-    else:
-        validations = min(MOST_VALIDATIONS, max(FEWEST_VALIDATIONS, int(allowed / (wanted * cost.image))))
-    pairs = wanted
-    if "trainer.validation_pairs" not in plan.given:
-        pairs = max(1, min(images, int(allowed / (validations * cost.image))))
-
-    # How many steps.
+    validations, pairs = _choose_validation(plan, images, an_epoch, cost, seconds)
     steps = max(1, min(most, int((seconds - validations * pairs * cost.image) / cost.step)))
     limited = f"; more than {MAX_PASSES:g} passes are not worth their time" if steps == most else ""
     if "trainer.epochs" in plan.given:
@@ -377,6 +364,21 @@ def _choose_length(plan: Plan, statistics: dict, size, cost: Cost, minutes: floa
     elif steps < FEW_STEPS and not limited:
         more = "--epochs" if {"trainer.epochs", "trainer.steps_per_epoch"} <= plan.given else "--minutes"
         plan.warnings.append(f"{steps:,} steps are few. Give more {more}, or lower trainer.crop_size.")
+
+
+def _choose_validation(plan: Plan, images: int, an_epoch: int | None, cost: Cost, seconds: float) -> tuple[int, int]:
+    """How often, and on how many pairs of `images`, where epochs of `an_epoch` steps are given, or none."""
+    trainer, allowed = plan.settings.trainer, VALIDATION_SHARE * seconds
+    pairs = min(images, trainer.validation_pairs or images)
+    if "trainer.epochs" in plan.given:
+        validations = trainer.epochs
+    elif an_epoch:
+        validations = max(1, int((seconds - allowed) / (an_epoch * cost.step)))
+    else:
+        validations = min(MOST_VALIDATIONS, max(FEWEST_VALIDATIONS, int(allowed / (pairs * cost.image))))
+    if "trainer.validation_pairs" not in plan.given:
+        pairs = max(1, min(images, int(allowed / (validations * cost.image))))
+    return validations, pairs
 
 
 def _divide(steps: int, parts: int) -> tuple[int, int]:
