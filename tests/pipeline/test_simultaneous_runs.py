@@ -1,6 +1,7 @@
 """Two runs with one place and name: each model is compared with the version that it replaces, whoever pushes meanwhile."""
 
 import dataclasses
+import functools
 import json
 import multiprocessing
 import pathlib
@@ -20,6 +21,8 @@ during_evaluation = None
 """Called by the evaluator before it reads the baseline."""
 again = None
 """What the same training gives another time, as on a GPU."""
+FRESH = multiprocessing.get_context("spawn")
+"""A fork of the process of the tests would hold the locks of TensorFlow's threads, but not the threads."""
 
 
 def example_gen(out, config, **inputs):
@@ -71,25 +74,32 @@ def infra_validator(out, config, **inputs):
 COMPONENTS = {name: globals()[name] for name in line.components_of(Config())}
 
 
+def use_stand_ins(patch: pytest.MonkeyPatch):
+    """Makes the line one of small stand-ins, store and pusher being real."""
+    patch.setattr(line, "component", COMPONENTS.__getitem__)
+    patch.setattr(code_digests, "code", lambda module, choices: ({}, {}))  # the same throughout, and slow to find
+    patch.setattr(server_process, "check_loads", lambda version: None)
+
+
+def start(place, quality, keep=9, first="example_gen", forced=()):
+    """Starts a line below the folder `place`; yields its components as they finish."""
+    config = Config(data="streets", name="streets", root=str(place / "runs"), push_to=str(place / "models"))
+    config = dataclasses.replace(
+        config,
+        trainer=dataclasses.replace(config.trainer, learning_rate=quality),
+        pusher=dataclasses.replace(config.pusher, keep=keep),
+    )
+    required = line.COMPONENTS[: line.COMPONENTS.index(first)]
+    return line.compute(config, [], Store(place / "runs", required=required, forced=forced))
+
+
 @pytest.fixture
 def started(tmp_path, monkeypatch):
-    """`started(quality)` starts a line of small stand-ins, store and pusher being real; yields its components as they finish."""
-    monkeypatch.setattr(line, "component", COMPONENTS.__getitem__)
-    monkeypatch.setattr(code_digests, "code", lambda module, choices: ({}, {}))  # the same throughout, and slow to find
-    monkeypatch.setattr(server_process, "check_loads", lambda version: None)
-
-    def start(quality, keep=9, first="example_gen", forced=()):
-        config = Config(data="streets", name="streets", root=str(tmp_path / "runs"), push_to=str(tmp_path / "models"))
-        config = dataclasses.replace(
-            config,
-            trainer=dataclasses.replace(config.trainer, learning_rate=quality),
-            pusher=dataclasses.replace(config.pusher, keep=keep),
-        )
-        required = line.COMPONENTS[: line.COMPONENTS.index(first)]
-        return line.compute(config, [], Store(tmp_path / "runs", required=required, forced=forced))
-
-    start.folder = tmp_path / "models" / "streets"
-    return start
+    """`started(quality)` starts a line of stand-ins."""
+    use_stand_ins(monkeypatch)
+    starting = functools.partial(start, tmp_path)
+    starting.folder = tmp_path / "models" / "streets"
+    return starting
 
 
 def finish(run, until="pusher"):
@@ -221,17 +231,33 @@ def test_scores_that_were_edited_by_hand_bless_nothing(started, tmp_path):
     assert '"worse"' in scores.read_text()
 
 
-@pytest.mark.parametrize("qualities", [(0.3, 0.6), (0.6, 0.3)])
-def test_two_processes_that_saw_no_baseline_end_with_the_better_model(started, qualities, monkeypatch):
-    fork = multiprocessing.get_context("fork")
-    both_saw_none = fork.Barrier(2)
+def run_one_after_the_other(place, qualities, keep, meeting=None):
+    """In a process of its own: lines of stand-ins, whose first evaluation waits for that of another process."""
 
     def meet_once():
         globals()["during_evaluation"] = None
-        both_saw_none.wait(60)
+        meeting.wait(60)
 
-    monkeypatch.setitem(globals(), "during_evaluation", meet_once)
-    processes = [fork.Process(target=lambda quality=quality: finish(started(quality))) for quality in qualities]
+    with pytest.MonkeyPatch.context() as patch:
+        use_stand_ins(patch)
+        patch.setitem(globals(), "during_evaluation", meeting and meet_once)
+        for quality in qualities:
+            finish(start(place, quality, keep))
+
+
+def collect_until(done, place):
+    """In a process of its own: `gc` again and again until the event `done`."""
+    while not done.is_set():
+        assert gc.main([f"--root={place / 'runs'}", f"--push-to={place / 'models'}", "--delete", "--delete"]) in (0, 2)
+
+
+@pytest.mark.parametrize("qualities", [(0.3, 0.6), (0.6, 0.3)])
+def test_two_processes_that_saw_no_baseline_end_with_the_better_model(started, qualities, tmp_path):
+    both_saw_none = FRESH.Barrier(2)
+    processes = [
+        FRESH.Process(target=run_one_after_the_other, args=(tmp_path, (quality,), 9, both_saw_none))
+        for quality in qualities
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -242,23 +268,13 @@ def test_two_processes_that_saw_no_baseline_end_with_the_better_model(started, q
 
 
 def test_two_runs_and_gc_at_once_end_with_whole_versions_and_what_they_need(started, tmp_path):
-    fork = multiprocessing.get_context("fork")
+    done = FRESH.Event()
     finish(started(0.1))
-    done = fork.Event()
-
-    def run(qualities):
-        for quality in qualities:
-            finish(started(quality, keep=2))
-
-    def collect():
-        while not done.is_set():
-            status = gc.main(
-                [f"--root={tmp_path / 'runs'}", f"--push-to={tmp_path / 'models'}", "--delete", "--delete"]
-            )
-            assert status in (0, 2)
-
-    runs = [fork.Process(target=run, args=(qualities,)) for qualities in ((0.2, 0.4, 0.6), (0.3, 0.5, 0.7))]
-    collecting = fork.Process(target=collect)
+    runs = [
+        FRESH.Process(target=run_one_after_the_other, args=(tmp_path, qualities, 2))
+        for qualities in ((0.2, 0.4, 0.6), (0.3, 0.5, 0.7))
+    ]
+    collecting = FRESH.Process(target=collect_until, args=(done, tmp_path))
     for process in (collecting, *runs):
         process.start()
     for process in runs:
