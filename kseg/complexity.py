@@ -6,6 +6,8 @@ import math
 
 import keras
 
+from kseg._checks import check_size
+
 
 def multiply_adds(model: keras.Model, size: tuple[int, int] | None = None) -> int:
     """Counts the products of weights and activations in a forward pass of one image.
@@ -21,7 +23,7 @@ def multiply_adds(model: keras.Model, size: tuple[int, int] | None = None) -> in
         The number of multiply-adds; twice as many floating-point operations.
 
     Raises:
-        ValueError: neither the model nor `size` fixes the size of the image.
+        ValueError: the model is not functional or has several inputs, or neither it nor `size` fixes the size of the image.
 
     Example:
         >>> image = keras.Input((None, None, 3))
@@ -29,8 +31,12 @@ def multiply_adds(model: keras.Model, size: tuple[int, int] | None = None) -> in
         >>> multiply_adds(model, (10, 20))  # 10 * 20 positions, 5 * 5 * 3 * 8 weights
         120000
     """
+    if not isinstance(model, keras.Model) or len(getattr(model, "inputs", None) or ()) != 1:
+        raise ValueError(
+            f"`model` must be a functional network of one image, such as the segmentor of a game. Received: model={model}."
+        )
     if size is not None:
-        channels = model.input_shape[-1]
+        size, channels = check_size("size", size), model.input_shape[-1]
         model = keras.models.clone_model(model, input_tensors=keras.Input((*size, channels), name="image"))
     if None in model.input_shape[1:]:
         raise ValueError(

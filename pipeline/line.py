@@ -113,7 +113,9 @@ def compute(config: settings.Config, beam_options: list[str], store: Store):
     examples = store.run(component("example_gen"), ingestion, source=source, **others, **classes, beam_options=beam)
     yield "example_gen", examples
     if not store.explain:
-        gate.check_thresholds(c.evaluator.thresholds, _class_names(examples.path))
+        gate.check_thresholds(
+            c.evaluator.thresholds, _class_names(examples.path), object_class=c.evaluator.object_class
+        )
         gate.object_id(c.evaluator.object_class, _class_names(examples.path))
     statistics = store.run(component("statistics_gen"), c.statistics_gen, examples=examples, beam_options=beam)
     yield "statistics_gen", statistics

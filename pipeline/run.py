@@ -202,7 +202,7 @@ def parse(argv: list[str], prog: str = PROG) -> Request:
     settings.check_refinements(config)
     encoders.check(planned_network(config.trainer))
     check_formats(config.exporter, config.trainer.model)
-    gate.check_thresholds(config.evaluator.thresholds)
+    gate.check_thresholds(config.evaluator.thresholds, object_class=config.evaluator.object_class)
     stages = parse_stages(arguments)
     folds.check(config, stages)
     if config.trainer.strategy == "multiworker":

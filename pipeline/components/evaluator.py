@@ -79,7 +79,7 @@ def evaluator(
     """
     # Check the settings against the data and the models, before anything is predicted.
     labels, saved_model, plan = LabelMap.load(examples), export / "saved_model", read_json(transform / "plan.json")
-    gate.check_thresholds(config.thresholds, labels.names)
+    gate.check_thresholds(config.thresholds, labels.names, object_class=config.object_class)
     objects = gate.object_id(config.object_class, labels.names)
     refinements = _refinements(config, export, plan)
     split, num_images = _choose_split(config.split, examples)

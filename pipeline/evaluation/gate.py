@@ -22,6 +22,8 @@ SCORES = (
     "boundary_f1",
     "expected_calibration_error",
 )
+OBJECT_SCORES = ("foreground_rand", "rand_split", "rand_merge")
+"""Of connected objects of the class `evaluator.object_class`."""
 CLASS_SCORES = ("iou", "dice", "precision", "recall", "class_boundary_f1")
 ERRORS = ("expected_calibration_error",)
 """Scores that are better when smaller: their threshold is a maximum."""
@@ -40,7 +42,7 @@ class Score:
     """What the name of a threshold refers to.
 
     Attributes:
-        score: one of `SCORES`, or of `CLASS_SCORES` with a class.
+        score: one of `SCORES` or `OBJECT_SCORES`, or of `CLASS_SCORES` with a class.
         class_name: None: all classes.
         slice_name: None: all images.
     """
@@ -62,7 +64,7 @@ class Score:
         """
         match = _NAME.fullmatch(name)
         score, class_name, kind, value = match.groups() if match else (name, None, None, None)
-        if score not in (CLASS_SCORES if class_name else SCORES):
+        if score not in (CLASS_SCORES if class_name else SCORES + OBJECT_SCORES):
             raise ValueError(_unknown(name, score))
         if kind in THIRDS and value not in THIRDS[kind]:
             raise ValueError(_unknown(name, f"{kind}={value}"))
@@ -73,30 +75,38 @@ def _unknown(name: str, what: str) -> str:
     """The message about a name of which the part `what` is unknown."""
     thirds = [f"{kind}={value}" for kind, values in THIRDS.items() for value in values]
     classes = [f"{score}/CLASS" for score in CLASS_SCORES]
-    known = [*SCORES, *CLASS_SCORES, *thirds]
+    known = [*SCORES, *OBJECT_SCORES, *CLASS_SCORES, *thirds]
     suggestion = "" if what in known else did_you_mean(what, known)
     return (
         "A threshold must name a score, optionally of one class after '/' and on one slice of the images after '@'. "
-        f"Received: evaluator.thresholds with {name!r}.{suggestion} Scores: {', '.join((*SCORES, *classes))}. "
+        f"Received: evaluator.thresholds with {name!r}.{suggestion} Scores: {', '.join((*SCORES, *OBJECT_SCORES, *classes))}. "
         f"Slices: {', '.join(thirds)}, {FOLDER}=FOLDER."
     )
 
 
-def check_thresholds(thresholds: dict[str, float], classes: list[str] | None = None):
+def check_thresholds(
+    thresholds: dict[str, float], classes: list[str] | None = None, *, object_class: str | None = None
+):
     """Refuses thresholds that do not exist or cannot be reached.
 
     Args:
         thresholds: required score by name.
         classes: names of the data's classes; None: not known yet.
+        object_class: `evaluator.object_class`.
 
     Raises:
-        ValueError: a name is unknown, or its number is not in [0, 1].
+        ValueError: a name is unknown, its number is not in [0, 1], or it is a score of objects and no class has any.
     """
     for name, number in thresholds.items():
         score = Score.parse(name)
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
             raise ValueError(
                 f"A threshold must be a number in [0, 1]. Received: evaluator.thresholds with {name!r}: {number!r}."
+            )
+        if score.score in OBJECT_SCORES and object_class is None:
+            raise ValueError(
+                f"`object_class` must name the class whose objects a threshold is about. Received: evaluator.thresholds with "
+                f"{name!r} and evaluator.object_class=none."
             )
         if classes is not None and score.class_name is not None and score.class_name not in classes:
             raise ValueError(

@@ -35,6 +35,23 @@ def test_a_network_of_any_size_is_counted_at_the_given_size_and_stays_as_it_is()
     assert all((one == other).all() for one, other in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.parametrize("model", [None, kseg.UNet, "two inputs", "a game"])
+def test_what_is_no_functional_network_of_one_image_is_refused(model):
+    discriminator = kseg.discriminators.FullyConvolutional(2, base_filters=2)
+    if model == "two inputs":
+        model = keras.Model([keras.Input((4, 4, 1)), image := keras.Input((4, 4, 1))], image)
+    if model == "a game":
+        model = kseg.SemiSupervisedGame(kseg.UNet(2, filters=(2, 4)), discriminator)
+    with pytest.raises(ValueError, match=r"^`model` must be a functional network of one image"):
+        multiply_adds(model, (8, 8))
+
+
+@pytest.mark.parametrize("size", [8, (8,), (0, 8), ("8", "8")])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(ValueError, match=r"^`size` must be \(height, width\)"):
+        multiply_adds(kseg.UNet(2, filters=(2, 4)), size)
+
+
 def test_a_network_of_any_size_is_refused_without_one():
     with pytest.raises(
         ValueError, match=r"`size` must be .*Received: size=None, model.input_shape=\(None, None, None, 3\)"

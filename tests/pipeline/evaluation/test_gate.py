@@ -7,7 +7,7 @@ from pipeline.settings.config import Config, replace_setting
 from pipeline.settings.evaluator import Evaluator
 
 CLASSES = ["road", "car/van", "sky"]
-SCORES = {"mean_iou": 0.412, "iou": [0.9, 0.1, None], "expected_calibration_error": 0.034}
+SCORES = {"mean_iou": 0.412, "foreground_rand": 0.8, "iou": [0.9, 0.1, None], "expected_calibration_error": 0.034}
 SLICES = {
     "brightness=dark": {"images": 5, "mean_iou": 0.3, "iou": [0.8, None, None]},
     "folder=night/rain": {"images": 2, "mean_iou": 0.2, "iou": [0.7, 0.1, None]},
@@ -63,6 +63,13 @@ def test_class_names_are_checked_once_the_data_are_known():
         gate.check_thresholds({"iou/car": 0.5}, CLASSES)
 
 
+@pytest.mark.parametrize("name", ["foreground_rand", "rand_merge@size=small"])
+def test_scores_of_objects_have_thresholds_where_a_class_has_objects(name):
+    gate.check_thresholds({name: 0.9}, CLASSES, object_class="road")
+    with pytest.raises(ValueError, match=f"^`object_class` must name the class .* Received: .* with '{name}' and"):
+        gate.check_thresholds({name: 0.9}, CLASSES)
+
+
 def test_each_threshold_is_compared_with_the_score_that_it_names():
     thresholds = {
         "mean_iou": 0.4,
@@ -72,6 +79,7 @@ def test_each_threshold_is_compared_with_the_score_that_it_names():
         "iou/car/van@folder=night/rain": 0.1,
         "mean_iou@size=small": 0.1,
         "expected_calibration_error": 0.03,
+        "foreground_rand": 0.75,
     }
     rows = gate.apply_thresholds(thresholds, SCORES, SLICES, CLASSES, 15)
     assert [(row["score"], row["images"], row["passed"]) for row in rows] == [
@@ -82,6 +90,7 @@ def test_each_threshold_is_compared_with_the_score_that_it_names():
         (0.1, 2, True),
         (None, 0, False),
         (0.034, 15, False),  # the threshold of an error is a maximum
+        (0.8, 15, True),
     ]
     reasons = gate.failures(Evaluator(), 0.412, CONSTANT, rows, None, WHERE)
     assert reasons == [
