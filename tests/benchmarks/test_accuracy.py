@@ -26,11 +26,22 @@ def test_the_table_has_a_line_for_each_arm_and_time():
     draw(rows)
 
 
+def test_the_table_of_cells_has_their_rand_score_and_no_minutes_where_epochs_were_given():
+    rows = [ROW | {"foreground_rand": 0.9}, ROW | {"arm": "old", "minutes": None, "foreground_rand": 0.8}]
+    del rows[1]["steps"]
+    assert table(rows).splitlines() == [
+        "| network | minutes | mean IoU, by seed | Rand score of cells | steps | minutes of training, whole run |",
+        "| --- | ---: | --- | --- | ---: | ---: |",
+        "| old |  | 0.600 | 0.800 |  | 10.0, 13.0 |",
+        "| net | 10 | 0.600 | 0.900 | 1,500 | 10.0, 13.0 |",
+    ]
+
+
 def test_every_command_of_the_queue_is_one_that_the_line_understands(tmp_path):
     write_random_vgg16(tmp_path / "random.weights.h5")
     queue = (*QUEUE, *with_edges(tmp_path / "random.weights.h5", tmp_path / "random.weights.h5"))
-    assert len({each.key() for each in queue}) == len(queue)
+    assert len({each.folder(tmp_path) for each in queue}) == len(queue)
     for each in queue:
         command = each.command(pathlib.Path("out"), pathlib.Path("data"))
         config = run.parse(command[command.index("pipeline.run") + 1 :]).config
-        assert config.planner.minutes == each.minutes and config.trainer.seed == each.seed
+        assert each.minutes in (config.planner.minutes, None) and config.trainer.seed == each.seed
