@@ -163,7 +163,9 @@ def _check_pairs(folds: int, examples: pathlib.Path):
 
 def _export(config, store, beam, whole, models, result) -> dict[str, Artifact]:
     """Averages the networks, checks the mean, and pushes it where the gate allows."""
-    model = store.run(component("fold_mean"), FoldMean(), choices=crf_choice(False), **models)
+    model = store.run(
+        component("fold_mean"), FoldMean(), choices=crf_choice(False), examples=whole["example_gen"], **models
+    )
     exported = line.export(config.exporter, store, model, whole["transform"], whole["example_gen"])
     evaluation = result
     if has_test_split(whole["example_gen"].path):

@@ -55,8 +55,8 @@ def evaluator(
 
     "intervals" holds the 95 % intervals of scores at the original size. "refinements" and "unlabelled", the scores of the
     oracles, are empty unless `config.refinements` requests them. A score is null where it is undefined, such as the boundary F1
-    of images that show one class each. `images.npz` holds the table of `ScoredImages` at original size, `ranked_images/` the
-    worst, median and best images with their predictions.
+    of images that show one class each. `images.npz` holds the table of `ScoredImages` at original size, but the
+    confidences at the training size; `ranked_images/` the worst, median and best images with their predictions.
 
     "held_out" is false where the network learned from the images of the split: none of its scores is of images that it does not
     know, and no version is compared with it, nor is one that knows them.
@@ -114,10 +114,10 @@ def evaluator(
         name: oracle_scores(count(OracleCounts(*size, refinements["superpixels"].superpixels, merged)))
         for name, merged in oracles.items()
     }
-    original.images.save(out / "images.npz")
+    images = dataclasses.replace(original.images, counts=fitted.images.counts | original.images.counts)
+    images.save(out / "images.npz")
 
     # Score all images and the slices, against the most common class and against the baseline.
-    images = dataclasses.replace(original.images, counts=fitted.images.counts | original.images.counts)
     slices = images.slice_scores()
     scores = {"original_size": _all_scores(original), "training_size": _all_scores(fitted)}
     constant = constant_prediction(_most_common_class(statistics), original.matrix, labels.names)

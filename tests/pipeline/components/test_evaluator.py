@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from kseg import metrics
+from pipeline.components.cross_validation import cross_validation
 from pipeline.components.evaluator import evaluator
 from pipeline.engine.console import user_message
+from pipeline.evaluation.gate import OBJECT_SCORES, SCORES
 from pipeline.evaluation.pair_counts import PredictPairs
 from pipeline.settings.evaluator import Evaluator
 from tests.pipeline.conftest import IMAGE_SIZE, LABELS, nearest_colour
@@ -124,6 +126,15 @@ def test_the_counts_of_each_image_are_saved_and_add_up_to_the_matrix(evaluate, t
     with np.load(tmp_path / "images.npz") as images:
         assert images["key"].tolist() == [f"{number:03}" for number in range(5)]
         np.testing.assert_array_equal(images["classes_counts"].sum(axis=0), metrics.class_counts(matrix))
+
+
+def test_a_cross_validation_has_every_score_that_a_threshold_may_name(evaluate, tmp_path):
+    scores, thresholds = evaluate(object_class="left"), dict.fromkeys((*SCORES, *OBJECT_SCORES), 1.0)
+    (tmp_path / "folds").mkdir()
+    cross_validation(tmp_path / "folds", Evaluator(thresholds=thresholds, object_class="left"), evaluation_00=tmp_path)
+    rows = json.loads((tmp_path / "folds" / "scores.json").read_text())["thresholds"]
+    both = scores["training_size"] | scores["original_size"]
+    assert {row["name"]: row["score"] for row in rows} == {name: pytest.approx(both[name]) for name in thresholds}
 
 
 def test_an_export_is_loaded_once_for_all_passes_and_anew_when_its_files_change(

@@ -11,6 +11,7 @@ from kseg import inference
 from pipeline.components.exporter import exporter
 from pipeline.components.fold_mean import fold_mean
 from pipeline.components.infra_validator import infra_validator
+from pipeline.examples import prepared
 from pipeline.settings.exporter import Exporter
 from pipeline.settings.fold import FoldMean
 from pipeline.settings.infra_validator import InfraValidator
@@ -31,7 +32,7 @@ def test_its_export_answers_with_the_mean_and_agrees_with_the_keras_model(finish
     mean, out, infra = (tmp_path / name for name in ("mean", "exporter", "infra"))
     for folder in (mean, out, infra):
         folder.mkdir()
-    fold_mean(mean, FoldMean(), model_00=finished.trainer, model_01=other)
+    fold_mean(mean, FoldMean(), examples=finished.examples, model_00=finished.trainer, model_01=other)
     settings = Exporter(flips=("horizontal",), max_pixels=250_000)
     exporter(out, settings, model=mean, transform=finished.transform)
     image = finished.pairs["test"][0][0][None]
@@ -44,13 +45,16 @@ def test_its_export_answers_with_the_mean_and_agrees_with_the_keras_model(finish
     assert verdict["blessed"], verdict["reasons"]
 
 
-def test_it_keeps_where_all_networks_began_and_says_that_the_mean_has_seen_validation(finished, tmp_path):
+@pytest.mark.parametrize("splits", [["train", "validation"], ["train"]])
+def test_it_keeps_where_all_networks_began_and_says_what_the_mean_has_seen(finished, tmp_path, monkeypatch, splits):
+    monkeypatch.setattr(prepared, "split_sizes", lambda examples: dict.fromkeys([*splits, "test"], 3))
     pretrained = {"encoder": "resnet50", "licence": "Apache-2.0"}
     for name in ("one", "two", "mean"):
         (tmp_path / name).mkdir()
     for name in ("one", "two"):
         shutil.copy(finished.trainer / "model.keras", tmp_path / name)
         (tmp_path / name / "training.json").write_text(json.dumps({"pretrained": pretrained, "seconds": 7}))
-    fold_mean(tmp_path / "mean", FoldMean(), model_00=tmp_path / "one", model_01=tmp_path / "two")
+    models = {"model_00": tmp_path / "one", "model_01": tmp_path / "two"}
+    fold_mean(tmp_path / "mean", FoldMean(), examples=finished.examples, **models)
     facts = json.loads((tmp_path / "mean" / "training.json").read_text())
-    assert facts == {"pretrained": pretrained, "trained_on": ["train", "validation"]}
+    assert facts == {"pretrained": pretrained, "trained_on": splits}
