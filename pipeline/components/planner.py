@@ -16,7 +16,7 @@ from pipeline.engine import progress
 from pipeline.engine.files import read_json, write_json
 from pipeline.engine.hardware import mixed_precision
 from pipeline.planning.choosing import Settings, choose
-from pipeline.planning.measuring import measure
+from pipeline.planning.measuring import count_devices, measure
 from pipeline.settings.changes import flatten, replace_setting
 from pipeline.settings.encoders import cure_missing_weights
 from pipeline.settings.planner import PLANNED, Planner
@@ -62,6 +62,7 @@ def planner(out: pathlib.Path, config: Planner, *, statistics: pathlib.Path, mac
         cure_missing_weights=cure_missing_weights,
         measure=timed,
         mixed_precision=mixed_precision(),
+        devices=count_devices(settings.trainer),
     )
     values = flatten(plan.settings)
     record = dataclasses.asdict(plan)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from pipeline.settings.changes import flatten, replace_setting
-from pipeline.settings.trainer import AUTO, Trainer, labelled_images, learned_splits
+from pipeline.settings.trainer import AUTO, Trainer, in_batches, labelled_images, learned_splits
 from pipeline.settings.transform import Transform
 from pipeline.settings.values import as_text
 
@@ -115,6 +115,7 @@ def choose(
     cure_missing_weights: Callable[[str], str],
     measure: Callable[[Settings, tuple[int, int]], Cost],
     mixed_precision: str | None,
+    devices: int = 1,
 ) -> Plan:
     """Plans a training.
 
@@ -127,6 +128,7 @@ def choose(
         measure: times a training of these settings, all of which are chosen but its length, on images of a working size
             (height, width).
         mixed_precision: policy that may be faster than float32; None where the machine has no instructions for one.
+        devices: among which training divides a batch.
 
     Returns:
         Settings for all of `pipeline.settings.planner.PLANNED`.
@@ -134,7 +136,8 @@ def choose(
     plan = Plan(settings, given)
     train = statistics["splits"]["train"]
     _choose_network(plan, train["channels"], cure_missing_weights)
-    _choose_learning(plan, statistics)
+    _choose_batch(plan, statistics, devices)
+    _choose_learning(plan, train)
     own = _own_size(train)
     _assume_size(plan, own)
     size = _working_size(plan, own)
@@ -174,11 +177,21 @@ def _choose_network(plan: Plan, channels: int, cure_missing_weights):
     )
 
 
-def _choose_learning(plan: Plan, statistics: dict):
-    train, images = statistics["splits"]["train"], _training_images(plan, statistics)
-    batch = min(BATCH_SIZE, images if "unlabelled" not in statistics else 2 * images)
-    few = f"the {images} training pairs; {BATCH_SIZE} with more of them"
-    plan.choose("batch", {"trainer.batch_size": batch}, few if batch < BATCH_SIZE else "enough for batch statistics")
+def _choose_batch(plan: Plan, statistics: dict, devices: int):
+    images, beside = (
+        _training_images(plan, statistics),
+        "unlabelled" in statistics and in_batches(plan.settings.trainer),
+    )
+    batch, reason = BATCH_SIZE, "enough for batch statistics"
+    if (most := images * (1 + beside)) < batch:
+        batch, reason = most, f"the {images} training pairs; {BATCH_SIZE} with more of them"
+    part = devices * (1 + (beside and devices > 1))  # each device takes as many images with masks as without
+    if batch % part:
+        batch, reason = max(part, batch - batch % part), f"{reason}; each of {devices} devices takes as many"
+    plan.choose("batch", {"trainer.batch_size": batch}, reason)
+
+
+def _choose_learning(plan: Plan, train: dict):
     plan.choose(
         "learning",
         {"trainer.learning_rate": LEARNING_RATE, "trainer.scale": SCALE},

@@ -25,11 +25,19 @@ from kseg.training.distribution import devices
 from pipeline import networks
 from pipeline.engine import hardware
 from pipeline.planning.choosing import Cost, Settings
+from pipeline.settings.trainer import Trainer
 from pipeline.training.compiling import compile_model, environment, whole_images
 
 PAIRS = 4  # of noise
 WARM_UP, EPOCH = 2, 2  # steps that are not counted; steps after which the clock is looked at
 FEWEST_STEPS, SECONDS = 6, 5.0  # that are measured, at least
+NOT_AT_ONCE = ("pretrain_segmentor", "pretrain_discriminator", "alternate_every")
+"""Settings with which one network alone learns in the first steps, the only ones that are timed."""
+
+
+def count_devices(trainer: Trainer) -> int:
+    """The devices of this machine among which training divides a batch; of several machines this one counts as one."""
+    return 1 if trainer.strategy in ("one", "multiworker") else len(devices())
 
 
 def measure(
@@ -45,10 +53,9 @@ def measure(
         num_classes: K.
         unlabelled_domain: of images without masks, which the training sees beside the pairs; "": there are none.
     """
-    trainer = settings.trainer
-    if trainer.strategy != "one":
-        replicas = 1 if trainer.strategy == "multiworker" else len(devices())
-        trainer = dataclasses.replace(trainer, strategy="one", batch_size=max(1, trainer.batch_size // replicas))
+    trainer, every_step = settings.trainer, dict.fromkeys(NOT_AT_ONCE, 0)  # the dearest: both networks learn
+    batch_size = max(1, trainer.batch_size // count_devices(trainer))
+    trainer = dataclasses.replace(trainer, strategy="one", batch_size=batch_size, **every_step)
     crop_size = tuple(trainer.crop_size or working_size)
     with environment(trainer) as strategy:
         with strategy.scope():

@@ -12,7 +12,7 @@ from pipeline.settings.planner import PLANNED
 CAMVID = {"sizes": {"480x360": 367}, "validation": 101}
 
 
-def statistics(sizes, validation=0, widths=(50.0, 9.0, 1.5), channels=3):
+def statistics(sizes, validation=0, widths=(50.0, 9.0, 1.5), channels=3, others=False):
     """Of a data set with images of these sizes ("WIDTHxHEIGHT" -> number) and three classes."""
     sides = [tuple(map(int, size.split("x"))) for size, number in sizes.items() for _ in range(number)]
     widths_of, heights = (sorted(part) for part in zip(*sides, strict=True))
@@ -27,10 +27,10 @@ def statistics(sizes, validation=0, widths=(50.0, 9.0, 1.5), channels=3):
         "class_widths": list(widths),
     }
     splits = {"train": train} | ({"validation": {"images": validation}} if validation else {})
-    return {"splits": splits, "classes": ["road", "car", "pole"]}
+    return {"splits": splits, "classes": ["road", "car", "pole"]} | ({"unlabelled": {}} if others else {})
 
 
-def planned(data, minutes=30, per_pixel=1e-6, image=0.05, given=None, cure="", mixed=None, bfloat16=1.0):
+def planned(data, minutes=30, per_pixel=1e-6, image=0.05, given=None, cure="", mixed=None, bfloat16=1.0, **more):
     """The plan on a machine that needs `per_pixel` seconds for each pixel of a step."""
     settings = Settings()
     for name, value in (given or {}).items():
@@ -51,6 +51,7 @@ def planned(data, minutes=30, per_pixel=1e-6, image=0.05, given=None, cure="", m
         cure_missing_weights=lambda encoder: cure,
         measure=measure,
         mixed_precision=mixed,
+        **more,
     )
     return plan, asked
 
@@ -274,6 +275,24 @@ def test_few_steps_are_no_reason_to_give_more_minutes_where_more_of_them_gain_no
 def test_few_pairs_make_a_small_batch():
     plan, _ = planned({"sizes": {"64x64": 3}})
     assert plan.settings.trainer.batch_size == 3
+
+
+def test_images_without_masks_make_it_larger_unless_they_only_lend_their_colours():
+    colours = {"trainer.target_colours": True, "trainer.pseudo_label_weight": 0.0}
+    for given, batch in ((None, 6), (colours, 3)):
+        plan, _ = planned({"sizes": {"64x64": 3}, "others": True}, given=given)
+        assert plan.settings.trainer.batch_size == batch
+
+
+@pytest.mark.parametrize(
+    ("pairs", "devices", "others", "batch"),
+    [(400, 2, False, 8), (400, 6, False, 6), (400, 16, False, 16), (3, 2, False, 2), (1, 2, False, 2), (5, 3, True, 6)],
+)
+def test_the_devices_share_a_batch_equally(pairs, devices, others, batch):
+    plan, _ = planned({"sizes": {"64x64": pairs}, "others": others}, devices=devices)
+    assert plan.settings.trainer.batch_size == batch
+    (choice,) = [choice for choice in plan.choices if choice["topic"] == "batch"]
+    assert (f"each of {devices} devices takes as many" in choice["reason"]) == (batch != min(8, pairs * (1 + others)))
 
 
 @pytest.mark.parametrize("minutes, text", [(30, "30 minutes"), (200, "200 minutes"), (0.5, "0.5 minutes")])

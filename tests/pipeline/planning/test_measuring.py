@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from pipeline.training.compiling import compile_model
 from tests.conftest import ROOT
 
 MEASURE = """
@@ -30,3 +31,20 @@ def test_unlike_trainings_on_several_devices_are_measured_in_one_process():
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     run = subprocess.run([sys.executable, "-c", MEASURE], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert run.stdout.split() == ["True", "True"], run.stderr[-2000:]
+
+
+def test_steps_are_timed_in_which_both_networks_learn(monkeypatch):
+    """A training begins with those of one network alone, which are cheaper than what follows."""
+    from pipeline.planning import measuring
+    from pipeline.planning.choosing import Settings
+    from pipeline.settings.trainer import Trainer
+
+    compiled = []
+    monkeypatch.setattr(measuring, "SECONDS", 0.0)
+    monkeypatch.setattr(
+        measuring, "compile_model", lambda *given: compiled.append(model := compile_model(*given)) or model
+    )
+    phases = {"pretrain_segmentor": 500, "pretrain_discriminator": 500, "alternate_every": 500}
+    trainer = Trainer(filters=(2, 4), batch_size=2, precision="float32", adversarial_weight=0.1, **phases)
+    assert measuring.measure(Settings(trainer=trainer), (16, 16), 3, 3).step > 0
+    assert compiled[0].schedule.is_constant
