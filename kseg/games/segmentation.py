@@ -14,7 +14,7 @@ from kseg.games.given import check_batch, check_instance, check_loss, check_segm
 from kseg.games.halves import run_segmentor
 from kseg.games.label_encodings import ENCODINGS
 from kseg.games.squares import average_squares, find_factor, match_output
-from kseg.games.teacher import Teacher, check_void, weigh
+from kseg.games.teacher import Teacher, check_loss_of_images, check_void, weigh
 from kseg.labels import VOID
 from kseg.losses.segmentation_loss import find_valid
 
@@ -119,8 +119,10 @@ class SegmentationGame(AdversarialGame):
         return self.player
 
     def compile(self, optimizer=None, discriminator_optimizer=None, loss=None, **kwargs):
-        """As `AdversarialGame.compile`; refuses a loss of probabilities, too."""
+        """As `AdversarialGame.compile`; refuses a loss of probabilities, too, and with a teacher one without a value an image."""
         check_loss(loss)
+        if self.teacher is not None:
+            check_loss_of_images(loss, self.segmentor.output_shape[-1])
         super().compile(optimizer, discriminator_optimizer, loss, **kwargs)
 
     def train_step(self, data):

@@ -16,7 +16,7 @@ from keras import ops  # noqa: E402
 from kseg._checks import check_arguments, check_boolean  # noqa: E402
 from kseg.games.given import WithoutClassWeight, check_batch, check_instance, check_loss, check_segmentor  # noqa: E402
 from kseg.games.halves import run_segmentor  # noqa: E402
-from kseg.games.teacher import Teacher, check_void, weigh  # noqa: E402
+from kseg.games.teacher import Teacher, check_loss_of_images, check_void, weigh  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
 
 
@@ -60,8 +60,9 @@ class SelfTraining(WithoutClassWeight, keras.Model):
         return self.segmentor(x, training=training)
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        """As `keras.Model.compile`; refuses a loss of probabilities."""
+        """As `keras.Model.compile`; refuses a loss of probabilities, and one without a value for each image."""
         check_loss(loss)
+        check_loss_of_images(loss, self.segmentor.output_shape[-1])
         super().compile(optimizer, loss, **kwargs)
 
     def compile_from_config(self, config):

@@ -17,7 +17,7 @@ from keras import ops  # noqa: E402
 
 from kseg._checks import check_arguments, check_boolean, check_integer, check_number  # noqa: E402
 from kseg.labels import VOID  # noqa: E402
-from kseg.losses.segmentation_loss import find_image_weights, find_valid  # noqa: E402
+from kseg.losses.segmentation_loss import SegmentationLoss, find_image_weights, find_valid  # noqa: E402
 
 BRIGHTNESS, CONTRAST, GAIN = 40.0, (0.6, 1.4), (0.85, 1.15)
 """Of the strong view: largest shift of all levels; ranges of the factors on their distance from the mean, and on each channel."""
@@ -174,6 +174,29 @@ def check_void(ignore_class):
         raise ValueError(
             "`ignore_class` must be an id: it marks images without a label map. Received: ignore_class=None."
         )
+
+
+def check_loss_of_images(loss, num_classes: int):
+    """Refuses losses without a value for each image, such as Keras's, of which no image's weight is its own.
+
+    Args:
+        loss: of `compile`: a loss, its name or function, or a structure of them; or None.
+        num_classes: K.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for one in keras.tree.flatten(loss):
+        if isinstance(one, SegmentationLoss | None):
+            continue
+        function = keras.losses.get(one) if isinstance(one, str) else one
+        values = getattr(function, "call", function)(ops.zeros((2, 3, 4), "int32"), ops.zeros((2, 3, 4, num_classes)))
+        if tuple(values.shape) != (2,):
+            raise ValueError(
+                "`loss` must give one value for each image, (B,), since a `teacher` weighs images. Received: "
+                f"loss={one!r:.80}, whose values have the shape {tuple(values.shape)} for 2 images of 4x3 pixels. "
+                "Take kseg.losses.CrossEntropy()."
+            )
 
 
 def weigh(seen: Seen, sample_weight):

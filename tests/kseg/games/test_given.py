@@ -119,10 +119,25 @@ def test_a_loss_of_probabilities_is_refused(loss, model):
 @pytest.mark.parametrize("model", MODELS)
 def test_losses_of_logits_are_taken_by_position(model):
     make, optimizers = MODELS[model]
-    for loss in (CrossEntropy(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)):
+    of_pixels = [keras.losses.SparseCategoricalCrossentropy(from_logits=True)] if model == "game" else []
+    for loss in (CrossEntropy(), *of_pixels):
         made = make()
         made.compile(*optimizers, loss)
         assert made.loss is loss
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_teacher_refuses_a_loss_whose_values_are_of_pixels_but_none_of_images(model):
+    """Images of as many columns as a batch holds images trained on such a loss with each other's weights."""
+    _, optimizers = MODELS[model]
+    made = SelfTraining(segmentor()) if model == "self-training" else make_game(teacher=Teacher())
+    for loss in (
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),
+        lambda ids, logits: keras.ops.mean(logits),
+    ):
+        with pytest.raises(ValueError, match=r"`loss` must give one value for each image, \(B,\), since a `teacher`"):
+            made.compile(*optimizers, loss=loss)
+    made.compile(*optimizers, loss=lambda ids, logits: keras.ops.mean(logits, axis=(1, 2, 3)))
 
 
 @pytest.mark.parametrize(
