@@ -176,11 +176,11 @@ def _without_masks(records: Records, ingestion: dict) -> list[str]:
     if not (found := ingestion.get("unlabelled")):
         return []
     of = "of another domain, the target," if found["domain"] == TARGET else "of the same domain"
-    sentences = [f"Training saw {found['images']} images without masks {of} as well; no label of theirs was read."]
+    seen = records.file("transform", "plan.json").get("examples", {}).get("unlabelled", 0)
+    sentences = [f"Training saw {seen} images without masks {of} as well; no label of theirs was read."]
     sentences += [f"They were read from {_cell(found['place'])}."] if found.get("place") else []
-    left = found["images"] - records.file("transform", "plan.json").get("examples", {}).get("unlabelled", 0)
-    left_out = f"{left} of them, which are images of validation or test, were left out."
-    return [*sentences, left_out] if left else sentences
+    left = found["images"] - seen
+    return [*sentences, f"{left} more, which are images of validation or test, were left out."] if left else sentences
 
 
 def _training(records: Records) -> str:

@@ -322,10 +322,10 @@ def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store)
     change(store["trainer"], "training.json", discriminator=opponent)
     found = sections(card(store))
     assert (
-        "Training saw 9 images without masks of another domain, the target, as well; no label of theirs was read."
+        "Training saw 7 images without masks of another domain, the target, as well; no label of theirs was read."
         in found["Data"]
     )
-    assert "2 of them, which are images of validation or test, were left out." in found["Data"]
+    assert "2 more, which are images of validation or test, were left out." in found["Data"]
     assert "Its settings were chosen with labels of that domain." in found["Scores"]
     assert "of the labelled source" in found["Scores"] and "with 7 images that have no labels" in found["Scores"]
     rows = dict(cells(found["Training"]))
@@ -335,4 +335,4 @@ def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store)
     )
     assert "No score is of the target" in found["Limits"]
     change(store["example_gen"], "ingestion.json", unlabelled=others | {"domain": "same"})
-    assert "9 images without masks of the same domain as well" in sections(card(store))["Data"]
+    assert "7 images without masks of the same domain as well" in sections(card(store))["Data"]
