@@ -178,10 +178,8 @@ def _choose_network(plan: Plan, channels: int, cure_missing_weights):
 
 
 def _choose_batch(plan: Plan, statistics: dict, devices: int):
-    images, beside = (
-        _training_images(plan, statistics),
-        "unlabelled" in statistics and in_batches(plan.settings.trainer),
-    )
+    images = _training_images(plan, statistics)
+    beside = "unlabelled" in statistics and in_batches(plan.settings.trainer)
     batch, reason = BATCH_SIZE, "enough for batch statistics"
     if (most := images * (1 + beside)) < batch:
         batch, reason = most, f"the {images} training pairs; {BATCH_SIZE} with more of them"
