@@ -125,7 +125,8 @@ def text(found: dict) -> str:
         if others := data.get("unlabelled"):
             domain = "of another domain" if others["domain"] == TARGET else "of the same domain"
             place = f", read from {others['place']}" if others.get("place") else ""
-            rows.append(("", f"{others['images']} images without masks, {domain}{place}"))
+            aside = f", {others['set_aside']} set aside" if others.get("set_aside") else ""
+            rows.append(("", f"{others['images']} images without masks, {domain}{place}{aside}"))
         rows.append(("", f"source {data['source']}"))
         rows += [("", f"read from {data['place']}")] if data.get("place") else []
     for component, config in found["settings"].items():

@@ -141,7 +141,8 @@ class _WriteShard:
 def _write_metadata(out, opened: Source, ingestion: dict, usable: dict[str, int], sides: dict, max_pixels: int):
     """Writes everything but the shards."""
     rows = ingestion["quarantined"]
-    check_usable(sum(number for split, number in usable.items() if split != UNLABELLED), rows)
+    of_pairs = [row for row in rows if row["split"] != UNLABELLED]
+    check_usable(sum(number for split, number in usable.items() if split != UNLABELLED), of_pairs)
     kind = PixelKind(ingestion["channels"], opened.conventions.dtype)
     prepared.write_metadata(out, kind, "Image and mask pairs at their original size.", usable)
     (out / "labels.json").write_text(opened.labels.to_json(), encoding="utf-8")

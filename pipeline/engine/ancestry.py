@@ -57,6 +57,12 @@ def collect_recipes(*artifacts: pathlib.Path) -> dict[str, dict]:
     return {recipe["component"]: recipe for _, recipe in walk(*artifacts)}
 
 
+def count_set_aside(ingestion: dict) -> tuple[int, int]:
+    """How many pairs, and how many images without masks, could not be used, by `ingestion.json`."""
+    images = sum(row["split"] == "unlabelled" for row in ingestion["quarantined"])
+    return len(ingestion["quarantined"]) - images, images
+
+
 def describe_data(artifact: pathlib.Path) -> dict | None:
     """The examples that led to an artifact.
 
@@ -65,19 +71,20 @@ def describe_data(artifact: pathlib.Path) -> dict | None:
 
     Returns:
         "pairs" (count of each split), "set_aside" (count), "classes" (names), "source" (digest or name); of data in an object
-        store "place" (its URL); of images without masks "unlabelled": their "domain", number of "images", and "place". None where
-        the examples were removed.
+        store "place" (its URL); of images without masks "unlabelled": their "domain", number of "images", "set_aside" and
+        "place". None where the examples were removed.
     """
     for folder, recipe in walk(artifact):
         if recipe["component"] == "example_gen":
             ingestion = read_json(folder / "ingestion.json")
             found = {
                 "pairs": ingestion["pairs"],
-                "set_aside": len(ingestion["quarantined"]),
+                "set_aside": count_set_aside(ingestion)[0],
                 "classes": read_json(folder / "labels.json")["names"],
                 "source": recipe["inputs"]["source"],
             }
             if others := ingestion.get("unlabelled"):
                 found["unlabelled"] = {name: others[name] for name in ("domain", "images", "place") if name in others}
+                found["unlabelled"]["set_aside"] = count_set_aside(ingestion)[1]
             return found | ({"place": ingestion["place"]} if "place" in ingestion else {})
     return None

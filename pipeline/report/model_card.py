@@ -13,7 +13,7 @@ import re
 from kseg.pairs.split_names import TARGET
 from kseg.serving.manifest import read_manifest
 from kseg.serving.statuses import MAX_SIDE, takes_bytes
-from pipeline.engine.ancestry import walk
+from pipeline.engine.ancestry import count_set_aside, walk
 from pipeline.engine.contents import MANIFEST, file_digest
 from pipeline.engine.files import read_json
 from pipeline.report import text
@@ -155,7 +155,7 @@ def _data(records: Records) -> str:
     lines = ["## Data", _table(["split", "pairs", "width, pixels", "height, pixels", "void pixels"], rows)]
     facts = [
         *_without_masks(records, ingestion),
-        f"{len(ingestion['quarantined'])} pairs could not be used and were set aside.",
+        f"{count_set_aside(ingestion)[0]} pairs could not be used and were set aside.",
     ]
     for key, what in (("duplicates", "groups of identical images"), ("near_duplicates", "groups of near-duplicates")):
         if statistics.get(key):
@@ -179,8 +179,11 @@ def _without_masks(records: Records, ingestion: dict) -> list[str]:
     seen = records.file("transform", "plan.json").get("examples", {}).get("unlabelled", 0)
     sentences = [f"Training saw {seen} images without masks {of} as well; no label of theirs was read."]
     sentences += [f"They were read from {_cell(found['place'])}."] if found.get("place") else []
-    left = found["images"] - seen
-    return [*sentences, f"{left} more, which are images of validation or test, were left out."] if left else sentences
+    if left := found["images"] - seen:
+        sentences.append(f"{left} more, which are images of validation or test, were left out.")
+    if aside := count_set_aside(ingestion)[1]:
+        sentences.append(f"{aside} more could not be used.")
+    return sentences
 
 
 def _training(records: Records) -> str:

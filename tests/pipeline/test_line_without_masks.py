@@ -63,7 +63,7 @@ def test_every_way_to_learn_from_them_reaches_the_push(folder, name, capsys):
     assert "Training saw 6 images without masks" in card and "6 images without masks" in report
     domain = "target" if flag == "--target" else "same"
     found = lineage.lineage(version)
-    assert found["data"]["unlabelled"] == {"domain": domain, "images": 6}
+    assert found["data"]["unlabelled"] == {"domain": domain, "images": 6, "set_aside": 0}
     assert f"6 images without masks, of {'another' if domain == 'target' else 'the same'} domain" in lineage.text(found)
     config = found["settings"]["trainer"]
     for change in changes:

@@ -42,7 +42,9 @@ class Settings:
 
 
 def example_gen(out, config, *, source):
-    (out / "ingestion.json").write_text('{"pairs": {"train": 5, "test": 2}, "quarantined": [{"key": "x"}]}')
+    (out / "ingestion.json").write_text(
+        '{"pairs": {"train": 5, "test": 2}, "quarantined": [{"split": "train", "key": "x"}]}'
+    )
     (out / "labels.json").write_text('{"names": ["ground", "tree"]}')
 
 
@@ -111,11 +113,11 @@ def test_images_without_masks_are_part_of_the_lineage(push, tmp_path, capsys):
     others = {"domain": "target", "images": 7, "reencoded": {}}
     push()
     (pushed,) = (tmp_path / "runs").glob("example_gen/*/ingestion.json")
-    pushed.write_text(json.dumps(json.loads(pushed.read_text()) | {"unlabelled": others}))
-    assert ancestry.describe_data(next(iter((tmp_path / "runs").glob("trainer/*"))))["unlabelled"] == {
-        "domain": "target",
-        "images": 7,
-    }
+    ingestion = json.loads(pushed.read_text())
+    unusable = [*ingestion["quarantined"], {"split": "unlabelled", "key": "u"}]
+    pushed.write_text(json.dumps(ingestion | {"unlabelled": others, "quarantined": unusable}))
+    found = ancestry.describe_data(next(iter((tmp_path / "runs").glob("trainer/*"))))
+    assert found["unlabelled"] == {"domain": "target", "images": 7, "set_aside": 1} and found["set_aside"] == 1
 
 
 def test_the_lineage_of_a_model_names_data_settings_code_versions_scores_and_parent(push, tmp_path, capsys):

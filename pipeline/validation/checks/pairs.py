@@ -5,29 +5,34 @@ from __future__ import annotations
 import math
 
 from kseg.pairs.image_files import DARK, ROTATED, ROTATED_ALIKE
-from kseg.pairs.split_names import KNOWN
+from kseg.pairs.split_names import KNOWN, UNLABELLED
 from pipeline.validation.anomalies import Anomaly, anomaly_at, quarantined_pair
 
 
 def check_quarantined(ingestion: dict, max_quarantined: float):
-    """Yields one anomaly per quarantined pair, and one that stops the run where there are too many.
+    """Yields one anomaly per quarantined pair or image without a mask, and one that stops the run where there are too many.
 
     Args:
         ingestion: ingestion.json of example_gen.
-        max_quarantined: as a share of all pairs.
+        max_quarantined: as a share of all pairs, and of all images without masks.
     """
     rows = ingestion["quarantined"]
-    pairs = len(rows) + sum(ingestion["pairs"].values()) + ingestion.get("unlabelled", {}).get("images", 0)
-    if len(rows) > max_quarantined * pairs:
-        yield Anomaly(
-            "stop",
-            "too_many_quarantined",
-            f"Too many pairs are unusable: at most {max_quarantined:.1%} may be. "
-            f"Received: {len(rows)} of {pairs} ({len(rows) / pairs:.1%})",
-            "example_validator.max_quarantined",
-            "Repair or remove the pairs below, or train without them: "
-            f"--set example_validator.max_quarantined={math.ceil(100 * len(rows) / pairs) / 100:g}.",
-        )
+    images = sum(row["split"] == UNLABELLED for row in rows)
+    usable = sum(ingestion["pairs"].values()), ingestion.get("unlabelled", {}).get("images", 0)
+    for what, unusable, others in zip(
+        ("pairs", "images without masks"), (len(rows) - images, images), usable, strict=True
+    ):
+        number = unusable + others
+        if unusable > max_quarantined * number:
+            yield Anomaly(
+                "stop",
+                "too_many_quarantined",
+                f"Too many {what} are unusable: at most {max_quarantined:.1%} may be. "
+                f"Received: {unusable} of {number} ({unusable / number:.1%})",
+                "example_validator.max_quarantined",
+                f"Repair or remove the {what} below, or train without them: "
+                f"--set example_validator.max_quarantined={math.ceil(100 * unusable / number) / 100:g}.",
+            )
     yield from map(quarantined_pair, rows)
 
 

@@ -123,6 +123,16 @@ def test_too_many_quarantined_pairs_stop_with_one_line_per_kind(validate, tmp_pa
     assert place.endswith(str(tmp_path / "examples" / "quarantine"))
 
 
+def test_images_without_masks_neither_hide_unusable_pairs_nor_are_called_pairs(validate):
+    others = {"domain": "same", "images": 100_000}
+    with pytest.raises(ValueError, match=r"Too many pairs are unusable: .* Received: 5 of 10 \(50.0%\)"):
+        validate(GOOD, ingestion=quarantined(5, pairs=5) | {"unlabelled": others})
+    ingestion = quarantined(3) | {"unlabelled": others | {"images": 7}}
+    ingestion["quarantined"] = [row | {"split": "unlabelled"} for row in ingestion["quarantined"]]
+    with pytest.raises(ValueError, match=r"Too many images without masks are unusable: .* Received: 3 of 10 \(30.0%\)"):
+        validate(GOOD, ingestion=ingestion)
+
+
 def test_the_limit_of_quarantined_pairs_can_be_set(validate):
     found = validate(GOOD, ingestion=quarantined(3, pairs=9), max_quarantined=0.25)
     assert [anomaly["severity"] for anomaly in found["anomalies"]] == ["quarantine"] * 3

@@ -147,6 +147,17 @@ def test_damaged_images_are_quarantined_by_name(ingest, others):
     assert (out / "quarantine" / "000" / "image.png").is_file()
 
 
+def test_unusable_ones_are_not_counted_as_pairs_where_no_pair_is_usable(ingest, others, photos):
+    (others / "day" / "1.png").write_bytes((others / "day" / "1.png").read_bytes()[:-50])
+    masks = list((photos / "masks").rglob("*.png"))
+    for path in masks:
+        path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(
+        ValueError, match=f"At least one pair must be usable. Received: {len(masks)} pairs that are not"
+    ):
+        ingest(target=others)
+
+
 def test_masks_that_lie_beside_them_are_not_read_and_the_run_says_so(ingest, others, photos, capsys):
     for number in range(5):
         (others / "labels").mkdir(exist_ok=True)

@@ -105,7 +105,7 @@ FORMATS["onnx"]["split"], FORMATS["onnx"]["mean_iou_loss"], FORMATS["litert_int8
     0.0,
     0.0081,
 )
-INGESTION = {"pairs": {"train": 41, "test": 17}, "quarantined": [{"key": "x"}, {"key": "y"}, {"key": "z"}]}
+INGESTION = {"pairs": {"train": 41, "test": 17}, "quarantined": [{"split": "train", "key": key} for key in "xyz"]}
 ANOMALIES = {"anomalies": [{"name": "few_images", "what": "A split should have more images. Received: 17."}]}
 
 
@@ -313,7 +313,8 @@ def test_it_says_where_the_network_learned_from_validation_too_although_test_is_
 def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store):
     assert "without masks" not in card(store) and "target" not in card(store)
     others = {"domain": "target", "images": 9, "reencoded": {}, "unread_masks": [], "foreign_files": []}
-    change(store["example_gen"], "ingestion.json", unlabelled=others)
+    unusable = [*INGESTION["quarantined"], {"split": "unlabelled", "key": "u"}]
+    change(store["example_gen"], "ingestion.json", unlabelled=others, quarantined=unusable)
     change(store["transform"], "plan.json", examples={"train": 41, "test": 17, "unlabelled": 7})
     change(store["evaluator"], "scores.json", target=7, gate={"chosen_with_target_labels": True})
     learned = {"adaptation": "maps", "domain_weight": 0.02, "pseudo_label_weight": 0.5, "pseudo_label_threshold": 0.8}
@@ -325,7 +326,8 @@ def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store)
         "Training saw 7 images without masks of another domain, the target, as well; no label of theirs was read."
         in found["Data"]
     )
-    assert "2 more, which are images of validation or test, were left out." in found["Data"]
+    assert "2 more, which are images of validation or test, were left out. 1 more could not be used." in found["Data"]
+    assert "3 pairs could not be used and were set aside." in found["Data"]
     assert "Its settings were chosen with labels of that domain." in found["Scores"]
     assert "of the labelled source" in found["Scores"] and "with 7 images that have no labels" in found["Scores"]
     rows = dict(cells(found["Training"]))
