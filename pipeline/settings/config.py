@@ -133,6 +133,12 @@ def without_masks(config: Config) -> tuple[str, str] | None:
     return ("--unlabelled", config.unlabelled) if config.unlabelled else None
 
 
+def resolve_strategy(config: Config) -> Config:
+    """Returns `config` with the one device on which an averaged teacher trains in place of "auto"."""
+    teacher = without_masks(config) and config.trainer.pseudo_label_weight
+    return replace_setting(config, "trainer.strategy", "one") if teacher and config.trainer.strategy == AUTO else config
+
+
 OF_THE_TEACHER = ("pseudo_label_weight", "pseudo_label_threshold", "teacher_decay", "teacher_start", "cut_mix")
 """Settings of `trainer` for the averaged teacher."""
 

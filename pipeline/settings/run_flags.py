@@ -280,6 +280,7 @@ def read_config(arguments: argparse.Namespace) -> settings.Config:
     if "target" in dict(changes):  # without the game that streets have between their own label maps
         changes = [("trainer.adversarial_weight", 0.0), ("trainer.target_colours", True), *changes]
     config = functools.reduce(lambda config, change: settings.replace_setting(config, *change), changes, config)
+    config = settings.resolve_strategy(config)
     if not settings.is_planned(config):
         return config
     return dataclasses.replace(config, planner=settings.prepare_planner(config, [name for name, _ in changes]))

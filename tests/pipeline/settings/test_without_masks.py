@@ -123,6 +123,16 @@ def test_contradicting_settings_are_refused_before_anything_runs(argv, message, 
         run.parse(["--data", "photos", *(text.format(folder) for text in argv)])
 
 
+def test_a_teacher_trains_on_one_of_several_devices_where_the_strategy_is_left_open(folder):
+    def strategy(*given):
+        config = run.parse(["--data", "photos", "--strategy", "auto", *given]).config
+        assert ("trainer.strategy=auto" in config.planner.given) == (config.trainer.strategy == "auto")
+        return config.trainer.strategy
+
+    assert strategy("--unlabelled", folder) == strategy("--target", folder) == "one"
+    assert strategy() == strategy("--target", folder, "--set", "trainer.pseudo_label_weight=0") == "auto"
+
+
 def test_images_that_only_lend_their_colours_leave_a_batch_of_one_to_its_pair(folder):
     lent = ["--data", "photos", "--target", folder, "--batch-size", "1", "--set", "trainer.pseudo_label_weight=0"]
     assert labelled_images(run.parse(lent).config.trainer, True) == 1
