@@ -19,7 +19,16 @@ from pipeline.settings.evaluator import Evaluator
 
 OUT_OF_FOLD = "out of fold"
 """Name of the split that is scored."""
-MEASURES = ("mean_iou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "boundary_f1", "foreground_rand")
+MEASURES = (
+    "mean_iou",
+    "pixel_accuracy",
+    "mean_accuracy",
+    "frequency_weighted_iou",
+    "boundary_f1",
+    "foreground_rand",
+    "rand_split",
+    "rand_merge",
+)
 
 
 def cross_validation(out: pathlib.Path, config: Evaluator, **evaluations: pathlib.Path):

@@ -11,7 +11,7 @@ NAME_LENGTH = 32  # characters of a class's name
 
 
 def summarize_folds(scores: dict, mean: dict | None) -> str:
-    """Mean IoU of each fold, and mean and spread of the main scores.
+    """Mean IoU of each fold, mean and spread of the main scores, and what the gate requires where it was not reached.
 
     Args:
         scores: `scores.json` of cross_validation.
@@ -32,6 +32,8 @@ def summarize_folds(scores: dict, mean: dict | None) -> str:
     rows.append(f"all pairs together: mean_iou={_number(scores['original_size']['mean_iou'])}")
     if mean:
         rows.append(describe_held_out(mean))
+    else:
+        rows += [f"not passed by all pairs together: {reason}" for reason in scores["reasons"]]
     rows.append("")
     return "\n".join(rows)
 

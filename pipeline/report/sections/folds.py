@@ -22,5 +22,5 @@ def contents(folds: dict, mean: dict | None) -> dict:
             for number, (name, whole) in enumerate(zip(folds["classes"], folds["original_size"]["iou"], strict=True))
         ],
         "held_out": mean and describe_held_out(mean),
-        "reasons": mean["reasons"] if mean else [],
+        "reasons": (mean or folds)["reasons"],
     }

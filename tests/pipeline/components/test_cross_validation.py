@@ -88,6 +88,7 @@ def test_page_and_terminal_show_each_fold_and_say_what_the_score_of_the_mean_is_
 
     found = run()
     text = summarize_folds(found, None)
+    assert "not passed" not in text
     assert (
         "3 pairs, each scored by the one of 2 networks" in text and "fold 2           mean_iou=0.742  1 images" in text
     )
@@ -99,3 +100,16 @@ def test_page_and_terminal_show_each_fold_and_say_what_the_score_of_the_mean_is_
     assert "a&amp;b" in page and "too &lt;low&gt;" in page and "7 images: mean_iou=0.500" in page
     for number in ("0.625", "0.742", "0.684", "0.083", "0.675"):  # folds, mean, deviation, all pairs
         assert f">{number}<" in page
+
+
+def test_thresholds_that_all_pairs_miss_are_named_although_nothing_is_exported(run, tmp_path):
+    from pipeline.report.page import write_folds
+    from pipeline.report.terminal import summarize_folds
+
+    found, missed = run(thresholds={"iou/car": 0.9}), "iou/car must reach 0.9 on the 3 pairs of 2 folds"
+    assert f"not passed by all pairs together: {missed}" in summarize_folds(found, None)
+    passed = {"split": "test", "images": 7, "original_size": {"mean_iou": 0.5}, "reasons": []}
+    assert missed not in summarize_folds(found, passed)
+    for mean, expected in ((None, True), (passed, False)):
+        write_folds(tmp_path / "page.html", name="a", folds=found, mean=mean)
+        assert (missed in (tmp_path / "page.html").read_text()) == expected
