@@ -46,6 +46,12 @@ def check(config: settings.Config, stages: line.Stages):
             "A cross-validation trains on the pairs of all splits but test. "
             f"Received: --folds {config.folds} with trainer.train_on_validation=true. Leave one out."
         )
+    if config.folds and config.evaluator.split not in ("auto", TEST):
+        raise ValueError(
+            "A cross-validation scores each pair by the network that did not see it, and the mean of all on the test split. "
+            f"Received: --folds {config.folds} with evaluator.split={config.evaluator.split}, from which the networks learn. "
+            "Leave it out."
+        )
     if config.folds and config.trainer.strategy == "multiworker":
         raise ValueError(
             f"--folds trains on one machine. Received: --folds {config.folds} --strategy multiworker. Choose another strategy."

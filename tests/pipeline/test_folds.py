@@ -23,6 +23,10 @@ from tests.pipeline.whole_line import finish
             ["--folds", "3", "--set", "trainer.train_on_validation=true"],
             r"A cross-validation trains on the pairs of all splits",
         ),
+        (
+            ["--folds", "3", "--set", "evaluator.split=validation"],
+            r"on the test split\. Received: --folds 3 with evaluator.split=validation, from which",
+        ),
         (["--folds", "3", "--strategy", "multiworker"], r"--folds trains on one machine"),
     ],
 )
