@@ -178,8 +178,8 @@ def summarize_anomalies(folder: pathlib.Path) -> str:
     anomalies = read_anomalies(folder)
     if not anomalies:
         return ""
-    pairs = sum(anomaly.severity == "quarantine" for anomaly in anomalies)
+    quarantined = sum(anomaly.severity == "quarantine" for anomaly in anomalies)
     kinds = len({anomaly.name for anomaly in anomalies if anomaly.severity == "warn"})
-    counts = [f"{pairs} pair{'s' * (pairs > 1)} quarantined"] * (pairs > 0)
+    counts = [f"{quarantined} quarantined"] * (quarantined > 0)
     counts += [f"{kinds} warning{'s' * (kinds > 1)}"] * (kinds > 0)
     return "\n  ".join([f"{', '.join(counts)}, see {folder / FILE}", *describe_kinds(anomalies)])

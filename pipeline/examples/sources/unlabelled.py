@@ -46,11 +46,11 @@ def open_unlabelled(folder: pathlib.Path, flag: str, config: ExampleGen, labelle
     notes = []
     if masks := listing.unused_masks:
         notes.append(
-            f"{flag}: {len(masks)} masks lie there and are not read, the first: {printable(masks[0])}. Scores on labels of these "
-            "images take a run of their own, with --data."
+            f"{flag}: masks lie there and are not read, {len(masks)} in all, the first: {printable(masks[0])}. Scores on labels "
+            "of these images take a run of their own, with --data."
         )
     if foreign := listing.foreign_files:
-        notes.append(f"{flag}: {len(foreign)} files are no images and left out, the first: {printable(foreign[0])}.")
+        notes.append(f"{flag}: other files are left out, {len(foreign)} in all, the first: {printable(foreign[0])}.")
     reader = _ReadImages(labelled.channels, config.max_pixels, labelled.conventions, depths)
     return dataclasses.replace(
         labelled,
@@ -64,7 +64,10 @@ def open_unlabelled(folder: pathlib.Path, flag: str, config: ExampleGen, labelle
         foreign_files=tuple(map(printable, listing.foreign_files)),
         unused_splits=(),
         layout="",
-        notes=(f"{flag}: {len(listing.pairs)} images without masks, for training alone", *notes),
+        notes=(
+            f"{flag}: {len(listing.pairs)} image{'s' * (len(listing.pairs) != 1)} without masks, for training alone",
+            *notes,
+        ),
     )
 
 

@@ -164,7 +164,7 @@ def test_masks_that_lie_beside_them_are_not_read_and_the_run_says_so(ingest, oth
         shutil.copy(photos / "masks" / "train" / "00.png", others / "labels" / f"{number}.png")
     _, ingestion = ingest(target=others)
     assert (ingestion["unlabelled"]["images"], len(ingestion["unlabelled"]["unread_masks"])) == (5, 5)
-    assert "--target: 5 masks lie there and are not read" in capsys.readouterr().out
+    assert "--target: masks lie there and are not read, 5 in all" in capsys.readouterr().out
 
 
 def nothing(folder):

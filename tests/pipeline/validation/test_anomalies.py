@@ -74,7 +74,7 @@ def test_the_summary_counts_pairs_and_kinds_and_names_the_file(tmp_path):
     pair = Anomaly("quarantine", "damaged_file", "A file must be whole. Received: half", "/a", "Copy it again.")
     folder = write(tmp_path / "found", [pair, pair, warning("duplicates", ["a", "b"]), warning("duplicates", ["c"])])
     head, *lines = summarize_anomalies(folder).splitlines()
-    assert head == f"2 pairs quarantined, 1 warning, see {folder / 'anomalies.json'}"
+    assert head == f"2 quarantined, 1 warning, see {folder / 'anomalies.json'}"
     assert len(lines) == 2
 
 
