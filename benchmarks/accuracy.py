@@ -42,6 +42,10 @@ SHRUNK = ("transform.image_size=240x180", "trainer.scale=0.75,2")
 """As --model unet trains without a plan."""
 
 
+SCORES = {"mean_iou": "mean IoU, by seed", "foreground_rand": "Rand score of cells"}
+"""In the tables, and their titles there."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """One training: what the command adds to the data.
@@ -146,8 +150,8 @@ def measure(run: Run, data: pathlib.Path, work: pathlib.Path) -> dict:
         return json.loads(found.read_text())
 
     scores, training = result("evaluator", "scores.json"), result("trainer", "training.json")
-    row = run.key() | {
-        "mean_iou": scores["original_size"]["mean_iou"],
+    row = run.key() | {name: scores["original_size"][name] for name in SCORES if name in scores["original_size"]}
+    row |= {
         "iou": dict(zip(scores["classes"], scores["original_size"]["iou"], strict=True)),
         "training_seconds": training["seconds"],
         "all_seconds": round(time.monotonic() - started, 1),
@@ -155,8 +159,6 @@ def measure(run: Run, data: pathlib.Path, work: pathlib.Path) -> dict:
         "machine": hardware.kind(),
         "date": training["finished"],
     }
-    if "foreground_rand" in scores["original_size"]:
-        row["foreground_rand"] = scores["original_size"]["foreground_rand"]
     if run.minutes:
         plan = result("planner", "plan.json")
         row["steps"] = plan["expected"]["steps"]
@@ -170,24 +172,16 @@ def _without_place(weights: str) -> dict:
 
 
 def table(rows: list[dict]) -> str:
-    """A line for each arm and number of minutes of a data set, best first; with the Rand score of objects where there is one."""
-    objects = any("foreground_rand" in row for row in rows)
-    titles = ["network", "minutes", "mean IoU, by seed", *(["Rand score of cells"] if objects else []), "steps"]
-    lines = [
-        _line(*titles, "minutes of training, whole run"),
-        _line("---", "---:", *["---"] * (1 + objects), "---:", "---:"),
-    ]
+    """A line for each arm and number of minutes of a data set, best first, with those of `SCORES` that there are."""
+    names = [name for name in SCORES if any(name in row for row in rows)]
+    titles = ("network", "minutes", *(SCORES[name] for name in names), "steps", "minutes of training, whole run")
+    lines = [_line(*titles), _line("---", "---:", *["---"] * len(names), "---:", "---:")]
     groups = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row["seed"]):
         groups.setdefault((row["arm"], row["minutes"]), []).append(row)
-    for (arm, minutes), found in sorted(
-        groups.items(), key=lambda item: (item[0][1] or 0, -_mean(item[1], "mean_iou"))
-    ):
-        found = sorted(found, key=lambda row: row["seed"])
-        scores = [
-            ", ".join(f"{row[name]:.3f}" for row in found)
-            for name in ("mean_iou", *(["foreground_rand"] if objects else []))
-        ]
+    best_first = sorted(groups.items(), key=lambda item: (item[0][1] or 0, -_mean(item[1], "mean_iou")))
+    for (arm, minutes), found in best_first:
+        scores = [", ".join(f"{row[name]:.3f}" for row in found) for name in names]
         steps = f"{_mean(found, 'steps'):,.0f}" if "steps" in found[0] else ""
         spent = ", ".join(f"{_mean(found, name) / 60:.1f}" for name in ("training_seconds", "all_seconds"))
         lines.append(_line(arm, f"{minutes:g}" if minutes else "", *scores, steps, spent))
@@ -247,6 +241,7 @@ def main() -> None:
         work = arguments.work or pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         queue = QUEUE
         if arguments.hed:
+            work.mkdir(parents=True, exist_ok=True)
             random = work / "random.weights.h5"
             write_random_vgg16(random)
             queue = with_edges(arguments.hed.resolve(), random)

@@ -25,9 +25,7 @@ MEASURES = (
     "mean_accuracy",
     "frequency_weighted_iou",
     "boundary_f1",
-    "foreground_rand",
-    "rand_split",
-    "rand_merge",
+    *gate.OBJECT_SCORES,
 )
 
 

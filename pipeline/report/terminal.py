@@ -73,8 +73,7 @@ def summarize(scores: dict) -> str:
         f"mean_accuracy={result['mean_accuracy']:.3f}  frequency_weighted_iou={result['frequency_weighted_iou']:.3f}"
     )
     if "foreground_rand" in result:
-        objects = {name: result[name] for name in ("foreground_rand", "rand_split", "rand_merge")}
-        rows.append("  ".join(f"{name}={_number(value)}" for name, value in objects.items()))
+        rows.append("  ".join(f"{name}={_number(result[name])}" for name in gate.OBJECT_SCORES))
     constant = display_name(scores["commonest_class"]["name"], NAME_LENGTH)
     rows.append(
         f"at training size mean_iou={scores['training_size']['mean_iou']:.3f}; "

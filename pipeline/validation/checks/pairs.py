@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from kseg.pairs.image_files import DARK, ROTATED, ROTATED_ALIKE
-from kseg.pairs.split_names import KNOWN, UNLABELLED
+from kseg.pairs.split_names import KNOWN
+from pipeline.engine.ancestry import count_set_aside
 from pipeline.validation.anomalies import Anomaly, anomaly_at, quarantined_pair
 
 
@@ -16,12 +17,9 @@ def check_quarantined(ingestion: dict, max_quarantined: float):
         ingestion: ingestion.json of example_gen.
         max_quarantined: as a share of all pairs, and of all images without masks.
     """
-    rows = ingestion["quarantined"]
-    images = sum(row["split"] == UNLABELLED for row in rows)
     usable = sum(ingestion["pairs"].values()), ingestion.get("unlabelled", {}).get("images", 0)
-    for what, unusable, others in zip(
-        ("pairs", "images without masks"), (len(rows) - images, images), usable, strict=True
-    ):
+    kinds = zip(("pairs", "images without masks"), count_set_aside(ingestion), usable, strict=True)
+    for what, unusable, others in kinds:
         number = unusable + others
         if unusable > max_quarantined * number:
             yield Anomaly(
@@ -33,7 +31,7 @@ def check_quarantined(ingestion: dict, max_quarantined: float):
                 f"Repair or remove the {what} below, or train without them: "
                 f"--set example_validator.max_quarantined={math.ceil(100 * unusable / number) / 100:g}.",
             )
-    yield from map(quarantined_pair, rows)
+    yield from map(quarantined_pair, ingestion["quarantined"])
 
 
 def check_pictures(statistics: dict, ingestion: dict):
