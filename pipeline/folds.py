@@ -52,10 +52,20 @@ def check(config: settings.Config, stages: line.Stages):
             f"Received: --folds {config.folds} with evaluator.split={config.evaluator.split}, from which the networks learn. "
             "Leave it out."
         )
+    if config.folds and config.evaluator.refinements and not config.export_mean:
+        raise ValueError(_unrefined(config, "without --export-mean. Add it, or leave the refinements out."))
     if config.folds and config.trainer.strategy == "multiworker":
         raise ValueError(
             f"--folds trains on one machine. Received: --folds {config.folds} --strategy multiworker. Choose another strategy."
         )
+
+
+def _unrefined(config: settings.Config, cure: str) -> str:
+    """The message about refinements that no score would show, with what is missing and the cure."""
+    return (
+        "Refinements of a cross-validation are scored on the test split, with the mean of the folds' networks. "
+        f"Received: --folds {config.folds} with evaluator.refinements={','.join(config.evaluator.refinements)} {cure}"
+    )
 
 
 def run(config: settings.Config, beam_options: list[str], stages: line.Stages) -> dict[str, pathlib.Path]:
@@ -141,7 +151,7 @@ def _prepare(config, beam_options, store, stages) -> dict[str, Artifact]:
         if not stages.explain:
             line.note(name, artifact.path)
             if name == "example_gen":
-                _check_pairs(config.folds, artifact.path)
+                _check_pairs(config, artifact.path)
         if name == "transform":
             break
     return artifacts
@@ -162,9 +172,12 @@ def bound_validation(config: settings.Config, examples: pathlib.Path) -> setting
     return settings.replace_setting(config, "trainer.validation_pairs", pairs)
 
 
-def _check_pairs(folds: int, examples: pathlib.Path):
-    """Refuses fewer pairs than folds before anything is planned and trained."""
-    check_pairs(sum(number for split, number in _split_sizes(examples).items() if split != TEST), folds)
+def _check_pairs(config: settings.Config, examples: pathlib.Path):
+    """Refuses fewer pairs than folds, and refinements without a test split, before anything is planned and trained."""
+    sizes = _split_sizes(examples)
+    check_pairs(sum(number for split, number in sizes.items() if split != TEST), config.folds)
+    if config.evaluator.refinements and TEST not in sizes:
+        raise ValueError(_unrefined(config, "and data without a test split. Leave the refinements out."))
 
 
 def _export(config, store, beam, whole, models, result) -> dict[str, Artifact]:

@@ -155,11 +155,11 @@ def _data(records: Records) -> str:
     lines = ["## Data", _table(["split", "pairs", "width, pixels", "height, pixels", "void pixels"], rows)]
     facts = [
         *_without_masks(records, ingestion),
-        f"{count_set_aside(ingestion)[0]} pairs could not be used and were set aside.",
+        f"Pairs set aside because they could not be used: {count_set_aside(ingestion)[0]}.",
     ]
-    for key, what in (("duplicates", "groups of identical images"), ("near_duplicates", "groups of near-duplicates")):
+    for key, what in (("duplicates", "Groups of identical images"), ("near_duplicates", "Groups of near-duplicates")):
         if statistics.get(key):
-            facts.append(f"{len(statistics[key])} {what} were found.")
+            facts.append(f"{what}: {len(statistics[key])}.")
     digest = f"Source: `{recipe['inputs'].get('source', 'unknown')}`."
     if ingestion.get("place"):
         digest += f" Read from {_cell(ingestion['place'])}."
@@ -167,7 +167,9 @@ def _data(records: Records) -> str:
         digest += f" SHA-256 of the list of the prepared files and their digests: `{file_digest(folder / MANIFEST)}`."
     anomalies = records.file("example_validator", "anomalies.json").get("anomalies", [])
     warned = [f"- {_cell(anomaly['name'])}: {_cell(anomaly['what'])}" for anomaly in anomalies]
-    noted = [f"The validator of data noted {len(warned)} kinds of anomalies:", "\n".join(warned)] if warned else []
+    noted = (
+        [f"Kinds of anomalies that the validator of data noted: {len(warned)}.", "\n".join(warned)] if warned else []
+    )
     return "\n\n".join([*lines, " ".join(facts), digest, *noted])
 
 
@@ -177,12 +179,13 @@ def _without_masks(records: Records, ingestion: dict) -> list[str]:
         return []
     of = "of another domain, the target," if found["domain"] == TARGET else "of the same domain"
     seen = records.file("transform", "plan.json").get("examples", {}).get("unlabelled", 0)
-    sentences = [f"Training saw {seen} images without masks {of} as well; no label of theirs was read."]
+    images = f"{seen} image{'s' * (seen != 1)}"
+    sentences = [f"Training saw {images} without masks {of} as well; no label of theirs was read."]
     sentences += [f"They were read from {_cell(found['place'])}."] if found.get("place") else []
     if left := found["images"] - seen:
-        sentences.append(f"{left} more, which are images of validation or test, were left out.")
+        sentences.append(f"Left out because they are images of validation or test: {left}.")
     if aside := count_set_aside(ingestion)[1]:
-        sentences.append(f"{aside} more could not be used.")
+        sentences.append(f"Set aside because they could not be used: {aside}.")
     return sentences
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -27,6 +28,10 @@ from tests.pipeline.whole_line import finish
             ["--folds", "3", "--set", "evaluator.split=validation"],
             r"on the test split\. Received: --folds 3 with evaluator.split=validation, from which",
         ),
+        (
+            ["--folds", "3", "--set", "evaluator.refinements=superpixels"],
+            r"Received: --folds 3 with evaluator.refinements=superpixels without --export-mean",
+        ),
         (["--folds", "3", "--strategy", "multiworker"], r"--folds trains on one machine"),
     ],
 )
@@ -42,6 +47,15 @@ def test_more_folds_than_pairs_are_refused_before_anything_is_planned(photos, tm
     command = ["--data", str(photos), "--ignore-value", "9", "--folds", "9", "--root", str(tmp_path / "runs")]
     assert run.main(command) == 2
     assert "Each fold must have a pair to score. Received: 8 pairs for --folds 9." in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "statistics_gen").exists()
+
+
+def test_refinements_without_a_test_split_are_refused_before_anything_is_planned(photos, tmp_path, capsys):
+    for kind in ("images", "masks"):
+        shutil.rmtree(photos / kind / "test")
+    command = ["--data", str(photos), "--ignore-value", "9", "--folds", "2", "--root", str(tmp_path / "runs")]
+    assert run.main([*command, "--export-mean", "--set", "evaluator.refinements=superpixels"]) == 2
+    assert "with evaluator.refinements=superpixels and data without a test split." in capsys.readouterr().err
     assert not (tmp_path / "runs" / "statistics_gen").exists()
 
 

@@ -92,7 +92,8 @@ def _check_contents(folder, flag, listing, config, labelled: Source) -> frozense
     depths = find_contents((image for image, _ in labelled.sides.values()), config.max_pixels).depths or deep
     if found.kind is not None and found.kind != wanted:
         raise ValueError(
-            f"The images of {flag} must hold what those of --data do: {wanted}. Received: {found.kind} [{printable(folder)}]. "
+            f"The images of {flag} must hold what those of --data do: {wanted}. "
+            f"Received: {found.kind}{_stored_from(found)} [{printable(folder)}]. "
             "Save them as those are."
         )
     if wanted.is_plain and found.depths and not found.depths & depths:
@@ -101,6 +102,11 @@ def _check_contents(folder, flag, listing, config, labelled: Source) -> frozense
             f"Received: {_bits(found.depths)} [{printable(folder)}]. Save them as those are."
         )
     return depths
+
+
+def _stored_from(found) -> str:
+    """What the files hold, where that is not what would be stored."""
+    return ", stored from 16 bits" if found.kind.dtype == "uint8" and found.depths == {16} else ""
 
 
 def _bits(depths) -> str:

@@ -191,13 +191,22 @@ def images_of_16_bits(folder):
     return r"must have as many bits as those of --data: 8\. Received: 16"
 
 
+def grey_images_of_16_bits(folder):
+    for path in folder.rglob("*.png"):
+        grey = np.asarray(Image.open(path).convert("L"))[..., np.newaxis]
+        path.write_bytes(encode_pixels(grey.astype(np.uint16) * 16))
+    return r"3 channels of uint8\. Received: 1 channel of uint8, stored from 16 bits"
+
+
 def damaged_images(folder):
     for path in folder.rglob("*.png"):
         path.write_bytes(b"\x89PNG\r\n\x1a\n")
     return r"At least one image of --target must be usable\. Received: 5 images that are not"
 
 
-@pytest.mark.parametrize("spoil", [nothing, other_files, grey_images, images_of_16_bits, damaged_images])
+@pytest.mark.parametrize(
+    "spoil", [nothing, other_files, grey_images, images_of_16_bits, grey_images_of_16_bits, damaged_images]
+)
 def test_a_folder_of_no_or_of_other_images_is_refused_in_one_sentence(ingest, others, spoil):
     message = spoil(others)
     with pytest.raises(ValueError, match=message):

@@ -179,7 +179,7 @@ def test_data_are_described_by_counts_sizes_and_digests(store):
     assert ["train", "41", "480 to 500", "300 to 375", "2.5 %"] in cells(found) and ["test", "17", "", "", ""] in cells(
         found
     )
-    assert "3 pairs could not be used and were set aside. 2 groups of identical images were found." in found
+    assert "Pairs set aside because they could not be used: 3. Groups of identical images: 2." in found
     assert "Source: `5eed`." in found and re.search(r"digests: `[0-9a-f]{64}`", found)
     assert "- few_images: A split should have more images. Received: 17." in found
 
@@ -326,8 +326,11 @@ def test_images_without_masks_are_counted_and_what_was_not_scored_is_said(store)
         "Training saw 7 images without masks of another domain, the target, as well; no label of theirs was read."
         in found["Data"]
     )
-    assert "2 more, which are images of validation or test, were left out. 1 more could not be used." in found["Data"]
-    assert "3 pairs could not be used and were set aside." in found["Data"]
+    assert (
+        "Left out because they are images of validation or test: 2. Set aside because they could not be used: 1."
+        in found["Data"]
+    )
+    assert "Pairs set aside because they could not be used: 3." in found["Data"]
     assert "Its settings were chosen with labels of that domain." in found["Scores"]
     assert "of the labelled source" in found["Scores"] and "with 7 images that have no labels" in found["Scores"]
     rows = dict(cells(found["Training"]))
