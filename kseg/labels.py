@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import pathlib
 import unicodedata
@@ -224,6 +225,19 @@ class LabelMap:
         ids = {value: number for number, value in enumerate(self.values)} | dict(self.other_values)
         return ids if self.ignore_value is None else ids | {self.ignore_value: VOID}
 
+    @property
+    def permitted_values(self) -> str:
+        """What a mask may hold, for messages.
+
+        Example:
+            >>> LabelMap.from_rows([(0, "ground", (0, 0, 0)), (5, "car", (0, 0, 9))]).permitted_values
+            'those of the classes (0, 5); none is declared void'
+        """
+        ids = self.ids_by_value
+        classes = f"those of the classes ({format_values(value for value in ids if ids[value] != VOID)})"
+        void = format_values(value for value in ids if ids[value] == VOID)
+        return f"{classes} or of void ({void})" if void else f"{classes}; none is declared void"
+
     def unknown_values(self, mask: np.ndarray) -> dict[int, int]:
         """Counts the pixels of raw values in a mask (H, W), uint8, that are neither a class nor void."""
         counts = np.bincount(mask.ravel(), minlength=256)
@@ -242,7 +256,7 @@ class LabelMap:
         if unknown:
             listed = ", ".join(f"{value} ({pixels} pixels)" for value, pixels in list(unknown.items())[:8])
             raise ValueError(
-                f"Mask values must be those of the classes {sorted(self.values)} or of void ({self.ignore_value}). "
+                f"Mask values must be {self.permitted_values}. "
                 f"Received: {listed}{', ...' if len(unknown) > 8 else ''}. "
                 "Add them to classes.csv, or pass the void value with --ignore-value."
             )
@@ -342,6 +356,21 @@ def _read_table(path) -> list[tuple[int, str, tuple[int, ...]]]:
         raise ValueError(
             f"value, red, green and blue must be whole numbers. Received: {path} [{error}]. Correct the table."
         ) from error
+
+
+def format_values(values: Iterable[int]) -> str:
+    """Whole numbers in ascending order, those that follow each other as ranges, as `parse_values` reads them.
+
+    Example:
+        >>> format_values([255, 7, 3, 4, 5, 8])
+        '3-5, 7, 8, 255'
+    """
+    runs = itertools.groupby(enumerate(sorted(values)), lambda item: item[1] - item[0])
+    texts = []
+    for _, run in runs:
+        found = [value for _, value in run]
+        texts += [f"{found[0]}-{found[-1]}"] if len(found) > 2 else map(str, found)
+    return ", ".join(texts)
 
 
 def parse_values(text: str) -> range:

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from kseg.labels import VOID
+from kseg.labels import VOID, format_values
 from kseg.pairs.decoding import JPEG, MAX_PIXELS, open_image
 from kseg.pairs.errors import PairError
 from kseg.pairs.mask_files import decode_mask, format_counts
@@ -70,7 +70,7 @@ class RenamedValues(_Derived):
             values, counts = np.unique(pixels[renamed < 0], return_counts=True)
             raise PairError(
                 "unknown_values",
-                f"Mask values must be those of the layout, {[old for old, _ in self.values]}. "
+                f"Mask values must be those of the layout ({format_values(old for old, _ in self.values)}). "
                 f"Received: {format_counts(dict(zip(values.tolist(), counts.tolist(), strict=True)))}",
                 self.name,
                 "Correct the mask, or pass --classes with a table of its values.",

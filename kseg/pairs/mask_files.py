@@ -280,8 +280,7 @@ def _ids_of_values(values, labels, where) -> np.ndarray:
     if unknown:
         raise PairError(
             "unknown_values",
-            f"Mask values must be those of the classes {sorted(labels.values)} or of void ({labels.ignore_value}). "
-            f"Received: {format_counts(unknown)}",
+            f"Mask values must be {labels.permitted_values}. Received: {format_counts(unknown)}",
             where,
             _cure_of_values(values, unknown, labels),
         )

@@ -52,6 +52,20 @@ def test_unknown_values_are_counted_in_the_message(table):
         labels.to_ids(np.array([[3, 3, 9, 0]], np.uint8))
 
 
+@pytest.mark.parametrize(
+    ("ignore_value", "permitted"),
+    [
+        (None, r"those of the classes \(0-2, 9\); none is declared void\. Received: 200 \(1 pixels\)"),
+        (9, r"those of the classes \(0-2\) or of void \(9\)\. Received: 200"),
+    ],
+)
+def test_the_message_about_unknown_values_names_all_that_are_known(tmp_path, ignore_value, permitted):
+    path = tmp_path / "classes.csv"
+    path.write_text("value,name\n0,road\n1-2,car\n9,rest\n")
+    with pytest.raises(ValueError, match=f"Mask values must be {permitted}"):
+        LabelMap.from_csv(path, ignore_value=ignore_value).to_ids(np.array([[0, 200]], np.uint8))
+
+
 def test_masks_of_another_dtype_are_refused(table):
     with pytest.raises(ValueError, match=r"`mask` must be uint8\. Received: mask=int64 \(1, 2\)"):
         LabelMap.from_csv(table, ignore_value=11).to_ids(np.array([[0, 7]]))
