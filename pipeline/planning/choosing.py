@@ -20,8 +20,8 @@ MIN_PASSES, MAX_PASSES = 2.0, 300.0
 nothing is gained any more."""
 SCALES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.0625)
 """Of the working size to the images' own."""
-MAX_SIDE = 1024
-"""Pixels of the longer side of images that are labelled as a whole; a larger size is neither chosen nor measured."""
+MAX_PIXELS = 1024 * 1024
+"""Of images that are labelled as a whole; a larger size is neither chosen nor measured."""
 MULTIPLE = 32
 """The coarsest map of the networks has one position for so many pixels: sides of crops are multiples."""
 CROP_PIXELS = 256 * 192
@@ -218,7 +218,11 @@ def _assume_size(plan: Plan, own: tuple[int, int]):
     """The largest size that may be chosen."""
     if "transform.image_scale" not in plan.given:
         sizes = [_scaled(own, scale) for scale in SCALES]
-        plan.assume({"transform.image_size": next((size for size in sizes if max(size) <= MAX_SIDE), sizes[-1])})
+        plan.assume({"transform.image_size": next((size for size in sizes if _is_allowed(size)), sizes[-1])})
+
+
+def _is_allowed(size: tuple[int, int]) -> bool:
+    return math.prod(size) <= MAX_PIXELS
 
 
 def _working_size(plan: Plan, own: tuple[int, int]) -> tuple[int, int]:
@@ -294,11 +298,11 @@ def _choose_working_size(plan: Plan, statistics: dict, own, cost: Cost, minutes:
 
     sizes = {scale: _scaled(own, scale) for scale in SCALES}
     scale = next(
-        (scale for scale, size in sizes.items() if max(size) <= MAX_SIDE and passes(size) >= MIN_PASSES), SCALES[-1]
+        (scale for scale, size in sizes.items() if _is_allowed(size) and passes(size) >= MIN_PASSES), SCALES[-1]
     )
     considered = [
         f"{_text(sizes[other])}: "
-        + (f"{passes(sizes[other]):.1f} passes" if max(sizes[other]) <= MAX_SIDE else f"a side above {MAX_SIDE} pixels")
+        + (f"{passes(sizes[other]):.1f} passes" if _is_allowed(sizes[other]) else f"more than {MAX_PIXELS:,} pixels")
         for other in SCALES[: SCALES.index(scale)]
     ]
     where = "the images' own" if scale == 1 else f"{scale:g} of the images' own"
@@ -309,7 +313,7 @@ def _choose_working_size(plan: Plan, statistics: dict, own, cost: Cost, minutes:
         tuple(considered),
     )
     given = "transform.image_size" in plan.given
-    by_minutes = not given and any(larger > scale and max(size) <= MAX_SIDE for larger, size in sizes.items())
+    by_minutes = not given and any(larger > scale and _is_allowed(size) for larger, size in sizes.items())
     cure = "More minutes allow a larger one." if by_minutes else "A larger --image-size shows more of them."
     _warn_of_thin_classes(plan, statistics, max(plan.settings.transform.image_size) / max(own), cure)
 

@@ -94,11 +94,19 @@ def test_a_training_takes_the_minutes_or_stops_at_enough_passes(minutes, images,
     assert enough or seconds > 0.8 * 60 * minutes or trainer.steps_per_epoch < 10
 
 
+@pytest.mark.parametrize(
+    ("own", "planned_size"), [("3000x40", (40, 3000)), ("1280x720", (720, 1280)), ("1920x1080", (540, 960))]
+)
+def test_it_is_the_pixels_of_an_image_that_are_bounded_and_not_its_sides(own, planned_size):
+    plan, _ = planned({"sizes": {own: 20}}, 30)
+    assert plan.settings.transform.image_size == planned_size
+
+
 def test_many_images_are_shown_smaller_so_that_all_of_each_is_seen():
     sizes = [
         planned({"sizes": {"2048x1024": number}}, 30)[0].settings.transform.image_size for number in (20, 300, 3000)
     ]
-    assert sizes[0] == (512, 1024)  # the longer side stays at most 1024
+    assert sizes[0] == (512, 1024)  # of 1536x768 there are more than 1024 * 1024 pixels
     assert sizes[0][1] >= sizes[1][1] > sizes[2][1]
 
 
@@ -118,8 +126,8 @@ def test_more_minutes_never_choose_a_smaller_size():
 
 def test_large_images_are_not_measured_above_the_sizes_that_a_plan_chooses():
     plan, asked = planned({"sizes": {"6000x4000": 40}})
-    assert {candidate.transform.image_size for candidate in asked} == {(500, 750)}
-    assert plan.settings.transform.image_size == (500, 750)
+    assert {candidate.transform.image_size for candidate in asked} == {(750, 1125)}
+    assert plan.settings.transform.image_size == (750, 1125)
 
 
 def test_crops_that_are_not_wanted_make_training_see_whole_images():
