@@ -125,7 +125,8 @@ def table(rows: list[dict], steps: int = STEPS) -> str:
         found = [[finished(rows, one, seed, steps) for one in (arm, ALL, FEW)] for seed in SEEDS]
         if found := [of_seed for of_seed in found if all(of_seed)]:
             own, full, few = np.array([[row["mean_iou"] for row in of_seed] for of_seed in found]).T
-            gain, share = "" if arm == FEW else report.format_gain(own - few), own.mean() / full.mean()
+            gain = "" if arm == FEW else report.format_gain(own - few)
+            share = own.mean() / full.mean()
             boundary = np.mean([of_seed[0]["boundary_f1"] for of_seed in found])
             lines.append(f"| {arm} | {len(found)} | {own.mean():.4f} | {share:.1%} | {gain} | {boundary:.4f} |")
     return "\n".join(lines)

@@ -222,6 +222,7 @@ def _assume_size(plan: Plan, own: tuple[int, int]):
 
 
 def _is_allowed(size: tuple[int, int]) -> bool:
+    """Whether images of this size may be labelled as a whole."""
     return math.prod(size) <= MAX_PIXELS
 
 
